@@ -1,0 +1,172 @@
+"""What every access has in common: who asks for what, is it allowed, and how it is put on record."""
+
+from dataclasses import dataclass, field
+
+from tenure import ids
+from tenure.crew import Desk, Needs
+from tenure.errors import Conflict, Denied, Invalid, NotFound
+from tenure.keys.seal import OpenedKey
+from tenure.ledger.commitment import commitment
+from tenure.ledger.entry import Access, EntryDraft, Kind
+from tenure.model.names import is_scope
+from tenure.model.principal import Credential, Principal
+from tenure.policy.verdicts import Request, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Who asks, why, and as part of which decision."""
+
+    credential: Credential
+    purpose: str
+    decision: str | None = None
+
+    def needs(self, needs: Needs) -> None:
+        """The decision's state, when there is one."""
+        if self.decision is not None and ids.is_id(self.decision):
+            needs.decisions.append(self.decision)
+
+
+@dataclass(slots=True)
+class Caller:
+    """An authenticated asker with a declared purpose, at a desk."""
+
+    desk: Desk
+    ask: Ask
+    principal: Principal
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    @classmethod
+    def at(cls, desk: Desk, ask: Ask) -> "Caller":
+        """Authenticate, and check purpose and decision. Nothing is on record yet."""
+        principal = desk.principal(ask.credential)
+        if ask.purpose not in desk.tenancy.policy.configuration.purposes:
+            raise Invalid(
+                "The purpose is not declared; nothing was done.",
+                field="Tenure-Purpose",
+                rule="a purpose of the tenant's Vocabulary manifest",
+                remedy="Name a declared purpose, or have the administrator declare it.",
+            )
+        _check_decision(desk, ask, principal)
+        return cls(desk, ask, principal)
+
+    def decide(self, action: str, scope: str, labels: tuple[str, ...]) -> Verdict:
+        """Step 2 of every flow: ask policy exactly what is about to be done."""
+        desk = self.desk
+        verdict = desk.tenancy.policy.engine.decide(
+            Request(
+                desk.tx.tenant_id,
+                self.principal.roles,
+                scope,
+                labels,
+                self.ask.purpose,
+                action,
+                ids.moment(desk.now),
+            )
+        )
+        self.verdicts.append(verdict)
+        return verdict
+
+    def visible(self, action: str, scope: str) -> frozenset[str]:
+        """The categories of a scope this caller may see for its purpose."""
+        desk = self.desk
+        return desk.tenancy.policy.engine.allowed_categories(
+            self.principal.roles, scope, self.ask.purpose, action, ids.moment(desk.now)
+        )
+
+    def promise(self, opened: OpenedKey, content: bytes, record: str, version: int, *, nonce: bytes) -> bytes:
+        """The commitment, 32 bytes, to a content in the entry of `nonce`.
+
+        Its salt is derivable for as long as the data can be opened, and no longer.
+        """
+        return commitment(
+            opened.opening_salt(nonce, record, version),
+            tenant=self.desk.tx.tenant_id,
+            decision=self.ask.decision,
+            record=record,
+            version=version,
+            content=content,
+        )
+
+    def record(
+        self, kind: Kind, outcome: str, *accesses: Access, nonce: bytes, rules: tuple[str, ...] | None = None
+    ) -> str:
+        """Put the access on record in this transaction; returns the entry's id."""
+        desk = self.desk
+        if rules is None:
+            rules = tuple(dict.fromkeys(rule for verdict in self.verdicts for rule in verdict.rules))
+        draft = EntryDraft(
+            kind=kind,
+            at=desk.now,
+            nonce=nonce,
+            principal=self.principal.id,
+            decision=self.ask.decision,
+            policy=desk.tenancy.policy.digest,
+            purpose=self.ask.purpose,
+            outcome=outcome,
+            rules=rules,
+            accesses=accesses,
+        )
+        return desk.tx.append(draft)
+
+    def refuse(self, kind: Kind, verdict: Verdict, *accesses: Access, nonce: bytes) -> Denied:
+        """Put a denial on record. The caller returns it, so that it is raised after the commit."""
+        entry = self.record(kind, "denied", *accesses, nonce=nonce)
+        return Denied(
+            f"Policy denies this ({verdict.reason.value}); nothing was read or written.",
+            entry=entry,
+            rules=verdict.rules,
+            remedy="An administrator can explain this entry, or grant the role, category and purpose.",
+        )
+
+    def check_scope(self, scope: str) -> None:
+        """Only declared scopes exist."""
+        if scope not in self.desk.tenancy.policy.configuration.scopes:
+            raise _no_scope()
+
+
+def check_scope_name(scope: str) -> None:
+    """Refuse what cannot be a scope's name before keys are derived from it."""
+    if not is_scope(scope):
+        raise _no_scope()
+
+
+def _no_scope() -> NotFound:
+    return NotFound(
+        "There is no such scope; nothing was done.",
+        field="scope",
+        rule="a declared Scope manifest",
+        remedy="Use a declared scope, or apply a Scope manifest for it first.",
+    )
+
+
+def _no_decision() -> NotFound:
+    return NotFound(
+        "There is no such decision of yours; nothing was done.",
+        field="Tenure-Decision",
+        rule="an open decision of the calling principal",
+        remedy="Open one with POST /v1/decisions.",
+    )
+
+
+def _check_decision(desk: Desk, ask: Ask, principal: Principal) -> None:
+    if ask.decision is None:
+        return
+    state = desk.found.decisions.get(ask.decision)
+    if state is None or state[0] != principal.id:
+        raise _no_decision()
+    _, purpose, sealed_at = state
+    if purpose != ask.purpose:
+        raise Invalid(
+            "The decision was opened for another purpose; nothing was done.",
+            field="Tenure-Purpose",
+            rule="the decision's own purpose",
+            remedy="Open a decision for this purpose.",
+        )
+    if sealed_at is not None:
+        raise Conflict(
+            "The decision is sealed and takes no more accesses; nothing was done.",
+            field="Tenure-Decision",
+            rule="an open decision",
+            remedy="Open a new decision.",
+        )

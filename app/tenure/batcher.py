@@ -1,0 +1,272 @@
+"""Group commit: concurrent operations of one tenant share one transaction.
+
+    submit ──► the tenant's queue ──► a free lane ──► one batch:
+      1  ask        everything the batch's operations need, in one round trip with BEGIN
+      2  perform    each operation in turn: decide, open or seal, collect changes and its entry
+      3  commit     all changes and entries with COMMIT, the second round trip
+      4  answer     each caller gets its own outcome, only now
+
+A crash before 3 leaves nothing; a crash after it leaves everything but the answers. Nobody waits for
+a timer: a lane takes what is waiting the moment it is free. A lane is one thread with one connection
+and its own writers (see `store.session.Writers`), so numbers within a writer commit in order.
+"""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+from sqlalchemy import Connection
+
+from tenure.errors import TenureError, Unavailable
+from tenure.ledger.entry import EntryDraft
+from tenure.store.database import Database
+from tenure.store.session import Tx, Writers
+
+MAX_BATCH = 128
+MAX_WAITING = 4096
+"""Operations one tenant may have waiting in this process before the next is told to come back."""
+
+_RETRIES = 4
+_log = structlog.get_logger(__name__)
+
+
+class Operation(Protocol):
+    """One caller's unit of work inside a batch."""
+
+    solo: bool
+    """Runs in a transaction of its own, with statements of its own."""
+
+
+class Crew(Protocol):
+    """Performs a batch inside a transaction: the gateway's side of the bargain."""
+
+    def perform(self, tx: Tx, operations: Sequence[Any]) -> list[Any]:
+        """Outcomes in order. An outcome that is an exception is raised to that caller, after commit."""
+
+
+@dataclass(slots=True)
+class _Job:
+    operation: Operation
+    future: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class _Queue:
+    jobs: deque[_Job] = field(default_factory=deque)
+    running: int = 0
+    called: bool = False
+
+
+class Lane(threading.Thread):
+    """One thread, one connection, one writer per tenant. Takes batches, gives outcomes."""
+
+    def __init__(self, name: str, database: Database, crew: Crew, done: Callable[..., None]) -> None:
+        super().__init__(name=name, daemon=True)
+        self._database = database
+        self._crew = crew
+        self._done = done
+        self._connection: Connection | None = None
+        self._writers = Writers()
+        self._appended: set[str] = set()
+        self.farewell: Callable[[], EntryDraft] | None = None
+        self.inbox: queue.SimpleQueue[tuple[str, list[_Job]] | None] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Work until told to stop with None; then close the connection."""
+        while (batch := self.inbox.get()) is not None:
+            tenant_id, jobs = batch
+            self._appended = set()
+            outcomes = self._batch(tenant_id, [job.operation for job in jobs])
+            self._done(self, tenant_id, jobs, outcomes, self._appended)
+        if self.farewell is not None:
+            self._end(self.farewell)
+        self._disconnect()
+
+    def _end(self, farewell: Callable[[], EntryDraft]) -> None:
+        """A writer's end is an entry: later, a missing tail can be told from a finished one."""
+        for tenant_id in self._writers.started():
+            with contextlib.suppress(Exception):  # the next start's writers are new ones in any case
+                tx = Tx(
+                    self._connect(), self._database.wire(self._connect()), tenant_id, writers=self._writers
+                )
+                tx.append(farewell())
+                tx.commit()
+
+    def _batch(self, tenant_id: str, operations: Sequence[Operation]) -> list[Any]:
+        try:
+            return self._transaction(tenant_id, operations)
+        except Exception as failure:  # noqa: BLE001 - the lane must outlive any one batch
+            if self._database.is_lost(failure) or (
+                len(operations) == 1 and not self._database.is_clash(failure)
+            ):
+                return [_outcome(failure)] * len(operations)
+        # Nothing was committed: another process wrote the same record or person first, or one operation
+        # broke. Alone, with fresh reads, each gets the answer it deserves and none suffers for another.
+        return [self._alone(tenant_id, operation) for operation in operations]
+
+    def _alone(self, tenant_id: str, operation: Operation) -> Any:  # noqa: ANN401
+        for _ in range(_RETRIES):
+            try:
+                return self._transaction(tenant_id, [operation])[0]
+            except Exception as failure:  # noqa: BLE001
+                if not self._database.is_clash(failure):
+                    return _outcome(failure)
+        return Unavailable("Others keep writing the same record first; nothing was written.")
+
+    def _transaction(self, tenant_id: str, operations: Sequence[Operation]) -> list[Any]:
+        connection = self._connect()
+        tx: Tx | None = None
+        try:
+            tx = Tx(connection, self._database.wire(connection), tenant_id, writers=self._writers)
+            outcomes = self._crew.perform(tx, operations)
+            tx.commit()
+            self._appended.update(tx.appended)
+        except BaseException as failure:
+            if tx is not None:
+                try:
+                    tx.rollback()
+                except Exception:  # noqa: BLE001 - a dead connection: the server rolls back
+                    self._disconnect()
+            if self._database.is_lost(failure):
+                self._disconnect()
+                self._writers.drop()
+            raise
+        return outcomes
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._database.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(Exception):
+                self._connection.invalidate()
+            with contextlib.suppress(Exception):
+                self._connection.close()
+            self._connection = None
+
+
+class Batcher:
+    """Queues per tenant on the event loop, lanes beneath. One per process."""
+
+    def __init__(
+        self,
+        database: Database,
+        crew: Crew,
+        *,
+        lanes: int,
+        lanes_per_tenant: int,
+    ) -> None:
+        self._per_tenant = lanes_per_tenant
+        self._committed: Callable[[str], None] = lambda _tenant_id: None
+        self._queues: dict[str, _Queue] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._drained: asyncio.Event | None = None
+        self._lanes = [Lane(f"tenure-lane-{n}", database, crew, self._done) for n in range(lanes)]
+        self._idle = list(self._lanes)
+        for lane in self._lanes:
+            lane.start()
+
+    def on_commit(self, committed: Callable[[str], None]) -> None:
+        """Be told, on the event loop, of every tenant whose log has new entries."""
+        self._committed = committed
+
+    async def submit(self, tenant_id: str, operation: Operation) -> Any:  # noqa: ANN401
+        """Perform an operation in the next batch of its tenant.
+
+        Returns its outcome once it is durable. Raises what the operation raised, or Unavailable when
+        too much is waiting or the database cannot be reached.
+        """
+        if self._closed:
+            raise Unavailable("The service is shutting down; nothing was done.")
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        waiting = self._queues.setdefault(tenant_id, _Queue())
+        if len(waiting.jobs) >= MAX_WAITING:
+            raise Unavailable("Too many operations of this tenant are waiting; nothing was done.")
+        job = _Job(operation, self._loop.create_future())
+        waiting.jobs.append(job)
+        if not waiting.called:
+            # At the end of this turn of the loop: requests that arrived together go together.
+            waiting.called = True
+            self._loop.call_soon(self._call, tenant_id, waiting)
+        return await job.future
+
+    async def close(self, farewell: Callable[[], EntryDraft]) -> None:
+        """Finish what is queued, let every writer end on record with `farewell`, stop the lanes."""
+        self._closed = True
+        if self._queues:
+            self._drained = asyncio.Event()
+            await self._drained.wait()
+        for lane in self._lanes:
+            lane.farewell = farewell
+            lane.inbox.put(None)
+        for lane in self._lanes:
+            await asyncio.to_thread(lane.join)
+
+    def _call(self, tenant_id: str, waiting: _Queue) -> None:
+        waiting.called = False
+        self._start(tenant_id, waiting)
+
+    def _start(self, tenant_id: str, waiting: _Queue) -> None:
+        if not self._idle or waiting.running >= self._per_tenant or not waiting.jobs:
+            return
+        waiting.running += 1
+        self._idle.pop().inbox.put((tenant_id, _take(waiting.jobs)))
+
+    def _done(
+        self, lane: Lane, tenant_id: str, jobs: list[_Job], outcomes: list[Any], appended: set[str]
+    ) -> None:
+        """Called in the lane's thread: hand over to the loop, once per batch."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._answer, lane, tenant_id, jobs, outcomes, appended)
+
+    def _answer(
+        self, lane: Lane, tenant_id: str, jobs: list[_Job], outcomes: list[Any], appended: set[str]
+    ) -> None:
+        self._idle.append(lane)
+        self._queues[tenant_id].running -= 1
+        # Whose turn is it? The tenant that waited longest: queues are kept in that order.
+        queue_ = self._queues.pop(tenant_id)
+        if queue_.jobs or queue_.running:
+            self._queues[tenant_id] = queue_
+        for other, waiting in list(self._queues.items()):
+            if not self._idle:
+                break
+            self._start(other, waiting)
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if job.future.done():  # the caller went away; what was done stays done
+                continue
+            if isinstance(outcome, Exception):
+                job.future.set_exception(outcome)
+            else:
+                job.future.set_result(outcome)
+        for written in appended:
+            self._committed(written)
+        if self._drained is not None and not self._queues:
+            self._drained.set()
+
+
+def _take(jobs: deque[_Job]) -> list[_Job]:
+    """The next batch: one solo operation, or what is waiting up to the next solo one."""
+    batch = [jobs.popleft()]
+    while not batch[0].operation.solo and jobs and not jobs[0].operation.solo and len(batch) < MAX_BATCH:
+        batch.append(jobs.popleft())
+    return batch
+
+
+def _outcome(failure: Exception) -> Exception:
+    """What callers are told when a whole batch failed: nothing about the database's insides."""
+    if isinstance(failure, TenureError):
+        return failure
+    _log.error("batch failed", error=type(failure).__name__)
+    return Unavailable("The transaction failed; if it was a write, repeat it with the same Idempotency-Key.")

@@ -1,0 +1,211 @@
+"""Settings → built objects: the one composition root. Nothing else constructs what it needs.
+
+prepare   create folders, migrate, make the first keys: `tenure init`
+open      recover, then build and start: everything that serves
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from tenure import ids
+from tenure.batcher import Batcher
+from tenure.cold.files import open_objects
+from tenure.cold.mirror import Mirror
+from tenure.crew import GatewayCrew, Solo
+from tenure.decisions import Decisions
+from tenure.errors import Conflict, TenureError
+from tenure.gateway import Gateway
+from tenure.governance.ground import Ground
+from tenure.governance.ledger import LedgerReader
+from tenure.governance.manifests import Manifests
+from tenure.governance.principals import Principals
+from tenure.governance.recovery import recover
+from tenure.governance.service import Service
+from tenure.governance.shred import Shredder
+from tenure.governance.subjects import Subjects
+from tenure.governance.tenants import Tenants, initialise
+from tenure.ids import CELL
+from tenure.jobs.schedule import Schedule
+from tenure.keyring import Keyring
+from tenure.ledger.entry import EntryDraft, Kind
+from tenure.rootstore.files import FilesRootStore
+from tenure.sequencer import Sequencer, Shelves
+from tenure.settings import Settings
+from tenure.store import migrate
+from tenure.store.database import Database, Standing
+from tenure.tenancy import Tenancies
+
+_log = structlog.get_logger(__name__)
+
+
+class Tenure:
+    """One running cell: what every surface calls."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = _lock(settings)
+        ground = _ground(settings)
+        self._database = ground.database
+        try:
+            self._build(settings, ground)
+        except BaseException:
+            self._database.close()
+            self._lock.close()
+            raise
+
+    def _build(self, settings: Settings, ground: Ground) -> None:
+        with self._database.connect() as connection:
+            migrate.require_current(connection)
+        self.recovered = recover(ground)
+        tenancies = Tenancies(ground.keyring)
+        embedded = self._database.dialect == "sqlite"
+        self._batcher = Batcher(
+            self._database,
+            GatewayCrew(tenancies),
+            lanes=1 if embedded else settings.lanes,
+            lanes_per_tenant=1 if embedded else 2,
+        )
+        service = Service(self._batcher)
+        objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
+        self.sequencer = Sequencer(
+            self._batcher, self._database, ground.keyring, Shelves(objects, ground.mirror)
+        )
+        self.shredder = Shredder(self._batcher, ground, self.sequencer)
+        self._schedule = Schedule(self.shredder, settings.shred_interval_s)
+        self.gateway = Gateway(self._batcher)
+        self.decisions = Decisions(self._batcher, self._database, tenancies)
+        self.tenants = Tenants(service, ground)
+        self.principals = Principals(service)
+        self.manifests = Manifests(service)
+        self.subjects = Subjects(service, self._schedule.requested)
+        self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
+        self._sequencing: asyncio.Task[None] | None = None
+        self.started = False
+
+    async def start(self) -> None:
+        """Finish what an earlier process left, then serve."""
+        self._batcher.on_commit(self.sequencer.wake)
+        self._sequencing = asyncio.create_task(self.sequencer.serve())
+        try:
+            await self.shredder.resume(self.recovered.tenant_ids)
+        except TenureError as failure:
+            # Whoever is being erased reads as 410 in any case; nobody else's context waits for it.
+            _log.error("an unfinished erasure could not go on, will be repeated", error=failure.kind)
+        for tenant_id in self.recovered.tenant_ids:
+            self.sequencer.wake(tenant_id)
+        self._schedule.start()
+        self.started = True
+
+    async def close(self) -> None:
+        """End the writers on record, publish what is committed, release everything."""
+        if not self.started:
+            return
+        self.started = False
+        self._schedule.stop()
+        self.sequencer.stop()
+        if self._sequencing is not None:
+            await self._sequencing
+        await self._batcher.close(_writer_end)
+        self._database.close()
+        self._lock.close()
+
+    async def health(self) -> dict[str, Any]:
+        """`{"ready","checks":{"database","keys"}}`; ready only when both answer."""
+        checks = {"database": True, "keys": True}
+        try:
+            await self._batcher.submit(CELL, Solo(lambda desk: desk.tx.exists))
+        except TenureError as failure:
+            checks = {"database": failure.kind != "unavailable", "keys": failure.kind == "unavailable"}
+        return {"ready": self.started and all(checks.values()), "checks": checks}
+
+
+@contextlib.asynccontextmanager
+async def open_tenure(settings: Settings) -> AsyncIterator[Tenure]:
+    """A started cell, closed at the end. Recovery runs in a thread: it may take its time."""
+    tenure = await asyncio.to_thread(Tenure, settings)
+    try:
+        await tenure.start()
+        yield tenure
+    finally:
+        await tenure.close()
+
+
+def prepare(settings: Settings) -> str | None:
+    """Migrate the schema and make the cell's first keys; the operator's API key, or None if it has one."""
+    with contextlib.closing(_lock(settings)):
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        owner = settings.migration_url or settings.database
+        separate = bool(settings.migration_url)
+        migrate.upgrade(owner, app_role=migrate.role_of(settings.database) if separate else None)
+        ground = _ground(settings)
+        try:
+            return initialise(ground)
+        finally:
+            ground.database.close()
+
+
+def role_standing(settings: Settings) -> Standing:
+    """How row-level security sees the role that this cell connects as."""
+    database = Database(settings.database)
+    try:
+        return database.standing()
+    finally:
+        database.close()
+
+
+def _ground(settings: Settings) -> Ground:
+    _check_apart(settings)
+    database = Database(settings.database, pool_size=settings.lanes + 4)
+    roots = FilesRootStore(settings.root_dir / "keys")
+    mirror = Mirror(open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"))
+    return Ground(database, roots, mirror, Keyring(database, roots), settings.ledger_origin)
+
+
+def _check_apart(settings: Settings) -> None:
+    """The root store must not travel with the data's backups."""
+    data, root = settings.data_dir.resolve(), settings.root_dir.resolve()
+    if data == root or data in root.parents or root in data.parents:
+        raise Conflict(
+            "The root directory and the data directory contain one another; nothing was opened.",
+            field="TENURE_ROOT_DIR",
+            rule="outside the data directory and its backups",
+            remedy="Put them side by side, and back up only the data directory.",
+        )
+
+
+class _Lock:
+    """One process per embedded store."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._descriptor)
+            raise Conflict(
+                "Another process has this data directory open; nothing was opened.",
+                field="TENURE_DATA_DIR",
+                rule="one process per embedded store",
+                remedy="Use the running server's API, or stop it first.",
+            ) from None
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _lock(settings: Settings) -> "_Lock | contextlib.ExitStack":
+    if settings.database.startswith("sqlite"):
+        return _Lock(settings.data_dir / "lock")
+    return contextlib.ExitStack()  # PostgreSQL takes any number of processes
+
+
+def _writer_end() -> EntryDraft:
+    return EntryDraft(kind=Kind.WRITER_END, at=ids.now(), outcome="ok")

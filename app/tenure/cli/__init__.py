@@ -1,0 +1,1 @@
+"""The command line. This package itself imports nothing: the bare client install has only part of it."""

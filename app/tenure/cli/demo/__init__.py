@@ -1,0 +1,1 @@
+"""`tenure demo`: the whole story on an embedded store, act by act."""

@@ -1,0 +1,159 @@
+"""`tenure doctor`: is this cell set up as it should be, and does it open?
+
+It opens the cell as `serve` does, so a restored database is recovered on the way. A cell that another
+process has open is judged from outside.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import typer
+
+from tenure.cli.options import ALL, Given, Json, takes_settings
+from tenure.cli.output import NO, Output, answering
+from tenure.errors import Conflict, TenureError
+
+if TYPE_CHECKING:
+    from tenure.settings import Settings
+
+_OTHERS = 0o077
+_ABOVE = {"superuser": "is above row-level security", "owner": "owns tables"}
+
+
+class Finding(NamedTuple):
+    """What one check found. `remedy` is empty when there is nothing to do."""
+
+    check: str
+    state: Literal["ok", "warning", "failed"]
+    detail: str
+    remedy: str = ""
+
+
+@takes_settings(*ALL)
+def doctor(given: Given, as_json: Json = False) -> None:
+    """Check settings, folders, permissions, database role, schema, keys and ledgers."""
+    output = Output(as_json=as_json)
+    with answering(output):
+        findings = list(_examine(given.settings()))
+    well = all(one.state != "failed" for one in findings)
+    output.table(("check", "", "found"), [(one.check, one.state, one.detail) for one in findings])
+    for one in findings:
+        if one.remedy:
+            output.line(f"{one.check}: {one.remedy}")
+    output.document({"ok": well, "checks": [one._asdict() for one in findings]})
+    if not well:
+        raise typer.Exit(NO)
+
+
+def _examine(settings: "Settings") -> Iterator[Finding]:
+    yield Finding("settings", "ok", f"data in {settings.data_dir}, root key in {settings.root_dir}")
+    yield from _places(settings)
+    yield from _permissions(settings.root_dir)
+    if settings.database.startswith("postgresql"):
+        yield from _role(settings)
+    elif not (settings.data_dir / "tenure.db").exists():
+        yield Finding("opens", "failed", "there is no database here", "Run 'tenure init'.")
+        return
+    yield from _opening(settings)
+    yield from _remembered(_mirror(settings))
+
+
+def _places(settings: "Settings") -> Iterator[Finding]:
+    data, root, mirror = (one.resolve() for one in (settings.data_dir, settings.root_dir, _mirror(settings)))
+    if _inside(root, data) or _inside(data, root):
+        apart = "Put them side by side, and back up only the data directory."
+        yield Finding("root apart", "failed", "root and data directory contain one another", apart)
+    else:
+        yield Finding("root apart", "ok", "the root key is outside the data directory")
+    if _inside(mirror, data):
+        yield Finding(
+            "mirror apart",
+            "warning",
+            "the mirror is inside the data directory: a restore takes it back too and goes unnoticed",
+            "Set TENURE_MIRROR_URL to a place that the data's backups do not cover.",
+        )
+    else:
+        yield Finding("mirror apart", "ok", "the mirror is outside the data directory")
+
+
+def _permissions(root: Path) -> Iterator[Finding]:
+    keys = root / "keys"
+    if not keys.is_dir():
+        yield Finding("root files", "failed", "there is no root key here", "Run 'tenure init'.")
+        return
+    exposed = [path for path in (keys, *keys.glob("root-*")) if path.stat().st_mode & _OTHERS]
+    if exposed:
+        remedy = f"Run: chmod -R go-rwx {keys}"
+        yield Finding("root files", "failed", f"{len(exposed)} can be read or changed by others", remedy)
+    else:
+        yield Finding("root files", "ok", "only their owner can reach them")
+
+
+def _role(settings: "Settings") -> Iterator[Finding]:
+    """Row-level security binds neither superusers nor, without FORCE, a table's owner."""
+    from tenure.bootstrap import role_standing  # noqa: PLC0415 - not in the bare install
+
+    try:
+        standing = role_standing(settings)
+    except TenureError as failure:
+        yield Finding("database role", "failed", failure.detail, "Check the URL.")
+        return
+    remedy = "Connect as a role of its own; give the owner's URL to 'tenure init' as TENURE_MIGRATION_URL."
+    if standing == "bound":
+        yield Finding("database role", "ok", "neither superuser nor owner")
+    else:
+        yield Finding(
+            "database role", "failed", f"row-level security does not bind it: it {_ABOVE[standing]}", remedy
+        )
+
+
+def _opening(settings: "Settings") -> Iterator[Finding]:
+    from tenure.cli.embedded import open_cell  # noqa: PLC0415 - not in the bare install
+
+    async def attempt() -> bool:
+        async with open_cell(settings, log_level="critical") as cell:
+            return cell.restored
+
+    try:
+        restored = asyncio.run(attempt())
+    except Conflict as failure:
+        if failure.field == "TENURE_DATA_DIR":
+            yield Finding("opens", "ok", "another process has it open")
+        else:
+            yield Finding("opens", "failed", failure.detail, failure.remedy or "")
+        return
+    except TenureError as failure:
+        yield Finding("opens", "failed", failure.detail, failure.remedy or "")
+        return
+    yield Finding("opens", "ok", "the schema is current and a root key opens the key state")
+    if restored:
+        detail = "the database was restored to an older state; erasures were replayed, a new ledger began"
+        yield Finding("restored", "warning", detail)
+
+
+def _remembered(mirror: Path) -> Iterator[Finding]:
+    """What the mirror knows: it is readable while another process has the database."""
+    epochs = [path.name for path in (mirror / "restores").glob("*") if path.name.isdecimal()]
+    yield Finding(
+        "restores", "ok", f"{len(epochs)} seen by this cell (leaf epoch {max(map(int, epochs), default=0)})"
+    )
+    for path in sorted((mirror / "heads").glob("*-*")):
+        try:
+            head: dict[str, Any] = json.loads(path.read_bytes())
+            detail = f"{head['size']} entries published, generation {head['generation']}"
+        except (OSError, ValueError, KeyError):
+            yield Finding("ledger", "failed", f"the mirrored head of {path.name} cannot be read")
+            continue
+        yield Finding("ledger", "ok", f"{path.name}: {detail}")
+
+
+def _mirror(settings: "Settings") -> Path:
+    url = settings.mirror_url
+    return Path(url.removeprefix("file://")) if url.startswith("file:///") else settings.root_dir / "mirror"
+
+
+def _inside(one: Path, other: Path) -> bool:
+    return one == other or other in one.parents

@@ -1,0 +1,51 @@
+"""The `tenure` command. Only what the bare client install has is imported here."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from tenure.cli import cell, doctor, manifests, principals, shred, tenants, verify
+from tenure.cli.demo import command as demo
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback with local variables would print API keys.
+    pretty_exceptions_enable=False,
+    help="Governed context for AI agents. Exit codes: 0 yes, 1 no, 2 wrong use.",
+)
+
+_CELL, _GOVERN, _PROVE = "The cell", "Govern", "Prove"
+
+app.command(rich_help_panel=_CELL)(cell.init)
+app.command(rich_help_panel=_CELL)(cell.serve)
+app.command(rich_help_panel=_CELL)(demo.demo)
+app.command(rich_help_panel=_CELL)(doctor.doctor)
+app.command(rich_help_panel=_GOVERN)(manifests.apply)
+app.command(rich_help_panel=_GOVERN)(manifests.get)
+app.add_typer(tenants.app, name="tenant", rich_help_panel=_GOVERN)
+app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
+app.command(rich_help_panel=_GOVERN)(shred.shred)
+app.command(rich_help_panel=_PROVE)(verify.verify)
+app.command(rich_help_panel=_PROVE)(verify.audit)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tenure {version('tenure')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    show: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,195 @@
+"""`tenure verify` and `tenure audit`: offline checks, from the bare client install.
+
+Exit codes: 0 everything holds, 1 a check failed, 2 wrong use.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from tenure.client import audit_log, open_source, verify_file
+from tenure.errors import TenureError
+from tenure.ledger.audit import AuditReport
+from tenure.ledger.base64 import to_base64
+from tenure.ledger.certificate import CertificateReport
+from tenure.ledger.receipt import ReceiptReport
+from tenure.ledger.report import Report
+
+_MOST_ACCESSES = 50
+_NO, _WRONG_USE = 1, 2
+
+Rows = list[tuple[str, str]]
+
+_Vkey = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vkey", metavar="KEY|@FILE", help="The log's verifier key; witnesses' keys too. May repeat."
+    ),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def verify(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Receipts and erasure certificates.")],
+    vkey: _Vkey = None,
+    as_json: _Json = False,
+) -> None:
+    """Verify receipts and erasure certificates offline."""
+    results = []
+    for file in files:
+        with _wrong_use(str(file)):
+            results.append((file, verify_file(file, vkey or ())))
+    if as_json:
+        items = [{"file": str(file), "kind": found.kind, **_as_json(found.report)} for file, found in results]
+        typer.echo(json.dumps({"ok": all(item["ok"] for item in items), "items": items}))
+    else:
+        for file, found in results:
+            _show(f"{found.kind} {file}", found.report)
+    if not all(found.report.ok for _, found in results):
+        raise typer.Exit(_NO)
+
+
+def audit(
+    target: Annotated[str, typer.Argument(metavar="DIR|URL", help="A log's folder, or its base URL.")],
+    vkey: _Vkey = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="TENURE_API_KEY", help="API key, for a URL.", show_envvar=True)
+    ] = None,
+    earlier: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A checkpoint seen before. May repeat.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Recompute a whole log from its raw entries and compare it with what was signed and served."""
+    with _wrong_use(target), open_source(target, token) as source, _bar(quiet=as_json) as progress:
+        past = [path.read_bytes().decode("utf-8", "replace") for path in earlier or ()]
+        report = audit_log(source, vkey or (), earlier=past, progress=progress)
+    if as_json:
+        typer.echo(json.dumps({"target": target, **_as_json(report)}))
+    else:
+        _show(f"log {target}", report)
+    if not report.ok:
+        raise typer.Exit(_NO)
+
+
+@contextmanager
+def _wrong_use(what: str) -> Iterator[None]:
+    """Anything that kept a check from being made is exit code 2, on standard error."""
+    try:
+        yield
+    except (TenureError, OSError) as failure:
+        detail = failure.detail if isinstance(failure, TenureError) else failure.strerror
+        typer.echo(f"{what}: {detail}", err=True)
+        raise typer.Exit(_WRONG_USE) from failure
+
+
+@contextmanager
+def _bar(*, quiet: bool) -> Iterator[Any]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("entries")
+        yield lambda done, size: bar.update(task, completed=done, total=size)
+
+
+def _show(title: str, report: Report) -> None:
+    """A table on a terminal, plain lines elsewhere; what was not checked, always."""
+    console = Console(soft_wrap=True)
+    verdict = "verified" if report.ok else "FAILED"
+    rows = _rows(report)
+    rows += [("failed", _failure_line(failure)) for failure in map(asdict, report.failures)]
+    rows += [("not checked", text) for text in report.not_checked]
+    if not console.is_terminal:
+        typer.echo(f"{title}: {verdict}")
+        for name, value in rows:
+            typer.echo(f"  {name}: {value}")
+        return
+    table = Table(title=Text(f"{title}: {verdict}"), title_justify="left", show_header=False, box=None)
+    colours = {"failed": "bold red", "not checked": "yellow"}
+    for name, value in rows:
+        table.add_row(Text(name, colours.get(name, "dim")), Text(value))
+    table.title_style = "bold green" if report.ok else "bold red"
+    console.print(table)
+
+
+def _rows(report: Report) -> Rows:
+    rows: Rows = []
+    if isinstance(report, ReceiptReport):
+        rows = list(_receipt_rows(report))
+    elif isinstance(report, AuditReport):
+        rows = list(_audit_rows(report))
+    elif isinstance(report, CertificateReport):
+        rows = list(_certificate_rows(report))
+    return rows + [("signed by", name) for name in report.signers]
+
+
+def _receipt_rows(report: ReceiptReport) -> Iterator[tuple[str, str]]:
+    if report.checkpoint is not None:
+        yield "log", report.checkpoint.origin
+        yield "entry", f"{report.index} of {report.checkpoint.size}"
+    for name in ("kind", "at", "principal", "decision", "purpose", "outcome", "policy"):
+        if name in report.entry:
+            yield name, str(report.entry[name])
+    if report.entry.get("rules"):
+        yield "rules", ", ".join(report.entry["rules"])
+    for access in report.accesses[:_MOST_ACCESSES]:
+        yield "access", f"{access['action']} {access['record']} version {access['version']}"
+    if len(report.accesses) > _MOST_ACCESSES:
+        yield "access", f"and {len(report.accesses) - _MOST_ACCESSES} more (--json lists all)"
+    for name in report.witnesses:
+        yield "witness", name
+
+
+def _audit_rows(report: AuditReport) -> Iterator[tuple[str, str]]:
+    if report.checkpoint is not None:
+        yield "log", report.checkpoint.origin
+        yield "entries", f"{report.entries} read of {report.checkpoint.size} signed"
+        yield "root", to_base64(report.checkpoint.root)
+    if report.kinds:
+        yield "kinds", ", ".join(f"{kind} {count}" for kind, count in report.kinds.items())
+    yield "writers", str(report.writers)
+    for size in report.earlier:
+        yield "extends", f"the checkpoint of {size} entries"
+    for name in report.witnesses:
+        yield "witness", name
+    for note in report.notes:
+        yield "note", note
+
+
+def _certificate_rows(report: CertificateReport) -> Iterator[tuple[str, str]]:
+    certificate = report.certificate
+    for name in ("id", "tenant", "origin", "shred", "issued_at"):
+        if name in certificate:
+            yield name, str(certificate[name])
+    for sentence in certificate.get("proves", ()):
+        yield "proves", sentence
+
+
+def _failure_line(failure: dict[str, Any]) -> str:
+    where = "" if failure["index"] is None else f" (entry {failure['index']})"
+    return f"{failure['check']}: {failure['detail']}{where}"
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    members: dict[str, Any] = {"ok": report.ok, **asdict(report)}
+    checkpoint = getattr(report, "checkpoint", None)
+    if checkpoint is not None:
+        members["checkpoint"] = {
+            "origin": checkpoint.origin,
+            "size": checkpoint.size,
+            "root": to_base64(checkpoint.root),
+        }
+    return members

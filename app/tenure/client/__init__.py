@@ -1,0 +1,7 @@
+"""What customers import. Offline: verify receipts and certificates, audit a whole log."""
+
+from tenure.client.audit import audit_log
+from tenure.client.source import DirSource, UrlSource, open_source
+from tenure.client.verify import Verified, verify_file, verify_text
+
+__all__ = ["DirSource", "UrlSource", "Verified", "audit_log", "open_source", "verify_file", "verify_text"]

@@ -1,0 +1,101 @@
+"""One credential at one service, over HTTP. Errors come back as the classes that the service raised."""
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tenure.errors import Denied, Erased, TenureError, Unavailable, Unverified
+
+_TIMEOUT = 30.0
+_PROBLEM = "application/problem+json"
+
+
+class Connection:
+    """Calls of the public API (`docs/openapi.json`) with an API key.
+
+    `base` is the service's root, such as `http://127.0.0.1:8420`. `transport` reaches a service in this
+    process instead of over the network.
+    """
+
+    def __init__(self, api_key: str, base: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=base,
+            headers={"Authorization": f"Bearer {api_key}"},
+            transport=transport,
+            timeout=_TIMEOUT,
+        )
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,  # noqa: ANN401 - any JSON
+        *,
+        text: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Any:  # noqa: ANN401 - whatever the call answers
+        """Parsed JSON, text for other media types, None for no content.
+
+        `body` is sent as JSON, or `text` as it is. Raises the `TenureError` that the service answered with,
+        `Unavailable` when it does not answer or answers with something else.
+        """
+        try:
+            response = await self._client.request(
+                method, path, json=body, content=text, headers=headers, params=params
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as failure:
+            raise Unavailable(
+                f"The service did not answer ({type(failure).__name__}); what it did is not known.",
+                remedy="Check its address and that it runs, then ask again.",
+            ) from failure
+        kind = response.headers.get("Content-Type", "").partition(";")[0]
+        if kind == _PROBLEM:
+            raise error_of(response.json())
+        if not response.is_success:
+            raise Unavailable(
+                f"The service answered {response.status_code} without saying why; what it did is not known.",
+                remedy="Check that the address is a Tenure service's.",
+            )
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return None
+        return response.json() if kind == "application/json" else response.text
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def error_of(problem: Mapping[str, Any]) -> TenureError:
+    """The error that a problem document (RFC 9457) stands for; a plain `TenureError` for an unknown kind."""
+    name = str(problem.get("type", "")).rpartition(":")[2]
+    kind = _KINDS.get(name, TenureError)
+    detail, remedy = str(problem.get("detail", "The service refused.")), problem.get("remedy")
+    if kind is Denied:
+        return Denied(
+            detail, entry=problem.get("entry"), rules=tuple(problem.get("rules", ())), remedy=remedy
+        )
+    if kind is Erased:
+        return Erased(detail, certificate=problem.get("certificate"), shred=problem.get("shred"))
+    if issubclass(kind, Unavailable):
+        return kind(detail, retry_after=int(problem.get("retry_after", 1)), remedy=remedy)
+    return kind(detail, field=problem.get("field"), rule=problem.get("rule"), remedy=remedy)
+
+
+def _family(kind: type[TenureError]) -> Iterator[type[TenureError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _family(child)
+
+
+_KINDS = {kind.kind: kind for kind in _family(TenureError) if kind is not Unverified}

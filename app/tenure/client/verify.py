@@ -1,0 +1,48 @@
+"""Verify receipts and erasure certificates offline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tenure.client.trust import key_beside, trust
+from tenure.errors import Invalid
+from tenure.ledger.certificate import CertificateReport, verify_certificate
+from tenure.ledger.note import Verifier
+from tenure.ledger.receipt import ReceiptReport, verify_receipt
+from tenure.ledger.report import Failure, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a file turned out to be, and the report on it. `report.ok` decides."""
+
+    kind: Literal["receipt", "certificate", "unknown"]
+    report: ReceiptReport | CertificateReport | Report
+
+
+def verify_text(text: str, verifiers: Sequence[Verifier]) -> Verified:
+    """Verify a receipt (tlog-proof text) or a certificate (DSSE envelope), whichever it is."""
+    if text.startswith("c2sp.org/tlog-proof@"):
+        return Verified("receipt", verify_receipt(text, verifiers))
+    if text.lstrip().startswith("{"):
+        return Verified("certificate", verify_certificate(text, verifiers))
+    failure = Failure("unknown-format", "The file is neither a receipt nor a certificate.")
+    return Verified("unknown", Report(failures=(failure,), not_checked=("Everything else.",)))
+
+
+def verify_file(path: Path, vkeys: Sequence[str] = ()) -> Verified:
+    """Verify one file. `vkeys` are keys or `@file`; without any, the key beside the file is used and named.
+
+    Raises `Invalid` when the file cannot be read or there is no key.
+    """
+    try:
+        # Exact bytes: newline translation would let a changed file pass.
+        text = path.read_bytes().decode("utf-8", "replace")
+    except OSError as failure:
+        raise Invalid(
+            "The file cannot be read. Nothing was checked.", field="file", rule="source"
+        ) from failure
+    keys = trust(vkeys, key_beside(path))
+    verified = verify_text(text, keys.verifiers)
+    return Verified(verified.kind, keys.qualify(verified.report))

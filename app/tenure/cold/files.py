@@ -1,0 +1,90 @@
+"""Objects as files: one directory, atomic and durable puts, names checked."""
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tenure.errors import Invalid, Unavailable
+
+_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]+(/(?!\.)[A-Za-z0-9._-]+)*")
+
+
+class FileObjects:
+    """Objects below a directory. A put is visible whole or not at all, and survives a power cut."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def put(self, name: str, data: bytes) -> None:
+        """Create or replace an object: temporary file, fsync, rename, fsync of the folder."""
+        path = self._path(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".put-")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(temporary).replace(path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    Path(temporary).unlink()
+                raise
+            _sync(path.parent)
+        except OSError as failure:
+            raise Unavailable("The object store cannot be written.") from failure
+
+    def get(self, name: str) -> bytes | None:
+        """An object's bytes, or None."""
+        try:
+            return self._path(name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Names of the objects below a folder, sorted."""
+        root = self._path(prefix)
+        for path in sorted(root.rglob("*")) if root.is_dir() else ():
+            if path.is_file() and not path.name.startswith("."):
+                yield path.relative_to(self.directory).as_posix()
+
+    def delete(self, name: str) -> None:
+        """Remove an object; nothing happens when there is none."""
+        path = self._path(name)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            _sync(path.parent)
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise Invalid("An object name is not well-formed.", field="name", rule="letters, digits, . _ - /")
+        return self.directory / name
+
+
+def open_objects(url: str, default: Path, field: str) -> FileObjects:
+    """The object tier of a URL; `default` when the URL is empty.
+
+    Raises Invalid for anything but `file://` with an absolute path.
+    """
+    if not url:
+        return FileObjects(default)
+    if url.startswith("file:///"):
+        return FileObjects(Path(url.removeprefix("file://")))
+    raise Invalid(
+        f"{field} names a kind of object store that this version does not support; nothing was opened.",
+        field=field,
+        rule="file:///absolute/path",
+        remedy="Use a file:// URL, or leave it out for the default folder.",
+    )
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,203 @@
+"""The gateway's side of a batch: gather what operations need, ask once, perform each in turn."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from tenure import ids
+from tenure.errors import TenureError
+from tenure.model.principal import Credential, Principal
+from tenure.store import decisions, idempotency, records, subjects
+from tenure.store.records import StoredVersion
+from tenure.store.session import Tx
+from tenure.store.statements import Params, Select
+from tenure.store.subjects import StoredSubject
+from tenure.tenancy import Tenancies, Tenancy, authenticate
+
+_ATTEMPTS = 3
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(slots=True)
+class Needs:
+    """What operations must look up before they can be performed; merged over a batch."""
+
+    records: list[str] = field(default_factory=list)
+    """Key indexes: each record with its current version."""
+    subjects: list[str] = field(default_factory=list)
+    """Reference indexes."""
+    scopes: list[str] = field(default_factory=list)
+    """Scopes whose own leaf is needed, for data about nobody."""
+    decisions: list[str] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
+    """Version ids named as sources of derived data."""
+    first_uses: list[tuple[str, str]] = field(default_factory=list)
+    """(principal id, key hash) of idempotency keys."""
+
+
+@dataclass(slots=True)
+class Found:
+    """The answers, kept up to date as the batch's operations add to them."""
+
+    records: dict[str, StoredVersion] = field(default_factory=dict)
+    subjects: dict[str, StoredSubject] = field(default_factory=dict)
+    scopes: dict[str, int] = field(default_factory=dict)
+    decisions: dict[str, tuple[str, str, int | None]] = field(default_factory=dict)
+    """id → (principal id, purpose, sealed at)."""
+    versions: dict[str, str] = field(default_factory=dict)
+    first_uses: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """(principal id, key hash) → (payload hash, result)."""
+    _added: list[tuple[dict[Any, Any], Any, Any]] = field(default_factory=list)
+
+    def add(self, answers: dict[K, V], name: K, value: V) -> None:
+        """Let the rest of the batch see what an operation adds; undone if that operation fails."""
+        self._added.append((answers, name, answers.get(name)))
+        answers[name] = value
+
+    def keep(self) -> None:
+        """What was added so far belongs to operations that succeeded."""
+        self._added.clear()
+
+    def undo(self) -> None:
+        """Take back what was added since `keep`."""
+        while self._added:
+            answers, name, before = self._added.pop()
+            if before is None:
+                del answers[name]
+            else:
+                answers[name] = before
+
+
+@dataclass(slots=True)
+class Desk:
+    """Where one operation is performed: its transaction, its tenant, what was found, the instant."""
+
+    tx: Tx
+    tenancy: Tenancy
+    found: Found
+    now: int
+
+    @classmethod
+    def reading(cls, tx: Tx, tenancies: Tenancies) -> "Desk":
+        """A desk in a read-only transaction, for what is neither content nor change."""
+        return cls(tx, tenancies.current(tx), Found(), ids.now())
+
+    def principal(self, credential: Credential) -> Principal:
+        """Step 1 of every flow: who is calling."""
+        return authenticate(self.tx, self.tenancy, credential)
+
+
+class BatchOperation(Protocol):
+    """An operation that shares a batch: says what it needs, then works on what was found."""
+
+    solo: bool
+
+    def needs(self, tenancy: Tenancy, needs: Needs, /) -> None:
+        """Add to the batch's needs. Called again when the tenancy turned out to be stale."""
+
+    def perform(self, desk: Desk) -> Any:  # noqa: ANN401
+        """Do it.
+
+        Return the outcome, or raise to leave nothing behind. A returned exception is raised to the caller
+        after the commit: its evidence is kept.
+        """
+
+
+@dataclass(slots=True)
+class Solo:
+    """An operation in a transaction of its own, free to run statements of its own."""
+
+    work: Callable[[Desk], Any]
+    wants: Callable[[Needs], None] | None = None
+    solo: bool = True
+
+    def needs(self, _tenancy: Tenancy, needs: Needs) -> None:
+        """Nothing in advance, unless told."""
+        if self.wants is not None:
+            self.wants(needs)
+
+    def perform(self, desk: Desk) -> Any:  # noqa: ANN401
+        """Run the work."""
+        return self.work(desk)
+
+
+class GatewayCrew:
+    """Performs batches for the gateway and for governance."""
+
+    def __init__(self, tenancies: Tenancies) -> None:
+        self._tenancies = tenancies
+
+    def perform(self, tx: Tx, operations: Sequence[BatchOperation]) -> list[Any]:
+        """Outcomes in order. One round trip with warm caches, before the caller's commit."""
+        tenancy, found = self._gather(tx, operations)
+        desk = Desk(tx, tenancy, found, ids.now())
+        if operations[0].solo:
+            return [operations[0].perform(desk)]
+        return [self._one(desk, operation) for operation in operations]
+
+    def _gather(self, tx: Tx, operations: Sequence[BatchOperation]) -> tuple[Tenancy, Found]:
+        tenancy = self._tenancies.cached(tx.tenant_id) or self._tenancies.current(tx)
+        for _ in range(_ATTEMPTS):
+            needs = Needs()
+            for operation in operations:
+                operation.needs(tenancy, needs)
+            found = _ask(tx, needs)
+            current = self._tenancies.current(tx)
+            if current is tenancy:
+                break
+            tenancy = current  # keys or rules moved since: ask again with today's indexes
+        return tenancy, found
+
+    def _one(self, desk: Desk, operation: BatchOperation) -> Any:  # noqa: ANN401
+        mark = desk.tx.mark()
+        desk.found.keep()
+        try:
+            return operation.perform(desk)
+        except TenureError as refusal:
+            desk.tx.restore(mark)
+            desk.found.undo()
+            return refusal
+
+
+def _ask(tx: Tx, needs: Needs) -> Found:
+    found = Found()
+    questions: list[tuple[Select, Params]] = []
+    readers: list[Callable[[Sequence[tuple[Any, ...]]], None]] = []
+
+    def add(select: Select, params: Params, read: Callable[[Sequence[tuple[Any, ...]]], None]) -> None:
+        questions.append((select, params))
+        readers.append(read)
+
+    if needs.records:
+        add(
+            records.CURRENT,
+            {"keys": needs.records},
+            lambda rows: found.records.update((row[0], StoredVersion(*row)) for row in rows),
+        )
+    if needs.subjects:
+        add(
+            subjects.BY_REF,
+            {"refs": needs.subjects},
+            lambda rows: found.subjects.update((row[0], StoredSubject(*row)) for row in rows),
+        )
+    if needs.scopes:
+        add(subjects.SCOPE_LEAVES, {"scopes": needs.scopes}, found.scopes.update)
+    if needs.decisions:
+        add(
+            decisions.STATE,
+            {"ids": needs.decisions},
+            lambda rows: found.decisions.update((row[0], (row[1], row[2], row[3])) for row in rows),
+        )
+    if needs.versions:
+        add(records.KNOWN_VERSIONS, {"ids": needs.versions}, found.versions.update)
+    if needs.first_uses:
+        params = {"principals": [p for p, _ in needs.first_uses], "keys": [k for _, k in needs.first_uses]}
+        add(
+            idempotency.FIRST_USES,
+            params,
+            lambda rows: found.first_uses.update(((row[0], row[1]), (row[2], row[3])) for row in rows),
+        )
+    for read, rows in zip(readers, tx.ask(*questions), strict=True):
+        read(rows)
+    return found

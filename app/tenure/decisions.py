@@ -1,0 +1,345 @@
+"""Decisions: open, seal, what was read, the exact content, receipt, openings.
+
+open      an entry; from then on accesses with its id are bound to it
+seal      lists every bound access with its commitment in one entry; nothing binds afterwards
+context   reconstructs what the decision saw, version by version; erased ones are tombstones
+receipt   the seal's entry with its inclusion proof and signed checkpoint (C2SP tlog-proof)
+openings  the salts and contents behind the commitments: a separate file, gone with the person's key
+"""
+
+import asyncio
+import json
+import re
+import secrets
+from base64 import b64encode
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from tenure import ids
+from tenure.access import Ask, Caller
+from tenure.batcher import Batcher
+from tenure.crew import Desk, Solo
+from tenure.errors import Conflict, Erased, Invalid, NotFound, NotYet
+from tenure.gateway import subject_of
+from tenure.ledger.entry import Access, Action, Kind, accesses_of, parse_access_list, parse_entry
+from tenure.ledger.receipt import build_receipt
+from tenure.ledger.tree import inclusion
+from tenure.model.decision import Decision
+from tenure.model.identity import check_id
+from tenure.model.principal import Credential, Principal
+from tenure.model.record import check_subject
+from tenure.sealing import labels_of, open_content, open_head, unseal
+from tenure.store import decisions as store
+from tenure.store import log, records
+from tenure.store.database import Database
+from tenure.store.records import StoredVersion
+from tenure.store.session import Tx
+from tenure.store.subjects import BY_REF, StoredSubject
+from tenure.tenancy import Tenancies
+
+_CODE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_FACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/@-]{0,127}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_RETRY_S = 1
+
+
+class Opening(NamedTuple):
+    """What a decision is opened with. `facts`: agent, model, input_sha256."""
+
+    purpose: str
+    subject: str | None = None
+    facts: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+
+class Decisions:
+    """The decision's whole life, for every surface."""
+
+    def __init__(self, batcher: Batcher, database: Database, tenancies: Tenancies) -> None:
+        self._batcher = batcher
+        self._database = database
+        self._tenancies = tenancies
+
+    async def open(self, credential: Credential, opening: Opening) -> dict[str, Any]:
+        """Open a decision: `{"id","purpose","opened_at","entry"}`."""
+        _check_facts(opening.facts)
+        if opening.subject is not None:
+            check_subject(opening.subject)
+
+        def work(desk: Desk) -> dict[str, Any]:
+            caller = Caller.at(desk, Ask(credential, opening.purpose))
+            decision = Decision(
+                id=ids.new_id(),
+                principal_id=caller.principal.id,
+                purpose=opening.purpose,
+                subject_id=_person(desk, opening.subject) if opening.subject else None,
+                facts=dict(opening.facts),
+                opened_at=desk.now,
+                sealed_at=None,
+                outcome=None,
+                seal_entry=None,
+            )
+            caller.ask = replace(caller.ask, decision=decision.id)
+            entry = caller.record(Kind.DECISION_OPEN, "ok", nonce=secrets.token_bytes(16))
+            store.open_decision(desk.tx, decision)
+            return {
+                "id": decision.id,
+                "purpose": decision.purpose,
+                "opened_at": ids.rfc3339(desk.now),
+                "entry": entry,
+            }
+
+        return await self._batcher.submit(credential.tenant_id, Solo(work))  # type: ignore[no-any-return]
+
+    async def seal(
+        self, credential: Credential, decision_id: str, outcome: str, output_sha256: str | None
+    ) -> dict[str, Any]:
+        """Close a decision: `{"id","outcome","sealed_at","accesses","entry"}`. Conflict when it is closed."""
+        if not _CODE.fullmatch(outcome):
+            raise Invalid(
+                "The outcome is not a code; nothing was sealed.",
+                field="outcome",
+                rule="1 to 64 of a-z 0-9 . _ -, for example refund-approved",
+                remedy="Send a code; free text belongs into a record.",
+            )
+        _check_digest(output_sha256, "output_sha256")
+        check_id(decision_id, "decision")
+
+        def work(desk: Desk) -> dict[str, Any]:
+            principal = desk.principal(credential)
+            decision = _own(store.get(desk.tx, decision_id, lock=True), principal)
+            if decision.sealed:
+                raise Conflict(
+                    "The decision is sealed already; nothing was changed.",
+                    rule="a decision is sealed once",
+                    remedy="Read it with GET /v1/decisions/{id}.",
+                )
+            accesses = _accesses(desk.tx, decision_id)
+            caller = Caller(desk, Ask(credential, decision.purpose, decision_id), principal)
+            entry = caller.record(
+                Kind.DECISION_SEAL, outcome, *accesses, nonce=secrets.token_bytes(16), rules=()
+            )
+            facts = decision.facts | ({"output_sha256": output_sha256} if output_sha256 else {})
+            store.seal(desk.tx, decision_id, at=desk.now, outcome=outcome, entry=entry, facts=facts)
+            return {
+                "id": decision_id,
+                "outcome": outcome,
+                "sealed_at": ids.rfc3339(desk.now),
+                "accesses": len(accesses),
+                "entry": entry,
+            }
+
+        return await self._batcher.submit(credential.tenant_id, Solo(work))  # type: ignore[no-any-return]
+
+    async def get(self, credential: Credential, decision_id: str) -> dict[str, Any]:
+        """What it is and what it read, without content: for its principal, auditors and administrators."""
+        check_id(decision_id, "decision")
+        return await asyncio.to_thread(
+            self._database.read, credential.tenant_id, lambda tx: self._shown(tx, credential, decision_id)
+        )
+
+    async def receipt(self, credential: Credential, decision_id: str) -> str:
+        """The receipt text (C2SP tlog-proof). NotYet until the seal is published; Conflict while open."""
+        check_id(decision_id, "decision")
+        return await asyncio.to_thread(
+            self._database.read, credential.tenant_id, lambda tx: self._receipt(tx, credential, decision_id)
+        )
+
+    async def context(self, ask: Ask, decision_id: str) -> dict[str, Any]:
+        """The exact content it saw: `{"items":[…],"withheld"}`. Itself a recorded access.
+
+        Each version is judged by its own labels for the asker; erased ones show as tombstones.
+        """
+        return await self._reconstruct(ask, decision_id, openings=False)
+
+    async def openings(self, ask: Ask, decision_id: str) -> dict[str, Any]:
+        """Salts and contents that open the commitments of its accesses. Itself a recorded access."""
+        return await self._reconstruct(ask, decision_id, openings=True)
+
+    # ── reading back ─────────────────────────────────────────────────────────────────────────────
+    async def _reconstruct(self, ask: Ask, decision_id: str, *, openings: bool) -> dict[str, Any]:
+        check_id(decision_id, "decision")
+
+        def work(desk: Desk) -> dict[str, Any]:
+            caller = Caller.at(desk, ask)
+            decision = self._visible(desk.tx, caller.principal, decision_id)
+            accesses = [one for one in _accesses(desk.tx, decision_id) if one.commitment is not None]
+            rows = records.by_ids(desk.tx, [(one.record, one.version) for one in accesses])
+            found = {(row.record_id, row.version): row for row in rows}
+            nonce = secrets.token_bytes(16)
+            evidence: list[Access] = []
+            items: list[dict[str, Any]] = []
+            withheld = 0
+            for access in accesses:
+                stored = found[access.record, access.version]
+                if not caller.decide("read", stored.scope, labels_of(stored)).allowed:
+                    withheld += 1
+                    evidence.append(Access(access.record, access.version, Action.WITHHELD))
+                    continue
+                item, seen = _opened(caller, decision, access, stored, nonce, openings=openings)
+                items.append(item)
+                evidence.append(seen)
+            caller.record(Kind.ACCESS, "ok", *evidence, nonce=nonce)
+            return {"decision": decision_id, "items": items, "withheld": withheld}
+
+        return await self._batcher.submit(ask.credential.tenant_id, Solo(work, ask.needs))  # type: ignore[no-any-return]
+
+    def _shown(self, tx: Tx, credential: Credential, decision_id: str) -> dict[str, Any]:
+        decision = self._visible(tx, self._caller(tx, credential), decision_id)
+        return {
+            "id": decision.id,
+            "principal": decision.principal_id,
+            "purpose": decision.purpose,
+            "subject": decision.subject_id,
+            **decision.facts,
+            "state": "sealed" if decision.sealed else "open",
+            "opened_at": ids.rfc3339(decision.opened_at),
+            "sealed_at": ids.rfc3339(decision.sealed_at) if decision.sealed_at else None,
+            "outcome": decision.outcome,
+            "seal_entry": decision.seal_entry,
+            "accesses": [
+                {
+                    "record": access.record,
+                    "version": access.version,
+                    "action": access.action.value,
+                    "commitment": access.commitment.hex() if access.commitment else None,
+                }
+                for access in _accesses(tx, decision_id)
+            ],
+        }
+
+    def _receipt(self, tx: Tx, credential: Credential, decision_id: str) -> str:
+        decision = self._visible(tx, self._caller(tx, credential), decision_id)
+        if decision.seal_entry is None:
+            raise Conflict(
+                "The decision is still open, so there is no receipt yet.",
+                rule="a sealed decision",
+                remedy="Seal it with POST /v1/decisions/{id}:seal.",
+            )
+        writer, _, n = decision.seal_entry.rpartition("-")
+        placed = log.entry(tx, writer, int(n))
+        current = log.newest(tx)
+        if placed is None or placed.idx is None or placed.generation is None or current is None:
+            raise _unpublished()
+        generation = placed.generation
+        size = current.published if generation == current.generation else None
+        note = log.checkpoint(tx, generation, newest_upto=size)
+        if note is None or (size is not None and size <= placed.idx):
+            raise _unpublished()
+        size = int(note.splitlines()[1])
+
+        def read_tile(level: int, n: int) -> bytes:
+            return log.tile(tx, generation, level, n) or b""
+
+        digest = parse_entry(placed.body).get("accesses_sha256")
+        accesses = log.access_list(tx, digest) if digest else None
+        return build_receipt(placed.body, placed.idx, inclusion(placed.idx, size, read_tile), note, accesses)
+
+    def _caller(self, tx: Tx, credential: Credential) -> Principal:
+        return Desk.reading(tx, self._tenancies).principal(credential)
+
+    def _visible(self, tx: Tx, principal: Principal, decision_id: str) -> Decision:
+        """The decision, if it is the principal's own or the principal may audit."""
+        decision = store.get(tx, decision_id)
+        if decision is not None and decision.principal_id == principal.id:
+            return decision
+        engine = self._tenancies.current(tx).policy.engine
+        if decision is None or not engine.decide_service(principal.roles, "tenure.decisions", "read").allowed:
+            raise _no_decision()
+        return decision
+
+
+def _opened(
+    caller: Caller, decision: Decision, access: Access, stored: StoredVersion, nonce: bytes, *, openings: bool
+) -> tuple[dict[str, Any], Access]:
+    """One reconstructed item, and the access that it is."""
+    desk = caller.desk
+    item: dict[str, Any] = {
+        "record": stored.record_id,
+        "version": stored.version,
+        "version_id": stored.version_id,
+        "scope": stored.scope,
+        "action": access.action.value,
+        "state": stored.state,
+    }
+    try:
+        opened = unseal(desk.tx, desk.tenancy.keys, stored)
+    except Erased as gone:
+        tombstone = item | {"state": "erased", "certificate": gone.certificate}
+        return tombstone, Access(stored.record_id, stored.version, Action.WITHHELD)
+    head, content = open_head(opened, stored), open_content(opened, stored)
+    if openings:
+        entry_nonce = access.entry or b""
+        salt = opened.opening_salt(entry_nonce, stored.record_id, stored.version)
+        item |= {
+            "entry_nonce": b64encode(entry_nonce).decode(),
+            "salt": b64encode(salt).decode(),
+            "decision": decision.id,
+            "tenant": desk.tx.tenant_id,
+            "commitment": access.commitment.hex() if access.commitment else None,
+        }
+    else:
+        item |= {"key": head.key, "subjects": list(head.subjects), "categories": list(labels_of(stored))}
+    item["content"] = json.loads(content)
+    promise = caller.promise(opened, content, stored.record_id, stored.version, nonce=nonce)
+    return item, Access(stored.record_id, stored.version, Action.RETURNED, commitment=promise)
+
+
+def _accesses(tx: Tx, decision_id: str) -> list[Access]:
+    """Every access bound to a decision, each naming the entry it happened in."""
+    found: list[Access] = []
+    for placed in log.of_decision(tx, decision_id):
+        if placed.kind in (Kind.DECISION_SEAL, Kind.DECISION_OPEN):
+            continue
+        entry = parse_entry(placed.body)
+        members = entry.get("accesses", [])
+        if "accesses_sha256" in entry:
+            digest = entry["accesses_sha256"]
+            members = parse_access_list(log.access_list(tx, digest) or b"", entry)
+        found += accesses_of(members, entry_nonce=entry["nonce"])
+    return found
+
+
+def _person(desk: Desk, reference: str) -> str:
+    index = desk.tenancy.keys.blind_index("subject", reference)
+    rows = desk.tx.ask((BY_REF, {"refs": [index]}))[0]
+    desk.found.subjects.update((row[0], StoredSubject(*row)) for row in rows)
+    person = subject_of(desk, reference)
+    if person.state != "active":
+        raise Erased("This person is being erased; no decision about them was opened.", shred=person.shred_id)
+    return person.id
+
+
+def _own(decision: Decision | None, principal: Principal) -> Decision:
+    if decision is None or decision.principal_id != principal.id:
+        raise _no_decision()
+    return decision
+
+
+def _no_decision() -> NotFound:
+    return NotFound("There is no such decision that you may see.", field="id", rule="a decision's id")
+
+
+def _unpublished() -> NotYet:
+    return NotYet("The receipt is not published yet.", retry_after=_RETRY_S)
+
+
+def _check_facts(facts: dict[str, str]) -> None:
+    _check_digest(facts.get("input_sha256"), "input_sha256")
+    for name, value in facts.items():
+        if not _FACT.fullmatch(value):
+            raise Invalid(
+                "A fact about the decision is not a plain name; nothing was opened.",
+                field=name,
+                rule="1 to 128 of letters, digits, space and . _ : / @ -",
+                remedy="Name the agent or model; personal data does not belong here.",
+            )
+
+
+def _check_digest(value: str | None, field: str) -> None:
+    if value is not None and not _SHA256.fullmatch(value):
+        raise Invalid(
+            "The digest is not SHA-256 in hex; nothing was done.",
+            field=field,
+            rule="64 lower-case hex digits",
+            remedy="Send hashlib.sha256(data).hexdigest().",
+        )

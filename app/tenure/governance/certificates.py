@@ -1,0 +1,81 @@
+"""The signed statement of an executed erasure: what was done, what it proves, what it does not."""
+
+from typing import Any, NamedTuple
+
+from tenure import ids
+from tenure.keys.rootstore import Capabilities, Destruction
+from tenure.ledger.certificate import KIND, VERSION, issue_certificate
+from tenure.ledger.note import Signer
+from tenure.store.shreds import Shred
+
+PROVES = (
+    "This data subject's key leaf was punctured; the new key state was verified from its mirrored copy.",
+    "Every root key version that opens an older key state was destroyed, in the words of `keys.guarantee`.",
+    "Ciphertext that only this subject's key opened was purged from the database after that.",
+)
+DOES_NOT_PROVE = (
+    "That nobody copied plaintext while reading it was allowed; the ledger names those reads.",
+    "Anything about free text on the person in records that do not carry the person as a subject.",
+    "Anything about records derived from this person's that do not carry the person as a subject.",
+    "Anything about copies that applications made outside Tenure.",
+    "That no backup of the database holds ciphertext; what it may hold opens with no key that is left.",
+    "That nobody copied the root key before; and destruction itself is the root store's own statement.",
+)
+
+
+class Evidence(NamedTuple):
+    """What a certificate states. Instants in microseconds."""
+
+    tenant_id: str
+    shred: Shred
+    certificate_id: str
+    entry: str
+    purged: int
+    kept: int
+    capabilities: Capabilities
+    destroyed: dict[int, Destruction]
+    at: int
+
+
+def issue(signer: Signer, evidence: Evidence) -> str:
+    """Sign the certificate of one erasure: a DSSE envelope as JSON text. Names no personal data."""
+    return issue_certificate(_payload(signer.name, evidence), signer)
+
+
+def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
+    latest = max((one.irrecoverable_at for one in evidence.destroyed.values()), default=evidence.at)
+    return {
+        "v": VERSION,
+        "kind": KIND,
+        "id": evidence.certificate_id,
+        "tenant": evidence.tenant_id,
+        "origin": origin,
+        "shred": evidence.shred.id,
+        "subject": evidence.shred.subject_id,
+        "issued_at": ids.rfc3339(evidence.at),
+        "irrecoverable_at": ids.rfc3339(latest),
+        "steps": [
+            {"step": step, "at": at}
+            for step, at in sorted(evidence.shred.steps.items(), key=lambda item: str(item[1]))
+        ],
+        "keys": {
+            "provider": evidence.capabilities.provider,
+            "guarantee": evidence.capabilities.guarantee,
+            "root_versions_destroyed": [
+                {
+                    "version": version,
+                    "unusable_at": ids.rfc3339(one.unusable_at),
+                    "irrecoverable_at": ids.rfc3339(one.irrecoverable_at),
+                    "evidence": dict(one.evidence),
+                }
+                for version, one in sorted(evidence.destroyed.items())
+            ],
+        },
+        "stores": {
+            "database": {"versions_purged": evidence.purged, "versions_kept_for_others": evidence.kept},
+            "objects": "hold no sealed content in this version",
+        },
+        "proves": list(PROVES),
+        "does_not_prove": list(DOES_NOT_PROVE),
+        "entry": evidence.entry,
+    }

@@ -1,0 +1,210 @@
+"""Start-up: is this database where it was left? A restore is detected, not declared.
+
+    1 compare   key pointer, journal of erasures and every log's head with what the mirror remembers
+    2 adopt     behind: the newest mirrored key state that a live root opens becomes the live one
+    3 epoch     a new leaf epoch begins, recorded in the mirror, before any leaf is handed out
+    4 journal   erasures that the database has forgotten are put back as batches under way
+    5 logs      a log that is behind its published head ends; a new generation names head and loss
+    6 re-mirror whatever the mirror lacks (it may have been lost) is copied there again
+
+Only then is anything served; `Shredder.resume` afterwards finishes what 4 put back. Every step is safe to
+repeat: a crash in between finds the same differences again, or fewer.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import structlog
+
+from tenure import ids
+from tenure.cold.mirror import Mirror
+from tenure.errors import RootLost
+from tenure.governance.ground import Ground, re_mirror, re_mirror_history
+from tenure.governance.keychange import Mirrored, newest_mirrored
+from tenure.ids import CELL
+from tenure.keyring import stored_state
+from tenure.ledger.entry import EntryDraft, Kind
+from tenure.ledger.merkle import EMPTY_ROOT
+from tenure.ledger.tree import tree_root
+from tenure.sequencer import origin_of
+from tenure.store import keystate, log, shreds, subjects, tenants
+from tenure.store.keystate import Pointer, SealedShard
+from tenure.store.session import Tx, Writers
+from tenure.store.shreds import Batch, Shred
+from tenure.store.tenants import Epoch
+
+_log = structlog.get_logger(__name__)
+
+
+class Recovered(NamedTuple):
+    """What start-up found: the cell's tenants, and whether the database had been restored."""
+
+    tenant_ids: list[str]
+    restored: bool
+
+
+def recover(ground: Ground) -> Recovered:
+    """Bring a started cell to a state that may be served. RootLost when nothing opens any more."""
+    found = ground.database.read(CELL, keystate.pointer)
+    if found is None:
+        raise RootLost("This cell was never initialised. Run 'tenure init' first.")
+    mirrored = _ahead(ground, found)
+    if mirrored is not None:
+        ground.database.write(CELL, lambda tx: _adopt(tx, ground.mirror, mirrored))
+    tenant_ids = [CELL, *ground.database.read(CELL, tenants.all_ids)]
+    forgotten = _forgotten(ground)
+    behind = [one for one in tenant_ids if _is_behind(ground, one)]
+    restored = bool(mirrored or forgotten or behind)
+    if restored:
+        _log.warning("the database was restored to an older state", logs_behind=len(behind))
+        stored_epoch = ground.database.read(CELL, tenants.leaf_sequence)[0]
+        epoch = max(ground.mirror.leaf_epoch(), stored_epoch) + 1
+        ground.mirror.put_restore(epoch, {"at": ids.rfc3339(ids.now())})
+        for tenant_id in tenant_ids:
+            ground.database.write(tenant_id, partial(tenants.begin_leaf_epoch, epoch=epoch))
+        for op_id, plan in forgotten.items():
+            ground.database.write(CELL, partial(_put_back, ground=ground, op_id=op_id, plan=plan))
+        for tenant_id in behind:
+            _new_generation(ground, tenant_id)
+    re_mirror(ground)
+    re_mirror_history(ground)
+    return Recovered(tenant_ids, restored)
+
+
+# ── keys ───────────────────────────────────────────────────────────────────────────────────────────
+def _ahead(ground: Ground, found: Pointer) -> Mirrored | None:
+    """The mirrored state to adopt, or None when the database's own is the newest."""
+    named = ground.mirror.pointer()
+    if named is None or named[0] <= found.seq:
+        return None
+    newest = newest_mirrored(ground.mirror, ground.roots)
+    if newest is None:
+        raise RootLost(
+            "The database was restored to before an erasure and no live root key opens a mirrored key state.",
+            remedy="Restore the newest root directory, with its mirror, beside this database.",
+        )
+    return newest if newest.pointer.seq > found.seq else None
+
+
+def _adopt(tx: Tx, mirror: Mirror, mirrored: Mirrored) -> None:
+    keystate.stage_manifest(tx, mirrored.pointer.seq, mirrored.pointer.digest, mirrored.blob)
+    keystate.move_pointer(tx, keystate.pointer(tx), mirrored.pointer)
+    for tenant_id, keys in mirrored.manifest.tenants.items():
+        tx.as_tenant(tenant_id)
+        for ref in keys.shards:
+            blob = mirror.shard(tenant_id, ref)
+            if blob is None:
+                raise RootLost(
+                    "The mirror lacks a shard of the key state that it names; nothing was adopted."
+                )
+            keystate.stage_shards(tx, [SealedShard(ref.depth, ref.prefix, ref.seq, blob)])
+        tenants.raise_epoch(tx, Epoch.KEYS)
+    tx.as_tenant(CELL)
+
+
+# ── the journal ────────────────────────────────────────────────────────────────────────────────────
+def _forgotten(ground: Ground) -> dict[str, dict[str, Any]]:
+    """Journalled batches that this database knows nothing of."""
+
+    def known(tx: Tx) -> set[str]:
+        return {one.op_id for finished in (False, True) for one in shreds.batches(tx, finished=finished)}
+
+    have = ground.database.read(CELL, known)
+    return {op_id: plan for op_id, plan in ground.mirror.intents().items() if op_id not in have}
+
+
+def _put_back(tx: Tx, ground: Ground, op_id: str, plan: dict[str, Any]) -> None:
+    """A forgotten batch, back under way: already punctured leaves go straight to the purge."""
+    live = ground.keyring.live()
+    now = ids.now()
+    kept: dict[str, Any] = {}
+    punctured = True
+    for tenant_id, erasures in plan.items():
+        if tenant_id not in live.manifest.tenants:
+            continue  # the tenant itself is gone
+        tx.as_tenant(tenant_id)
+        if not tx.exists:
+            continue  # made after the backup: there is nothing of it to erase
+        for one in erasures:
+            if _erasing_again(tx, ground.mirror, op_id, one, now):
+                kept.setdefault(tenant_id, []).append(one)
+        state = stored_state(tx, live.manifest.tenants[tenant_id])
+        punctured &= all(state.is_punctured(one["leaf"]) for one in kept.get(tenant_id, ()))
+        tenants.raise_epoch(tx, Epoch.KEYS)
+    tx.as_tenant(CELL)
+    shreds.open_batch(tx, Batch(op_id, kept, "swapped" if punctured else "intent"), at=now)
+
+
+def _erasing_again(tx: Tx, mirror: Mirror, op_id: str, one: dict[str, Any], now: int) -> bool:
+    """Mark a person as being erased again; False when this database never knew them."""
+    person = subjects.get(tx, one["subject"])
+    if person is None:
+        return False
+    kept = mirror.certificate(one["shred"])
+    shred = Shred(
+        id=one["shred"],
+        subject_id=person.id,
+        op_id=op_id,
+        state="punctured",
+        steps={"replayed": ids.rfc3339(now)},
+        requested_by=CELL,
+        requested_at=now,
+        certificate_id=kept[0] if kept else None,
+    )
+    if shreds.get(tx, shred.id) is None:
+        shreds.create(tx, shred)
+    else:
+        shreds.move(tx, shred)
+    if kept is not None and shreds.certificate(tx, kept[0]) is None:
+        shreds.keep_certificate(tx, kept[0], shred.id, kept[1], at=now)
+    subjects.set_state(tx, person.id, state="erasing", shred_id=shred.id)
+    return True
+
+
+# ── logs ───────────────────────────────────────────────────────────────────────────────────────────
+def _is_behind(ground: Ground, tenant_id: str) -> bool:
+    """Whether the published head is not a part of this database's log."""
+    head = ground.mirror.head(tenant_id)
+    if head is None:
+        return False
+
+    def check(tx: Tx) -> bool:
+        current = log.newest(tx)
+        if current is None or current.generation < int(head["generation"]):
+            return True
+        if current.generation > int(head["generation"]):
+            return False
+        if current.size < int(head["size"]):
+            return True
+        root = tree_root(head["size"], lambda level, n: log.tile(tx, current.generation, level, n) or b"")
+        return root.hex() != str(head["root"])
+
+    return ground.database.read(tenant_id, check)
+
+
+def _new_generation(ground: Ground, tenant_id: str) -> None:
+    """End a log that was restored and open the next one: its first entry names what was lost."""
+    head = ground.mirror.head(tenant_id) or {}
+
+    def work(tx: Tx) -> None:
+        current = log.newest(tx)
+        have = current.size if current and current.generation == head["generation"] else 0
+        generation = int(head["generation"]) + 1
+        origin = origin_of(ground.origin_prefix, tenant_id, generation)
+        # What waited when the copy was made was placed in the log that went on from there.
+        log.leave_behind(tx, generation - 1)
+        log.open_log(tx, generation, origin, EMPTY_ROOT)
+        tx.writers = Writers()
+        data = {
+            "origin": origin,
+            "generation": generation,
+            "previous_origin": head["origin"],
+            "previous_size": head["size"],
+            "previous_root": head["root"],
+            "lost": max(int(head["size"]) - have, 0),
+        }
+        tx.append(EntryDraft(kind=Kind.LOG_OPEN, at=ids.now(), outcome="restored", data=data))
+        tx.append(EntryDraft(kind=Kind.RESTORE, at=ids.now(), outcome="detected"))
+        tx.append(EntryDraft(kind=Kind.WRITER_END, at=ids.now(), outcome="ok"))
+
+    ground.database.write(tenant_id, work)

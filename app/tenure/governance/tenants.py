@@ -1,0 +1,107 @@
+"""Tenants: the cell operator's verb, and the first start of a cell."""
+
+import secrets
+from typing import Any
+
+from tenure import ids
+from tenure.governance.ground import Ground
+from tenure.governance.keychange import Staged, mirror_state, seal_state, stage, swap
+from tenure.governance.principals import add_principal
+from tenure.governance.service import Once, Seat, Service
+from tenure.ids import CELL
+from tenure.keys.blind import FIRST_FREE
+from tenure.keys.state import CellManifest, new_tenant
+from tenure.ledger.entry import EntryDraft, Kind
+from tenure.ledger.merkle import EMPTY_ROOT
+from tenure.model import names
+from tenure.model.principal import Credential, Principal, PrincipalKind
+from tenure.sequencer import origin_of
+from tenure.store import keystate, log
+from tenure.store import tenants as store
+from tenure.store.keystate import Pointer
+from tenure.store.session import Tx, Writers
+
+SCOPE = "tenure.tenants"
+_INIT = "init"
+
+
+class Tenants:
+    """Create tenants."""
+
+    def __init__(self, service: Service, ground: Ground) -> None:
+        self._service = service
+        self._ground = ground
+
+    async def create(self, credential: Credential, name: str, once: Once | None = None) -> dict[str, Any]:
+        """A new tenant with its keys, its log and its first administrator: `{"id","name","admin_key"}`."""
+
+        def work(seat: Seat) -> dict[str, Any]:
+            tx, ground = seat.desk.tx, self._ground
+            tenant_id = ids.new_id()
+            live = ground.keyring.live()
+            staged = _with_tenant(ground, live.manifest, tenant_id, live.root_version)
+            mirror_state(ground.mirror, staged)
+            stage(tx, staged)
+            swap(tx, live.pointer, staged)
+            store.register(tx, tenant_id, name, at=seat.desk.now)
+            seat.record(Kind.TENANT_CREATE, tenant=tenant_id)
+            tx.as_tenant(tenant_id)
+            key = _furnish(tx, ground, tenant_id, names.TENANT_ADMIN, at=seat.desk.now)
+            _open_log(tx, ground, tenant_id, at=seat.desk.now)
+            tx.as_tenant(CELL)
+            moved.append(staged.pointer)
+            return {"id": tenant_id, "name": name, "admin_key": key}
+
+        moved: list[Pointer] = []
+        made = await self._service.run(credential, SCOPE, "write", work, once=once)
+        for pointer in moved[-1:]:
+            self._ground.mirror.put_pointer(pointer.seq, pointer.digest)
+        return made  # type: ignore[no-any-return]
+
+
+def initialise(ground: Ground) -> str | None:
+    """First start: root key, cell keys, operator. The operator's API key, or None if it was done before.
+
+    A crash before the commit leaves a root version that the next attempt finds by its op id.
+    """
+
+    def work(tx: Tx) -> tuple[str, Staged] | None:
+        if keystate.pointer(tx) is not None:
+            return None
+        now = ids.now()
+        version = ground.roots.create(_INIT)
+        staged = _with_tenant(ground, CellManifest(0, {}), CELL, version)
+        mirror_state(ground.mirror, staged)
+        stage(tx, staged)
+        swap(tx, None, staged)
+        key = _furnish(tx, ground, CELL, names.OPERATOR, at=now)
+        tx.writers = Writers()
+        _open_log(tx, ground, CELL, at=now)
+        tx.append(EntryDraft(kind=Kind.WRITER_END, at=now, outcome="ok"))
+        return key, staged
+
+    done = ground.database.write(CELL, work)
+    if done is None:
+        return None
+    key, staged = done
+    ground.mirror.put_pointer(staged.pointer.seq, staged.pointer.digest)
+    return key
+
+
+def _with_tenant(ground: Ground, old: CellManifest, tenant_id: str, version: int) -> Staged:
+    made = new_tenant(old, tenant_id, secrets.token_bytes(32), secrets.token_bytes(32))
+    return seal_state(made, ground.roots, version)
+
+
+def _furnish(tx: Tx, ground: Ground, tenant_id: str, role: str, *, at: int) -> str:
+    """A tenant's own rows and its first principal; returns that one's API key."""
+    epoch = ground.mirror.leaf_epoch()
+    store.create(tx, tenant_id, leaf_epoch=epoch, first_leaf=0 if epoch else FIRST_FREE)
+    first = Principal(tenant_id, ids.new_id(), role, PrincipalKind.PERSON, (role,))
+    return add_principal(tx, first, at=at)[1]
+
+
+def _open_log(tx: Tx, ground: Ground, tenant_id: str, *, at: int) -> None:
+    origin = origin_of(ground.origin_prefix, tenant_id, 1)
+    log.open_log(tx, 1, origin, EMPTY_ROOT)
+    tx.append(EntryDraft(kind=Kind.LOG_OPEN, at=at, outcome="ok", data={"origin": origin, "generation": 1}))

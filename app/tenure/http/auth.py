@@ -1,0 +1,142 @@
+"""What every call brings in its headers: who, why, as part of what, and under which idempotency key.
+
+Nothing is decided here. A credential is only read; the gateway authenticates and policy decides, for every
+surface alike.
+"""
+
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+from litestar import Request
+from litestar.types import Scope
+
+from tenure.access import Ask
+from tenure.errors import Malformed, Unauthenticated
+from tenure.gateway import Condition
+from tenure.governance.service import Once
+from tenure.http.wire import body_json
+from tenure.ids import is_id
+from tenure.ledger.canonical import canonical
+from tenure.model.apikey import parse_api_key
+from tenure.model.principal import Credential
+
+if TYPE_CHECKING:
+    from tenure.bootstrap import Tenure
+
+Call = Request[Any, Any, Any]
+Headers = dict[bytes, bytes]
+
+_ONCE = re.compile(rb"[\x20-\x7e]{1,255}")
+_ETAG = re.compile(rb'"([1-9][0-9]{0,15})"')
+
+
+def tenure_of(request: Call) -> "Tenure":
+    """The cell that this application serves."""
+    return cast("Tenure", request.app.state.tenure)
+
+
+def headers_of(scope: Scope) -> Headers:
+    """Headers by lower-case name. Of repeated ones the last counts."""
+    return dict(scope["headers"])
+
+
+def read_credential(headers: Headers) -> Credential:
+    """The API key of `Authorization: Bearer` (RFC 6750 §2.1). Raises Unauthenticated."""
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated(
+            "The request carries no credential; nothing was done.",
+            field="Authorization",
+            rule="bearer",
+            remedy="Send 'Authorization: Bearer tnr_…'.",
+        )
+    return parse_api_key(token.strip())
+
+
+def read_ask(headers: Headers) -> Ask:
+    """Who asks, for what purpose, as part of which decision. Raises Unauthenticated, Malformed."""
+    credential = read_credential(headers)
+    purpose = headers.get(b"tenure-purpose")
+    if not purpose:
+        raise Malformed(
+            "The request names no purpose; nothing was done.",
+            field="Tenure-Purpose",
+            rule="required on every access to records",
+            remedy="Send 'Tenure-Purpose: <a declared purpose>'.",
+        )
+    decision = headers.get(b"tenure-decision")
+    if decision is None:
+        return Ask(credential, purpose.decode("latin-1"))
+    return Ask(credential, purpose.decode("latin-1"), _decision(decision))
+
+
+def read_condition(headers: Headers) -> Condition:
+    """`If-Match: "<version>"` or `If-None-Match: *` (RFC 9110 §13.1). Raises Malformed for other forms."""
+    match, absent = headers.get(b"if-match"), headers.get(b"if-none-match")
+    if match is None and absent is None:
+        return Condition()
+    if absent is not None:
+        if absent != b"*" or match is not None:
+            raise _bad_condition("If-None-Match", "*, and no If-Match beside it")
+        return Condition(if_absent=True)
+    version = _ETAG.fullmatch(match or b"")
+    if version is None:
+        raise _bad_condition("If-Match", 'one strong ETag, for example "3"')
+    return Condition(if_match=int(version[1]))
+
+
+def read_idempotency_key(headers: Headers) -> str | None:
+    """`Idempotency-Key`, if there is one. Raises Malformed."""
+    key = headers.get(b"idempotency-key")
+    if key is None:
+        return None
+    if not _ONCE.fullmatch(key):
+        raise Malformed(
+            "The idempotency key cannot be used; nothing was done.",
+            field="Idempotency-Key",
+            rule="1 to 255 printable ASCII characters",
+            remedy="Send a fresh UUID for each new request.",
+        )
+    return key.decode("ascii")
+
+
+async def read_once(request: Call, *, json: bool = True) -> Once | None:
+    """The idempotency key bound to what it stands for: method, path, query and body."""
+    key = read_idempotency_key(headers_of(request.scope))
+    body = await request.body()
+    if key is None:
+        return None
+    line = f"{request.scope['method']} {request.scope['path']}?".encode() + request.scope["query_string"]
+    return Once(key, line + b"\n" + (canonical(body_json(body)) if json and body else body))
+
+
+# ── as dependencies of handlers ────────────────────────────────────────────────────────────────────
+async def provide_credential(request: Call) -> Credential:
+    """For calls that govern."""
+    return read_credential(headers_of(request.scope))
+
+
+async def provide_ask(request: Call) -> Ask:
+    """For calls that reach records."""
+    return read_ask(headers_of(request.scope))
+
+
+def _decision(raw: bytes) -> str:
+    text = raw.decode("latin-1")
+    if not is_id(text):
+        raise Malformed(
+            "The decision's id cannot be read; nothing was done.",
+            field="Tenure-Decision",
+            rule="an id from POST /v1/decisions",
+            remedy="Send the id exactly as it was returned.",
+        )
+    return text
+
+
+def _bad_condition(field: str, rule: str) -> Malformed:
+    return Malformed(
+        "The precondition cannot be read; nothing was done.",
+        field=field,
+        rule=rule,
+        remedy='Send If-Match with the ETag that a read or write returned, or "If-None-Match: *" to create.',
+    )

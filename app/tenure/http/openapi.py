@@ -1,0 +1,187 @@
+"""The OpenAPI 3.1 document: what the framework derives, in our callers' terms.
+
+The framework knows paths, ids and most queries. This adds what it cannot see: headers and bodies, which
+handlers read themselves, problem documents, and the public spelling of paths. Schemas come from the pydantic
+models, which are also what checks the requests.
+
+`python -m tenure.http.openapi docs/openapi.json` writes the committed copy.
+"""
+
+import json
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from tenure.http import routes, shapes, wire
+from tenure.http.paths import public
+from tenure.ledger.canonical import MAX_INTEGER
+
+Json = dict[str, Any]
+
+_PURPOSE, _DECISION, _ONCE = "Tenure-Purpose", "Tenure-Decision", "Idempotency-Key"
+_MATCH, _ABSENT = "If-Match", "If-None-Match"
+_PROBLEMS = {
+    "400": "The request cannot be read",
+    "401": "No usable credential",
+    "403": "Policy denies this; the denial is in the ledger under `entry`",
+    "404": "Nothing there that this principal may know of",
+    "413": "Too large",
+    "422": "The request breaks a rule",
+    "default": "Any other refusal or failure",
+}
+
+
+def _header(name: str, description: str, *, required: bool = False, **schema: object) -> Json:
+    shape: Json = {"type": "string", **schema}
+    return {"name": name, "in": "header", "required": required, "description": description, "schema": shape}
+
+
+def _query(name: str, description: str, **schema: object) -> Json:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
+_PARAMETERS: dict[str, Json] = {
+    _PURPOSE: _header(_PURPOSE, "Why: a declared purpose.", required=True, minLength=1),
+    _DECISION: _header(_DECISION, "The open decision that this access is part of.", format="uuid"),
+    _ONCE: _header(
+        _ONCE,
+        "Makes repeating the call safe. Bound to the request: with another one it is refused (422).",
+        pattern="^[ -~]{1,255}$",
+    ),
+    _MATCH: _header(_MATCH, "Only if the record is at this version.", pattern='^"[1-9][0-9]{0,15}"$'),
+    _ABSENT: _header(_ABSENT, "Only if there is no such record.", const="*"),
+    "version": _query("version", "A version by number.", type="integer", minimum=1, maximum=MAX_INTEGER),
+    "as_of": _query("as_of", "The version that was current then.", type="string", format="date-time"),
+}
+_READ_BY_HAND: dict[str, tuple[str, ...]] = {
+    "putRecord": (_PURPOSE, _DECISION, _MATCH, _ABSENT, _ONCE),
+    "getRecord": ("version", "as_of", _PURPOSE, _DECISION),
+    "deleteRecord": (_PURPOSE, _DECISION, _MATCH),
+    "listVersions": (_PURPOSE, _DECISION),
+    "queryRecords": (_PURPOSE, _DECISION),
+    "getRecordByBody": (_PURPOSE, _DECISION),
+    "getDecisionContext": (_PURPOSE, _DECISION),
+    "getDecisionOpenings": (_PURPOSE, _DECISION),
+    "applyManifests": (_ONCE,),
+    "createTenant": (_ONCE,),
+    "createPrincipal": (_ONCE,),
+    "createCredential": (_ONCE,),
+    "shredSubject": (_ONCE,),
+}
+_BODIES: dict[str, type[wire.Body]] = {
+    "putRecord": wire.NewVersion,
+    "queryRecords": wire.RecordQuery,
+    "getRecordByBody": wire.RecordAddress,
+    "openDecision": wire.NewDecision,
+    "sealDecision": wire.Outcome,
+    "createTenant": wire.NewTenant,
+    "createPrincipal": wire.NewPrincipal,
+    "lookupSubject": wire.SubjectReference,
+}
+_MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}
+_ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
+_OPEN = {"isAlive", "isReady"}
+_LATER = {"getDecisionReceipt": "Not published yet", "getCheckpoint": "Nothing published yet"}
+
+
+@lru_cache(maxsize=1)
+def document() -> bytes:
+    """The document as JSON text."""
+    derived = _derived()
+    derived["paths"] = {
+        public(path): {method: _complete(operation) for method, operation in item.items()}
+        for path, item in sorted(derived["paths"].items())
+    }
+    derived["components"]["schemas"] = _schemas()
+    derived["components"]["responses"] = {f"Problem-{at}": _problem(text) for at, text in _PROBLEMS.items()}
+    return (json.dumps(derived, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _derived() -> Json:
+    bearer = SecurityScheme(type="http", scheme="bearer", description="An API key, tnr_…")
+    config = OpenAPIConfig(
+        title="Tenure",
+        version="1",
+        description="Governed context for AI agents.",
+        components=Components(security_schemes={"bearer": bearer}),
+        security=[{"bearer": []}],
+        use_handler_docstrings=True,
+    )
+    app = Litestar(
+        routes.handlers(), dependencies=routes.dependencies(), logging_config=None, openapi_config=config
+    )
+    return app.openapi_schema.to_schema()
+
+
+def _complete(operation: Json) -> Json:
+    name = operation["operationId"]
+    for said_already in ("deprecated", "summary"):
+        operation.pop(said_already, None)
+    derived = sorted(operation.pop("parameters", []), key=lambda one: (one["in"], one["name"]))
+    parameters = [_plain(one) for one in derived]
+    parameters += [_PARAMETERS[one] for one in _READ_BY_HAND.get(name, ())]
+    if parameters:
+        operation["parameters"] = parameters
+    if name in _BODIES:
+        schema = {"$ref": f"#/components/schemas/{_BODIES[name].__name__}"}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if name == "applyManifests":
+        operation["requestBody"] = {"required": True, "content": _MANIFESTS}
+    responses = {status: answer for status, answer in operation["responses"].items() if status[0] == "2"}
+    for answer in responses.values():
+        if not answer.get("headers"):
+            answer.pop("headers", None)
+    if name in _ETAGS:
+        etag = {"ETag": {"description": 'The version, for example "3".', "schema": {"type": "string"}}}
+        responses[_ETAGS[name]]["headers"] = etag
+    if name in _LATER:
+        responses["202"] = _problem(_LATER[name], "Retry-After")
+    if name in _OPEN:
+        operation["security"] = []
+        responses["503"] = {**responses["200"], "description": "It cannot work now"}
+    else:
+        responses |= {status: {"$ref": f"#/components/responses/Problem-{status}"} for status in _PROBLEMS}
+    operation["responses"] = responses
+    return operation
+
+
+def _plain(parameter: Json) -> Json:
+    """A derived parameter without what says nothing."""
+    name, schema = parameter["name"].replace("scope_name", "scope"), parameter["schema"]
+    kinds = schema.pop("oneOf", [])
+    schema |= next((kind for kind in kinds if kind.get("type") != "null"), {})
+    if name in ("id", "credential_id", "principal", "decision"):
+        schema["format"] = "uuid"
+    if name in ("from", "to"):
+        schema["format"] = "date-time"
+    return {"name": name, "in": parameter["in"], "required": parameter["required"], "schema": schema}
+
+
+def _problem(description: str, header: str | None = None) -> Json:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    answer: Json = {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+    if header is not None:
+        answer["headers"] = {header: {"description": "Seconds.", "schema": {"type": "integer"}}}
+    return answer
+
+
+def _schemas() -> Json:
+    def models(module: Any, base: type[BaseModel]) -> list[type[BaseModel]]:  # noqa: ANN401
+        found = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, base)]
+        return sorted((one for one in found if one is not base), key=lambda one: one.__name__)
+
+    sent = [(one, "validation") for one in models(wire, wire.Body)]
+    answered = [(one, "validation") for one in models(shapes, shapes.Shape)]
+    _, made = models_json_schema([*sent, *answered], ref_template="#/components/schemas/{model}")  # type: ignore[list-item]
+    return dict(made["$defs"])
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_bytes(document())

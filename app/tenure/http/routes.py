@@ -1,0 +1,20 @@
+"""Every call of the API, one module per noun."""
+
+from typing import Any
+
+from litestar.di import Provide
+
+from tenure.http import decisions, health, ledger, manifests, principals, records, subjects, tenants
+from tenure.http.auth import provide_ask, provide_credential
+
+_NOUNS = (records, decisions, manifests, principals, tenants, subjects, ledger, health)
+
+
+def handlers() -> list[Any]:
+    """The handlers, in the order of the documentation."""
+    return [handler for noun in _NOUNS for handler in noun.HANDLERS]
+
+
+def dependencies() -> dict[str, Provide]:
+    """What handlers ask for by name."""
+    return {"credential": Provide(provide_credential), "ask": Provide(provide_ask)}

@@ -1,0 +1,310 @@
+"""What callers get back, for the OpenAPI document. Handlers render dictionaries; tests hold both together."""
+
+from typing import Annotated, Any, Literal
+
+from litestar.openapi.datastructures import ResponseSpec
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import WithJsonSchema
+
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+class Shape(BaseModel):
+    """An answer. Members may be added in later versions."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Tenant(Shape):
+    """A new tenant; `admin_key` is shown once and absent when an idempotency key repeats the call."""
+
+    id: str
+    name: str
+    admin_key: str = ""
+
+
+class Principal(Shape):
+    """Who may call."""
+
+    id: str
+    name: str
+    kind: Literal["agent", "service", "person"]
+    roles: list[str]
+
+
+class NewPrincipalMade(Principal):
+    """A new principal; `api_key` is shown once and absent when an idempotency key repeats the call."""
+
+    api_key: str = ""
+
+
+class PrincipalPage(Shape):
+    """A page of principals."""
+
+    items: list[Principal]
+    next: str | None
+
+
+class NewCredential(Shape):
+    """A new API key, shown once and absent when an idempotency key repeats the call."""
+
+    id: str
+    api_key: str = ""
+
+
+class Credential(Shape):
+    """An API key without its secret."""
+
+    id: str
+    created_at: Time
+    revoked_at: Time | None
+
+
+class Credentials(Shape):
+    """A principal's API keys."""
+
+    items: list[Credential]
+
+
+class Change(Shape):
+    """What an apply does to one manifest."""
+
+    kind: str
+    name: str
+    change: str
+
+
+class Applied(Shape):
+    """What an apply did, or would do."""
+
+    changes: list[Change]
+    policy: str
+    dry_run: bool
+    entry: str | None
+
+
+class ManifestMeta(Shape):
+    """Name and history of a manifest."""
+
+    name: str
+    generation: int
+    appliedAt: Time  # noqa: N815 - Kubernetes' spelling
+
+
+class Manifest(Shape):
+    """A manifest as declared."""
+
+    apiVersion: str  # noqa: N815 - Kubernetes' spelling
+    kind: str
+    metadata: ManifestMeta
+    spec: dict[str, Any]
+
+
+class Manifests(Shape):
+    """Manifests of one kind."""
+
+    items: list[Manifest]
+
+
+class Written(Shape):
+    """A stored version, without content."""
+
+    record: str
+    version: int
+    version_id: str
+    scope: str
+    key: str
+    created_at: Time
+    entry: str
+    commitment: str | None
+
+
+class RecordHead(Written):
+    """A version with its labels."""
+
+    subjects: list[str]
+    categories: list[str]
+    metadata: dict[str, Any]
+    derived_from: list[str]
+    expires_at: Time | None
+    tier: str
+
+
+class Record(RecordHead):
+    """A version with its content."""
+
+    content: Any
+
+
+class RecordPage(Shape):
+    """A page of records. `withheld` counts what matches but may not be shown; content only on request."""
+
+    items: list[RecordHead]
+    next: str | None
+    withheld: int
+
+
+class HistoryLine(Shape):
+    """One version in a history."""
+
+    version: int
+    version_id: str
+    state: str
+    created_at: Time
+    categories: list[str]
+    entry: str
+
+
+class History(Shape):
+    """Versions of a record, newest first."""
+
+    items: list[HistoryLine]
+    next: str | None
+    withheld: int
+
+
+class DecisionOpened(Shape):
+    """A new decision."""
+
+    id: str
+    purpose: str
+    opened_at: Time
+    entry: str
+
+
+class DecisionSealed(Shape):
+    """A decision that takes no more accesses."""
+
+    id: str
+    outcome: str
+    sealed_at: Time
+    accesses: int
+    entry: str
+
+
+class Decision(Shape):
+    """A decision and what it read, without content."""
+
+    id: str
+    principal: str
+    purpose: str
+    subject: str | None
+    state: Literal["open", "sealed"]
+    opened_at: Time
+    sealed_at: Time | None
+    outcome: str | None
+    seal_entry: str | None
+    accesses: list[dict[str, Any]]
+
+
+class Reconstruction(Shape):
+    """What a decision saw; erased versions are tombstones."""
+
+    decision: str
+    items: list[dict[str, Any]]
+    withheld: int
+
+
+class LedgerKey(Shape):
+    """What verifiers pin."""
+
+    vkey: str
+    origin: str
+
+
+class Entry(Shape):
+    """A ledger entry at its place."""
+
+    index: int
+    id: str
+    entry: dict[str, Any]
+
+
+class EntryPage(Shape):
+    """A page of entries."""
+
+    items: list[Entry]
+    next: str | None
+
+
+class SubjectFound(Shape):
+    """A data subject."""
+
+    id: str
+    state: str
+
+
+class Subjects(Shape):
+    """Who is known by a reference."""
+
+    items: list[SubjectFound]
+
+
+class Holding(Shape):
+    """How much is held in one place."""
+
+    scope: str
+    categories: list[str]
+    state: str
+    versions: int
+
+
+class Subject(Shape):
+    """What is held about a person, without content."""
+
+    id: str
+    state: str
+    shred: str | None
+    held: list[Holding]
+
+
+class Shred(Shape):
+    """An erasure; `certificate` is there once it is signed."""
+
+    shred: str
+    state: str
+    certificate: str = ""
+
+
+class Envelope(Shape):
+    """A signed certificate: a DSSE envelope."""
+
+    payload: str
+    payloadType: str  # noqa: N815 - DSSE's spelling
+    signatures: list[dict[str, Any]]
+
+
+class Health(Shape):
+    """Whether the service can work."""
+
+    ready: bool
+    checks: dict[str, Any]
+
+
+class Alive(Shape):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Problem(Shape):
+    """What went wrong and what to do (RFC 9457)."""
+
+    type: Annotated[str, Field(pattern="^urn:tenure:problem:")]
+    title: str
+    status: int
+    detail: str
+    field: str = ""
+    rule: str = ""
+    remedy: str = ""
+
+
+def answers(
+    status: int, shape: type[Any], description: str, *, media: str = "application/json"
+) -> dict[int, ResponseSpec]:
+    """The documented success of a call."""
+    return {
+        status: ResponseSpec(
+            data_container=shape, description=description, media_type=media, generate_examples=False
+        )
+    }

@@ -1,0 +1,29 @@
+"""Tenants: the platform operator's call."""
+
+from typing import Any
+
+from litestar import post
+from litestar.di import NamedDependency
+from litestar.types import ASGIApp
+
+from tenure.http import shapes, wire
+from tenure.http.auth import Call, read_once, tenure_of
+from tenure.http.reply import json_reply
+from tenure.http.shapes import answers
+from tenure.model.principal import Credential
+
+
+@post(
+    "/v1/tenants",
+    operation_id="createTenant",
+    status_code=201,
+    responses=answers(201, shapes.Tenant, "Created"),
+)
+async def create_tenant(request: Call, credential: NamedDependency[Credential]) -> ASGIApp:
+    """Create a tenant with its keys, its ledger and its first administrator."""
+    data = await wire.received(request, wire.NewTenant)
+    once = await read_once(request)
+    return json_reply(201, await tenure_of(request).tenants.create(credential, data.name, once))
+
+
+HANDLERS: list[Any] = [create_tenant]

@@ -1,0 +1,259 @@
+"""What callers send: bodies as pydantic models, and the few texts that need a rule of their own.
+
+The OpenAPI document is made from the same models. Unknown members are refused: a misspelt `expires_at`
+must not silently mean "for ever".
+"""
+
+import base64
+import binascii
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from litestar import Request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.json_schema import WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from tenure import ids
+from tenure.errors import Invalid, Malformed
+from tenure.ledger.canonical import MAX_INTEGER
+from tenure.model.record import MAX_DEPTH, MAX_DERIVED, MAX_KEY
+
+M = TypeVar("M", bound=BaseModel)
+
+MAX_PAGE = 200
+DEFAULT_PAGE = 50
+MAX_CURSOR = 4096
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_INSTANT_RULE = "an RFC 3339 time with an offset"
+_PAST_RULE = "a time that is not in the future"
+_FUTURE_RULE = "a time in the future"
+
+
+# ── times ──────────────────────────────────────────────────────────────────────────────────────────
+def read_instant(value: object) -> int:
+    """Microseconds of an RFC 3339 time (§5.6, with `T`); ValueError with the rule it breaks."""
+    if isinstance(value, str) and _RFC3339.fullmatch(value):
+        try:
+            return ids.parse_rfc3339(value)
+        except (ValueError, OverflowError):
+            pass
+    raise PydanticCustomError("instant", _INSTANT_RULE)
+
+
+def read_past(value: object) -> int:
+    """An instant that has come; ValueError otherwise."""
+    at = read_instant(value)
+    if at > ids.now():
+        raise PydanticCustomError("past", _PAST_RULE)
+    return at
+
+
+def read_future(value: object) -> int:
+    """An instant still to come; ValueError otherwise."""
+    at = read_instant(value)
+    if at <= ids.now():
+        raise PydanticCustomError("future", _FUTURE_RULE)
+    return at
+
+
+def query_instant(text: str, field: str, *, past: bool = False) -> int:
+    """A time in a query string. Raises Invalid."""
+    try:
+        return read_past(text) if past else read_instant(text)
+    except PydanticCustomError as broken:
+        raise Invalid(
+            f"The time in {field} cannot be used; nothing was done.",
+            field=field,
+            rule=broken.message_template,
+            remedy="Write it like 2026-01-31T12:00:00Z; in a URL a + is written %2B.",
+        ) from None
+
+
+_TIME = WithJsonSchema({"type": "string", "format": "date-time"})
+Instant = Annotated[int, BeforeValidator(read_instant), _TIME]
+Past = Annotated[int, BeforeValidator(read_past), _TIME]
+Future = Annotated[int, BeforeValidator(read_future), _TIME]
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Reference = Annotated[str, Field(max_length=256, examples=["customer:42"])]
+Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+VersionNumber = Annotated[int, Field(strict=True, ge=1, le=MAX_INTEGER)]
+PageSize = Annotated[int, Field(strict=True, ge=1, le=MAX_PAGE)]
+Cursor = Annotated[str, Field(max_length=MAX_CURSOR)]
+
+
+# ── bodies ─────────────────────────────────────────────────────────────────────────────────────────
+class Body(BaseModel):
+    """A request body: exactly these members."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NewTenant(Body):
+    """A tenant to create."""
+
+    name: Text
+
+
+class NewPrincipal(Body):
+    """A principal to create, with its roles."""
+
+    name: Text
+    kind: Literal["agent", "service", "person"]
+    roles: Annotated[tuple[Text, ...], Field(max_length=64)]
+
+
+class NewVersion(Body):
+    """A version to store: any JSON, whom it is about, and how it is labelled."""
+
+    content: Any
+    subjects: tuple[Reference, ...] = ()
+    categories: Annotated[tuple[Text, ...], Field(min_length=1, max_length=64)]
+    derived_from: Annotated[tuple[Id, ...], Field(max_length=MAX_DERIVED)] = ()
+    expires_at: Future | None = None
+    metadata: Annotated[dict[str, Any], Field(default_factory=dict)]
+
+
+class RecordQuery(Body):
+    """Which records to list. `since` is included, `until` is not."""
+
+    subject: Reference | None = None
+    prefix: Annotated[str, Field(max_length=MAX_KEY)] | None = None
+    categories: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
+    since: Instant | None = None
+    until: Instant | None = None
+    as_of: Past | None = None
+    include: Annotated[tuple[Literal["content"], ...], Field(max_length=1)] = ()
+    limit: PageSize = DEFAULT_PAGE
+    cursor: Cursor | None = None
+
+
+class RecordAddress(Body):
+    """One record, for keys that must not appear in a URL."""
+
+    scope: Annotated[str, Field(max_length=200)]
+    key: str
+    version: VersionNumber | None = None
+    as_of: Past | None = None
+
+
+class NewDecision(Body):
+    """A decision to open. Agent and model are names, never personal data."""
+
+    purpose: Text
+    subject: Reference | None = None
+    agent: str | None = None
+    model: str | None = None
+    input_sha256: str | None = None
+
+
+class Outcome(Body):
+    """How a decision ended. Of `output` only the SHA-256 of its canonical JSON (RFC 8785) is kept."""
+
+    outcome: str
+    output: Any = None
+    output_sha256: str | None = None
+
+
+class SubjectReference(Body):
+    """A person's reference."""
+
+    ref: Reference
+
+
+# ── reading ────────────────────────────────────────────────────────────────────────────────────────
+def body_json(raw: bytes) -> Any:  # noqa: ANN401 - whatever the JSON holds
+    """Parse a body. Raises Malformed for what is not JSON, RecursionError for what nests beyond reason."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise not_json() from None
+
+
+async def received(request: Request[Any, Any, Any], model: type[M]) -> M:
+    """The checked body of a request. Raises Malformed, Invalid naming the first wrong member, TooLarge.
+
+    The framework's own way is laxer than its models and fails on bytes that are not UTF-8.
+    """
+    value = body_json(await request.body())
+    try:
+        return model.model_validate(value)
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise wrong_member(field_name(first["loc"]), first["msg"]) from None
+
+
+def wrong_member(field: str, rule: str) -> Invalid:
+    """A body or parameter that breaks its schema."""
+    return Invalid(
+        "The request does not fit its schema; nothing was done.",
+        field=field,
+        rule=rule,
+        remedy="Compare it with this call in /schema/openapi.json.",
+    )
+
+
+def field_name(place: tuple[int | str, ...]) -> str:
+    """`subjects[0]`. What is not shaped like a name may be contents and is not repeated."""
+    name = ""
+    for part in place:
+        if isinstance(part, int):
+            name += f"[{part}]"
+        elif _NAME.fullmatch(part):
+            name += f".{part}" if name else part
+        else:
+            break
+    return name or "body"
+
+
+def not_json() -> Malformed:
+    """The body is no JSON."""
+    return Malformed(
+        "The body is not JSON; nothing was done.",
+        field="body",
+        rule="JSON in UTF-8, RFC 8259",
+        remedy="Send one JSON value, with numbers that a double or a 53-bit integer holds.",
+    )
+
+
+def too_deep() -> Invalid:
+    """The body nests beyond what can be followed."""
+    return Invalid(
+        "The body is nested too deeply; nothing was done.",
+        field="body",
+        rule=f"at most {MAX_DEPTH} levels",
+        remedy="Flatten the value, or store its parts as records of their own.",
+    )
+
+
+# ── cursors of lists whose place is no secret ──────────────────────────────────────────────────────
+def to_cursor(kind: str, place: object) -> str:
+    """An opaque cursor; `kind` keeps it from being used on another list."""
+    return base64.urlsafe_b64encode(f"{kind}:{place}".encode()).decode()
+
+
+def from_cursor(kind: str, cursor: str) -> str:
+    """The place in a cursor. Raises Malformed."""
+    try:
+        name, _, place = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        raise bad_cursor() from None
+    if name != kind or not place:
+        raise bad_cursor()
+    return place
+
+
+def bad_cursor() -> Malformed:
+    """A cursor that nobody was given."""
+    return Malformed(
+        "The cursor is not one that this call gave out; nothing was read.",
+        field="cursor",
+        rule="the `next` of the previous page",
+        remedy="Start again without a cursor.",
+    )

@@ -1,0 +1,47 @@
+"""When things happen by themselves. Each trigger calls one verb; the verbs are idempotent and resumable."""
+
+import asyncio
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from tenure.governance.shred import Shredder
+
+_log = structlog.get_logger(__name__)
+
+
+class Schedule:
+    """APScheduler in this process, one run of a job at a time."""
+
+    def __init__(self, shredder: Shredder, shred_interval_s: float) -> None:
+        self._shredder = shredder
+        self._interval = shred_interval_s
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self._now: set[asyncio.Task[None]] = set()
+
+    def requested(self, tenant_id: str) -> None:
+        """An erasure was asked for: it waits for the next batch, or starts one where the interval is 0."""
+        self._shredder.requested(tenant_id)
+        if self._interval == 0:
+            task = asyncio.get_running_loop().create_task(self._shred())
+            self._now.add(task)
+            task.add_done_callback(self._now.discard)
+
+    def start(self) -> None:
+        """Begin. Called on the event loop."""
+        # At interval 0 this repeats what failed; otherwise it is the batch.
+        self._scheduler.add_job(
+            self._shred, "interval", seconds=self._interval or 5, max_instances=1, coalesce=True, id="shred"
+        )
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    async def _shred(self) -> None:
+        try:
+            await asyncio.shield(self._shredder.run())
+        except Exception as failure:  # noqa: BLE001 - repeated at the next interval
+            _log.error("erasure batch failed, will be repeated", error=type(failure).__name__)

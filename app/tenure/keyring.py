@@ -1,0 +1,200 @@
+"""The live keys of this process: opened lazily, cached briefly, wiped when the key epoch moves.
+
+    root store (L0) ─opens─► cell manifest (L1) ─opens─► a tenant's shards (L2) ─derive─► leaf keys
+
+Nothing here writes. The batch of erasures (`governance.shred`) and tenant creation make new states; this
+module notices through the key epoch that every transaction reads first.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tenure.errors import RootLost, Shredded, Tampered
+from tenure.ids import CELL
+from tenure.keys import blind
+from tenure.keys.encoding import wipe
+from tenure.keys.ggm import PuncturedState, leaf_number
+from tenure.keys.rootstore import RootStore
+from tenure.keys.seal import Binding, OpenedKey, open_key
+from tenure.keys.state import (
+    CellManifest,
+    ShardRef,
+    TenantKeys,
+    manifest_digest,
+    manifest_root_version,
+    open_manifest,
+    open_shard,
+)
+from tenure.store import keystate, subjects
+from tenure.store.database import Database
+from tenure.store.session import Tx
+
+KEY_TTL_S = 60.0
+MAX_LEAVES = 20_000
+MAX_OPENED = 20_000
+
+_SELECTOR = leaf_number(0, 0)
+
+
+@dataclass(slots=True)
+class TenantKeyring:
+    """One tenant's keys at one key epoch."""
+
+    tenant_id: str
+    ledger_seed: bytes
+    state: PuncturedState
+    erasing: Mapping[int, str]
+    """Leaf → shred id of subjects whose erasure has begun: no key is given out for them."""
+    _leaves: dict[int, tuple[float, bytearray]] = field(default_factory=dict)
+    _opened: dict[Binding, tuple[float, bytes, OpenedKey]] = field(default_factory=dict)
+    _buckets: dict[int, bytearray] = field(default_factory=dict)
+    _selector: bytearray | None = None
+    _wiped: bool = False
+
+    def leaf_key(self, leaf: int) -> bytes:
+        """A leaf's key, 32 bytes; Shredded when it is being or was erased."""
+        if leaf in self.erasing:
+            raise Shredded("The key of a data subject is being destroyed; nothing was read.")
+        cached = self._leaves.get(leaf)
+        now = time.monotonic()
+        if cached is not None and cached[0] > now:
+            copy = bytes(cached[1])
+            if not self._wiped:  # set before anything is overwritten: the copy is of the key
+                return copy
+        key = self.state.derive(leaf)
+        copy = bytes(key)
+        if not self._wiped:
+            if len(self._leaves) >= MAX_LEAVES:
+                self._leaves.clear()  # not wiped: another thread may be copying one
+            self._leaves[leaf] = (now + KEY_TTL_S, key)
+        return copy
+
+    def open_version(self, binding: Binding, header: bytes) -> OpenedKey:
+        """The open key of a version, kept for a minute: unwrapping it costs more than what it opens.
+
+        Shredded when every slot has lost a leaf, Tampered when the header is not as sealed.
+        """
+        now = time.monotonic()
+        kept = self._opened.get(binding)
+        if kept is not None and kept[0] > now and kept[1] == header:
+            return kept[2]
+        opened = open_key(binding, header, self.leaf_key)
+        if len(self._opened) >= MAX_OPENED:
+            self._opened.clear()  # not wiped: another thread may be using one
+        self._opened[binding] = (now + KEY_TTL_S, header, opened)
+        return opened
+
+    def blind_index(self, namespace: str, *parts: str) -> str:
+        """The keyed index under which a record key or a subject reference is found."""
+        encoded = [part.encode() for part in parts]
+        selector = self._selector or self.state.derive(_SELECTOR)
+        bucket = blind.bucket_of(selector, namespace, *encoded)
+        key = self._buckets.get(bucket) or self.state.derive(blind.bucket_leaf(bucket))
+        index = blind.blind_index(key, namespace, *encoded)
+        if self._wiped:  # the cached keys may have been overwritten under way: not from them, then
+            selector = self.state.derive(_SELECTOR)
+            bucket = blind.bucket_of(selector, namespace, *encoded)
+            key = self.state.derive(blind.bucket_leaf(bucket))
+            return blind.blind_index(key, namespace, *encoded).hex()
+        self._selector, self._buckets[bucket] = selector, key
+        return index.hex()
+
+    def wipe(self) -> None:
+        """Overwrite every cached key, once and for all: nothing is cached here any more.
+
+        A thread still using this object derives afresh, or fails with KeyFailure.
+        """
+        self._wiped = True
+        leaves, self._leaves = self._leaves, {}
+        for _, key in leaves.values():
+            wipe(key)
+        opened, self._opened = self._opened, {}
+        for _, _, version_key in opened.values():
+            version_key.wipe()
+        buckets, self._buckets = self._buckets, {}
+        for key in buckets.values():
+            wipe(key)
+        if self._selector is not None:
+            wipe(self._selector)
+            self._selector = None
+
+
+class Live(NamedTuple):
+    """The key state that the pointer names, opened."""
+
+    pointer: keystate.Pointer
+    manifest: CellManifest
+    root_version: int
+
+
+class Keyring:
+    """The cell's keys: one opened manifest, shared by all tenants."""
+
+    def __init__(self, database: Database, roots: RootStore) -> None:
+        self._database = database
+        self._roots = roots
+        self._lock = threading.Lock()
+        self._live: Live | None = None
+
+    def tenant(self, tx: Tx) -> TenantKeyring:
+        """Open the keys of the transaction's tenant as they are now.
+
+        Three further statements and one read of the root store; only when the key epoch moved. Raises
+        RootLost or Tampered, and then nothing is served.
+        """
+        keys = self.manifest().tenants.get(tx.tenant_id)
+        if keys is None:
+            raise RootLost("This tenant has no keys in the live key state; nothing was opened.")
+        return TenantKeyring(
+            tenant_id=tx.tenant_id,
+            ledger_seed=keys.ledger_seed,
+            state=stored_state(tx, keys),
+            erasing=subjects.erasing(tx),
+        )
+
+    def manifest(self) -> CellManifest:
+        """The live cell manifest."""
+        return self.live().manifest
+
+    def live(self) -> "Live":
+        """The live key state, re-opened when the pointer moved. One round trip on a second connection."""
+        with self._lock:
+            pointer, blob = self._database.read(CELL, self._sealed)
+            if self._live is None or self._live.pointer != pointer:
+                if blob is None or manifest_digest(blob) != pointer.digest:
+                    raise Tampered("The stored cell manifest is not the one the pointer names.")
+                opened = open_manifest(blob, self._roots)
+                self._live = Live(pointer, opened, manifest_root_version(blob))
+            return self._live
+
+    def _sealed(self, tx: Tx) -> tuple[keystate.Pointer, bytes | None]:
+        pointer = keystate.pointer(tx)
+        if pointer is None:
+            raise RootLost("This cell has no key state. Run 'tenure init' first.")
+        if self._live is not None and self._live.pointer == pointer:
+            return pointer, None
+        return pointer, keystate.manifest(tx, pointer.seq)
+
+
+Fetch = Callable[[ShardRef], bytes | None]
+"""Where sealed shards come from."""
+
+
+def load_state(tenant_id: str, keys: TenantKeys, fetch: Fetch) -> PuncturedState:
+    """Open every shard a manifest names. Raises Tampered when one is missing or not as named."""
+    shards = []
+    for ref in keys.shards:
+        blob = fetch(ref)
+        if blob is None:
+            raise Tampered("A shard that the key state names is missing.")
+        shards.append(open_shard(blob, tenant_id, ref))
+    return PuncturedState(tuple(shards))
+
+
+def stored_state(tx: Tx, keys: TenantKeys) -> PuncturedState:
+    """The state of the transaction's tenant, from the database."""
+    rows = {(shard.depth, shard.prefix, shard.seq): shard.blob for shard in keystate.shards(tx)}
+    return load_state(tx.tenant_id, keys, lambda ref: rows.get((ref.depth, ref.prefix, ref.seq)))

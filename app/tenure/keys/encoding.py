@@ -1,0 +1,69 @@
+"""The one length-prefix encoding of every key format, its strict reader, and the wiping of key bytes."""
+
+from tenure.errors import Tampered
+
+Octets = bytes | bytearray
+"""What keys and messages come as: keys that are held longer than a call are bytearrays."""
+
+
+def lp(*parts: Octets) -> bytes:
+    """Each part after its length (u32, big-endian), joined: two different sequences never encode alike.
+
+    Raises OverflowError for a part of 4 GiB or more.
+    """
+    return b"".join([len(part).to_bytes(4) + part for part in parts])
+
+
+def wipe(key: bytearray) -> None:
+    """Overwrite a key in place. Best effort: copies that libraries made are out of reach."""
+    key[:] = bytes(len(key))
+
+
+class Reader:
+    """Takes fields off a byte string, front to back. Every failure is Tampered: nothing is repaired."""
+
+    __slots__ = ("_at", "_data", "_what")
+
+    def __init__(self, data: bytes, what: str) -> None:
+        """`what` names the format in error messages."""
+        self._data = data
+        self._at = 0
+        self._what = what
+
+    def take(self, length: int) -> bytes:
+        """The next `length` bytes."""
+        end = self._at + length
+        if end > len(self._data):
+            raise self.bad("it ends too early")
+        taken = self._data[self._at : end]
+        self._at = end
+        return taken
+
+    def number(self, width: int) -> int:
+        """The next unsigned big-endian integer of `width` bytes."""
+        return int.from_bytes(self.take(width))
+
+    def prefixed(self) -> bytes:
+        """The next length-prefixed part."""
+        return self.take(self.number(4))
+
+    def expect(self, literal: bytes) -> None:
+        """The next bytes must be these: magic and format version."""
+        if self.take(len(literal)) != literal:
+            raise self.bad("it is of another format or format version")
+
+    def rest(self) -> bytes:
+        """Everything that is left."""
+        return self.take(len(self._data) - self._at)
+
+    def end(self) -> None:
+        """Nothing may be left."""
+        if self._at != len(self._data):
+            raise self.bad("it has bytes after its end")
+
+    def bad(self, why: str) -> Tampered:
+        """The error for this input."""
+        return Tampered(
+            f"A {self._what} cannot be read: {why}. Nothing was opened; restore it from a good copy.",
+            rule="key-format",
+        )

@@ -1,0 +1,191 @@
+"""Sealing a version: a fresh data key (DEK), slots of leaves that open it, and named parts under it.
+
+Format: `docs/spec/sealed-record.md`. The associated data binds everything to tenant, scope, record and
+version, and not to the root key's version: rotating the root must not touch a single record.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from hmac import compare_digest
+from os import urandom
+from typing import Final
+
+from tenure.errors import Invalid, KeyFailure, Shredded
+from tenure.keys import slots as headers
+from tenure.keys.encoding import Octets, lp, wipe
+from tenure.keys.hkdf import expand, extract
+from tenure.keys.parts import open_part, seal_part
+from tenure.mac import hmac_sha256
+
+FORMAT: Final = b"tenure/v1/sealed-record"
+ALGORITHM: Final = b"AES-256-GCM/HKDF-SHA256"
+_RESERVED: Final = frozenset({"", "dek", "rewrap", "header"})
+_MAX_SLOTS: Final = 0xFFFF
+_NO_ADDED: Final = bytes(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a sealed version belongs to. Opened with any other binding, it is Tampered."""
+
+    tenant: str
+    scope: str
+    record: str
+    version: int
+
+    def encode(self) -> bytes:
+        """The front of every associated data."""
+        return lp(
+            FORMAT,
+            ALGORITHM,
+            self.tenant.encode(),
+            self.scope.encode(),
+            self.record.encode(),
+            self.version.to_bytes(8),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What is stored: a header and the ciphertext of each part. All of it may lie in the clear."""
+
+    header: bytes
+    parts: dict[str, bytes]
+
+
+class OpenedKey:
+    """The DEK of one version, opened. Wipe it when the work is done."""
+
+    __slots__ = ("_bound", "_dek", "_root", "_slots_hash", "_wiped")
+
+    def __init__(self, bound: bytes, slots_hash: bytes, dek: Octets) -> None:
+        """`bound` is the encoded binding; only `seal` and `open_key` make these."""
+        self._bound = bound
+        self._slots_hash = slots_hash
+        self._dek = bytearray(dek)
+        self._root = bytearray(extract(dek))
+        self._wiped = False
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return "OpenedKey()"
+
+    def open(self, part_name: str, ciphertext: bytes) -> bytes:
+        """The data of one part. Tampered unless it is that part of this very version, whole."""
+        return open_part(*self._part(part_name), ciphertext)
+
+    def seal(self, part_name: str, data: bytes) -> bytes:
+        """The ciphertext of one part. Each name once for a version: a key seals one message."""
+        return seal_part(*self._part(part_name), data)
+
+    def opening_salt(self, nonce: bytes, record: str, version: int) -> bytes:
+        """The 32-byte salt of a ledger commitment: derivable while the version can be opened, no longer."""
+        message = lp(nonce, record.encode()) + version.to_bytes(8)
+        return hmac_sha256(self._derive(b"tenure/v1/opening"), message)
+
+    def header_tag(self, body: bytes) -> bytes:
+        """The 32 bytes that end a header: they bind all of it to the DEK, and commit to the DEK."""
+        return hmac_sha256(self._derive(b"tenure/v1/header"), self._bound + lp(b"header", body))
+
+    def add_slot(self, header: bytes, slot: Mapping[int, Octets]) -> bytes:
+        """The header with one slot more, for the same DEK: so a hold re-wraps before a leaf's puncture.
+
+        The parts stay as they are. Raises Tampered when `header` is not the one this key was opened from,
+        Invalid for a slot that is empty or there already.
+        """
+        parsed = headers.parse(header)
+        if not compare_digest(self.header_tag(parsed.body), parsed.tag):
+            raise headers.bad("it is not the header that this key was opened from")
+        if tuple(sorted(slot)) in header_leaves(header) or len(parsed.added) == _MAX_SLOTS:
+            raise Invalid("The version has that slot already, or has no room for it.", rule="slot")
+        dek = bytes(self._dek)
+        self._alive()
+        added = headers.new_slot(slot, dek, self._bound + lp(b"rewrap", self._slots_hash))
+        section = headers.encode_section(one.encode() for one in (*parsed.added, added))
+        body = headers.MAGIC + parsed.founding + section
+        return body + self.header_tag(body)
+
+    def wipe(self) -> None:
+        """Overwrite the key; any later use raises KeyFailure."""
+        self._wiped = True
+        wipe(self._dek)
+        wipe(self._root)
+
+    def _part(self, name: str) -> tuple[bytes, bytes]:
+        if name in _RESERVED:
+            raise Invalid(
+                "A sealed part cannot have that name; nothing was sealed or opened.", rule="part-name"
+            )
+        part = name.encode()
+        return self._derive(lp(b"tenure/v1/part", part)), self._bound + lp(part, self._slots_hash)
+
+    def _derive(self, info: bytes) -> bytes:
+        key = expand(self._root, info)
+        self._alive()
+        return key
+
+    def _alive(self) -> None:
+        """Called after keys were used: what comes from overwritten ones is known to everybody."""
+        if self._wiped:
+            raise KeyFailure(
+                "This version's key was wiped; nothing was sealed or opened. Open the version again."
+            )
+
+
+def seal(
+    binding: Binding, slots: Sequence[Mapping[int, Octets]], parts: Mapping[str, bytes]
+) -> tuple[Sealed, OpenedKey]:
+    """Seal named parts of one version under a fresh DEK, which all leaves of any one slot open.
+
+    Each slot maps leaf numbers to their 32-byte keys. Returns what to store and the opened key, for the
+    commitment of the new version. Raises Invalid for no slot, an empty slot, two slots of the same leaves,
+    or a part name that is empty or reserved.
+    """
+    if not 0 < len(slots) <= _MAX_SLOTS or len({frozenset(slot) for slot in slots}) != len(slots):
+        raise Invalid(
+            "A version needs 1 to 65 535 slots of different leaves; nothing was sealed.", rule="slot"
+        )
+    bound = binding.encode()
+    dek, front = urandom(headers.KEY_BYTES), bound + lp(b"dek")
+    founding = headers.encode_section(headers.new_slot(slot, dek, front).encode() for slot in slots)
+    opened = OpenedKey(bound, _slots_hash(founding), dek)
+    body = headers.MAGIC + founding + _NO_ADDED
+    sealed = {name: opened.seal(name, data) for name, data in parts.items()}
+    return Sealed(body + opened.header_tag(body), sealed), opened
+
+
+def open_key(binding: Binding, header: bytes, leaf_key: Callable[[int], Octets]) -> OpenedKey:
+    """Open the DEK by the first slot whose leaves all still have keys.
+
+    `leaf_key` gives a leaf's 32-byte key or raises Shredded. Raises Shredded when every slot has lost a leaf;
+    Tampered when the header is not exactly as sealed for this binding.
+    """
+    parsed = headers.parse(header)
+    bound = binding.encode()
+    slots_hash = _slots_hash(parsed.founding)
+    for slots, front in (
+        (parsed.slots, bound + lp(b"dek")),
+        (parsed.added, bound + lp(b"rewrap", slots_hash)),
+    ):
+        for slot in slots:
+            try:
+                keys = [leaf_key(leaf) for leaf in slot.leaves]
+            except Shredded:
+                continue
+            dek = headers.open_slot(slot, keys, front)
+            opened = OpenedKey(bound, slots_hash, dek)
+            if not compare_digest(opened.header_tag(parsed.body), parsed.tag):
+                raise headers.bad("its tag is not of this header")
+            return opened
+    raise Shredded("Every key that opens this version was destroyed; nothing can be read from it any more.")
+
+
+def header_leaves(header: bytes) -> tuple[tuple[int, ...], ...]:
+    """The leaves of every slot, founding slots first. Tampered when it is no header; otherwise unverified."""
+    parsed = headers.parse(header)
+    return tuple(slot.leaves for slot in parsed.slots + parsed.added)
+
+
+def _slots_hash(founding: bytes) -> bytes:
+    return sha256(lp(b"tenure/v1/slots") + founding).digest()

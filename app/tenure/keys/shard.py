@@ -1,0 +1,242 @@
+"""A shard: the punctured state of one subtree, and its canonical bytes (`docs/spec/keys.md`, "Shard").
+
+In memory as on disk it is three columns (depths, first leaves, seeds), so that a state of a million leaves
+loads, is searched and is written without a Python object for each node.
+"""
+
+import sys
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from tenure.errors import KeyFailure, Tampered
+from tenure.keys.encoding import Reader, wipe
+from tenure.keys.nodes import LEAF_BITS, SEED_BYTES, Node, cover_without, leaf_key
+
+MAGIC: Final = b"TNKS\x01"
+_PREFIX_BYTES: Final = 5
+_FIXED: Final = len(MAGIC) + 1 + _PREFIX_BYTES + 4
+_PER_NODE: Final = 1 + 8 + SEED_BYTES
+
+
+class Shard:
+    """Nodes that cover, without overlap and as few as can be, every unpunctured leaf of one subtree.
+
+    Immutable but for `wipe`. A subtree without a leaf left has no shard.
+    """
+
+    __slots__ = ("_depths", "_firsts", "_seeds", "_wiped", "depth", "prefix")
+
+    def __init__(
+        self, depth: int, prefix: int, depths: bytes, firsts: "array[int]", seeds: bytearray
+    ) -> None:
+        """From columns that are right by construction; `of` and `decode` check."""
+        self.depth = depth
+        self.prefix = prefix
+        self._depths = depths
+        self._firsts = firsts
+        self._seeds = seeds
+        self._wiped = False
+
+    @classmethod
+    def of(cls, depth: int, prefix: int, nodes: Iterable[Node]) -> "Shard":
+        """From nodes, left to right. Tampered unless they are a minimal cover inside the subtree."""
+        found = tuple(nodes)
+        depths = bytes(node.depth for node in found)
+        firsts = array("Q", (node.first_leaf for node in found))
+        shard = cls(depth, prefix, depths, firsts, bytearray().join(node.seed for node in found))
+        shard._check()
+        return shard
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Shard) and self._state() == other._state()
+
+    __hash__ = None  # type: ignore[assignment]  # it can be wiped, so it is no key
+
+    def __repr__(self) -> str:
+        """Without seeds: a repr ends in logs."""
+        return f"Shard(depth={self.depth}, prefix={self.prefix:#x}, nodes={len(self)})"
+
+    def __len__(self) -> int:
+        """How many nodes."""
+        return len(self._depths)
+
+    @property
+    def first_leaf(self) -> int:
+        """The leftmost leaf of the subtree."""
+        return self.prefix << (LEAF_BITS - self.depth)
+
+    @property
+    def leaf_count(self) -> int:
+        """How many leaves are still derivable."""
+        return sum(self._depths.count(depth) << (LEAF_BITS - depth) for depth in range(LEAF_BITS + 1))
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the encoding."""
+        return _FIXED + _PER_NODE * len(self)
+
+    @property
+    def nodes(self) -> Iterator[Node]:
+        """The nodes left to right. Their seeds are copies."""
+        return (self._node(at) for at in range(len(self)))
+
+    def node_over(self, leaf: int) -> Node | None:
+        """The node that covers `leaf`; None when it is punctured or not of this subtree."""
+        at = self._find(leaf)
+        return None if at is None else self._node(at)
+
+    def covers(self, leaf: int) -> bool:
+        """True when `leaf` is of this subtree and unpunctured."""
+        return self._find(leaf) is not None
+
+    def key_of(self, leaf: int) -> bytes | None:
+        """The key of `leaf`; None when it is punctured or not of this subtree."""
+        at = self._find(leaf)
+        return None if at is None else leaf_key(self._seed(at), self._depths[at], leaf)
+
+    def without(self, leaves: Sequence[int]) -> "Shard | None":
+        """Without sorted, unique `leaves`: the same shard if it had none of them, None if none is left."""
+        doomed: dict[int, list[int]] = {}
+        for leaf in leaves:
+            at = self._find(leaf)
+            if at is not None:
+                doomed.setdefault(at, []).append(leaf)
+        if not doomed:
+            return self
+        depths, firsts, seeds = bytearray(), array("Q"), bytearray()
+        done = 0
+        for at, gone in doomed.items():
+            self._append(done, at, depths, firsts, seeds)
+            fresh: list[Node] = []
+            cover_without(self._node(at), gone, fresh)
+            depths += bytes(node.depth for node in fresh)
+            firsts.extend(node.first_leaf for node in fresh)
+            seeds += b"".join(node.seed for node in fresh)
+            done = at + 1
+        self._append(done, len(self), depths, firsts, seeds)
+        return Shard(self.depth, self.prefix, bytes(depths), firsts, seeds) if depths else None
+
+    def split(self, limit: int) -> list["Shard"]:
+        """Itself, or shards of its half-subtrees, halved again until none encodes to more than `limit` bytes.
+
+        A shard of one node stays whole. Since a minimal cover of several nodes has none at the subtree's own
+        root, halving moves nodes and derives nothing. A half without a leaf left gives no shard.
+        """
+        if self.size_bytes <= limit or len(self) == 1:
+            return [self]
+        middle = (self.prefix << 1 | 1) << (LEAF_BITS - self.depth - 1)
+        cut = bisect_left(self._firsts, middle)
+        shards = []
+        for bit, begin, end in ((0, 0, cut), (1, cut, len(self))):
+            if begin < end:
+                depths, firsts, seeds = bytearray(), array("Q"), bytearray()
+                self._append(begin, end, depths, firsts, seeds)
+                half = Shard(self.depth + 1, self.prefix << 1 | bit, bytes(depths), firsts, seeds)
+                shards += half.split(limit)
+        return shards
+
+    def encode(self) -> bytes:
+        """The canonical bytes. They are secret: see `state.seal_shard`."""
+        seeds = bytes(self._seeds)
+        self._alive()
+        return b"".join(
+            (
+                MAGIC,
+                self.depth.to_bytes(1),
+                self.prefix.to_bytes(_PREFIX_BYTES),
+                len(self).to_bytes(4),
+                self._depths,
+                _network_order(self._firsts).tobytes(),
+                seeds,
+            )
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Shard":
+        """Read canonical bytes; Tampered for any others, so that one state has one encoding."""
+        reader = Reader(data, "key-state shard")
+        reader.expect(MAGIC)
+        depth, prefix, count = reader.number(1), reader.number(_PREFIX_BYTES), reader.number(4)
+        depths = reader.take(count)
+        firsts = array("Q")
+        firsts.frombytes(reader.take(8 * count))
+        seeds = bytearray(reader.take(SEED_BYTES * count))
+        reader.end()
+        shard = cls(depth, prefix, depths, _network_order(firsts), seeds)
+        shard._check()
+        return shard
+
+    def wipe(self) -> None:
+        """Overwrite the seeds; from now on deriving raises KeyFailure."""
+        self._wiped = True  # before the zeros, so that nobody derives from them: see `_alive`
+        wipe(self._seeds)
+
+    def _check(self) -> None:
+        """The rules of `docs/spec/keys.md`, "Shard": this is the one minimal cover of what it covers."""
+        if not (
+            0 <= self.depth <= LEAF_BITS
+            and 0 <= self.prefix < 1 << self.depth
+            and len(self)
+            and len(self._seeds) == SEED_BYTES * len(self)
+        ):
+            raise _not_canonical("its subtree or its number of nodes is out of range")
+        free, last_depth = self.first_leaf, -1  # `free`: the first leaf that no node so far lies left of
+        end = free + (1 << (LEAF_BITS - self.depth))
+        for depth, first in zip(self._depths, self._firsts, strict=True):
+            if not self.depth <= depth <= LEAF_BITS:
+                raise _not_canonical("a node has a depth outside the subtree")
+            size = 1 << (LEAF_BITS - depth)
+            if first < free or first + size > end or first % size:
+                raise _not_canonical("a node overlaps, is out of order, misaligned or outside the subtree")
+            if depth == last_depth and first == free and first & size:
+                raise _not_canonical("two siblings stand where only their parent may")
+            free, last_depth = first + size, depth
+
+    def _append(
+        self, begin: int, end: int, depths: bytearray, firsts: "array[int]", seeds: bytearray
+    ) -> None:
+        depths += self._depths[begin:end]
+        firsts.extend(self._firsts[begin:end])
+        seeds += self._seeds[SEED_BYTES * begin : SEED_BYTES * end]
+        self._alive()
+
+    def _find(self, leaf: int) -> int | None:
+        at = bisect_right(self._firsts, leaf) - 1
+        if at < 0 or (leaf - self._firsts[at]) >> (LEAF_BITS - self._depths[at]):
+            return None
+        return at
+
+    def _node(self, at: int) -> Node:
+        depth = self._depths[at]
+        return Node(depth, self._firsts[at] >> (LEAF_BITS - depth), self._seed(at))
+
+    def _seed(self, at: int) -> bytes:
+        seed = bytes(self._seeds[SEED_BYTES * at : SEED_BYTES * (at + 1)])
+        self._alive()
+        return seed
+
+    def _alive(self) -> None:
+        """Called after seeds were copied: what derives from overwritten ones is known to everybody."""
+        if self._wiped:
+            raise KeyFailure("This key state was wiped; nothing was derived. Load the live key state again.")
+
+    def _state(self) -> tuple[object, ...]:
+        return self.depth, self.prefix, self._depths, self._firsts, self._seeds
+
+
+def _not_canonical(why: str) -> Tampered:
+    return Tampered(
+        f"A key-state shard is not canonical: {why}. Nothing was opened; restore it from the mirror.",
+        rule="key-format",
+    )
+
+
+def _network_order(column: "array[int]") -> "array[int]":
+    """The column in the other byte order than this machine's, if that is little-endian."""
+    if sys.byteorder == "big":
+        return column
+    swapped = column[:]
+    swapped.byteswap()
+    return swapped

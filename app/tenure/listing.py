@@ -1,0 +1,231 @@
+"""Lists: what is not allowed is never fetched, and its absence is counted.
+
+Policy is asked once per set of labels that occurs in the scope (a handful), and SQL is restricted to the
+allowed sets. Record keys are sealed, so a key prefix is matched after opening heads, a bounded number per
+request.
+"""
+
+import base64
+import binascii
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tenure.access import Ask, Caller
+from tenure.crew import Desk
+from tenure.errors import Denied, Erased, Invalid, Malformed
+from tenure.ledger.entry import Access, Action, Kind
+from tenure.model.record import Version
+from tenure.sealing import as_version, labels_of, open_content, open_head, unseal
+from tenure.store import records, subjects
+from tenure.store.records import Filter, StoredVersion
+
+MAX_SCANNED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A list request. Instants in microseconds; `cursor` as the last page gave it."""
+
+    subject: str | None = None
+    prefix: str | None = None
+    categories: tuple[str, ...] = ()
+    since: int | None = None
+    until: int | None = None
+    as_of: int | None = None
+    include_content: bool = False
+    limit: int = 50
+    cursor: str | None = None
+
+
+class Page(NamedTuple):
+    """A page of opened versions. `withheld` counts what the filters match but policy does not show."""
+
+    items: list[Version]
+    next: str | None
+    withheld: int
+
+
+class Line(NamedTuple):
+    """One version in a record's history."""
+
+    version: int
+    version_id: str
+    state: str
+    created_at: int
+    categories: tuple[str, ...]
+    entry: str
+
+
+class History(NamedTuple):
+    """Versions of one record, newest first."""
+
+    items: list[Line]
+    next: int | None
+    withheld: int
+
+
+def query(desk: Desk, ask: Ask, scope: str, wanted: Query) -> Page | Denied:
+    """One page. About six statements whatever the size of the scope; one entry."""
+    caller = Caller.at(desk, ask)
+    caller.check_scope(scope)
+    nonce = secrets.token_bytes(16)
+    if not caller.visible("list", scope):
+        spec = desk.tenancy.policy.configuration.scopes[scope]
+        return caller.refuse(Kind.ACCESS, caller.decide("list", scope, tuple(spec.categories)), nonce=nonce)
+    _check_categories(desk, wanted.categories)
+    subject_id = _subject_id(desk, wanted.subject)
+    if wanted.subject is not None and subject_id is None:
+        caller.record(Kind.ACCESS, "ok", nonce=nonce)
+        return Page([], None, 0)
+    filters = Filter(scope, subject_id, wanted.since, wanted.until, wanted.as_of)
+    shown, hidden = _split(caller, scope, wanted)
+    after, withheld = _read_cursor(desk, scope, wanted)
+    if withheld is None:
+        withheld = records.count(desk.tx, filters, hidden, now=desk.now)
+    items, evidence, last = _collect(caller, filters, shown, wanted, after, nonce)
+    caller.record(Kind.ACCESS, "ok", *evidence, nonce=nonce)
+    return Page(items, _cursor(desk, scope, wanted, last, withheld) if last else None, withheld)
+
+
+def history(
+    desk: Desk, ask: Ask, scope: str, key: str, *, before: int | None, limit: int
+) -> History | Denied:
+    """A record's versions without content, each shown only if its own labels may be read."""
+    caller = Caller.at(desk, ask)
+    caller.check_scope(scope)
+    nonce = secrets.token_bytes(16)
+    visible = caller.visible("read", scope)
+    if not visible:
+        spec = desk.tenancy.policy.configuration.scopes[scope]
+        return caller.refuse(Kind.ACCESS, caller.decide("read", scope, tuple(spec.categories)), nonce=nonce)
+    index = desk.tenancy.keys.blind_index("record", scope, key)
+    found = records.history(desk.tx, index, before=before, limit=limit + 1)
+    page = found[:limit]
+    allowed = [one for one in page if visible.issuperset(labels_of(one))]
+    evidence = [Access(one.record_id, one.version, Action.LISTED) for one in allowed]
+    caller.record(Kind.ACCESS, "ok" if page else "not-found", *evidence, nonce=nonce)
+    return History(
+        [
+            Line(one.version, one.version_id, one.state, one.created_at, labels_of(one), one.entry)
+            for one in allowed
+        ],
+        page[-1].version if len(found) > limit else None,
+        len(page) - len(allowed),
+    )
+
+
+def _split(caller: Caller, scope: str, wanted: Query) -> tuple[list[str], list[str]]:
+    """The label sets that may be shown and those that may not, under the category filter."""
+    shown: list[str] = []
+    hidden: list[str] = []
+    for labels in records.label_sets(caller.desk.tx, scope):
+        names = tuple(labels.split(","))
+        if wanted.categories and not set(names) & set(wanted.categories):
+            continue
+        (shown if caller.decide("list", scope, names).allowed else hidden).append(labels)
+    if wanted.include_content:
+        unread = [labels for labels in shown if not _readable(caller, scope, labels)]
+        shown = [labels for labels in shown if labels not in unread]
+        hidden += unread
+    return shown, hidden
+
+
+def _readable(caller: Caller, scope: str, labels: str) -> bool:
+    return caller.decide("read", scope, tuple(labels.split(","))).allowed
+
+
+def _collect(
+    caller: Caller, filters: Filter, shown: list[str], wanted: Query, after: str | None, nonce: bytes
+) -> tuple[list[Version], list[Access], str | None]:
+    """Items, their evidence, and the record id to go on after (None at the end)."""
+    items: list[Version] = []
+    evidence: list[Access] = []
+    scanned = 0
+    while shown and len(items) < wanted.limit and scanned < MAX_SCANNED:
+        size = wanted.limit - len(items) + 1 if wanted.prefix is None else 200
+        rows = records.page(caller.desk.tx, filters, shown, now=caller.desk.now, after=after, limit=size)
+        for stored in rows:
+            if len(items) == wanted.limit:
+                return items, evidence, after
+            after, scanned = stored.record_id, scanned + 1
+            opened = _open(caller, stored, wanted, nonce)
+            if opened is not None:
+                items.append(opened[0])
+                evidence.append(opened[1])
+        if len(rows) < size:
+            return items, evidence, None
+    return items, evidence, after
+
+
+def _open(
+    caller: Caller, stored: StoredVersion, wanted: Query, nonce: bytes
+) -> tuple[Version, Access] | None:
+    """An opened item with its access; None when erased meanwhile or the prefix does not match."""
+    desk = caller.desk
+    try:
+        opened = unseal(desk.tx, desk.tenancy.keys, stored)
+    except Erased:
+        return None
+    head = open_head(opened, stored)
+    if wanted.prefix is not None and not head.key.startswith(wanted.prefix):
+        return None
+    content = open_content(opened, stored) if wanted.include_content else None
+    promise = None
+    if content is not None:
+        promise = caller.promise(opened, content, stored.record_id, stored.version, nonce=nonce)
+    action = Action.LISTED if content is None else Action.RETURNED
+    version = as_version(stored, head, content=content, entry=stored.entry, promise=promise)
+    return version, Access(stored.record_id, stored.version, action, commitment=promise)
+
+
+def _check_categories(desk: Desk, categories: tuple[str, ...]) -> None:
+    declared = desk.tenancy.policy.configuration.categories
+    for place, category in enumerate(categories):
+        if category not in declared:
+            raise Invalid(
+                "The category is not declared; nothing was read.",
+                field=f"categories[{place}]",
+                rule="a category of the tenant's Vocabulary manifest",
+                remedy="Name a declared category, or leave the filter out.",
+            )
+
+
+def _subject_id(desk: Desk, reference: str | None) -> str | None:
+    if reference is None:
+        return None
+    index = desk.tenancy.keys.blind_index("subject", reference)
+    rows = desk.tx.ask((subjects.BY_REF, {"refs": [index]}))[0]
+    return rows[0][1] if rows else None
+
+
+# ── cursors: opaque, bound to their query by a key of the tenant ───────────────────────────────────
+def _cursor(desk: Desk, scope: str, wanted: Query, after: str, withheld: int) -> str:
+    body = json.dumps([after, withheld], separators=(",", ":"))
+    return base64.urlsafe_b64encode(f"{_seal(desk, scope, wanted, body)}.{body}".encode()).decode()
+
+
+def _read_cursor(desk: Desk, scope: str, wanted: Query) -> tuple[str | None, int | None]:
+    if wanted.cursor is None:
+        return None, None
+    try:
+        raw = base64.b64decode(wanted.cursor, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raw = ""
+    seal, _, body = raw.partition(".")
+    if not secrets.compare_digest(seal.encode(), _seal(desk, scope, wanted, body).encode()):
+        raise Malformed(
+            "The cursor is not one that this query gave out; nothing was read.",
+            field="cursor",
+            rule="the `next` of the previous page, with the same query",
+            remedy="Start again without a cursor.",
+        )
+    after, withheld = json.loads(body)
+    return after, withheld
+
+
+def _seal(desk: Desk, scope: str, wanted: Query, body: str) -> str:
+    facts: list[Any] = [scope, wanted.subject, wanted.prefix, wanted.categories, wanted.since]
+    facts += [wanted.until, wanted.as_of, wanted.include_content]
+    return desk.tenancy.keys.blind_index("cursor", json.dumps(facts), body)[:32]

@@ -1,0 +1,53 @@
+"""The server: one process, one worker, HTTP/1.1.
+
+Granian's Rust side reads and writes sockets on a thread of its own; requests run on the main thread's loop,
+beside the batcher and the sequencer. One process, so that a signal, kind or not, always meets all of it.
+"""
+
+import asyncio
+import signal
+
+import structlog
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from tenure.bootstrap import open_tenure
+from tenure.http.app import create_app
+from tenure.logs import log_as_json
+from tenure.settings import Settings
+
+_BACKLOG = 4096
+"""Connections that may wait, and requests under way at once: Granian's defaults stop near a thousand."""
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; then answer what is under way and end the writers on record."""
+    asyncio.run(serve(settings))
+
+
+async def serve(settings: Settings) -> None:
+    """The same inside a running loop."""
+    async with open_tenure(settings) as tenure:
+        server = Server(
+            create_app(tenure),
+            address=settings.host,
+            port=settings.port,
+            interface=Interfaces.ASGI,
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=_BACKLOG,
+            backpressure=_BACKLOG,
+            # Its own handlers would print what applications raise.
+            log_dictconfig={"handlers": {}, "formatters": {}, "loggers": {"_granian": {"propagate": True}}},
+        )
+        log_as_json(settings.log_level)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
+        structlog.get_logger(__name__).info("serving", host=settings.host, port=settings.port)
+        await server.serve()
+        structlog.get_logger(__name__).info("stopping")
+
+
+if __name__ == "__main__":
+    run(Settings())

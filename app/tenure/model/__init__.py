@@ -1,0 +1,1 @@
+"""Pure values and rules: what tenants declare and what records, principals and decisions are."""

@@ -1,0 +1,159 @@
+"""Records, their versions, and what may be asked of them. Pure: bytes and values, no storage."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from tenure.errors import Invalid, TooLarge
+
+MAX_KEY = 512
+MAX_SUBJECTS = 64
+MAX_DEPTH = 64
+MAX_METADATA_BYTES = 16 << 10
+MAX_DERIVED = 64
+
+_SUBJECT = re.compile(r"[a-z][a-z0-9_-]{0,31}:[^\s\x00-\x1f\x7f]{1,200}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SAFE_INT = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version as its writer gives it. `content` is canonical JSON (RFC 8785)."""
+
+    content: bytes
+    subjects: tuple[str, ...]
+    categories: tuple[str, ...]
+    derived_from: tuple[str, ...] = ()
+    expires_at: int | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a writer gets back: names no content."""
+
+    record: str
+    version: int
+    version_id: str
+    scope: str
+    key: str
+    created_at: int
+    entry: str
+    commitment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """An opened version: what a permitted reader gets. `content` is canonical JSON, or None if not asked."""
+
+    record: str
+    version: int
+    version_id: str
+    scope: str
+    key: str
+    created_at: int
+    entry: str
+    commitment: str | None
+    content: bytes | None
+    subjects: tuple[str, ...]
+    categories: tuple[str, ...]
+    metadata: dict[str, Any]
+    derived_from: tuple[str, ...]
+    expires_at: int | None
+    tier: str = "hot"
+
+
+def check_key(key: str) -> None:
+    """A record key is 1 to 512 characters of Unicode text without control characters."""
+    if not key or len(key) > MAX_KEY:
+        raise Invalid(
+            f"The record key has {len(key)} characters; nothing was written.",
+            field="key",
+            rule=f"1 to {MAX_KEY} characters",
+            remedy="Use a shorter key, for example an id of your own, and keep the long form in metadata.",
+        )
+    _check_text(key, "key")
+
+
+def check_subjects(subjects: tuple[str, ...]) -> None:
+    """Subject references are `kind:identifier`, at most 64, none twice."""
+    if len(subjects) > MAX_SUBJECTS or len(set(subjects)) != len(subjects):
+        raise Invalid(
+            "The list of subjects is too long or names someone twice; nothing was written.",
+            field="subjects",
+            rule=f"at most {MAX_SUBJECTS} different references",
+            remedy="Name each person once; split a record about more people.",
+        )
+    for place, subject in enumerate(subjects):
+        check_subject(subject, f"subjects[{place}]")
+
+
+def check_subject(subject: str, field_name: str = "subject") -> None:
+    """One subject reference, for example `customer:42`."""
+    _check_text(subject, field_name)
+    if not _SUBJECT.fullmatch(subject):
+        raise Invalid(
+            "A subject reference does not have the form kind:identifier; nothing was done.",
+            field=field_name,
+            rule="lower-case kind, a colon, 1 to 200 characters without white space",
+            remedy="Write it like customer:42.",
+        )
+
+
+def check_json(value: object, field_name: str) -> None:
+    """Refuse what canonical JSON cannot carry: over-deep nesting, big integers, NUL, lone surrogates."""
+    stack: list[tuple[object, int]] = [(value, 1)]
+    while stack:
+        item, depth = stack.pop()
+        if depth > MAX_DEPTH:
+            raise TooLarge(
+                "The JSON is nested too deeply; nothing was done.",
+                field=field_name,
+                rule=f"at most {MAX_DEPTH} levels",
+                remedy="Flatten the value, or store its parts as records of their own.",
+            )
+        if isinstance(item, dict):
+            for name in item:
+                _check_text(name, field_name, nul=True)
+            stack += [(child, depth + 1) for child in item.values()]
+        elif isinstance(item, list):
+            stack += [(child, depth + 1) for child in item]
+        elif isinstance(item, str):
+            _check_text(item, field_name, nul=True)
+        elif isinstance(item, int) and not isinstance(item, bool) and abs(item) > _SAFE_INT:
+            raise Invalid(
+                "An integer is beyond what JSON carries exactly; nothing was done.",
+                field=field_name,
+                rule="integers within ±(2^53 - 1), RFC 8785 §3.2.2.3",
+                remedy="Send the number as a string.",
+            )
+
+
+def check_metadata(metadata: dict[str, Any]) -> None:
+    """Metadata is a JSON object of at most 16 KiB."""
+    check_json(metadata, "metadata")
+    if len(json.dumps(metadata)) > MAX_METADATA_BYTES:
+        raise TooLarge(
+            "The metadata is too large; nothing was written.",
+            field="metadata",
+            rule=f"at most {MAX_METADATA_BYTES} bytes",
+            remedy="Put it into the content.",
+        )
+
+
+def _check_text(text: str, field_name: str, *, nul: bool = False) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        bad = True
+    else:
+        bad = not nul and _CONTROL.search(text) is not None
+    if bad:
+        raise Invalid(
+            "The text has a character that cannot be kept; nothing was done.",
+            field=field_name,
+            rule="no control characters and no lone surrogates",
+            remedy="Remove or escape the character.",
+        )

@@ -1,0 +1,251 @@
+"""The `spec` of each manifest kind: shapes and single-field rules.
+
+A rule that needs other manifests (is this role declared?) is in `configuration.py`. Every rule raises
+a `PydanticCustomError` whose type is the frozen name of the rule and whose context is the remedy.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    field_serializer,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from tenure.ids import parse_rfc3339, rfc3339
+from tenure.model import names
+from tenure.model.names import ANY
+from tenure.model.scope_rules import is_scope_pattern
+from tenure.model.vocabulary import LAWFUL_BASES, edges
+
+TEXT_MAX = 2000
+LIST_MAX = 1000
+TREE_MAX = 1000
+TREE_DEPTH_MAX = 24
+"""Leaves room under the 32 levels of a document for the manifest, and for the list it may stand in."""
+
+# RFC 3339 §5.6. fromisoformat alone also takes ISO 8601 forms that RFC 3339 does not have.
+_RFC3339 = re.compile(
+    r"(?:19[7-9]\d|[2-9]\d{3})-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)\Z"
+)
+_LABEL_REMEDY = "Use lowercase letters, digits and inner hyphens, 63 characters at most."
+
+
+def broken(rule: str, detail: str, remedy: str) -> PydanticCustomError:
+    """An error of a named rule, in the form that `manifests.py` turns into `Invalid`."""
+    # Braces would be read as places of the template.
+    return PydanticCustomError(rule, detail.replace("{", "(").replace("}", ")"), {"remedy": remedy})
+
+
+def _text(value: str) -> str:
+    if any(char < " " and char not in "\n\t" for char in value):
+        raise broken("printable", "contains control characters", "Remove them.")
+    return value
+
+
+def _label(value: str) -> str:
+    if not names.is_label(value):
+        raise broken("name", f"{names.shown(value)} is not a name", _LABEL_REMEDY)
+    return value
+
+
+def _label_or_any(value: str) -> str:
+    return value if value == ANY else _label(value)
+
+
+def _pattern(value: str) -> str:
+    if value == ANY:
+        raise broken("scope-pattern", "`*` alone is not a scope pattern", "Write `**` for every scope.")
+    if not is_scope_pattern(value):
+        raise broken(
+            "scope-pattern",
+            f"{names.shown(value)} is not a scope pattern",
+            "Write `a.b` for that scope, `a.*` for one level below, `a.**` for any depth, `**` for all.",
+        )
+    if names.is_reserved_scope(value):
+        raise broken(
+            "reserved",
+            "scopes under `tenure` are the service's own",
+            "Give the person a built-in role instead.",
+        )
+    return value
+
+
+def _action(value: str) -> str:
+    if value not in (*names.CONTENT_ACTIONS, ANY):
+        raise broken(
+            "action", f"{names.shown(value)} is not an action", "Use read, write, list, delete or `*`."
+        )
+    return value
+
+
+def _alone_to_list(value: object) -> object:
+    return [ANY] if value == ANY else value
+
+
+def _sorted_set(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise broken("not-empty", "is empty", "Name at least one, or leave the manifest out.")
+    if len(set(value)) != len(value):
+        raise broken("unique", "names the same thing twice", "Name each once.")
+    if ANY in value and len(value) > 1:
+        raise broken("wildcard-alone", "`*` stands beside other names", "Write `*` alone, or the names.")
+    return tuple(sorted(value))
+
+
+def _instant(value: object) -> object:
+    if isinstance(value, str) and _RFC3339.match(value):
+        try:
+            at = parse_rfc3339(value.upper())
+        except (ValueError, OverflowError):
+            at = -1
+        if at >= 0:
+            return at
+    raise broken(
+        "rfc3339",
+        "is not an RFC 3339 instant from 1970 on",
+        "Write it as 2027-01-31T00:00:00Z, with `Z` or an offset.",
+    )
+
+
+def _tree(value: Any) -> object:  # noqa: ANN401  # pydantic gives whatever the manifest holds
+    _tree_level(value)
+    flat = [name for name, _ in edges(value)]
+    if len(flat) > TREE_MAX:
+        raise broken("size", f"has more than {TREE_MAX} names", "Merge what no grant tells apart.")
+    if len(set(flat)) != len(flat):
+        twice = next(name for place, name in enumerate(flat) if name in flat[:place])
+        raise broken("unique", f"has `{twice}` in two places", "Use each name once in the tree.")
+    return _normal(value)
+
+
+def _tree_level(value: object, depth: int = 1) -> None:
+    if depth > TREE_DEPTH_MAX + 1:
+        raise broken("depth", f"nests deeper than {TREE_DEPTH_MAX} names", "Flatten it.")
+    if not isinstance(value, Mapping):
+        raise broken("tree", "is not a tree of names", "Write nested mappings: `personal: {contact: {}}`.")
+    for name, below in value.items():
+        if not isinstance(name, str) or not names.is_label(name):
+            raise broken("name", f"has {names.shown(name)}, which is not a name", _LABEL_REMEDY)
+        if below is not None:
+            _tree_level(below, depth + 1)
+
+
+def _normal(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _normal(below or {}) for name, below in sorted(value.items())}
+
+
+Text = Annotated[str, Strict(), Field(max_length=TEXT_MAX), AfterValidator(_text)]
+Label = Annotated[str, Strict(), AfterValidator(_label)]
+NameTree = Annotated[dict[str, Any], BeforeValidator(_tree)]
+Instant = Annotated[int, BeforeValidator(_instant)]
+_set_of: tuple[Any, ...] = (Field(max_length=LIST_MAX), AfterValidator(_sorted_set))
+_ListOfNames = Annotated[tuple[Label, ...], *_set_of]
+
+
+_NameOrAny = Annotated[str, Strict(), AfterValidator(_label_or_any)]
+_NamesOrAny = Annotated[tuple[_NameOrAny, ...], BeforeValidator(_alone_to_list), *_set_of]
+_Pattern = Annotated[str, Strict(), AfterValidator(_pattern)]
+_Patterns = Annotated[tuple[_Pattern, ...], *_set_of]
+_Action = Annotated[str, Strict(), AfterValidator(_action)]
+_Actions = Annotated[tuple[_Action, ...], BeforeValidator(_alone_to_list), *_set_of]
+
+
+class Spec(BaseModel):
+    """Frozen, closed to unknown fields, camelCase outside."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False, strict=False
+    )
+
+    def canonical(self) -> dict[str, Any]:
+        """JSON-able, camelCase, lists sorted, unset fields left out."""
+        found = self.model_dump(mode="python", by_alias=True, exclude_none=True)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+
+
+class VocabularySpec(Spec):
+    """The category tree, the purpose tree, and the lawful bases (GDPR Art. 6(1) if left out)."""
+
+    categories: NameTree
+    purposes: NameTree
+    lawful_bases: _ListOfNames = tuple(sorted(LAWFUL_BASES))
+
+
+class ScopeSpec(Spec):
+    """A place for context: whose it is, what may be written there, and on which ground."""
+
+    description: Text
+    controller: Text
+    processor: Text | None = None
+    lawful_basis: dict[Label, Label] | None = None
+    categories: _ListOfNames
+    subjects: Literal["required", "optional", "none"]
+    joint_erasure: Literal["any", "all"] = "any"
+    ground: Text | None = None
+
+    @model_validator(mode="after")
+    def _all_needs_ground(self) -> Self:
+        if self.joint_erasure == "all" and not (self.ground or "").strip():
+            raise broken(
+                "joint-erasure-ground",
+                "jointErasure is `all` without a `ground`",
+                "Say in `ground` why one person's erasure waits for the others, or use `any`.",
+            )
+        if self.joint_erasure == "any" and self.ground is not None:
+            raise broken(
+                "joint-erasure-ground", "`ground` belongs to jointErasure `all`", "Leave `ground` out."
+            )
+        return self
+
+
+class RoleSpec(Spec):
+    """A named role. What it may do is said by grants."""
+
+    description: Text
+
+
+class GrantSpec(Spec):
+    """Who may, or may not, do what, where, for what, and when: [notBefore, notAfter).
+
+    The two instants are microseconds inside and RFC 3339 outside.
+    """
+
+    description: Text | None = None
+    roles: _NamesOrAny
+    scopes: _Patterns
+    categories: _NamesOrAny
+    purposes: _NamesOrAny
+    actions: _Actions
+    effect: Literal["allow", "deny"]
+    not_before: Instant | None = None
+    not_after: Instant | None = None
+
+    @field_serializer("not_before", "not_after")
+    def _rfc3339(self, value: int | None) -> str | None:
+        return None if value is None else rfc3339(value)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.not_before is not None and self.not_after is not None and self.not_before >= self.not_after:
+            raise broken(
+                "time-order",
+                "notAfter is not later than notBefore",
+                "Give the grant a time in which it holds.",
+            )
+        if self.effect == "allow" and ANY in self.roles:
+            raise broken(
+                "named-roles",
+                "an allow for every role would let built-in roles read content",
+                "Name the roles; `*` is for effect `deny`.",
+            )
+        return self

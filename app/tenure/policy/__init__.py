@@ -1,0 +1,1 @@
+"""Pure policy: Casbin decides, we explain and bundle. Values in, verdicts out."""

@@ -1,0 +1,172 @@
+"""Casbin, built once per engine and never changed afterwards.
+
+The roles of a principal live in the database and come with the request, so `r.sub` is the whole set of
+them and `g` asks whether a rule's role is in it. Casbin thus sees all roles at once: a deny for one of
+them outweighs an allow for another by the model's own effect, and no state per principal is kept.
+
+Casbin's own role managers are not used: they create a node for every name they are asked about
+(unbounded, and not safe between threads) and silently stop after ten levels, which would lose a deny.
+"""
+
+import ast
+import logging
+import re
+from collections.abc import Callable, Iterable, Sequence
+from threading import Lock
+from typing import Any, cast
+
+import casbin
+from casbin.persist import Adapter
+from casbin.rbac import RoleManager
+from casbin.util import SimpleEval
+from casbin.util.log import disabled_logging
+
+from tenure.model.scope_rules import scope_match
+from tenure.model.vocabulary import Tree
+from tenure.policy.rules import Rule
+
+# One logger of our own, outside logging's tree: casbin logs every denied request with all its
+# arguments, and a later logging configuration of the process could switch its named loggers on again.
+_SILENT = logging.Logger("casbin-silenced", level=logging.CRITICAL + 1)  # noqa: LOG001
+
+_CONDITIONS = {
+    "now": "time",
+    "act": "action",
+    "pur": "purpose",
+    "cat": "category",
+    "scope": "scope",
+    "sub": "role",
+    "ten": "tenant",
+}
+PREDICATES = tuple(_CONDITIONS.values())
+"""The names of the model's conditions, the easiest to put right first."""
+
+Values = tuple[str, frozenset[str], str, str, str, str, int]
+"""A request as Casbin takes it: tenant, roles, scope, category, purpose, action, instant."""
+
+
+class Enforcer:
+    """Casbin over one set of rules. Safe between threads; answers depend on the arguments alone."""
+
+    def __init__(self, model_text: str, rules: Sequence[Rule], categories: Tree, purposes: Tree) -> None:
+        disabled_logging()
+        model = casbin.Enforcer.new_model(text=model_text)
+        self._casbin = casbin.Enforcer(model)
+        self._casbin.logger = _SILENT
+        self._casbin.set_named_role_manager("g", _RoleSets())
+        self._casbin.set_named_role_manager("g2", _TreeLinks())
+        self._casbin.set_named_role_manager("g3", _TreeLinks())
+        self._casbin.add_function("scopeMatch", scope_match)
+        self._casbin.add_function("live", live)
+        self._casbin.set_adapter(_Rows(rules, categories, purposes))
+        self._casbin.load_policy()
+        self._lock = Lock()
+        self.rules = tuple(rules)
+        self._fields = [token.removeprefix("p_") for token in self._casbin.model["p"]["p"].tokens]
+        self._rid = self._fields.index("rid")
+
+    def enforce(self, values: Values) -> tuple[bool, str]:
+        """Casbin's answer and the id of the rule that decided it, or "" if none matched.
+
+        The lock is for Casbin's shared function table; the interpreter lock serialises the rest anyway.
+        """
+        with self._lock:
+            allowed, row = self._casbin.enforce_ex(*values)
+        rule = str(row[self._rid]) if row else ""
+        if allowed is not False and not (allowed is True and rule):
+            # A disabled enforcer and an empty policy both allow without a rule.
+            raise RuntimeError("casbin allowed without a rule")
+        return allowed, rule
+
+    def predicates(self, values: Values) -> "Callable[[Rule], list[str]]":
+        """A function that gives the names of the model's conditions that a rule fails for `values`.
+
+        The conditions are the operands of the matcher's outer `&&`, evaluated by Casbin's own evaluator
+        with its own functions: an empty list means that the rule matches.
+        """
+        functions = dict(self._casbin.fm.get_functions())
+        for name, assertion in self._casbin.model["g"].items():
+            functions[name] = casbin.util.generate_g_function(assertion.rm)
+        parts = [(name, SimpleEval(text, functions)) for name, text in self._conjuncts()]
+        request = dict(zip(self._casbin.model["r"]["r"].tokens, values, strict=True))
+
+        def failed(rule: Rule) -> list[str]:
+            named = {f"p_{key}": value for key, value in zip(self._fields, rule.row(), strict=True)}
+            return [name for name, part in parts if not part.eval({**request, **named})]
+
+        return failed
+
+    def _conjuncts(self) -> list[tuple[str, str]]:
+        text = self._casbin.model["m"]["m"].value
+        tree = ast.parse(text.replace("&&", "and").replace("||", "or"), mode="eval").body
+        if not isinstance(tree, ast.BoolOp) or not isinstance(tree.op, ast.And):
+            raise TypeError("the matcher is not a conjunction")
+        return [(_name_of(part), ast.unparse(part)) for part in tree.values]
+
+
+def live(now: int, not_before: int | None, not_after: int | None) -> bool:
+    """True in [not_before, not_after); None is no limit. All in microseconds, as in `ids`."""
+    return (not_before is None or not_before <= now) and (not_after is None or now < not_after)
+
+
+def boundaries(rules: Iterable[Rule]) -> list[int]:
+    """The instants at which some rule begins or ends, ascending, once each."""
+    found = {at for rule in rules for at in (rule.not_before, rule.not_after) if at is not None}
+    return sorted(found)
+
+
+def _name_of(part: ast.expr) -> str:
+    found = re.findall(r"\br_(\w+)", ast.unparse(part))
+    return _CONDITIONS[found[0]]
+
+
+class _Rows(Adapter):  # type: ignore[misc]  # casbin has no types
+    """Hands Casbin the rules, uninterpreted: its own CSV reader splits at commas and brackets."""
+
+    def __init__(self, rules: Sequence[Rule], categories: Tree, purposes: Tree) -> None:
+        self._rules, self._categories, self._purposes = rules, categories, purposes
+
+    def load_policy(self, model: Any) -> None:  # noqa: ANN401
+        sections = model.model
+        sections["p"]["p"].policy.extend(rule.row() for rule in self._rules)
+        for name, tree in (("g2", self._categories), ("g3", self._purposes)):
+            sections["g"][name].policy.extend(
+                [below, above] for below, above in tree.parents.items() if above
+            )
+
+
+class _RoleSets(RoleManager):  # type: ignore[misc]
+    """`g`: is the rule's role one of the request's roles? Holds nothing."""
+
+    def clear(self) -> None:
+        pass
+
+    def has_link(self, name1: object, name2: str, *_domain: str) -> bool:
+        return name2 in cast("frozenset[str]", name1)
+
+    def print_roles(self) -> None:
+        pass
+
+
+class _TreeLinks(RoleManager):  # type: ignore[misc]
+    """`g2`, `g3`: does a name equal another or stand below it? Filled once, then only read."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, str] = {}
+
+    def clear(self) -> None:
+        self._above = {}
+
+    def add_link(self, name1: str, name2: str, *_domain: str) -> None:
+        self._above[name1] = name2
+
+    def has_link(self, name1: str, name2: str, *_domain: str) -> bool:
+        step: str | None = name1
+        while step is not None:
+            if step == name2:
+                return True
+            step = self._above.get(step)
+        return False
+
+    def print_roles(self) -> None:
+        pass

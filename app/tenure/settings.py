@@ -1,0 +1,42 @@
+"""Settings: environment variables `TENURE_*`, overridden by command-line options of the same names."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One cell's configuration. Every default runs embedded: SQLite and files, no service."""
+
+    model_config = SettingsConfigDict(env_prefix="TENURE_", extra="ignore", frozen=True)
+
+    data_dir: Path = Path("tenure-data")
+    """Database and objects. Nothing of the root store."""
+    root_dir: Path = Path("tenure-root")
+    """Root key, and the mirror. Keep it out of the data's backups."""
+    database_url: str = ""
+    """Empty: SQLite in the data directory. Otherwise postgresql://…"""
+    migration_url: str = ""
+    """PostgreSQL only: the owner of the tables, for `tenure init`. Empty: the same as the database URL."""
+    objects_url: str = ""
+    """Empty: files in the data directory. Otherwise file://…"""
+    mirror_url: str = ""
+    """Empty: files in the root directory. Otherwise file://…"""
+    ledger_origin: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(/[a-z0-9._-]+)*$")] = "tenure.localhost"
+    """First part of every log's origin line; a host name that you own."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8420
+    max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20
+    shred_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 1.0
+    """How often waiting erasures are gathered into one batch. 0: as soon as they are asked for."""
+    lanes: Annotated[int, Field(ge=1, le=64)] = 4
+    """Transactions this process may have under way at once (SQLite always has one)."""
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'tenure.db'}"

@@ -1,0 +1,180 @@
+"""One database, either dialect: engines, connections and the settings that durability rests on."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from tenure.errors import Invalid, Unavailable
+from tenure.store.session import Tx
+from tenure.store.wire import PostgresWire, SqliteWire, Wire
+
+T = TypeVar("T")
+Standing = Literal["bound", "superuser", "owner"]
+
+
+class Clash(Exception):
+    """A compare-and-set found that someone else came first: the transaction is repeated with fresh reads."""
+
+
+class Database:
+    """A SQLite file or a PostgreSQL server. Synchronous: callers bring the thread.
+
+    Statements run in the driver's autocommit mode and transactions are begun explicitly, because
+    the hot path sends BEGIN together with its first statements (see `wire`).
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise _unknown_url from None
+        self.dialect = parsed.get_backend_name()
+        if self.dialect == "sqlite":
+            self.engine = _sqlite_engine(parsed.database or "", pool_size)
+        elif self.dialect == "postgresql":
+            self.engine = _postgres_engine(parsed.set(drivername="postgresql+psycopg"), pool_size)
+        else:
+            raise _unknown_url
+
+    def connect(self) -> Connection:
+        """A connection of its own, to be used by one thread at a time."""
+        try:
+            return self.engine.connect()
+        except DBAPIError as failure:
+            raise Unavailable("The database cannot be reached; nothing was done.") from failure
+
+    def wire(self, connection: Connection) -> Wire:
+        """The driver beneath a connection."""
+        driver: Any = connection.connection.driver_connection
+        if self.dialect == "sqlite":
+            return SqliteWire(driver)
+        from tenure.store.pipeline import Pipeline  # noqa: PLC0415 - needs the postgres extra
+
+        # Kept with the connection: it knows what is prepared there.
+        return PostgresWire(connection.info.setdefault("pipeline", Pipeline(driver)))
+
+    def read(self, tenant_id: str, fn: Callable[[Tx], T]) -> T:
+        """Run `fn` in a read-only transaction of one tenant."""
+        with self._transaction(tenant_id, write=False) as tx:
+            return fn(tx)
+
+    def write(self, tenant_id: str, fn: Callable[[Tx], T]) -> T:
+        """Run `fn` in a transaction without ledger entries: set-up, sequencing and recovery only."""
+        with self._transaction(tenant_id, write=True) as tx:
+            return fn(tx)
+
+    @contextmanager
+    def _transaction(self, tenant_id: str, *, write: bool) -> Iterator[Tx]:
+        with self.connect() as connection:
+            tx = Tx(connection, self.wire(connection), tenant_id, write=write)
+            try:
+                yield tx
+                tx.commit()
+            except BaseException:
+                with contextlib.suppress(Exception):  # a dead connection: the server rolls back
+                    tx.rollback()
+                raise
+
+    def compact(self) -> None:
+        """Push purged pages out of SQLite's write-ahead log. PostgreSQL's autovacuum does its own."""
+        if self.dialect == "sqlite":
+            with self.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def standing(self) -> Standing:
+        """Whether row-level security binds the role that connects here. SQLite has neither roles nor it."""
+        if self.dialect == "sqlite":
+            return "bound"
+        with self.connect() as connection:
+            above = connection.execute(
+                text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+            ).scalar_one()
+            owned = connection.execute(
+                text(
+                    "SELECT count(*) FROM pg_class WHERE relkind = 'r'"
+                    " AND pg_get_userbyid(relowner) = current_user"
+                    " AND relnamespace = current_schema()::regnamespace"
+                )
+            ).scalar_one()
+        return "superuser" if above else "owner" if owned else "bound"
+
+    def is_clash(self, failure: BaseException) -> bool:
+        """Whether someone else's commit came first: repeat with fresh reads and it may go through."""
+        names = {kind.__name__ for kind in type(_driver_error(failure)).__mro__}
+        return isinstance(failure, Clash) or bool(
+            names & {"IntegrityError", "SerializationFailure", "DeadlockDetected"}
+        )
+
+    def is_lost(self, failure: BaseException) -> bool:
+        """Whether the connection may have died, so that a commit's fate is unknown."""
+        names = {kind.__name__ for kind in type(_driver_error(failure)).__mro__}
+        return "OperationalError" in names and not self.is_clash(failure)
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+_unknown_url = Invalid(
+    "The database URL is not one Tenure can use.",
+    field="TENURE_DATABASE_URL",
+    rule="a SQLAlchemy URL of SQLite or PostgreSQL",
+    remedy="Leave it out for SQLite in the data directory, or give postgresql://user@host/database.",
+)
+
+
+def _driver_error(failure: BaseException) -> BaseException:
+    return (failure.orig or failure) if isinstance(failure, DBAPIError) else failure
+
+
+def _sqlite_engine(path: str, pool_size: int) -> Engine:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        f"sqlite:///{path}", isolation_level="AUTOCOMMIT", pool_size=pool_size, max_overflow=pool_size
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # what is acknowledged survives a power cut
+            "busy_timeout=30000",
+            "secure_delete=ON",  # purged rows are overwritten, not only unlinked
+            "temp_store=MEMORY",  # nothing spills into files that no purge knows of
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _postgres_engine(url: Any, pool_size: int) -> Engine:  # noqa: ANN401
+    try:
+        from psycopg.types.string import TextLoader  # noqa: PLC0415 - an extra of its own
+    except ImportError:
+        raise Invalid(
+            "PostgreSQL support is not installed; nothing was opened.",
+            field="TENURE_DATABASE_URL",
+            rule="psycopg present",
+            remedy="Install it: pip install 'tenure[server,postgres]'.",
+        ) from None
+    engine = create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        connect_args={"prepare_threshold": 2},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401
+        connection.adapters.register_loader("uuid", TextLoader)
+        connection.execute("SET bytea_output = 'hex'")  # what `pgtext` reads
+
+    return engine

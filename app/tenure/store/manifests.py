@@ -1,0 +1,60 @@
+"""The tenant's declared configuration and the policy bundles it was decided under."""
+
+import json
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from tenure.store import tables
+from tenure.store.session import Tx
+from tenure.store.statements import Insert
+
+_m = tables.manifests
+_INSERT_BUNDLE = Insert(tables.policy_bundles, ignore_existing=True)
+
+
+def every(tx: Tx) -> list[dict[str, Any]]:
+    """All manifests as `{"kind","name","spec","generation","applied_at"}`, by kind and name."""
+    rows = tx.execute(
+        select(_m.c.kind, _m.c.name, _m.c.spec, _m.c.generation, _m.c.applied_at)
+        .where(_m.c.tenant_id == tx.tenant_id)
+        .order_by(_m.c.kind, _m.c.name)
+    )
+    return [
+        {
+            "kind": row.kind,
+            "name": row.name,
+            "spec": json.loads(row.spec),
+            "generation": row.generation,
+            "applied_at": row.applied_at,
+        }
+        for row in rows
+    ]
+
+
+def put(tx: Tx, kind: str, name: str, spec: dict[str, Any], *, generation: int, at: int) -> None:
+    """Create or replace one manifest."""
+    tx.execute(delete(_m).where(_m.c.tenant_id == tx.tenant_id, _m.c.kind == kind, _m.c.name == name))
+    tx.execute(
+        insert(_m).values(
+            tenant_id=tx.tenant_id,
+            kind=kind,
+            name=name,
+            spec=json.dumps(spec, sort_keys=True),
+            generation=generation,
+            applied_at=at,
+        )
+    )
+
+
+def keep_bundle(tx: Tx, digest: str, body: bytes, *, at: int) -> None:
+    """Remember a policy bundle for replay; idempotent."""
+    tx.put(_INSERT_BUNDLE, {"digest": digest, "body": body, "created_at": at})
+
+
+def bundle(tx: Tx, digest: str) -> bytes | None:
+    """A remembered policy bundle."""
+    table = tables.policy_bundles
+    return tx.execute(
+        select(table.c.body).where(table.c.tenant_id == tx.tenant_id, table.c.digest == digest)
+    ).scalar_one_or_none()

@@ -1,0 +1,94 @@
+"""Statements on a PostgreSQL connection in libpq's pipeline mode: one round trip for any number.
+
+This is psycopg's own libpq binding (`psycopg.pq`) without its cursors: a batch's six statements cost tens of
+microseconds instead of most of a millisecond. The connection stays usable by psycopg between calls.
+PostgreSQL documentation, "Pipeline Mode" §34.5.
+"""
+
+import itertools
+import select
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from psycopg import errors, pq
+
+from tenure.store.pgtext import Decode
+from tenure.store.statements import Row, Sent
+
+if TYPE_CHECKING:
+    import psycopg
+
+_DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+
+
+class Pipeline:
+    """Runs statements of one connection. Not safe for two threads at once."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self._pgconn = connection.pgconn
+        self._prepared: dict[bytes, bytes] = {}
+        self._names = itertools.count()
+
+    def run(self, statements: Sequence[Sent]) -> list[list[Row]]:
+        """One round trip; each statement's rows. Raises psycopg's error of the first that failed."""
+        conn = self._pgconn
+        conn.enter_pipeline_mode()
+        fresh: dict[bytes, bytes] = {}
+        answers: list[Sent | None] = []  # whose result comes when; None: a preparation's
+        for statement in statements:
+            if not statement.params:
+                conn.send_query_params(statement.sql, None)
+            else:
+                name = self._prepared.get(statement.sql) or fresh.get(statement.sql)
+                if name is None:
+                    name = fresh[statement.sql] = b"tenure_%d" % next(self._names)
+                    conn.send_prepare(name, statement.sql)
+                    answers.append(None)
+                conn.send_query_prepared(name, statement.params)
+            answers.append(statement)
+        conn.pipeline_sync()
+        results, failure = self._collect()
+        conn.exit_pipeline_mode()
+        if failure is not None:
+            raise failure
+        self._prepared |= fresh
+        return [
+            _rows(result, asked.decoders)
+            for result, asked in zip(results, answers, strict=True)
+            if asked is not None
+        ]
+
+    def _collect(self) -> tuple[list["pq.abc.PGresult"], Exception | None]:
+        """Results in order up to the sync, and the first failure; after one the rest is not run."""
+        conn = self._pgconn
+        poll = select.poll()
+        results: list[pq.abc.PGresult] = []
+        failure: Exception | None = None
+        flushing = conn.flush()
+        while True:
+            while conn.is_busy():
+                poll.register(conn.socket, select.POLLIN | (select.POLLOUT if flushing else 0))
+                poll.poll()
+                if flushing:
+                    flushing = conn.flush()
+                conn.consume_input()
+            result = conn.get_result()
+            if result is None:
+                continue  # the end of one statement's results
+            if result.status == pq.ExecStatus.PIPELINE_SYNC:
+                return results, failure
+            if result.status in _DONE:
+                results.append(result)
+            elif result.status != pq.ExecStatus.PIPELINE_ABORTED and failure is None:
+                failure = errors.error_from_result(result)
+
+
+def _rows(result: "pq.abc.PGresult", decoders: Sequence[Decode]) -> list[Row]:
+    get = result.get_value
+    return [
+        tuple(
+            None if (value := get(row, column)) is None else decode(value)
+            for column, decode in enumerate(decoders)
+        )
+        for row in range(result.ntuples)
+    ]

@@ -1,0 +1,247 @@
+"""Records, versions, labels, lineage: sealed columns and blind indexes only."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, and_, bindparam, func, select, update
+from sqlalchemy import Select as CoreSelect
+
+from tenure.store import tables
+from tenure.store.session import Tx
+from tenure.store.statements import AnyOf, Insert, Select, Update
+
+_r, _v, _s = tables.records, tables.versions, tables.version_subjects
+
+
+class StoredVersion(NamedTuple):
+    """One version as it lies in the database, with where its record stands."""
+
+    key_index: str
+    record_id: str
+    latest: int
+    version: int
+    version_id: str
+    scope: str
+    labels: str
+    state: str
+    created_at: int
+    expires_at: int | None
+    entry: str
+    header: bytes | None
+    head: bytes | None
+    content: bytes | None
+    shred_id: str | None
+
+
+_COLUMNS = (
+    _r.c.key_index,
+    _r.c.id,
+    _r.c.latest,
+    _v.c.version,
+    _v.c.id,
+    _v.c.scope,
+    _v.c.labels,
+    _v.c.state,
+    _v.c.created_at,
+    _v.c.expires_at,
+    _v.c.entry,
+    _v.c.header,
+    _v.c.head,
+    _v.c.content,
+    _v.c.shred_id,
+)
+_OF_RECORD = and_(_v.c.tenant_id == _r.c.tenant_id, _v.c.record_id == _r.c.id)
+
+CURRENT = Select(
+    select(*_COLUMNS)
+    .join(_v, and_(_OF_RECORD, _v.c.version == _r.c.latest))
+    .where(_r.c.tenant_id == bindparam("tenant_id"), AnyOf(_r.c.key_index, "keys"))
+)
+KNOWN_VERSIONS = Select(
+    select(_v.c.id, _v.c.state).where(_v.c.tenant_id == bindparam("tenant_id"), AnyOf(_v.c.id, "ids"))
+)
+
+INSERT_RECORD = Insert(tables.records)
+INSERT_VERSION = Insert(tables.versions)
+INSERT_LABELS = Insert(tables.label_sets, ignore_existing=True)
+INSERT_SUBJECT_LINK = Insert(tables.version_subjects)
+INSERT_LINEAGE = Insert(tables.lineage, ignore_existing=True)
+MOVE_RECORD = Update(
+    tables.records, key=("tenant_id", "id"), values=("latest", "labels", "state", "updated_at")
+)
+
+
+def at_version(tx: Tx, key_index: str, version: int) -> StoredVersion | None:
+    """One version of a record by number."""
+    return _one(tx, _r.c.key_index == key_index, _v.c.version == version)
+
+
+def as_of(tx: Tx, key_index: str, at: int) -> StoredVersion | None:
+    """The version that was current at an instant."""
+    return _one(tx, _r.c.key_index == key_index, _v.c.created_at <= at)
+
+
+def by_ids(tx: Tx, pairs: Sequence[tuple[str, int]]) -> list[StoredVersion]:
+    """Versions by (record id, number), one statement."""
+    wanted = set(pairs)
+    found = tx.execute(
+        _base(tx).where(
+            _r.c.id.in_({record for record, _ in wanted}), _v.c.version.in_({n for _, n in wanted})
+        )
+    )
+    rows = (StoredVersion(*row) for row in found)
+    return [row for row in rows if (row.record_id, row.version) in wanted]
+
+
+def history(tx: Tx, key_index: str, *, before: int | None, limit: int) -> list[StoredVersion]:
+    """Versions of a record, newest first."""
+    query = _base(tx).where(_r.c.key_index == key_index).order_by(_v.c.version.desc()).limit(limit)
+    if before is not None:
+        query = query.where(_v.c.version < before)
+    return [StoredVersion(*row) for row in tx.execute(query)]
+
+
+class Filter(NamedTuple):
+    """What a list is restricted to, besides what policy allows. Instants in microseconds."""
+
+    scope: str
+    subject_id: str | None = None
+    since: int | None = None
+    until: int | None = None
+    as_of: int | None = None
+    categories: tuple[str, ...] = ()
+
+
+def label_sets(tx: Tx, scope: str) -> list[str]:
+    """Every set of categories that a version in this scope was ever labelled with."""
+    table = tables.label_sets
+    return list(
+        tx.execute(
+            select(table.c.labels).where(table.c.tenant_id == tx.tenant_id, table.c.scope == scope)
+        ).scalars()
+    )
+
+
+def page(
+    tx: Tx, filters: Filter, labels: Sequence[str], *, now: int, after: str | None, limit: int
+) -> list[StoredVersion]:
+    """Live versions under the filters whose label set is one of `labels`, by record id."""
+    query = _listing(tx, _COLUMNS, filters, labels, now).order_by(_r.c.id).limit(limit)
+    if after is not None:
+        query = query.where(_r.c.id > after)
+    return [StoredVersion(*row) for row in tx.execute(query)]
+
+
+def count(tx: Tx, filters: Filter, labels: Sequence[str], *, now: int) -> int:
+    """How many live versions under the filters carry one of these label sets."""
+    if not labels:
+        return 0
+    return int(tx.execute(_listing(tx, (func.count(),), filters, labels, now)).scalar_one())
+
+
+def _listing(
+    tx: Tx, columns: Sequence[Any], filters: Filter, labels: Sequence[str], now: int
+) -> CoreSelect[Any]:
+    current: ColumnElement[bool] = _v.c.version == _r.c.latest
+    if filters.as_of is not None:
+        newer = tables.versions.alias("newer")
+        current = and_(
+            _v.c.created_at <= filters.as_of,
+            ~select(newer.c.version)
+            .where(
+                newer.c.tenant_id == _v.c.tenant_id,
+                newer.c.record_id == _v.c.record_id,
+                newer.c.version > _v.c.version,
+                newer.c.created_at <= filters.as_of,
+            )
+            .exists(),
+        )
+    query = (
+        select(*columns)
+        .select_from(_r)
+        .join(_v, and_(_OF_RECORD, current))
+        .where(
+            _r.c.tenant_id == tx.tenant_id,
+            _r.c.scope == filters.scope,
+            _v.c.labels.in_(labels),
+            _v.c.state == "live",
+            (_v.c.expires_at.is_(None)) | (_v.c.expires_at > now),
+        )
+    )
+    if filters.subject_id is not None:
+        query = query.join(
+            _s,
+            and_(
+                _s.c.tenant_id == _v.c.tenant_id,
+                _s.c.subject_id == filters.subject_id,
+                _s.c.record_id == _v.c.record_id,
+                _s.c.version == _v.c.version,
+            ),
+        )
+    if filters.since is not None:
+        query = query.where(_v.c.created_at >= filters.since)
+    if filters.until is not None:
+        query = query.where(_v.c.created_at < filters.until)
+    return query
+
+
+def of_subject(tx: Tx, subject_id: str) -> list[StoredVersion]:
+    """Every version that carries a subject, in every scope."""
+    query = _base(tx).join(
+        _s,
+        and_(
+            _s.c.tenant_id == _v.c.tenant_id,
+            _s.c.record_id == _v.c.record_id,
+            _s.c.version == _v.c.version,
+            _s.c.subject_id == subject_id,
+        ),
+    )
+    return [StoredVersion(*row) for row in tx.execute(query)]
+
+
+def inventory(tx: Tx, subject_id: str) -> list[tuple[str, str, str, int]]:
+    """(scope, labels, state, versions) of one subject."""
+    query = (
+        select(_v.c.scope, _v.c.labels, _v.c.state, func.count())
+        .join(
+            _s,
+            and_(
+                _s.c.tenant_id == _v.c.tenant_id,
+                _s.c.record_id == _v.c.record_id,
+                _s.c.version == _v.c.version,
+            ),
+        )
+        .where(_v.c.tenant_id == tx.tenant_id, _s.c.subject_id == subject_id)
+        .group_by(_v.c.scope, _v.c.labels, _v.c.state)
+        .order_by(_v.c.scope, _v.c.labels)
+    )
+    return [tuple(row) for row in tx.execute(query)]
+
+
+def purge(tx: Tx, record_id: str, version: int, shred_id: str) -> None:
+    """Remove a version's ciphertext for good; what stays says only that something was erased."""
+    tx.execute(
+        update(_v)
+        .where(_v.c.tenant_id == tx.tenant_id, _v.c.record_id == record_id, _v.c.version == version)
+        .values(state="erased", header=None, head=None, content=None, shred_id=shred_id)
+    )
+    tx.execute(
+        update(_r)
+        .where(_r.c.tenant_id == tx.tenant_id, _r.c.id == record_id, _r.c.latest == version)
+        .values(state="erased")
+    )
+
+
+def unlink_subject(tx: Tx, subject_id: str) -> None:
+    """Forget which versions a subject was in."""
+    tx.execute(_s.delete().where(_s.c.tenant_id == tx.tenant_id, _s.c.subject_id == subject_id))
+
+
+def _base(tx: Tx) -> CoreSelect[Any]:
+    return select(*_COLUMNS).join(_v, _OF_RECORD).where(_r.c.tenant_id == tx.tenant_id)
+
+
+def _one(tx: Tx, *conditions: ColumnElement[bool]) -> StoredVersion | None:
+    query = _base(tx).where(*conditions).order_by(_v.c.version.desc()).limit(1)
+    row = tx.execute(query).one_or_none()
+    return StoredVersion(*row) if row else None

@@ -1,0 +1,220 @@
+"""The tenant-scoped transaction: the only way to a row."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.sql.expression import Executable
+
+from tenure.ledger.entry import EntryDraft
+from tenure.store import tables
+from tenure.store.statements import Insert, Params, Row, Select, Update
+from tenure.store.wire import PostgresWire, Question, Wire
+
+_STATE = Select(
+    select(
+        tables.tenant_state.c.principal_epoch,
+        tables.tenant_state.c.policy_epoch,
+        tables.tenant_state.c.key_epoch,
+    ).where(tables.tenant_state.c.tenant_id == bindparam("tenant_id"))
+)
+_INSERT_ENTRY = Insert(tables.entries, without=("generation", "idx"))
+_INSERT_LIST = Insert(tables.access_lists, ignore_existing=True)
+
+Mark = tuple[dict[Insert | Update, int], dict[str, int], int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Epochs:
+    """What a cache must have been built from to be valid in this transaction."""
+
+    principal: int
+    policy: int
+    keys: int
+
+
+class Writers:
+    """The gapless counters of one appending thread, one per tenant's log.
+
+    A writer is an incarnation id and the next number. The number advances only when the transaction
+    that used it has committed. When nobody can tell whether it did (a connection lost during COMMIT)
+    the thread drops its incarnations and goes on under new ones: committed or not, no number is
+    missing below the highest.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[str, tuple[str, int]] = {}
+        self._last: dict[str, int] = {}
+
+    def peek(self, tenant_id: str) -> tuple[str, int]:
+        """(incarnation, next number) of this tenant; 16 hex digits and an integer from 0."""
+        if tenant_id not in self._next:
+            self._next[tenant_id] = (secrets.token_hex(8), 0)
+        return self._next[tenant_id]
+
+    def advance(self, tenant_id: str, count: int) -> None:
+        """Numbers were used and are durable."""
+        writer, n = self.peek(tenant_id)
+        self._next[tenant_id] = (writer, n + count)
+
+    def tick(self, tenant_id: str, at: int) -> int:
+        """The instant of a writer's next entry: never before its last, whatever the clock does."""
+        self._last[tenant_id] = at = max(at, self._last.get(tenant_id, at))
+        return at
+
+    def drop(self) -> None:
+        """Begin new incarnations: the fate of the last commit is unknown."""
+        self._next.clear()
+
+    def started(self) -> list[str]:
+        """Tenants in whose log this thread has written."""
+        return [tenant_id for tenant_id, (_, n) in self._next.items() if n]
+
+
+@dataclass(slots=True)
+class Tx:
+    """One transaction of one tenant. Changes are collected and sent with the commit.
+
+    Round trips on PostgreSQL: one for the first `ask` (with BEGIN, the tenant setting and the
+    epochs), one for each further `ask`, one for `commit` with everything that was `put`.
+    """
+
+    connection: Connection
+    wire: Wire
+    tenant_id: str
+    write: bool = True
+    writers: Writers | None = None
+    appended: dict[str, int] = field(default_factory=dict)
+    _changes: dict[Insert | Update, list[Params]] = field(default_factory=dict)
+    _epochs: Epochs | None = None
+    _asked: bool = False
+    _flushes: int = 0
+    _afterwards: list[Callable[[], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.wire.begin(write=self.write)
+        self.wire.tenant(self.tenant_id)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a tenant."""
+        self.ask()
+        return self._epochs is not None
+
+    @property
+    def epochs(self) -> Epochs:
+        """This tenant's epochs as this transaction sees them."""
+        self.ask()
+        if self._epochs is None:
+            raise LookupError("no such tenant")
+        return self._epochs
+
+    def ask(self, *questions: Question) -> list[list[Row]]:
+        """Run hot-path selects in one round trip. `tenant_id` is filled in for each."""
+        scoped: list[Question] = [
+            (question, {"tenant_id": self.tenant_id, **params}) for question, params in questions
+        ]
+        if self._asked:
+            return self.wire.ask(scoped) if scoped else []
+        self._asked = True
+        state, *answers = self.wire.ask([(_STATE, {"tenant_id": self.tenant_id}), *scoped])
+        self._epochs = Epochs(*state[0]) if state else None
+        return answers
+
+    def put(self, change: Insert | Update, *rows: Mapping[str, Any]) -> None:
+        """Collect rows for the commit. `tenant_id` is filled in for each."""
+        scoped = ({"tenant_id": self.tenant_id, **row} for row in rows)
+        self._changes.setdefault(change, []).extend(scoped)
+
+    def append(self, draft: EntryDraft) -> str:
+        """Add a ledger entry, and its access list if that is separate; the entry's id is `<writer>-<n>`."""
+        if self.writers is None:
+            raise LookupError("this transaction has no writer: entries go through a lane")
+        writer, first = self.writers.peek(self.tenant_id)
+        number = first + self.appended.get(self.tenant_id, 0)
+        at = self.writers.tick(self.tenant_id, draft.at)
+        body = (draft if at == draft.at else replace(draft, at=at)).encode(writer, number)
+        self.put(
+            _INSERT_ENTRY,
+            {
+                "writer": writer,
+                "n": number,
+                "kind": draft.kind.value,
+                "at": at,
+                "principal_id": draft.principal,
+                "decision_id": draft.decision,
+                "body": body,
+            },
+        )
+        if (separate := draft.separate_list()) is not None:
+            self.put(_INSERT_LIST, {"digest": separate[0], "body": separate[1]})
+        self.appended[self.tenant_id] = self.appended.get(self.tenant_id, 0) + 1
+        return f"{writer}-{number}"
+
+    def mark(self) -> "Mark":
+        """Where the collected changes stand now."""
+        lengths = {change: len(rows) for change, rows in self._changes.items()}
+        return lengths, dict(self.appended), self._flushes, len(self._afterwards)
+
+    def restore(self, mark: "Mark") -> None:
+        """Forget what was collected since `mark`. Raises when an entry was already sent since."""
+        lengths, appended, flushes, afterwards = mark
+        del self._afterwards[afterwards:]
+        if flushes != self._flushes:
+            if appended != self.appended:
+                raise LookupError("an entry was flushed and cannot be taken back")
+            lengths = {}
+        self.appended = dict(appended)
+        for change, rows in self._changes.items():
+            del rows[lengths.get(change, 0) :]
+
+    def execute(
+        self, statement: Executable, params: Sequence[Params] | Params | None = None
+    ) -> CursorResult[*tuple[Any, ...]]:
+        """Run a statement through SQLAlchemy, for everything that is not the hot path."""
+        self.flush()
+        return self.connection.execute(statement, params)
+
+    def flush(self) -> None:
+        """Send what was `put` so far, so that later statements see it."""
+        self.ask()
+        self._send()
+        if isinstance(self.wire, PostgresWire):
+            self.wire.flush()
+
+    def as_tenant(self, tenant_id: str) -> None:
+        """Go on as another tenant in the same transaction: for the cell's own work only."""
+        self.flush()
+        self.tenant_id = tenant_id
+        self._epochs, self._asked = None, False
+        self.wire.tenant(tenant_id)
+
+    def commit(self) -> None:
+        """Send every change with the commit. After it the writer's numbers are used up."""
+        self._send()
+        self.wire.commit()
+        if self.writers is not None:
+            for tenant_id, count in self.appended.items():
+                self.writers.advance(tenant_id, count)
+        for act in self._afterwards:
+            act()
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Have something done once everything is durable: for what caches may believe from then on."""
+        self._afterwards.append(act)
+
+    def rollback(self) -> None:
+        """Undo everything."""
+        self.wire.rollback()
+
+    def _send(self) -> None:
+        changes, self._changes = self._changes, {}
+        # Rows are there before they are moved: a batch may create a record and change it again.
+        ordered = sorted(changes.items(), key=lambda change: isinstance(change[0], Update))
+        pending = [(change, rows) for change, rows in ordered if rows]
+        if pending:
+            self._flushes += 1
+            self.wire.put(pending)

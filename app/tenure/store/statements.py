@@ -1,0 +1,163 @@
+"""Statements of the hot path: written in SQLAlchemy Core, compiled once, run on the driver.
+
+SQLAlchemy's execution layer costs more than the database for statements this small. A `Select` or
+`Insert` here is compiled once per dialect to SQL text; a batch then runs it directly on the driver's
+cursor. Many rows travel as arrays (PostgreSQL: one statement) or as a parameter list (SQLite).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, Table, Text, bindparam
+from sqlalchemy import Select as CoreSelect
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import Boolean
+
+from tenure.store.pgtext import Decode, array_encoder, decoder, parameter
+
+_POSTGRES = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+_SQLITE = sqlite.dialect(paramstyle="named")
+_SQLITE.supports_native_boolean = True  # an IN is a condition by itself; "= 1" would hide the index
+
+Params = Mapping[str, Any]
+Row = tuple[Any, ...]
+
+
+class Sent(NamedTuple):
+    """One PostgreSQL statement with `$n` placeholders: text parameters, and how its columns come back."""
+
+    sql: bytes
+    params: Sequence[bytes | None] = ()
+    decoders: Sequence[Decode] = ()
+
+
+class AnyOf(ColumnElement[bool]):
+    """`column` is one of the values in the list parameter `name`: constant SQL text for any length."""
+
+    inherit_cache = False
+    type = Boolean()
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        self.column = column
+        self.name = name
+
+
+@compiles(AnyOf, "postgresql")
+def _any_of_postgresql(element: AnyOf, compiler: Any, **kw: Any) -> str:  # noqa: ANN401
+    kind = compiler.dialect.type_compiler_instance.process(element.column.type).split(" ")[0]
+    values = compiler.process(bindparam(element.name, type_=Text()), **kw).removesuffix("::VARCHAR")
+    return f"{compiler.process(element.column, **kw)} = ANY({values.removesuffix('::TEXT')}::{kind}[])"
+
+
+@compiles(AnyOf, "sqlite")
+def _any_of_sqlite(element: AnyOf, compiler: Any, **kw: Any) -> str:  # noqa: ANN401
+    values = compiler.process(bindparam(element.name, type_=Text()), **kw)
+    return f"{compiler.process(element.column, **kw)} IN (SELECT value FROM json_each({values}))"
+
+
+class Select:
+    """A statement that returns rows as plain tuples, in the order of its columns."""
+
+    def __init__(self, statement: CoreSelect[Any]) -> None:
+        self._statement = statement
+
+    @cached_property
+    def _compiled(self) -> tuple[bytes, list[str], list[Decode]]:
+        compiled = self._statement.compile(dialect=_POSTGRES)
+        decoders = [decoder(column.type) for column in self._statement.selected_columns]
+        return str(compiled).encode(), list(compiled.positiontup or ()), decoders
+
+    def postgresql(self, params: Params) -> Sent:
+        """SQL with `$n` placeholders, the parameters in their order, and how the columns come back."""
+        sql, order, decoders = self._compiled
+        return Sent(sql, [parameter(params[name]) for name in order], decoders)
+
+    @cached_property
+    def sqlite(self) -> str:
+        """SQL text with `:name` parameters; row locks do not exist there and are left out."""
+        return str(self._statement.compile(dialect=_SQLITE))
+
+
+def sqlite_params(params: Params) -> dict[str, Any]:
+    """Lists become JSON texts, which is what `json_each` reads."""
+    return {name: json.dumps(value) if isinstance(value, list) else value for name, value in params.items()}
+
+
+class Insert:
+    """Many rows into one table in one statement. Columns in `without` are left to be null."""
+
+    def __init__(self, table: Table, *, without: Sequence[str] = (), ignore_existing: bool = False) -> None:
+        self._table = table
+        self._columns: list[Column[Any]] = [one for one in table.columns if one.name not in without]
+        self._tail = " ON CONFLICT DO NOTHING" if ignore_existing else ""
+        self._encoders = [(column.name, array_encoder(column)) for column in self._columns]
+
+    @cached_property
+    def _sql(self) -> bytes:
+        names = ", ".join(column.name for column in self._columns)
+        arrays = ", ".join(_arrays(self._columns))
+        return f"INSERT INTO {self._table.name} ({names}) SELECT * FROM unnest({arrays}){self._tail}".encode()
+
+    def postgresql(self, rows: Sequence[Params]) -> Sent:
+        """SQL with one array parameter per column, and the arrays. What a row leaves out is null."""
+        return Sent(self._sql, [encode([row.get(name) for row in rows]) for name, encode in self._encoders])
+
+    @cached_property
+    def sqlite(self) -> str:
+        """One named parameter per column."""
+        names = ", ".join(column.name for column in self._columns)
+        values = ", ".join(f":{column.name}" for column in self._columns)
+        return f"INSERT INTO {self._table.name} ({names}) VALUES ({values}){self._tail}"
+
+    def rows(self, rows: Sequence[Params]) -> list[dict[str, Any]]:
+        """Rows completed with nulls for the columns they leave out."""
+        return [{column.name: row.get(column.name) for column in self._columns} for row in rows]
+
+
+class Update:
+    """Many rows of one table, each found by its key columns."""
+
+    def __init__(self, table: Table, *, key: Sequence[str], values: Sequence[str]) -> None:
+        self._table = table
+        self._key = list(key)
+        self._values = list(values)
+        self._columns: list[Column[Any]] = [table.columns[name] for name in (*key, *values)]
+        self._encoders = [(column.name, array_encoder(column)) for column in self._columns]
+
+    @cached_property
+    def _sql(self) -> bytes:
+        arrays = ", ".join(_arrays(self._columns))
+        names = ", ".join(column.name for column in self._columns)
+        sets = ", ".join(f"{name} = u.{name}" for name in self._values)
+        where = " AND ".join(f"t.{name} = u.{name}" for name in self._key)
+        table = self._table.name
+        return f"UPDATE {table} AS t SET {sets} FROM unnest({arrays}) AS u({names}) WHERE {where}".encode()
+
+    def postgresql(self, rows: Sequence[Params]) -> Sent:
+        """SQL with one array parameter per column, joined to the table on the key, and the arrays.
+
+        Of several rows with one key the last holds; UPDATE … FROM would take any one of them.
+        """
+        rows = list({tuple(row[name] for name in self._key): row for row in rows}.values())
+        return Sent(self._sql, [encode([row[name] for row in rows]) for name, encode in self._encoders])
+
+    @cached_property
+    def sqlite(self) -> str:
+        """One named parameter per column."""
+        sets = ", ".join(f"{name} = :{name}" for name in self._values)
+        where = " AND ".join(f"{name} = :{name}" for name in self._key)
+        return f"UPDATE {self._table.name} SET {sets} WHERE {where}"
+
+    def rows(self, rows: Sequence[Params]) -> list[dict[str, Any]]:
+        """Rows as the driver takes them."""
+        return [dict(row) for row in rows]
+
+
+def _arrays(columns: Sequence[Column[Any]]) -> list[str]:
+    """`$n::type[]` for each column."""
+    kinds = (column.type.compile(dialect=_POSTGRES).split(" ")[0] for column in columns)
+    return [f"${place}::{kind}[]" for place, kind in enumerate(kinds, 1)]

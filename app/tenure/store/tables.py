@@ -1,0 +1,276 @@
+"""Every table, in one place. Each primary key and each index starts with `tenant_id`.
+
+Rows that belong to the cell itself carry the tenant id `ids.CELL`. Instants are microseconds (see
+`ids`). A column named `sealed_*`, `header`, `head` or `content` holds ciphertext; `*_index` holds a keyed
+blind index. Nothing else here says anything about a person.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite keeps the canonical text; PostgreSQL its native type, read and written as that text.
+Id = Uuid(as_uuid=False).with_variant(Text(), "sqlite")
+# Machine text is compared by bytes, whatever the database's locale says.
+Token = Text(collation="C").with_variant(Text(), "sqlite")
+Instant = BigInteger()
+
+
+def _table(name: str, *columns: Column[object] | Index | ForeignKeyConstraint) -> Table:
+    return Table(name, metadata, Column("tenant_id", Id, primary_key=True), *columns)
+
+
+# ── the cell ──────────────────────────────────────────────────────────────────────────────────────
+tenants = _table(
+    "tenants",
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+key_pointer = _table(
+    "key_pointer",
+    Column("seq", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+key_manifests = _table(
+    "key_manifests",
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+)
+key_batches = _table(
+    "key_batches",
+    Column("op_id", Id, primary_key=True),
+    Column("plan", Text, nullable=False),
+    Column("state", Token, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+# ── one tenant ────────────────────────────────────────────────────────────────────────────────────
+tenant_state = _table(
+    "tenant_state",
+    # A change to who may act, what policy says or which keys live raises its epoch; every
+    # transaction reads this row first, so a cache is never older than the transaction that uses it.
+    Column("principal_epoch", BigInteger, nullable=False),
+    Column("policy_epoch", BigInteger, nullable=False),
+    Column("key_epoch", BigInteger, nullable=False),
+)
+leaf_sequences = _table(
+    "leaf_sequences",
+    Column("epoch", SmallInteger, nullable=False),
+    Column("next", BigInteger, nullable=False),
+)
+key_shards = _table(
+    "key_shards",
+    Column("depth", SmallInteger, primary_key=True, autoincrement=False),
+    Column("prefix", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("blob", LargeBinary, nullable=False),
+)
+principals = _table(
+    "principals",
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("kind", Token, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("ix_principals_name", "tenant_id", "name", unique=True),
+)
+credentials = _table(
+    "credentials",
+    Column("id", Id, primary_key=True),
+    Column("principal_id", Id, nullable=False),
+    Column("secret_hash", Token, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    Index("ix_credentials_secret", "tenant_id", "secret_hash", unique=True),
+)
+manifests = _table(
+    "manifests",
+    Column("kind", Token, primary_key=True),
+    Column("name", Token, primary_key=True),
+    Column("spec", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("applied_at", Instant, nullable=False),
+)
+policy_bundles = _table(
+    "policy_bundles",
+    Column("digest", Token, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+idempotency = _table(
+    "idempotency",
+    Column("principal_id", Id, primary_key=True),
+    Column("key_hash", Token, primary_key=True),
+    Column("payload_hash", Token, nullable=False),
+    Column("result", Text, nullable=False),  # ids only, never content
+    Column("created_at", Instant, nullable=False),
+)
+
+# ── people and their context ──────────────────────────────────────────────────────────────────────
+subjects = _table(
+    "subjects",
+    Column("id", Id, primary_key=True),
+    Column("leaf", BigInteger, nullable=False),
+    Column("ref_index", Token),  # null once erased: a returning person is a new subject
+    Column("ref_header", LargeBinary),
+    Column("sealed_ref", LargeBinary),
+    Column("state", Token, nullable=False),  # active, erasing, erased
+    Column("shred_id", Id),
+    Column("created_at", Instant, nullable=False),
+    Index("ix_subjects_ref", "tenant_id", "ref_index", unique=True),
+    Index("ix_subjects_leaf", "tenant_id", "leaf", unique=True),
+)
+scope_leaves = _table(
+    "scope_leaves",
+    Column("scope", Token, primary_key=True),
+    Column("leaf", BigInteger, nullable=False),
+)
+records = _table(
+    "records",
+    Column("id", Id, primary_key=True),
+    Column("scope", Token, nullable=False),
+    Column("key_index", Token, nullable=False),
+    Column("latest", BigInteger, nullable=False),
+    Column("labels", Token, nullable=False),  # of the latest version: sorted categories, comma-joined
+    Column("state", Token, nullable=False),  # of the latest version: live, deleted, erased
+    Column("updated_at", Instant, nullable=False),
+    Index("ix_records_key", "tenant_id", "key_index", unique=True),
+    Index("ix_records_scope", "tenant_id", "scope", "state", "id"),
+)
+label_sets = _table(
+    "label_sets",
+    Column("scope", Token, primary_key=True),
+    Column("labels", Token, primary_key=True),
+)
+versions = _table(
+    "versions",
+    Column("record_id", Id, primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, nullable=False),
+    Column("scope", Token, nullable=False),
+    Column("labels", Token, nullable=False),
+    Column("state", Token, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("principal_id", Id, nullable=False),
+    Column("entry", Token, nullable=False),
+    Column("header", LargeBinary),
+    Column("head", LargeBinary),
+    Column("content", LargeBinary),
+    Column("shred_id", Id),
+    Index("ix_versions_id", "tenant_id", "id", unique=True),
+)
+version_subjects = _table(
+    "version_subjects",
+    Column("subject_id", Id, primary_key=True),
+    Column("record_id", Id, primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+)
+lineage = _table(
+    "lineage",
+    Column("parent_id", Id, primary_key=True),
+    Column("child_id", Id, primary_key=True),
+)
+
+# ── the ledger ────────────────────────────────────────────────────────────────────────────────────
+entries = _table(
+    "entries",
+    Column("writer", Token, primary_key=True),
+    Column("n", BigInteger, primary_key=True, autoincrement=False),
+    Column("generation", Integer),
+    Column("idx", BigInteger),  # null until the sequencer gave it its place
+    Column("kind", Token, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("principal_id", Id),
+    Column("decision_id", Id),
+    Column("body", LargeBinary, nullable=False),
+    Index("ix_entries_place", "tenant_id", "generation", "idx", unique=True),
+)
+Index(
+    "ix_entries_decision",
+    entries.c.tenant_id,
+    entries.c.decision_id,
+    postgresql_where=entries.c.decision_id.is_not(None),
+    sqlite_where=entries.c.decision_id.is_not(None),
+)
+access_lists = _table(
+    "access_lists",
+    Column("digest", Token, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+logs = _table(
+    "logs",
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("origin", Token, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("published", BigInteger, nullable=False),
+)
+checkpoints = _table(
+    "checkpoints",
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+tiles = _table(
+    "tiles",
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("n", BigInteger, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),  # grows to 256 hashes; a partial tile is a prefix
+)
+
+# ── decisions and erasures ────────────────────────────────────────────────────────────────────────
+decisions = _table(
+    "decisions",
+    Column("id", Id, primary_key=True),
+    Column("principal_id", Id, nullable=False),
+    Column("purpose", Token, nullable=False),
+    Column("subject_id", Id),
+    Column("facts", Text, nullable=False),  # agent, model, input digest: administrators' vocabulary
+    Column("opened_at", Instant, nullable=False),
+    Column("sealed_at", Instant),
+    Column("outcome", Token),
+    Column("seal_entry", Token),
+)
+shreds = _table(
+    "shreds",
+    Column("id", Id, primary_key=True),
+    Column("subject_id", Id, nullable=False),
+    Column("op_id", Id),
+    Column("state", Token, nullable=False),
+    Column("steps", Text, nullable=False),
+    Column("requested_by", Id, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("certificate_id", Id),
+    Index("ix_shreds_state", "tenant_id", "state"),
+)
+certificates = _table(
+    "certificates",
+    Column("id", Id, primary_key=True),
+    Column("shred_id", Id, nullable=False),
+    Column("envelope", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)

@@ -1,0 +1,72 @@
+"""Tenants, their epochs and their leaf sequences."""
+
+from enum import StrEnum
+
+from sqlalchemy import insert, select, update
+
+from tenure.ids import CELL
+from tenure.store import tables
+from tenure.store.session import Tx
+
+
+class Epoch(StrEnum):
+    """What changed: raising it makes every process rebuild what it cached of it."""
+
+    PRINCIPAL = "principal_epoch"
+    POLICY = "policy_epoch"
+    KEYS = "key_epoch"
+
+
+def create(tx: Tx, tenant_id: str, *, leaf_epoch: int, first_leaf: int) -> None:
+    """The tenant's own rows. Transaction of the new tenant (or of the cell, for the cell's own)."""
+    epochs = {"principal_epoch": 1, "policy_epoch": 1, "key_epoch": 1}
+    tx.execute(insert(tables.tenant_state).values(tenant_id=tenant_id, **epochs))
+    tx.execute(insert(tables.leaf_sequences).values(tenant_id=tenant_id, epoch=leaf_epoch, next=first_leaf))
+
+
+def register(tx: Tx, tenant_id: str, name: str, *, at: int) -> None:
+    """The cell's list of tenants. Cell transaction."""
+    tx.execute(insert(tables.tenants).values(tenant_id=CELL, id=tenant_id, name=name, created_at=at))
+
+
+def all_ids(tx: Tx) -> list[str]:
+    """Every tenant of the cell, oldest first. Cell transaction; for start-up and jobs only."""
+    table = tables.tenants
+    return list(
+        tx.execute(select(table.c.id).where(table.c.tenant_id == CELL).order_by(table.c.id)).scalars()
+    )
+
+
+def raise_epoch(tx: Tx, *epochs: Epoch) -> None:
+    """Count up what changed in the transaction's tenant."""
+    table = tables.tenant_state
+    tx.execute(
+        update(table)
+        .where(table.c.tenant_id == tx.tenant_id)
+        .values({epoch.value: table.c[epoch.value] + 1 for epoch in epochs})
+    )
+
+
+def take_leaves(tx: Tx, count: int) -> tuple[int, int]:
+    """Reserve `count` leaves: (restore epoch, first sequence). Never handed out again."""
+    table = tables.leaf_sequences
+    row = tx.execute(
+        update(table)
+        .where(table.c.tenant_id == tx.tenant_id)
+        .values(next=table.c.next + count)
+        .returning(table.c.epoch, table.c.next)
+    ).one()
+    return row.epoch, row.next - count
+
+
+def leaf_sequence(tx: Tx) -> tuple[int, int]:
+    """(restore epoch, next sequence) of the transaction's tenant."""
+    table = tables.leaf_sequences
+    row = tx.execute(select(table.c.epoch, table.c.next).where(table.c.tenant_id == tx.tenant_id)).one()
+    return row.epoch, row.next
+
+
+def begin_leaf_epoch(tx: Tx, epoch: int) -> None:
+    """After a restore: number on in a range that no lost state can have used."""
+    table = tables.leaf_sequences
+    tx.execute(update(table).where(table.c.tenant_id == tx.tenant_id).values(epoch=epoch, next=0))

@@ -1,0 +1,117 @@
+"""What this process knows of a tenant, valid for exactly the epochs it was built from.
+
+A transaction reads the tenant's epochs with its first statement. If they are the ones of the cached tenancy,
+nothing else is looked up; if not, the parts whose epoch moved are rebuilt inside that transaction.
+"""
+
+from dataclasses import dataclass, field
+
+from tenure import resources
+from tenure.errors import Unauthenticated
+from tenure.keyring import Keyring, TenantKeyring
+from tenure.model.configuration import Configuration
+from tenure.model.manifests import parse_manifests
+from tenure.model.principal import Credential, Principal
+from tenure.policy.bundle import bundle
+from tenure.policy.engine import Engine
+from tenure.store import manifests, principals
+from tenure.store.session import Epochs, Tx
+
+MAX_PRINCIPALS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of one policy epoch. `digest` names the bundle in every entry."""
+
+    configuration: Configuration
+    engine: Engine
+    digest: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """One tenant as of some epochs."""
+
+    tenant_id: str
+    epochs: Epochs
+    policy: Policy
+    keys: TenantKeyring
+    known: dict[str, Principal] = field(default_factory=dict)
+    """Principals by the hash of their secret."""
+    label_sets: set[tuple[str, str]] = field(default_factory=set)
+    """(scope, labels) that are known to be stored; they are never removed."""
+
+
+class Tenancies:
+    """The tenants that this process has met."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self._tenancies: dict[str, Tenancy] = {}
+
+    def cached(self, tenant_id: str) -> Tenancy | None:
+        """What was last known, to prepare a question with."""
+        return self._tenancies.get(tenant_id)
+
+    def current(self, tx: Tx) -> Tenancy:
+        """The tenancy as this transaction sees it. Unauthenticated when there is no such tenant."""
+        if not tx.exists:
+            raise Unauthenticated("The credential is unknown.", rule="api-key")
+        old = self._tenancies.get(tx.tenant_id)
+        if old is not None and old.epochs == tx.epochs:
+            return old
+        now = tx.epochs
+        same_keys = old is not None and old.epochs.keys == now.keys
+        new = Tenancy(
+            tenant_id=tx.tenant_id,
+            epochs=now,
+            policy=old.policy if old and old.epochs.policy == now.policy else load_policy(tx),
+            keys=old.keys if old and same_keys else self._keyring.tenant(tx),
+            known=old.known if old and old.epochs.principal == now.principal else {},
+            label_sets=old.label_sets if old else set(),
+        )
+        self._tenancies[tx.tenant_id] = new
+        if old is not None and not same_keys:
+            old.keys.wipe()
+        return new
+
+
+def authenticate(tx: Tx, tenancy: Tenancy, credential: Credential) -> Principal:
+    """Who is calling; Unauthenticated if the credential is unknown or revoked."""
+    principal = tenancy.known.get(credential.secret_hash)
+    if principal is None:
+        principal = principals.by_secret(tx, credential.secret_hash)
+        if principal is None:
+            raise Unauthenticated(
+                "The API key is unknown or was revoked.",
+                rule="api-key",
+                remedy="Ask your tenant's administrator for a new one.",
+            )
+        if len(tenancy.known) >= MAX_PRINCIPALS:
+            tenancy.known.clear()
+        tenancy.known[credential.secret_hash] = principal
+    return principal
+
+
+def load_policy(tx: Tx) -> Policy:
+    """Build the engine of the transaction's tenant from its stored manifests."""
+    stored = [
+        {
+            "apiVersion": "tenure/v1",
+            "kind": row["kind"],
+            "metadata": {"name": row["name"]},
+            "spec": row["spec"],
+        }
+        for row in manifests.every(tx)
+    ]
+    return policy_of(tx.tenant_id, Configuration.empty().with_manifests(parse_manifests(stored)))
+
+
+def policy_of(tenant_id: str, configuration: Configuration) -> Policy:
+    """The engine and bundle of a configuration."""
+    model, builtin = resources.policy_model(), resources.builtin_rules()
+    packed = bundle(configuration, model, builtin)
+    engine = Engine(configuration, tenant=tenant_id, model_text=model, builtin_rules_text=builtin)
+    return Policy(configuration, engine, packed.digest, packed.data)

@@ -1,0 +1,82 @@
+"""`python -m bench`: measure, print, keep. `python -m bench profile read|write` says where the time goes."""
+
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+from rich.console import Console
+
+from bench import legs, postgres, profiling, report
+from bench.samples import Results
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class Leg(StrEnum):
+    """What can be measured alone."""
+
+    HTTP = "http"
+    INPROCESS = "inprocess"
+    TRIPS = "trips"
+
+
+class What(StrEnum):
+    """What can be profiled."""
+
+    READ = "read"
+    WRITE = "write"
+    OVERWRITE = "overwrite"
+
+
+@app.callback(invoke_without_command=True)
+def bench(
+    context: typer.Context,
+    *,
+    quick: Annotated[bool, typer.Option(help="Two short rounds: a look, not a result.")] = False,
+    only: Annotated[list[Leg] | None, typer.Option(help="Leave out the other legs.")] = None,
+    rounds: Annotated[int, typer.Option(min=1)] = 5,
+    seconds: Annotated[float, typer.Option(min=1, help="Of one contender's turn in a round.")] = 3.0,
+    in_flight: Annotated[list[int] | None, typer.Option(min=1, help="Default: 1, 16 and 64.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Where the raw numbers go.")] = None,
+) -> None:
+    """Governed reads and writes against bare servers, both databases, 1, 16 and 64 in flight."""
+    if context.invoked_subcommand is not None:
+        return
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    facts: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": report.machine(),
+    }
+    path = json or Path(__file__).parent / "results" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    rounds, seconds = (2, 1.0) if quick else (rounds, seconds)
+    plan = legs.Plan(rounds, seconds, in_flight=tuple(in_flight or legs.Plan.in_flight))
+    results = Results()
+    with postgres.server() as server, legs.stage(plan, server, results, console) as stage:
+        facts |= {"postgres": server.version, "rounds": plan.rounds, "seconds": plan.seconds}
+        for name in only or list(Leg):
+            legs.ALL[name](stage)
+    report.show(results, console)
+    report.keep(results, facts, path)
+    console.print(f"Raw numbers: {path}")
+
+
+@app.command()
+def profile(
+    what: What,
+    *,
+    database: Annotated[str, typer.Option(help="sqlite or postgres")] = "sqlite",
+    in_flight: Annotated[int, typer.Option(min=1)] = 64,
+    seconds: Annotated[float, typer.Option(min=0.5)] = 4.0,
+    top: Annotated[int, typer.Option(min=1)] = 35,
+) -> None:
+    """The hottest functions of the lane thread and of the event loop, in µs for each operation."""
+    profiling.profile(what, database=database, in_flight=in_flight, seconds=seconds, top=top)
+
+
+if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
+    app()

@@ -1,0 +1,101 @@
+"""Both databases for every test that asks for one. PostgreSQL is started once, on a socket of its own."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from sqlalchemy.engine import make_url
+
+from support.cell import Cell, Stock, blank
+from support.postgres import Server, server
+
+DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def _postgres() -> Iterator[Server | str]:
+    """The server, or why there is none."""
+    with ExitStack() as stack:
+        try:
+            running: Server | str = stack.enter_context(server())
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the tests on it cannot run
+            running = f"PostgreSQL does not start here: {type(failure).__name__}: {failure}"
+        yield running
+
+
+@pytest.fixture
+def postgres(_postgres: Server | str) -> Server:
+    """A PostgreSQL server. Without one: skipped, but a failure where everything must run."""
+    if isinstance(_postgres, str):
+        if os.environ.get("TENURE_REQUIRE_ALL") == "1":
+            pytest.fail(_postgres)
+        pytest.skip(_postgres)
+    return _postgres
+
+
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def _server(request: pytest.FixtureRequest, database_kind: str) -> Server | None:
+    return request.getfixturevalue("postgres") if database_kind == "postgresql" else None
+
+
+@pytest.fixture(scope="session")
+def _stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
+    return Stock(tmp_path_factory.mktemp("stock"))
+
+
+@pytest.fixture
+def place(database_kind: str, _server: Server | None, _stock: Stock, tmp_path: Path) -> Iterator[Cell]:
+    """A prepared cell that is not open, on either database."""
+    made = _stock.copy(database_kind, tmp_path, _server)
+    yield made
+    if _server is not None:
+        _server.give_back(str(make_url(made.admin_url).database))
+
+
+@pytest.fixture
+async def cell(place: Cell) -> AsyncIterator[Cell]:
+    """A prepared and opened cell, on either database."""
+    async with place.opened():
+        yield place
+
+
+@pytest.fixture
+def embedded(_stock: Stock, tmp_path: Path) -> Cell:
+    """A prepared cell that is not open, on SQLite only."""
+    return _stock.copy("sqlite", tmp_path, None)
+
+
+@pytest.fixture
+def scaled(postgres: Server, _stock: Stock, tmp_path: Path) -> Iterator[Cell]:
+    """A prepared cell that is not open, on PostgreSQL only."""
+    made = _stock.copy("postgresql", tmp_path, postgres)
+    yield made
+    postgres.give_back(str(make_url(made.admin_url).database))
+
+
+@pytest.fixture
+def database_url(database_kind: str, _server: Server | None, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """(owner's URL, service's URL) of an empty database; on SQLite they are the same."""
+    settings, admin_url = blank(database_kind, tmp_path, _server)
+    settings.data_dir.mkdir(exist_ok=True)
+    yield settings.migration_url or settings.database, settings.database
+    if _server is not None:
+        _server.drop(str(make_url(admin_url).database))
+
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("tenure", deadline=None)
+settings.load_profile("tenure")

@@ -1,0 +1,139 @@
+"""`kill -9` at any moment: what was acknowledged is there and in the ledger, what was begun is finished."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import victim
+from support.cell import Cell
+from tenure.errors import Erased
+
+pytestmark = pytest.mark.anyio
+
+APP = Path(__file__).parents[2] / "app"
+MOST_LINES = 120
+"""A victim dies after at most this many acknowledgements; how many is drawn from a seeded generator."""
+
+
+class Victim:
+    """A process that forks workers on demand."""
+
+    def __init__(self, running: subprocess.Popen[str]) -> None:
+        self._running = running
+
+    def round(self, number: int, lines: int) -> list[dict[str, Any]]:
+        """Let a child work, kill it after some acknowledgements; all that it had said by then."""
+        assert self._running.stdin is not None
+        self._running.stdin.write(f"{number}\n")
+        self._running.stdin.flush()
+        said: list[dict[str, Any]] = []
+        child = None
+        while True:
+            line = self._line()
+            if "pid" in line:
+                child = line["pid"]
+            elif "gone" in line:
+                return said
+            else:
+                said.append(line)
+            if child is not None and len(said) == lines:
+                os.kill(child, signal.SIGKILL)
+
+    def _line(self) -> dict[str, Any]:
+        assert self._running.stdout is not None
+        line = self._running.stdout.readline()
+        assert line, "the victim's parent ended"
+        if not line.startswith("{"):
+            return self._line()  # a log line
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+
+@contextmanager
+def victims(cell: Cell, folder: Path, forgetting: float) -> Iterator[Victim]:
+    """Victims that work on a cell; `forgetting` of the rounds also erase people."""
+    settings = {
+        name: str(getattr(cell.settings, name))
+        for name in ("data_dir", "root_dir", "database_url", "migration_url")
+    }
+    given = {"settings": settings, "agent": cell.one.keys["agent"], "dpo": cell.one.keys["dpo"]}
+    (folder / "victim.json").write_text(json.dumps(given | {"forgetting": forgetting}))
+    command = [sys.executable, str(victim.__file__), str(folder / "victim.json")]
+    environment = {**os.environ, "PYTHONPATH": str(APP)}
+    running = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    )
+    try:
+        yield Victim(running)
+    finally:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.close()
+        running.wait(30)
+        running.stdout.close()
+
+
+async def test_embedded_killed_twenty_times(embedded: Cell, tmp_path: Path) -> None:
+    await _killed(embedded, tmp_path, rounds=20, seed=1)
+
+
+async def test_on_postgresql_killed_five_times(scaled: Cell, tmp_path: Path) -> None:
+    await _killed(scaled, tmp_path, rounds=5, seed=2)
+
+
+async def _killed(cell: Cell, folder: Path, *, rounds: int, seed: int) -> None:
+    moments = random.Random(seed)
+    acknowledged: list[dict[str, Any]] = []
+    checkpoints: list[str] = []
+    with victims(cell, folder, forgetting=0.5) as process:
+        for number in range(rounds):
+            said = process.round(number, moments.randint(1, MOST_LINES))
+            assert said
+            acknowledged += said
+            async with cell.opened(shred_interval_s=0.0) as tenure:
+                assert not tenure.recovered.restored
+                await _holds(cell, said)
+                report = await cell.audited(earlier=checkpoints[-1:])
+                assert report.ok, report.failures
+                checkpoints.append((cell.published() / "checkpoint").read_text())
+    async with cell.opened():
+        await _holds(cell, acknowledged)
+        report = await cell.audited(earlier=checkpoints)
+        assert report.ok, report.failures
+        places = sorted(entry["_at"][1] for entry in cell.entries())
+        assert places == list(range(len(places))), "no index is skipped or doubled"
+        found = cell.rows(
+            "SELECT version FROM versions WHERE CAST(record_id AS TEXT) = :r ORDER BY version",
+            r=(await cell.get("shared")).record,
+        )
+        numbers = [row[0] for row in found]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def _holds(cell: Cell, said: list[dict[str, Any]]) -> None:
+    """Acknowledged writes are readable with their bytes and in the ledger; erasures are completed."""
+    recorded = {f"{entry['writer']}-{entry['n']}" for entry in cell.entries()}
+    for one in said:
+        if "shred" in one:
+            state = await cell.erasure(one["shred"])
+            assert state["state"] == "completed"
+            assert state["certificate"]
+            with pytest.raises(Erased):
+                await cell.get(one["key"])
+        else:
+            assert one["entry"] in recorded
+            assert await cell.value(one["key"], version=one["version"]) == one["value"]

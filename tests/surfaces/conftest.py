@@ -1,0 +1,104 @@
+"""One embedded cell for the HTTP tests of a module, with two tenants and a caller of each role."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from litestar.testing import TestClient
+
+from tenure.bootstrap import Tenure, prepare
+from tenure.http.app import create_app
+from tenure.settings import Settings
+
+SCOPE = "support.conversations"
+SUPPORT = (Path(__file__).parents[2] / "policies" / "templates" / "support.yaml").read_text()
+ROLES = {"agent": "support-agent", "lead": "support-lead", "dpo": "dpo", "auditor": "auditor"}
+
+
+@dataclass
+class World:
+    """A served cell: API keys by caller, and ids of things that exist in tenant `acme`."""
+
+    client: TestClient[Any]
+    keys: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def call(
+        self, who: str | None, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> httpx.Response:
+        """One request as somebody, for customer support unless it says otherwise."""
+        sent = {"Tenure-Purpose": "customer-support"}
+        if who is not None:
+            sent["Authorization"] = f"Bearer {self.keys[who]}"
+        return self.client.request(method, path, headers={**sent, **(headers or {})}, **more)
+
+    def ok(self, who: str, method: str, path: str, **more: Any) -> Any:
+        """The JSON of a call that must succeed."""
+        answer = self.call(who, method, path, **more)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def until(self, who: str, path: str, done: Callable[[Any], Any]) -> Any:
+        """Ask again until it is so; what runs beside requests takes its moment."""
+        for _ in range(400):
+            answer = self.ok(who, "GET", path)
+            if done(answer):
+                return answer
+            time.sleep(0.01)
+        raise AssertionError(path)
+
+    def published(self, who: str) -> int:
+        """The size of the caller's ledger once its first checkpoint is out."""
+        for _ in range(400):
+            answer = self.call(who, "GET", "/v1/ledger/checkpoint")
+            if answer.status_code == 200:
+                return int(answer.text.splitlines()[1])
+            time.sleep(0.01)
+        raise AssertionError("no checkpoint")
+
+    def put(self, key: str, content: Any, *, subject: str = "customer:1", **more: Any) -> httpx.Response:
+        """The agent stores a record."""
+        body = {"content": content, "subjects": [subject], "categories": ["contact"]}
+        return self.call("agent", "PUT", record(key), json={**body, **more.pop("json", {})}, **more)
+
+    def tenant(self, name: str) -> None:
+        """Create a tenant with the support template and a caller of each role."""
+        self.keys[f"{name}-admin"] = self.ok("operator", "POST", "/v1/tenants", json={"name": name})[
+            "admin_key"
+        ]
+        self.ok(f"{name}-admin", "POST", "/v1/manifests:apply", content=SUPPORT)
+        for who, role in ROLES.items():
+            body = {"name": who, "kind": "service", "roles": [role]}
+            made = self.ok(f"{name}-admin", "POST", "/v1/principals", json=body)
+            self.keys[f"{name}-{who}"] = made["api_key"]
+            self.ids[f"{name}-{who}"] = made["id"]
+
+
+def record(key: str) -> str:
+    """The path of a record whose key needs no escapes."""
+    return f"/v1/scopes/{SCOPE}/records/{key}"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("cell")
+    settings = Settings(
+        data_dir=folder / "data",
+        root_dir=folder / "root",
+        max_body_bytes=64 << 10,
+        shred_interval_s=0,
+        lanes=1,  # one writer, so that tests can count its entries
+    )
+    operator = prepare(settings)
+    assert operator is not None
+    with TestClient(create_app(Tenure(settings)), raise_server_exceptions=False) as client:
+        world = World(client, {"operator": operator, "nonsense": "tnr_nonsense"})
+        world.tenant("acme")
+        world.tenant("other")
+        for who in (*ROLES, "admin"):
+            world.keys[who] = world.keys[f"acme-{who}"]
+        yield world

@@ -1,0 +1,80 @@
+"""The bare install is the client: what works without the server's libraries, and what says it cannot."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tenure.ledger.receipt import build_receipt
+from tenure.ledger.tree import inclusion
+from unit.ledger.logs import SIGNER, entries, publish
+
+# What the extra `server` brings, and nothing that the client needs.
+ABSENT = (
+    "alembic apscheduler casbin granian litestar msgspec psycopg pydantic_settings"
+    " sqlalchemy structlog uuid_utils yaml"
+)
+COMMANDS = {
+    *("init", "serve", "demo", "doctor"),
+    *("apply", "get", "tenant", "principal", "shred"),
+    *("verify", "audit"),
+}
+PROGRAM = f"""
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {ABSENT.split()!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+from tenure.cli.entry import main
+main()
+"""
+
+
+def bare(*arguments, cwd=None, **env):
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, *map(str, arguments)]
+    env = {"TENURE_API_KEY": "tnr_x", **env}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env)
+
+
+@pytest.fixture
+def receipt(tmp_path):
+    log = publish(entries(5))
+    path = tmp_path / "receipt.txt"
+    path.write_text(build_receipt(log.entries[3], 3, inclusion(3, 5, log.read_tile), log.checkpoint))
+    return path
+
+
+def test_help_lists_every_command():
+    found = bare("--help")
+    assert found.returncode == 0, found.stderr
+    for command in COMMANDS:
+        assert f" {command} " in found.stdout
+
+
+def test_verifies_a_receipt(receipt):
+    found = bare("verify", receipt, "--vkey", SIGNER.vkey)
+    assert found.returncode == 0, found.stderr
+    receipt.write_text(receipt.read_text().replace("index 3", "index 2"))
+    assert bare("verify", receipt, "--vkey", SIGNER.vkey).returncode == 1
+
+
+def test_governs_a_service_by_its_url():
+    found = bare("get", "Role", "--url", "http://127.0.0.1:1")
+    assert found.returncode == 1
+    assert "did not answer" in found.stderr
+
+
+@pytest.mark.parametrize("command", [["init"], ["serve"], ["demo"], ["doctor"], ["get", "Role"]])
+def test_server_commands_say_what_to_install(command, tmp_path):
+    found = bare(*command, cwd=tmp_path)
+    assert found.returncode == 2
+    assert "pip install 'tenure[server]'" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_says_so_as_json_too(tmp_path):
+    found = bare("init", "--json", cwd=tmp_path)
+    assert found.returncode == 2
+    assert json.loads(found.stdout)["error"]["kind"] == "wrong-use"

@@ -1,0 +1,91 @@
+"""`tenure shred`: what a data protection officer sees and keeps."""
+
+import asyncio
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from tenure.cli.entry import app
+
+WHO = "customer:42"
+
+
+@pytest.fixture
+def shred(embedded):
+    """Runs `tenure shred` as the officer, on a cell that holds one record about one person."""
+
+    async def furnish():
+        async with embedded.opened():
+            await embedded.put("k", 1, WHO)
+            return await embedded.person(WHO)
+
+    person = asyncio.run(furnish())
+    settings = embedded.settings
+    places = ["--data-dir", settings.data_dir, "--root-dir", settings.root_dir, "--shred-interval-s", "0"]
+
+    def run(*arguments, who="dpo", env=None):
+        call = ["shred", *arguments, *map(str, places[:4])]
+        env = {"TENURE_API_KEY": embedded.one.keys[who], "TENURE_SHRED_INTERVAL_S": "0", **(env or {})}
+        return CliRunner().invoke(app, [str(one) for one in call], env=env)
+
+    run.person = person
+    run.cell = embedded
+    return run
+
+
+def _vkey(cell):
+    async def ask():
+        async with cell.opened() as tenure:
+            return (await tenure.ledger.key(cell.one["auditor"]))["vkey"]
+
+    return asyncio.run(ask())
+
+
+def test_shows_the_steps_and_keeps_a_certificate_that_verifies(shred, tmp_path):
+    path = tmp_path / "kept.json"
+    found = shred(WHO, "--out", path)
+    assert found.exit_code == 0, found.output
+    steps = [line.split()[-1] for line in found.stdout.splitlines() if line[:2] == "20"]
+    assert steps[0] == "requested"
+    assert steps[-1] == "completed"
+    assert f"certificate {path}" in found.stdout
+    verified = CliRunner().invoke(app, ["verify", str(path), "--vkey", _vkey(shred.cell)])
+    assert verified.exit_code == 0, verified.output
+
+
+def test_takes_the_persons_id_and_answers_as_json(shred, tmp_path):
+    path = tmp_path / "kept.json"
+    found = shred("--id", shred.person, "--out", path, "--json")
+    assert found.exit_code == 0, found.output
+    answer = json.loads(found.stdout)
+    assert answer["subject"] == shred.person
+    assert answer["certificate_file"] == str(path)
+    assert json.loads(path.read_text())["payloadType"].startswith("application/vnd.tenure.erasure")
+
+
+def test_asking_again_by_id_gives_the_same_certificate(shred, tmp_path):
+    first = json.loads(shred(WHO, "--out", tmp_path / "1", "--json").stdout)
+    again = json.loads(shred("--id", shred.person, "--out", tmp_path / "2", "--json").stdout)
+    assert again["certificate"] == first["certificate"]
+    assert (tmp_path / "1").read_text() == (tmp_path / "2").read_text()
+
+
+def test_nobody_of_that_name_is_a_no(shred, tmp_path):
+    found = shred("customer:unknown", "--out", tmp_path / "none", "--json")
+    assert found.exit_code == 1
+    assert json.loads(found.stdout)["error"]["kind"] == "not-found"
+    assert "customer:unknown" not in found.stdout
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], [WHO, "--id", "01900000-0000-7000-8000-000000000000"]])
+def test_one_name_exactly(shred, arguments):
+    assert shred(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("who", ["admin", "agent", "auditor"])
+def test_is_the_officers_alone(shred, who):
+    found = shred("--id", shred.person, "--json", who=who)
+    assert found.exit_code == 1
+    assert json.loads(found.stdout)["error"]["kind"] == "denied"

@@ -1,0 +1,178 @@
+"""Nobody gets in who should not: every call of the API, by every kind of caller that may not make it.
+
+A call without a row here fails the test. The list of exemptions may only shrink.
+"""
+
+from typing import Any, NamedTuple
+
+import pytest
+from litestar.routes import HTTPRoute
+
+from conftest import SCOPE, SUPPORT, World, record
+
+EXEMPT = {"isAlive", "isReady", "get_openapi"}
+SECRET = "canary-of-acme"
+
+
+class Row(NamedTuple):
+    """A call that `right` may make. `wrong` gets `refusal`; the same role elsewhere gets `elsewhere`."""
+
+    method: str
+    path: str
+    right: str
+    wrong: str
+    body: dict[str, Any] | None = None
+    text: str | None = None
+    refusal: int = 403
+    elsewhere: int = 404
+
+
+DRAFT = {"content": 1, "subjects": ["customer:9"], "categories": ["contact"]}
+NEW_PRINCIPAL = {"name": "x", "kind": "agent", "roles": []}
+NOBODY = "00000000-0000-7000-8000-000000000000"
+
+# 200 elsewhere: it works on the caller's own tenant, and shows nothing of this one (checked below).
+ROWS = {
+    "putRecord": Row("PUT", record("new"), "agent", "lead", body=DRAFT, elsewhere=201),
+    "getRecord": Row("GET", record("known"), "agent", "lead"),
+    "deleteRecord": Row("DELETE", record("doomed"), "agent", "lead"),
+    "listVersions": Row("GET", record("known/versions"), "agent", "dpo", elsewhere=200),
+    "queryRecords": Row(
+        "POST", f"/v1/scopes/{SCOPE}/records:query", "agent", "auditor", body={}, elsewhere=200
+    ),
+    "getRecordByBody": Row(
+        "POST", "/v1/records:get", "agent", "admin", body={"scope": SCOPE, "key": "known"}
+    ),
+    # Whoever may call may decide; what it reads is judged access by access.
+    "openDecision": Row(
+        "POST",
+        "/v1/decisions",
+        "agent",
+        "nonsense",
+        body={"purpose": "customer-support"},
+        refusal=401,
+        elsewhere=201,
+    ),
+    "sealDecision": Row(
+        "POST", "/v1/decisions/{open}:seal", "agent", "lead", body={"outcome": "ok"}, refusal=404
+    ),
+    "getDecision": Row("GET", "/v1/decisions/{sealed}", "auditor", "lead", refusal=404),
+    "getDecisionContext": Row("GET", "/v1/decisions/{sealed}/context", "agent", "lead", refusal=404),
+    "getDecisionOpenings": Row("GET", "/v1/decisions/{sealed}/openings", "agent", "dpo", refusal=404),
+    "getDecisionReceipt": Row("GET", "/v1/decisions/{sealed}/receipt", "auditor", "dpo", refusal=404),
+    "applyManifests": Row("POST", "/v1/manifests:apply", "admin", "agent", text=SUPPORT, elsewhere=200),
+    "listManifests": Row("GET", "/v1/manifests/role", "admin", "agent", elsewhere=200),
+    "getManifest": Row("GET", "/v1/manifests/role/acme-only", "admin", "auditor"),
+    "createPrincipal": Row("POST", "/v1/principals", "admin", "dpo", body=NEW_PRINCIPAL, elsewhere=201),
+    "listPrincipals": Row("GET", "/v1/principals", "admin", "agent", elsewhere=200),
+    "createCredential": Row("POST", "/v1/principals/{acme-lead}/credentials", "admin", "lead"),
+    "listCredentials": Row("GET", "/v1/principals/{acme-lead}/credentials", "admin", "lead"),
+    "revokeCredential": Row("DELETE", "/v1/principals/{acme-lead}/credentials/{spare}", "admin", "agent"),
+    "createTenant": Row("POST", "/v1/tenants", "operator", "admin", body={"name": "mine"}, elsewhere=403),
+    "lookupSubject": Row(
+        "POST", "/v1/subjects:lookup", "dpo", "agent", body={"ref": "customer:1"}, elsewhere=200
+    ),
+    "getSubject": Row("GET", "/v1/subjects/{subject}", "dpo", "admin"),
+    "shredSubject": Row("POST", "/v1/subjects/{doomed}:shred", "dpo", "agent"),
+    "getShred": Row("GET", "/v1/shreds/{shred}", "dpo", "auditor"),
+    "getCertificate": Row("GET", "/v1/certificates/{certificate}", "auditor", "agent"),
+    "getLedgerKey": Row("GET", "/v1/ledger/key", "auditor", "agent", elsewhere=200),
+    "getCheckpoint": Row("GET", "/v1/ledger/checkpoint", "auditor", "dpo", elsewhere=200),
+    "getTile": Row("GET", "/v1/ledger/tile/0/000.p/1", "auditor", "agent", elsewhere=200),
+    "listEntries": Row("GET", "/v1/ledger/entries", "auditor", "agent", elsewhere=200),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def furnished(world: World) -> World:
+    """Things in `acme` that a stranger would like to reach."""
+    for key, subject in (("known", "customer:1"), ("doomed", "customer:2"), ("gone", "customer:3")):
+        written = world.put(key, SECRET, subject=subject).json()
+        world.ids[f"record {key}"] = written["record"]
+    role = {"apiVersion": "tenure/v1", "kind": "Role", "metadata": {"name": "acme-only"}}
+    world.ok("admin", "POST", "/v1/manifests:apply", json={**role, "spec": {"description": SECRET}})
+    for ref, name in (("customer:1", "subject"), ("customer:2", "doomed"), ("customer:3", "gone")):
+        found = world.ok("dpo", "POST", "/v1/subjects:lookup", json={"ref": ref})
+        world.ids[name] = found["items"][0]["id"]
+    world.ids["shred"] = world.ok("dpo", "POST", f"/v1/subjects/{world.ids['gone']}:shred")["shred"]
+    for name in ("open", "sealed"):
+        opened = world.ok("agent", "POST", "/v1/decisions", json={"purpose": "customer-support"})
+        world.ids[name] = opened["id"]
+    world.ok("agent", "GET", record("known"), headers={"Tenure-Decision": world.ids["sealed"]})
+    world.ok("agent", "POST", f"/v1/decisions/{world.ids['sealed']}:seal", json={"outcome": "ok"})
+    made = world.ok("admin", "POST", f"/v1/principals/{world.ids['acme-lead']}/credentials")
+    world.ids["spare"], world.keys["revoked"] = made["id"], made["api_key"]
+    world.ok("admin", "POST", f"/v1/principals/{world.ids['acme-lead']}/credentials")
+    world.call("admin", "DELETE", f"/v1/principals/{world.ids['acme-lead']}/credentials/{made['id']}")
+    certificate = world.until("dpo", f"/v1/shreds/{world.ids['shred']}", lambda shred: "certificate" in shred)
+    world.ids["certificate"] = certificate["certificate"]
+    for who in ("auditor", "other-auditor"):
+        world.until(who, "/v1/ledger/entries", lambda page: page["items"])
+        world.published(who)
+    return world
+
+
+def ask(world: World, row: Row, who: str | None) -> Any:
+    path = row.path.format(**world.ids)
+    more: dict[str, Any] = {} if row.body is None else {"json": row.body}
+    more |= {} if row.text is None else {"content": row.text}
+    headers = {"Tenure-Purpose": "customer-support"}
+    return world.call(who, row.method, path, headers=headers, **more)
+
+
+def test_every_call_has_a_row(world: World) -> None:
+    served = {
+        handler.operation_id or handler.handler_name
+        for route in world.client.app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if "OPTIONS" not in handler.http_methods
+    }
+    assert served == {*ROWS, *EXEMPT}
+
+
+@pytest.mark.parametrize("call", ROWS)
+@pytest.mark.parametrize("who", [None, "nonsense", "revoked"])
+def test_without_a_live_credential_nothing_happens(world: World, call: str, who: str | None) -> None:
+    answer = ask(world, ROWS[call], who)
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.json()["type"] == "urn:tenure:problem:unauthenticated"
+    assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize("call", ROWS)
+def test_the_wrong_role_is_refused(world: World, call: str) -> None:
+    answer = ask(world, ROWS[call], ROWS[call].wrong)
+
+    assert answer.status_code == ROWS[call].refusal, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize("call", ROWS)
+def test_another_tenants_caller_of_the_right_role_reaches_nothing_here(world: World, call: str) -> None:
+    row = ROWS[call]
+    # The operator belongs to the cell: for its call the stranger is a tenant's administrator.
+    answer = ask(world, row, "other-admin" if row.right == "operator" else f"other-{row.right}")
+
+    assert answer.status_code == row.elsewhere, answer.text
+    assert SECRET not in answer.text
+    assert not [
+        name for name, value in world.ids.items() if not name.startswith("other") and value in answer.text
+    ]
+
+
+# Destructive calls last: what they act on is gone afterwards.
+@pytest.mark.parametrize(
+    "call", sorted(ROWS, key=lambda call: (call in {"shredSubject", "deleteRecord", "sealDecision"}, call))
+)
+def test_the_right_role_is_let_in(world: World, call: str) -> None:
+    """The positive control: refusals above are about the caller, not about a broken request."""
+    row = ROWS[call]
+    if call == "revokeCredential":
+        made = world.ok("admin", "POST", f"/v1/principals/{world.ids['acme-lead']}/credentials")
+        row = row._replace(path=f"/v1/principals/{world.ids['acme-lead']}/credentials/{made['id']}")
+
+    assert ask(world, row, row.right).status_code in (200, 201, 202, 204)
