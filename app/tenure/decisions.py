@@ -287,10 +287,10 @@ def _opened(
 def _accesses(tx: Tx, decision_id: str) -> list[Access]:
     """Every access bound to a decision, each naming the entry it happened in."""
     found: list[Access] = []
-    for placed in log.of_decision(tx, decision_id):
-        if placed.kind in (Kind.DECISION_SEAL, Kind.DECISION_OPEN):
+    for kind, body in log.of_decision(tx, decision_id):
+        if kind in (Kind.DECISION_SEAL, Kind.DECISION_OPEN):
             continue
-        entry = parse_entry(placed.body)
+        entry = parse_entry(body)
         members = entry.get("accesses", [])
         if "accesses_sha256" in entry:
             digest = entry["accesses_sha256"]

@@ -27,6 +27,7 @@ TABLES = (
     "lineage",
     "logs",
     "manifests",
+    "places",
     "policy_bundles",
     "principals",
     "records",
@@ -38,6 +39,7 @@ TABLES = (
     "tiles",
     "version_subjects",
     "versions",
+    "writers",
 )
 
 
@@ -98,8 +100,6 @@ def upgrade() -> None:
         sa.Column("tenant_id", ID, nullable=False),
         sa.Column("writer", TOKEN, nullable=False),
         sa.Column("n", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("generation", sa.Integer(), nullable=True),
-        sa.Column("idx", sa.BigInteger(), nullable=True),
         sa.Column("kind", TOKEN, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("principal_id", ID, nullable=True),
@@ -115,8 +115,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("decision_id IS NOT NULL"),
         sqlite_where=sa.text("decision_id IS NOT NULL"),
     )
-    op.create_index("ix_entries_place", "entries", ["tenant_id", "generation", "idx"], unique=True)
-
     op.create_table(
         "idempotency",
         sa.Column("tenant_id", ID, nullable=False),
@@ -201,6 +199,18 @@ def upgrade() -> None:
         sa.Column("applied_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "kind", "name", name=op.f("pk_manifests")),
     )
+    op.create_table(
+        "places",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("generation", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("writer", TOKEN, nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "generation", "idx", name=op.f("pk_places")),
+    )
+    op.create_index("ix_places_writer", "places", ["tenant_id", "writer", "n"], unique=True)
+
     op.create_table(
         "policy_bundles",
         sa.Column("tenant_id", ID, nullable=False),
@@ -329,6 +339,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "record_id", "version", name=op.f("pk_versions")),
     )
     op.create_index("ix_versions_id", "versions", ["tenant_id", "id"], unique=True)
+
+    op.create_table(
+        "writers",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("writer", TOKEN, nullable=False),
+        sa.Column("next", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "writer", name=op.f("pk_writers")),
+    )
     if op.get_bind().dialect.name == "postgresql":
         isolate()
 

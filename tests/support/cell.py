@@ -303,7 +303,9 @@ class Cell:
     def entries(self, tenant: Tenant | None = None) -> list[dict[str, Any]]:
         """Every entry in the database, by writer and number, with its place as `_at`."""
         found = self.rows(
-            "SELECT body, generation, idx FROM entries WHERE CAST(tenant_id AS TEXT) = :t ORDER BY writer, n",
+            "SELECT e.body, p.generation, p.idx + e.n - p.n FROM entries e LEFT JOIN places p"
+            " ON p.tenant_id = e.tenant_id AND p.writer = e.writer AND e.n BETWEEN p.n AND p.n + p.count - 1"
+            " WHERE CAST(e.tenant_id AS TEXT) = :t ORDER BY e.writer, e.n",
             t=(tenant or self.one).id,
         )
         return [{**json.loads(bytes(body)), "_at": (generation, idx)} for body, generation, idx in found]

@@ -192,7 +192,7 @@ def _new_generation(ground: Ground, tenant_id: str) -> None:
         generation = int(head["generation"]) + 1
         origin = origin_of(ground.origin_prefix, tenant_id, generation)
         # What waited when the copy was made was placed in the log that went on from there.
-        log.leave_behind(tx, generation - 1)
+        log.leave_behind(tx)
         log.open_log(tx, generation, origin, EMPTY_ROOT)
         tx.writers = Writers()
         data = {

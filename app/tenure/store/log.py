@@ -3,15 +3,29 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import and_, delete, func, insert, select, text, update
 
+from tenure.ledger.entry import Kind
 from tenure.store import tables
 from tenure.store.session import Tx
-from tenure.store.statements import Update
+from tenure.store.statements import Insert, Update
 
 _e, _g, _c, _t = tables.entries, tables.logs, tables.checkpoints, tables.tiles
+_p, _w = tables.places, tables.writers
 
-_PLACE = Update(tables.entries, key=("tenant_id", "writer", "n"), values=("generation", "idx"))
+_INSERT_PLACE = Insert(tables.places)
+_INSERT_CHECKPOINT = Insert(tables.checkpoints)
+_PUT_TILE = Insert(tables.tiles, replace=("data",))
+_MOVE_WRITER = Update(tables.writers, key=("tenant_id", "writer"), values=("next",))
+
+# The place of an entry that is joined with the run it stands in.
+_IDX = _p.c.idx + _e.c.n - _p.c.n
+_IN_RUN = and_(
+    _e.c.tenant_id == _p.c.tenant_id,
+    _e.c.writer == _p.c.writer,
+    _e.c.n >= _p.c.n,
+    _e.c.n < _p.c.n + _p.c.count,
+)
 
 
 class Log(NamedTuple):
@@ -29,22 +43,21 @@ class Pending(NamedTuple):
 
     writer: str
     n: int
+    kind: str
     body: bytes
 
 
 class Placed(NamedTuple):
-    """An entry with its place; `idx` is None until it is sequenced."""
+    """An entry with its place; both parts of it are None until it is sequenced."""
 
     generation: int | None
     idx: int | None
     writer: str
     n: int
-    kind: str
-    at: int
     body: bytes
 
 
-_PLACED = (_e.c.generation, _e.c.idx, _e.c.writer, _e.c.n, _e.c.kind, _e.c.at, _e.c.body)
+_PLACED = (_p.c.generation, _IDX, _e.c.writer, _e.c.n, _e.c.body)
 
 
 def open_log(tx: Tx, generation: int, origin: str, root: bytes) -> None:
@@ -67,13 +80,11 @@ def newest(tx: Tx) -> Log | None:
     return Log(*row) if row else None
 
 
-def leave_behind(tx: Tx, generation: int) -> None:
+def leave_behind(tx: Tx) -> None:
     """Entries that still wait belong to a generation that ended: they are never placed here again."""
-    tx.execute(
-        update(_e)
-        .where(_e.c.tenant_id == tx.tenant_id, _e.c.generation.is_(None))
-        .values(generation=generation)
-    )
+    mine = and_(_e.c.tenant_id == _w.c.tenant_id, _e.c.writer == _w.c.writer)
+    behind = select(func.max(_e.c.n) + 1).where(mine).scalar_subquery()
+    tx.execute(update(_w).where(_w.c.tenant_id == tx.tenant_id).values(next=behind))
 
 
 def lock(tx: Tx) -> None:
@@ -83,10 +94,20 @@ def lock(tx: Tx) -> None:
 
 
 def pending(tx: Tx, limit: int) -> list[Pending]:
-    """Committed entries without a place, each writer's in order."""
+    """Committed entries without a place, each writer's in order.
+
+    Reads, for every writer that has not ended, `limit` entries at the most from where it stands.
+    """
+    waits = and_(
+        _e.c.tenant_id == _w.c.tenant_id,
+        _e.c.writer == _w.c.writer,
+        _e.c.n >= _w.c.next,
+        _e.c.n < _w.c.next + limit,
+    )
     rows = tx.execute(
-        select(_e.c.writer, _e.c.n, _e.c.body)
-        .where(_e.c.tenant_id == tx.tenant_id, _e.c.generation.is_(None), _e.c.idx.is_(None))
+        select(_e.c.writer, _e.c.n, _e.c.kind, _e.c.body)
+        .join_from(_w, _e, waits)
+        .where(_w.c.tenant_id == tx.tenant_id)
         .order_by(_e.c.at, _e.c.writer, _e.c.n)
         .limit(limit)
     )
@@ -94,14 +115,20 @@ def pending(tx: Tx, limit: int) -> list[Pending]:
 
 
 def place(tx: Tx, generation: int, first: int, entries: Sequence[Pending]) -> None:
-    """Give entries contiguous places from `first`."""
-    tx.put(
-        _PLACE,
-        *(
-            {"writer": entry.writer, "n": entry.n, "generation": generation, "idx": first + offset}
-            for offset, entry in enumerate(entries)
-        ),
-    )
+    """Give entries contiguous places from `first`. A writer that ended is waited for no longer."""
+    runs: list[dict[str, Any]] = []
+    moved: dict[str, int] = {}
+    for idx, one in enumerate(entries, first):
+        if runs and runs[-1]["writer"] == one.writer:  # its next number: a writer has no gaps
+            runs[-1]["count"] += 1
+        else:
+            run = {"generation": generation, "idx": idx, "writer": one.writer, "n": one.n, "count": 1}
+            runs.append(run)
+        moved[one.writer] = one.n + 1
+    tx.put(_INSERT_PLACE, *runs)
+    tx.put(_MOVE_WRITER, *({"writer": writer, "next": n} for writer, n in moved.items()))
+    if ended := [one.writer for one in entries if one.kind == Kind.WRITER_END]:
+        tx.execute(delete(_w).where(_w.c.tenant_id == tx.tenant_id, _w.c.writer.in_(ended)))
 
 
 def grow(tx: Tx, old: Log, *, size: int, root: bytes, note: str, at: int) -> bool:
@@ -118,9 +145,7 @@ def grow(tx: Tx, old: Log, *, size: int, root: bytes, note: str, at: int) -> boo
     )
     if done.rowcount != 1:
         return False
-    tx.execute(
-        insert(_c).values(tenant_id=tx.tenant_id, generation=old.generation, size=size, note=note, at=at)
-    )
+    tx.put(_INSERT_CHECKPOINT, {"generation": old.generation, "size": size, "note": note, "at": at})
     return True
 
 
@@ -158,21 +183,17 @@ def tile(tx: Tx, generation: int, level: int, n: int) -> bytes | None:
 
 
 def put_tile(tx: Tx, generation: int, level: int, n: int, data: bytes) -> None:
-    """Create a tile or let it grow."""
-    done = tx.execute(
-        update(_t)
-        .where(
-            _t.c.tenant_id == tx.tenant_id,
-            _t.c.generation == generation,
-            _t.c.level == level,
-            _t.c.n == n,
-        )
-        .values(data=data)
+    """Create a tile or let it grow, with the commit."""
+    tx.put(_PUT_TILE, {"generation": generation, "level": level, "n": n, "data": data})
+
+
+def _run_at(tx: Tx, generation: int, idx: int) -> Any:  # noqa: ANN401 - a scalar subquery
+    """The first place of the run that `idx` stands in."""
+    return (
+        select(func.max(_p.c.idx))
+        .where(_p.c.tenant_id == tx.tenant_id, _p.c.generation == generation, _p.c.idx <= idx)
+        .scalar_subquery()
     )
-    if done.rowcount == 0:
-        tx.execute(
-            insert(_t).values(tenant_id=tx.tenant_id, generation=generation, level=level, n=n, data=data)
-        )
 
 
 def bodies(tx: Tx, generation: int, first: int, count: int) -> list[bytes]:
@@ -180,33 +201,43 @@ def bodies(tx: Tx, generation: int, first: int, count: int) -> list[bytes]:
     return list(
         tx.execute(
             select(_e.c.body)
+            .join_from(_p, _e, _IN_RUN)
             .where(
-                _e.c.tenant_id == tx.tenant_id,
-                _e.c.generation == generation,
-                _e.c.idx >= first,
-                _e.c.idx < first + count,
+                _p.c.tenant_id == tx.tenant_id,
+                _p.c.generation == generation,
+                _p.c.idx >= _run_at(tx, generation, first),
+                _p.c.idx < first + count,
+                first <= _IDX,
+                first + count > _IDX,
             )
-            .order_by(_e.c.idx)
+            .order_by(_p.c.idx, _e.c.n)
         ).scalars()
     )
 
 
 def entry(tx: Tx, writer: str, n: int) -> Placed | None:
     """One entry by its id."""
+    run = (
+        select(func.max(_p.c.n))
+        .where(_p.c.tenant_id == tx.tenant_id, _p.c.writer == writer, _p.c.n <= n)
+        .scalar_subquery()
+    )
     row = tx.execute(
-        select(*_PLACED).where(_e.c.tenant_id == tx.tenant_id, _e.c.writer == writer, _e.c.n == n)
+        select(*_PLACED)
+        .join_from(_e, _p, and_(_IN_RUN, _p.c.n == run), isouter=True)
+        .where(_e.c.tenant_id == tx.tenant_id, _e.c.writer == writer, _e.c.n == n)
     ).one_or_none()
     return Placed(*row) if row else None
 
 
-def of_decision(tx: Tx, decision_id: str) -> list[Placed]:
-    """Every entry bound to a decision, in writing order."""
+def of_decision(tx: Tx, decision_id: str) -> list[tuple[str, bytes]]:
+    """(kind, raw entry) of every entry bound to a decision, in writing order."""
     rows = tx.execute(
-        select(*_PLACED)
+        select(_e.c.kind, _e.c.body)
         .where(_e.c.tenant_id == tx.tenant_id, _e.c.decision_id == decision_id)
         .order_by(_e.c.at, _e.c.writer, _e.c.n)
     )
-    return [Placed(*row) for row in rows]
+    return [(kind, body) for kind, body in rows]
 
 
 class Search(NamedTuple):
@@ -222,9 +253,10 @@ class Search(NamedTuple):
 def search(tx: Tx, generation: int, filters: Search, *, after: int, limit: int) -> list[Placed]:
     """Placed entries behind index `after`, in order."""
     conditions: list[Any] = [
-        _e.c.tenant_id == tx.tenant_id,
-        _e.c.generation == generation,
-        _e.c.idx > after,
+        _p.c.tenant_id == tx.tenant_id,
+        _p.c.generation == generation,
+        _p.c.idx >= func.coalesce(_run_at(tx, generation, after), 0),
+        after < _IDX,
     ]
     for column, value in (
         (_e.c.kind, filters.kind),
@@ -237,7 +269,9 @@ def search(tx: Tx, generation: int, filters: Search, *, after: int, limit: int) 
         conditions.append(_e.c.at >= filters.since)
     if filters.until is not None:
         conditions.append(_e.c.at < filters.until)
-    rows = tx.execute(select(*_PLACED).where(*conditions).order_by(_e.c.idx).limit(limit))
+    rows = tx.execute(
+        select(*_PLACED).join_from(_p, _e, _IN_RUN).where(*conditions).order_by(_p.c.idx, _e.c.n).limit(limit)
+    )
     return [Placed(*row) for row in rows]
 
 

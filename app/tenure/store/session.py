@@ -21,7 +21,8 @@ _STATE = Select(
         tables.tenant_state.c.key_epoch,
     ).where(tables.tenant_state.c.tenant_id == bindparam("tenant_id"))
 )
-_INSERT_ENTRY = Insert(tables.entries, without=("generation", "idx"))
+_INSERT_ENTRY = Insert(tables.entries)
+_INSERT_WRITER = Insert(tables.writers)
 _INSERT_LIST = Insert(tables.access_lists, ignore_existing=True)
 
 Mark = tuple[dict[Insert | Update, int], dict[str, int], int, int]
@@ -137,6 +138,8 @@ class Tx:
         number = first + self.appended.get(self.tenant_id, 0)
         at = self.writers.tick(self.tenant_id, draft.at)
         body = (draft if at == draft.at else replace(draft, at=at)).encode(writer, number)
+        if number == 0:
+            self.put(_INSERT_WRITER, {"writer": writer, "next": 0})
         self.put(
             _INSERT_ENTRY,
             {

@@ -88,12 +88,16 @@ def sqlite_params(params: Params) -> dict[str, Any]:
 
 
 class Insert:
-    """Many rows into one table in one statement. Columns in `without` are left to be null."""
+    """Many rows into one table in one statement. A row that exists fails the statement, unless told else."""
 
-    def __init__(self, table: Table, *, without: Sequence[str] = (), ignore_existing: bool = False) -> None:
+    def __init__(self, table: Table, *, ignore_existing: bool = False, replace: Sequence[str] = ()) -> None:
         self._table = table
-        self._columns: list[Column[Any]] = [one for one in table.columns if one.name not in without]
+        self._columns: list[Column[Any]] = list(table.columns)
         self._tail = " ON CONFLICT DO NOTHING" if ignore_existing else ""
+        if replace:
+            key = ", ".join(column.name for column in table.primary_key)
+            sets = ", ".join(f"{name} = excluded.{name}" for name in replace)
+            self._tail = f" ON CONFLICT ({key}) DO UPDATE SET {sets}"
         self._encoders = [(column.name, array_encoder(column)) for column in self._columns]
 
     @cached_property

@@ -198,14 +198,11 @@ entries = _table(
     "entries",
     Column("writer", Token, primary_key=True),
     Column("n", BigInteger, primary_key=True, autoincrement=False),
-    Column("generation", Integer),
-    Column("idx", BigInteger),  # null until the sequencer gave it its place
     Column("kind", Token, nullable=False),
     Column("at", Instant, nullable=False),
     Column("principal_id", Id),
     Column("decision_id", Id),
     Column("body", LargeBinary, nullable=False),
-    Index("ix_entries_place", "tenant_id", "generation", "idx", unique=True),
 )
 Index(
     "ix_entries_decision",
@@ -213,6 +210,22 @@ Index(
     entries.c.decision_id,
     postgresql_where=entries.c.decision_id.is_not(None),
     sqlite_where=entries.c.decision_id.is_not(None),
+)
+# An entry is written once and never touched again. Where it stands in the log is said here: a row for each
+# run of one writer's consecutive entries at consecutive places.
+places = _table(
+    "places",
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),  # of the run's first entry
+    Column("writer", Token, nullable=False),
+    Column("n", BigInteger, nullable=False),  # of the run's first entry
+    Column("count", BigInteger, nullable=False),
+    Index("ix_places_writer", "tenant_id", "writer", "n", unique=True),
+)
+writers = _table(
+    "writers",
+    Column("writer", Token, primary_key=True),
+    Column("next", BigInteger, nullable=False),  # its first entry without a place; the row goes with its end
 )
 access_lists = _table(
     "access_lists",
