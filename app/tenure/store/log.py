@@ -33,7 +33,7 @@ _WAITING = Select(
 )
 
 # The place of an entry that is joined with the run it stands in.
-_IDX = _p.c.idx + _e.c.n - _p.c.n
+_idx = _p.c.idx + _e.c.n - _p.c.n
 _IN_RUN = and_(
     _e.c.tenant_id == _p.c.tenant_id,
     _e.c.writer == _p.c.writer,
@@ -71,7 +71,7 @@ class Placed(NamedTuple):
     body: bytes
 
 
-_PLACED = (_p.c.generation, _IDX, _e.c.writer, _e.c.n, _e.c.body)
+_PLACED = (_p.c.generation, _idx, _e.c.writer, _e.c.n, _e.c.body)
 
 
 def open_log(tx: Tx, generation: int, origin: str, root: bytes) -> None:
@@ -212,8 +212,8 @@ def bodies(tx: Tx, generation: int, first: int, count: int) -> list[bytes]:
                 _p.c.generation == generation,
                 _p.c.idx >= _run_at(tx, generation, first),
                 _p.c.idx < first + count,
-                first <= _IDX,
-                first + count > _IDX,
+                _idx >= first,
+                _idx < first + count,
             )
             .order_by(_p.c.idx, _e.c.n)
         ).scalars()
@@ -261,7 +261,7 @@ def search(tx: Tx, generation: int, filters: Search, *, after: int, limit: int) 
         _p.c.tenant_id == tx.tenant_id,
         _p.c.generation == generation,
         _p.c.idx >= func.coalesce(_run_at(tx, generation, after), 0),
-        after < _IDX,
+        _idx > after,
     ]
     for column, value in (
         (_e.c.kind, filters.kind),
