@@ -265,6 +265,7 @@ class Shredder:
             )
             entry = tx.append(draft)
             done = _stepped(shred, DONE, certificate_id=certificate_id)
+            issued = ids.now()  # after the last step that the certificate names
             evidence = Evidence(
                 tenant_id=tx.tenant_id,
                 shred=done,
@@ -274,10 +275,10 @@ class Shredder:
                 kept=kept,
                 capabilities=self._ground.roots.capabilities(),
                 destroyed=destroyed,
-                at=desk.now,
+                at=issued,
             )
             if shred.certificate_id is None:  # a replayed erasure keeps the certificate it was given
-                shreds.keep_certificate(tx, certificate_id, shred.id, issue(signer, evidence), at=desk.now)
+                shreds.keep_certificate(tx, certificate_id, shred.id, issue(signer, evidence), at=issued)
             shreds.move(tx, done)
         tenants.raise_epoch(tx, Epoch.KEYS)
 
