@@ -22,7 +22,9 @@ from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
 from tenure.errors import Conflict, TenureError
 from tenure.gateway import Gateway
+from tenure.governance.erasures import Erasures
 from tenure.governance.ground import Ground
+from tenure.governance.holds import Holds
 from tenure.governance.ledger import LedgerReader
 from tenure.governance.manifests import Manifests
 from tenure.governance.principals import Principals
@@ -90,9 +92,11 @@ class Tenure:
         self._schedule = Schedule(self.shredder, settings.shred_interval_s)
         self.gateway = Gateway(self._batcher)
         self.decisions = Decisions(self._batcher, self._database, tenancies)
-        self.tenants = Tenants(service, ground)
+        self.tenants = Tenants(service, ground, self._schedule.requested)
         self.principals = Principals(service)
         self.manifests = Manifests(service)
+        self.erasures = Erasures(service)
+        self.holds = Holds(service, self._schedule.requested)
         self.subjects = Subjects(service, self._schedule.requested)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
         self._sequencing: asyncio.Task[None] | None = None

@@ -275,11 +275,11 @@ class Cell:
 
     async def erasure(self, shred: str, tenant: Tenant | None = None) -> dict[str, Any]:
         """How far an erasure is."""
-        return await self.tenure.subjects.shred_state((tenant or self.one)["dpo"], shred)
+        return await self.tenure.erasures.state((tenant or self.one)["dpo"], shred)
 
     async def certificate(self, certificate: str, tenant: Tenant | None = None) -> str:
         """A certificate's envelope."""
-        return await self.tenure.subjects.certificate((tenant or self.one)["dpo"], certificate)
+        return await self.tenure.erasures.certificate((tenant or self.one)["dpo"], certificate)
 
     # ── the ledger ───────────────────────────────────────────────────────────────────────────────
     async def verifier(self, tenant: Tenant | None = None) -> Verifier:

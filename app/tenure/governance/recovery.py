@@ -59,7 +59,8 @@ def recover(ground: Ground) -> Recovered:
         ground.database.write(CELL, lambda tx: _adopt(tx, ground.mirror, mirrored))
     tenant_ids = [CELL, *ground.database.read(CELL, tenants.all_ids)]
     forgotten = _forgotten(ground)
-    behind = [one for one in tenant_ids if _is_behind(ground, one)]
+    living = ground.keyring.manifest().tenants
+    behind = [one for one in tenant_ids if one in living and _is_behind(ground, one)]
     restored = bool(mirrored or forgotten or behind)
     if restored:
         _log.warning("the database was restored to an older state", logs_behind=len(behind))

@@ -205,6 +205,14 @@ def base(tx: Tx, link: Table, *conditions: ColumnElement[bool]) -> CoreSelect[An
     return _base(tx).join(link, of_version).where(*conditions)
 
 
+def exists(tx: Tx, record_id: str) -> bool:
+    """Whether there is such a record."""
+    return (
+        tx.execute(select(_r.c.id).where(_r.c.tenant_id == tx.tenant_id, _r.c.id == record_id)).first()
+        is not None
+    )
+
+
 def inventory(tx: Tx, subject_id: str) -> list[tuple[str, str, str, int]]:
     """(scope, labels, state, versions) of one subject."""
     query = (

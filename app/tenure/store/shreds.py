@@ -73,6 +73,12 @@ def get(tx: Tx, shred_id: str) -> Shred | None:
     return found[0] if found else None
 
 
+def of_target(tx: Tx, kind: Kind, target_id: str) -> Shred | None:
+    """The erasure of a hold or a tenant, if it was asked for."""
+    found = _select(tx, _s.c.kind == kind, _s.c.target_id == target_id)
+    return found[0] if found else None
+
+
 def requested(tx: Tx, limit: int) -> list[Shred]:
     """The tenant's erasures that no batch has taken, oldest first."""
     return _select(tx, _s.c.state == "requested", limit=limit)
