@@ -29,6 +29,7 @@ class Staged(NamedTuple):
     pointer: Pointer
     blob: bytes
     shards: Mapping[str, Sequence[SealedShard]]
+    root_version: int
     verified_at: str = ""
 
 
@@ -39,7 +40,7 @@ def seal_state(new: NextState, roots: RootStore, version: int) -> Staged:
         tenant_id: [SealedShard(ref.depth, ref.prefix, ref.seq, sealed) for ref, sealed in blobs.items()]
         for tenant_id, blobs in new.blobs.items()
     }
-    return Staged(new.manifest, Pointer(new.manifest.seq, manifest_digest(blob)), blob, shards)
+    return Staged(new.manifest, Pointer(new.manifest.seq, manifest_digest(blob)), blob, shards, version)
 
 
 def mirror_state(mirror: Mirror, staged: Staged) -> None:

@@ -27,7 +27,7 @@ import structlog
 from tenure import ids
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
-from tenure.errors import KeyFailure, RootLost, Unavailable
+from tenure.errors import Conflict, KeyFailure, RootLost, Unavailable
 from tenure.governance import purge, rekey, rewrap
 from tenure.governance.ground import Ground, keep_certificates, re_mirror
 from tenure.governance.keychange import (
@@ -183,6 +183,10 @@ class Shredder:
                 if attempt == _RACES - 1:
                     raise
                 continue
+            except Conflict:
+                # Taken over from. What was made here seals a state that is old by now: it goes at once.
+                await asyncio.to_thread(self._ground.roots.destroy, staged.root_version, batch.op_id)
+                raise
             return staged
         raise AssertionError  # the loop returns or raises
 
@@ -214,6 +218,8 @@ class Shredder:
     def _prepare(self, batch: Batch, term: int) -> tuple[Staged, Pointer]:
         ground = self._ground
         live = ground.keyring.live()
+        if not self._replica.lasts():
+            raise Conflict("This process was cut off for a while; another may be erasing by now.")
         # Named for the state it will open, and for the term: whoever lost the race for this state, or was
         # taken over from, never gets this root.
         version = ground.roots.create(f"{batch.op_id}.{live.pointer.seq + 1}.{term}")
@@ -244,7 +250,7 @@ class Shredder:
     def _swap(self, desk: Desk, *, batch: Batch, staged: Staged, old: Pointer, term: int) -> None:
         tx = desk.tx
         if replicas.term(tx, self._replica.id) != term:
-            raise Unavailable("Another process took over the erasures; this one stopped before the swap.")
+            raise Conflict("Another process took over the erasures; this one stopped before the swap.")
         stage(tx, staged)
         swap(tx, old, staged)
         if not shreds.move_batch(tx, batch.op_id, "intent", "swapped"):

@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, func, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Table,
+    and_,
+    bindparam,
+    func,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy import Select as CoreSelect
 
 from tenure.store import tables
@@ -191,7 +202,10 @@ def of_subject(
     """Versions that carry a subject, in every scope, by record and number."""
     query = base(tx, _s, _s.c.subject_id == subject_id).order_by(_s.c.record_id, _s.c.version).limit(limit)
     if after is not None:
-        query = query.where(tuple_(_s.c.record_id, _s.c.version) > tuple_(*after))
+        query = query.where(
+            tuple_(_s.c.record_id, _s.c.version)
+            > tuple_(literal(after[0], tables.Id), literal(after[1], BigInteger))
+        )
     return [StoredVersion(*row) for row in tx.execute(query)]
 
 
