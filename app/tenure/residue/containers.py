@@ -5,12 +5,13 @@ Formats that are known and cannot be opened are known here too: a scan that met 
 """
 
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from tenure.residue.inflate import Decompressor, Inflate, bzip2, xz, zstandard
+from tenure.residue.inflate import PROBE, Decompressor, Inflate, bzip2, xz, zstandard
 from tenure.residue.needles import Automaton
 
 Opener = Callable[[], Decompressor]
@@ -26,13 +27,14 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A container format. `begins` looks at `least` bytes from a mark on; None: it is none."""
+    """A container format. `begins` looks at the first bytes, from a mark on; None: it is none."""
 
     name: str
     marks: tuple[bytes, ...]
     open: Opener | None
     begins: Callable[[bytes], Beginning | None] = lambda _: Beginning()
     least: int = 0
+    """Bytes that `begins` needs to see. It sees `LOOK_AHEAD` where there are so many."""
     proof: int = 0
     """Bytes of output that tell a damaged container from other bytes that happen to bear its mark."""
 
@@ -51,6 +53,15 @@ _ZIP_NAME: Final = 4096
 _DEFLATED: Final = 8
 # The others are seen without us: 0 as it is; bzip2 (12), Zstandard (93) and xz (95) by their own marks.
 _UNKNOWN_METHODS: Final = (*range(1, 8), 9, 10, 14, 18, 19, 94, 96, 97, 98, 99)
+
+
+def _zlib(head: bytes) -> Beginning | None:
+    """Try: two bytes of mark stand everywhere by chance, and few of them are followed by deflate blocks."""
+    try:
+        zlib.decompressobj().decompress(head, PROBE)
+    except zlib.error:
+        return None
+    return Beginning()
 
 
 def _gzip(head: bytes) -> Beginning | None:
@@ -80,7 +91,7 @@ def _unknown(_: bytes) -> Beginning:
 
 
 KINDS: Final = (
-    Kind("zlib", _ZLIB, partial(Inflate, 15), proof=1024),
+    Kind("zlib", _ZLIB, partial(Inflate, 15), _zlib, proof=2048),
     Kind("gzip", (b"\x1f\x8b\x08",), partial(Inflate, 31), _gzip, least=4, proof=1),
     Kind("zip", (b"PK\x03\x04",), partial(Inflate, -15), _zip_member, least=_ZIP.size),
     Kind("zstd", (b"\x28\xb5\x2f\xfd",), zstandard, proof=1),

@@ -76,7 +76,7 @@ class Inflate:
                 out = self._z.decompress(rest, size)
             except zlib.error:
                 if before is not None:
-                    yield from self._salvage(before, rest)
+                    yield b"".join(self._salvage(before, rest))
                 self.state = State.BROKE
                 return
             self.taken += len(rest) - len(self._z.unconsumed_tail)
@@ -86,8 +86,7 @@ class Inflate:
                 return
             full, rest, size = len(out) == size, self._z.unconsumed_tail, PIECE
 
-    @staticmethod
-    def _salvage(good: "zlib._Decompress", rest: bytes) -> Iterator[bytes]:
+    def _salvage(self, good: "zlib._Decompress", rest: bytes) -> Iterator[bytes]:
         for size in (4096, PROBE, 1):
             while True:
                 tried = good.copy()
@@ -95,6 +94,7 @@ class Inflate:
                     out = tried.decompress(rest, size)
                 except zlib.error:
                     break
+                self.taken += len(rest) - len(tried.unconsumed_tail)
                 yield out
                 if len(out) < size:
                     return

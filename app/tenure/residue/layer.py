@@ -75,8 +75,8 @@ class Layer:
                 continue
             if kind is PG_DUMP:
                 self._in_pg_dump = True
-            head = window[start : start + kind.least]
-            beginning = kind.begins(head) if len(head) == kind.least else None
+            head = window[start : start + LOOK_AHEAD]
+            beginning = kind.begins(head) if len(head) >= kind.least else None
             if beginning is not None:
                 self._open(kind, beginning, window, base, start)
         self._marked = max(self._marked, base + end)

@@ -23,6 +23,7 @@ from tenure.residue.values import MIN_BYTES
 WHOLE: Final = "utf-8"
 """The name of the plain spelling; wrappings of it are called by the wrapping alone."""
 _WRAPPED: Final = (WHOLE, "utf-16-le", "json")
+_WRAPPED_MOST: Final = 4  # bytes for a character: not the JSON in which every letter is escaped
 _URI_SAFE: Final = "/:@!$&'()*,;=?~"  # what encodeURI leaves as it is
 _STANDARD: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL: Final = _STANDARD[:-2] + b"-_"
@@ -50,7 +51,7 @@ def spellings(text: str) -> Iterator[Spelling]:
     for form in _forms(text):
         for name, data in _encoded(form):
             yield Spelling(name, data, folds=_folds(name, data))
-            if name in _WRAPPED:
+            if name in _WRAPPED and len(data) <= _WRAPPED_MOST * len(form):
                 chain = "" if name == WHOLE else f">{name}"
                 yield Spelling(f"hex{chain}", data.hex().encode())
                 for alphabet in (_STANDARD, _URL):
