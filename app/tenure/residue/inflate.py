@@ -9,6 +9,7 @@ import lzma
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import Enum
 from typing import Final, Protocol
 
@@ -44,7 +45,7 @@ class Decompressor(Protocol):
 
     @property
     def taken(self) -> int:
-        """Bytes of input that were decoded."""
+        """Bytes of input that belong to the stream, as far as it was decoded."""
 
     def pieces(self, data: memoryview) -> Iterator[bytes]:
         """Decode the next input."""
@@ -79,7 +80,7 @@ class Inflate:
                     yield b"".join(self._salvage(before, rest))
                 self.state = State.BROKE
                 return
-            self.taken += len(rest) - len(self._z.unconsumed_tail)
+            self.taken += len(rest) - len(self._z.unconsumed_tail) - len(self._z.unused_data)
             yield out
             if self._z.eof:
                 self.state = State.ENDED
@@ -87,6 +88,7 @@ class Inflate:
             full, rest, size = len(out) == size, self._z.unconsumed_tail, PIECE
 
     def _salvage(self, good: "zlib._Decompress", rest: bytes) -> Iterator[bytes]:
+        """What the damaged input still gives: less and less output at once, at last input byte by byte."""
         for size in (4096, PROBE, 1):
             while True:
                 tried = good.copy()
@@ -96,9 +98,10 @@ class Inflate:
                     break
                 self.taken += len(rest) - len(tried.unconsumed_tail)
                 yield out
-                if len(out) < size:
-                    return
                 good, rest = tried, tried.unconsumed_tail
+        with suppress(zlib.error):
+            for at in range(len(rest)):
+                yield good.decompress(rest[at : at + 1])
 
 
 class Blocks:
@@ -119,9 +122,11 @@ class Blocks:
                 out = self._decoder.decompress(rest[:_SLICE], PIECE)
                 self.taken += len(rest[:_SLICE])
                 rest = rest[_SLICE:]
+                if self._decoder.eof:
+                    self.taken -= len(self._decoder.unused_data)
+                    self.state = State.ENDED
                 yield out
                 if self._decoder.eof:
-                    self.state = State.ENDED
                     return
         except (OSError, EOFError, MemoryError, lzma.LZMAError, zstd.ZstdError) as failure:
             # Neither library has a type or a code for it.

@@ -5,19 +5,17 @@ that began in it. What comes out of a container is a layer again. So memory is b
 the file, and the size of the chunks changes nothing that is found.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
 
 from tenure.residue.containers import LOOK_AHEAD, PG_DUMP, Beginning, Kind, Marks
-from tenure.residue.inflate import Decompressor, State
+from tenure.residue.held import Held
+from tenure.residue.inflate import Decompressor
 from tenure.residue.needles import Needles
 from tenure.residue.pgdump import LENGTH, Table, block_length
-from tenure.residue.tally import Tally
-
-_EXPANDS: Final = 1.1
-"""Text that somebody compressed got smaller by at least this; noise that decodes did not."""
-_PROBLEMS: Final = {State.BROKE: "damaged", State.REFUSED: "needs-memory"}
-_CERTAIN: Final = ("too-deep", "needs-memory")
+from tenure.residue.stream import Stream
+from tenure.residue.tally import Chain, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,18 @@ class Search:
 class Layer:
     """Feed it all, then close it. Results go to the tally of the file."""
 
-    def __init__(self, search: Search, tally: Tally, chain: tuple[str, ...] = (), origin: int = 0) -> None:
-        """`chain` names the containers around these bytes, `origin` is where the outermost begins."""
+    def __init__(
+        self,
+        search: Search,
+        tally: Tally,
+        chain: Chain = (),
+        origin: int = 0,
+        gap: Callable[[str, Chain, int, int | None], None] | None = None,
+    ) -> None:
+        """`chain` names the containers around these bytes, `origin` is where the outermost begins.
+
+        `gap` hears of what is not looked into in here; without it, the tally does.
+        """
         self._search = search
         self._tally = tally
         self._chain = chain
@@ -46,58 +54,80 @@ class Layer:
         self._tail = b""
         self._seen = 0
         self._marked = 0  # marks before this offset were looked at
-        self._streams: list[Stream] = []
+        self._open: list[tuple[Stream, Layer | None]] = []
+        self._held = Held(gap or tally.gap)
         self._in_pg_dump = False
 
     def feed(self, chunk: bytes) -> None:
         """The next bytes."""
         view = memoryview(chunk)
-        self._streams = [stream for stream in self._streams if stream.feed(view)]
+        self._open = [one for one in self._open if self._goes_on(one, view)]
         window = self._tail + chunk
         base = self._seen - len(self._tail)
         for hit in self._search.needles.find(window, len(self._tail)):
             self._tally.found(hit.value, (*self._chain, hit.spelling), *self._place(base + hit.start))
-        self._begin(window, base, len(window) - LOOK_AHEAD)
+        self._look(window, base, len(window) - LOOK_AHEAD)
         self._seen += len(chunk)
         self._tail = window[-self._search.reach :]
+        self._held.settle([stream.begin for stream, _ in self._open])
 
     def close(self) -> None:
         """There is no more."""
-        self._begin(self._tail, self._seen - len(self._tail), len(self._tail))
-        for stream in self._streams:
+        self._look(self._tail, self._seen - len(self._tail), len(self._tail))
+        for stream, inside in self._open:
+            if inside is not None:
+                inside.close()
             stream.close()
-        self._streams = []
+        self._open = []
+        self._held.settle([])
 
-    def _begin(self, window: bytes, base: int, end: int) -> None:
+    def _goes_on(self, one: tuple[Stream, "Layer | None"], data: memoryview, skip: int = 0) -> bool:
+        """Feed a stream. When it is over, so is the layer inside of it."""
+        stream, inside = one
+        if stream.feed(data, skip):
+            return True
+        if inside is not None:
+            inside.close()
+        if stream.end is not None:
+            self._held.whole(stream.begin, stream.end)
+        return False
+
+    def _look(self, window: bytes, base: int, end: int) -> None:
         """Open the containers that begin before `end` in the window, and were not looked at before."""
         for kind, start in self._search.marks.find(window):
-            if not self._marked <= base + start < base + end:
+            if not self._marked - base <= start < end:
                 continue
-            if kind is PG_DUMP:
-                self._in_pg_dump = True
+            self._in_pg_dump = self._in_pg_dump or kind is PG_DUMP
             head = window[start : start + LOOK_AHEAD]
             beginning = kind.begins(head) if len(head) >= kind.least else None
             if beginning is not None:
-                self._open(kind, beginning, window, base, start)
+                self._begin(kind, beginning, window, base, start)
         self._marked = max(self._marked, base + end)
 
-    def _open(self, kind: Kind, beginning: Beginning, window: bytes, base: int, start: int) -> None:
-        chain = (*self._chain, kind.name)
-        place = self._place(base + start)
-        if kind.open is None or beginning.problem:
-            self._tally.gap(beginning.problem, chain, *place)
-            return
-        if self._tally.full:
+    def _begin(self, kind: Kind, beginning: Beginning, window: bytes, base: int, start: int) -> None:
+        chain, begin = (*self._chain, kind.name), base + start
+        if kind.open is None or beginning.problem or self._tally.full:
+            self._held.gap(begin, beginning.problem or "unpack-limit", chain, *self._place(begin))
             return
         decompressor: Decompressor = kind.open()
         if self._in_pg_dump and (length := block_length(window[max(0, start - LENGTH) : start])):
             decompressor, chain = Table(decompressor, length), (*self._chain, PG_DUMP.name, kind.name)
-        child = (
-            Layer(self._search, self._tally, chain, place[0]) if self._depth < self._search.depth else None
+        inside: Layer | None = None
+        if self._depth < self._search.depth:
+            # What is not looked into in there matters only if this container is one: see `held.py`.
+            inside = Layer(
+                self._search, self._tally, chain, self._place(begin)[0], partial(self._held.gap, begin)
+            )
+        stream = Stream(
+            kind,
+            decompressor,
+            begin,
+            self._tally,
+            lambda reason: self._held.gap(begin, reason, chain, *self._place(begin)),
+            inside.feed if inside is not None else None,
         )
-        stream = Stream(kind, decompressor, child, self._tally, chain, place)
-        if stream.feed(memoryview(window)[start:], beginning.skip):
-            self._streams.append(stream)
+        if self._goes_on((stream, inside), memoryview(window)[start:], beginning.skip):
+            self._open.append((stream, inside))
 
     @property
     def _depth(self) -> int:
@@ -106,73 +136,3 @@ class Layer:
     def _place(self, offset: int) -> tuple[int, int | None]:
         """(offset in the file, offset in these bytes where they are not the file's own)."""
         return (self._origin, offset) if self._chain else (offset, None)
-
-
-class Stream:
-    """A container that began in a layer: decompresses, and feeds the layer that is inside of it."""
-
-    def __init__(
-        self,
-        kind: Kind,
-        decompressor: Decompressor,
-        inside: Layer | None,
-        tally: Tally,
-        chain: tuple[str, ...],
-        place: tuple[int, int | None],
-    ) -> None:
-        """`inside` is None where it lies too deep: then it is only found out whether there is one at all."""
-        self._kind = kind
-        self._decompressor = decompressor
-        self._inside = inside
-        self._tally = tally
-        self._chain = chain
-        self._place = place
-        self._skip = 0
-        self._given = 0
-
-    def feed(self, data: memoryview, skip: int = 0) -> bool:
-        """Take the next bytes of the layer, without the first `skip`. False when the stream is over."""
-        self._skip += skip
-        used, self._skip = data[self._skip :], max(0, self._skip - len(data))
-        for piece in self._decompressor.pieces(used):
-            if piece and not self._pass(piece):
-                return False
-        if self._decompressor.state is State.GOES_ON:
-            return True
-        self._end(_PROBLEMS.get(self._decompressor.state, ""))
-        return False
-
-    def close(self) -> None:
-        """The layer ended before the stream did."""
-        self._end("cut-short")
-
-    def _pass(self, piece: bytes) -> bool:
-        """Hand on what came out. False when that must not go on."""
-        if not self._given and not self._tally.opened():
-            self._tally.gap("too-many-open", self._chain, *self._place)
-            return False
-        self._given += len(piece)
-        over = not self._tally.expand(len(piece))
-        if over or (self._inside is None and self._is_one()):
-            self._tally.gap("unpack-limit" if over else "too-deep", self._chain, *self._place)
-            self._tally.closed()
-            return False
-        if self._inside is not None:
-            self._inside.feed(piece)
-        return True
-
-    def _end(self, problem: str) -> None:
-        if self._inside is not None:
-            self._inside.close()
-        elif not problem and self._given:
-            problem = "too-deep"
-        if problem and (problem in _CERTAIN or self._is_one()):
-            self._tally.gap(problem, self._chain, *self._place)
-        if self._given:
-            self._tally.closed()
-
-    def _is_one(self) -> bool:
-        """Whether this is a container, or only bytes that look like the beginning of one."""
-        if self._kind.proof <= 1:
-            return self._given >= self._kind.proof
-        return self._given >= self._kind.proof and self._given > _EXPANDS * self._decompressor.taken

@@ -27,6 +27,7 @@ class Table:
         self._inner = inner
         self._left = length
         self._written = b""
+        self._lengths = 0
         self._torn = False
 
     @property
@@ -36,8 +37,8 @@ class Table:
 
     @property
     def taken(self) -> int:
-        """Compressed bytes, without the lengths between them."""
-        return self._inner.taken
+        """Compressed bytes, and the lengths between them."""
+        return self._inner.taken + LENGTH * self._lengths
 
     def pieces(self, data: memoryview) -> Iterator[bytes]:
         """Decode the next blocks."""
@@ -49,6 +50,7 @@ class Table:
                 if len(self._written) < LENGTH:
                     return
                 self._left, self._written = block_length(self._written), b""
+                self._lengths += 1
                 if not self._left:
                     self._torn = True
                     return
