@@ -14,7 +14,7 @@ def check_paths(paths: Sequence[Path]) -> None:
     for place, path in enumerate(paths, start=1):
         if not os.path.lexists(path):
             raise Invalid(
-                f"Path number {place} is not there. Nothing was scanned.",
+                f"Path number {place} is not there, or not to be reached. Nothing was scanned.",
                 field="paths",
                 rule="exists",
                 remedy="Give files or folders that exist; quote names that have spaces.",

@@ -133,7 +133,7 @@ def test_many_overlapping_streams_are_not_all_followed():
 
 def test_noise_is_no_gap():
     """A gap for bytes that only look like a container would make every store of ciphertext incomplete."""
-    noise = random.Random(5).randbytes(20_000_000)
+    noise = random.Random(5).randbytes(6_000_000)
     assert tally_of(noise, [VALUE]).gaps == {}
 
 
@@ -161,3 +161,12 @@ def test_other_zip_methods(method):
 def test_several_streams_in_one_file():
     parts = [bz2.compress(b"x"), gzip.compress(b"y"), lzma.compress(VALUE.encode()), gzip.compress(b"z")]
     assert inside(tally_of(b"".join(parts), [VALUE])) == [("xz", "utf-8")]
+
+
+@pytest.mark.parametrize("outer", ["zlib", "gzip", "zstd", "bzip2", "xz", "zip"])
+@pytest.mark.parametrize("inner", ["gzip", "xz", "zstd"])
+def test_what_is_compressed_twice_is_no_gap(inner, outer):
+    """The inner container's mark is seen in the outer one too, and what begins there breaks."""
+    data = CONTAINERS[outer](CONTAINERS[inner](random.Random(7).randbytes(150_000)) + TEXT)
+    assert tally_of(data, [VALUE], chunk=10_000).gaps == {}
+    assert tally_of(data[:-20_000], [VALUE], chunk=10_000).gaps
