@@ -115,19 +115,8 @@ class TestPostgres:
         }
         assert scan([target], [Value(1, "Charles Babbage")]).verdict == "clean"
 
-    @pytest.mark.parametrize("method", ["none", "zstd:3", "gzip:9"])
-    def test_custom_archives_with_other_compression(self, dumps, method):
-        try:
-            target = dumps("custom", f"--compress={method}")
-        except subprocess.CalledProcessError:
-            pytest.skip(f"this pg_dump does not know {method}")
-        report = scan([target], VALUES)
+    @pytest.mark.parametrize("level", [0, 1, 9])
+    def test_custom_archives_at_other_levels(self, dumps, level):
+        report = scan([dumps("custom", f"--compress={level}")], VALUES)
         assert {one.line for one in report.findings} == {1, 2}
         assert report.incomplete == ()
-
-    def test_lz4_is_not_looked_into_and_said(self, dumps):
-        try:
-            target = dumps("custom", "--compress=lz4")
-        except subprocess.CalledProcessError:
-            pytest.skip("this pg_dump does not know lz4")
-        assert {gap.reason for gap in scan([target], VALUES).incomplete} == {"unknown-format"}
