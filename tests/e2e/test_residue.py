@@ -14,6 +14,8 @@ NAME = "Ada Lovelace-Byron"
 VALUES = (Value(1, NAME), Value(2, "ada.lovelace@example.org"))
 ROW = f'{{"name": "{NAME}", "email": "ada.lovelace@example.org"}}'
 
+FILLER = "INSERT INTO note SELECT n, md5(n::text) || md5((n * 7)::text) FROM generate_series({}, {}) n"
+
 
 def verdict(*paths):
     report = scan(paths, VALUES)
@@ -77,10 +79,10 @@ def dumps(_postgres, tmp_path_factory):
     name = _postgres.new()
     _postgres.run(
         "CREATE TABLE note (id int, text text, raw bytea)",
-        "INSERT INTO note SELECT n, md5(n::text) || md5((n * 7)::text), NULL FROM generate_series(1, 15000) n",
+        FILLER.format(1, 15_000),
         f"INSERT INTO note VALUES (0, '{ROW}', NULL)",
         f"INSERT INTO note VALUES (0, 'as bytes', convert_to('{NAME}', 'UTF8'))",
-        "INSERT INTO note SELECT n, md5(n::text) || md5((n * 7)::text), NULL FROM generate_series(15001, 30000) n",
+        FILLER.format(15_001, 30_000),
         database=name,
     )
     program = str(Path(_postgres._psql).with_name("pg_dump"))

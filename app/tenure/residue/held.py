@@ -1,9 +1,9 @@
 """Gaps that may yet turn out to be none.
 
-What is compressed twice stands in the outer container almost as it is: the inner one's mark is seen there too,
-and a stream that begins at it soon breaks. Nothing was missed, if the outer container ends as it should: all its
-bytes are then accounted for by what came out of it. So a gap inside of a container that is still open is
-held back until that is known.
+What is compressed twice stands in the outer container almost as it is: the inner one's mark is seen there
+too, and a stream that begins at it soon breaks. Nothing was missed, if the outer container ends as it should:
+all its bytes are then accounted for by what came out of it. So a gap inside of a container that is still
+open is held back until that is known.
 """
 
 from collections.abc import Callable

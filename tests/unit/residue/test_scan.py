@@ -63,7 +63,7 @@ def test_names_are_findings_and_masked_wherever_they_are_shown(tmp_path):
     folder.mkdir()
     (folder / "ada%40example.org.txt").write_text("Ada Lovelace")
     (folder / "other").write_text("x")
-    os.symlink("/home/ada@example.org/x", folder / "link")
+    (folder / "link").symlink_to("/home/ada@example.org/x")
     report = scan([tmp_path], ADA)
     found = {(one.path.removeprefix(str(tmp_path)), one.line, one.encoding) for one in report.findings}
     assert found == {

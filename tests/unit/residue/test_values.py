@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.errors import Invalid, Malformed, TenureError, TooLarge
+from tenure.errors import Invalid, TooLarge
 from tenure.residue.values import MAX_BYTES, MAX_VALUES, Value, parse_values
 
 
@@ -61,7 +61,6 @@ def test_too_many():
 def test_anything_parses_or_is_refused(raw):
     try:
         values = parse_values(raw)
-    except (Invalid, Malformed) as refused:
-        assert isinstance(refused, TenureError)
-    else:
-        assert all(len(value.text.encode()) >= 4 for value in values)
+    except Invalid:
+        return
+    assert all(len(value.text.encode()) >= 4 for value in values)
