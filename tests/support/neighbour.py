@@ -1,7 +1,8 @@
 """Another process of a cell: reads when told to, and may be stopped in the middle of it.
 
 Started as `python neighbour.py SETTINGS`. It opens the cell and reads, so that every key is cached. A line
-`read` makes it read and say what came of it, `{"value"}` or `{"refused": <kind>}`. `stop` makes it stop itself
+`read` makes it read and say what came of it, `{"value"}` or
+`{"refused": <kind>}`. `stop` makes it stop itself
 (SIGSTOP) inside its next read, with the plaintext open and nothing committed; `stop-late` after the commit,
 before the answer is handed out. `shred` runs a batch of erasures; after `stop-swap` it stops right before its
 swap.

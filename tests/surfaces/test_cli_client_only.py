@@ -12,13 +12,13 @@ from unit.ledger.logs import SIGNER, entries, publish
 
 # What the extra `server` brings, and nothing that the client needs.
 ABSENT = (
-    "alembic apscheduler casbin granian litestar msgspec psycopg pydantic_settings"
+    "ahocorasick_rs alembic apscheduler backports casbin granian litestar msgspec psycopg pydantic_settings"
     " sqlalchemy structlog uuid_utils yaml"
 )
 COMMANDS = {
     *("init", "serve", "demo", "doctor"),
     *("apply", "get", "tenant", "principal", "shred"),
-    *("verify", "audit"),
+    *("verify", "audit", "residue"),
 }
 PROGRAM = f"""
 import sys
@@ -72,6 +72,13 @@ def test_server_commands_say_what_to_install(command, tmp_path):
     assert found.returncode == 2
     assert "pip install 'tenure[server]'" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_residue_says_what_to_install(tmp_path):
+    (tmp_path / "values").write_text("ada@example.org")
+    found = bare("residue", tmp_path / "here", "--values", tmp_path / "values")
+    assert found.returncode == 2
+    assert "pip install 'tenure[residue]'" in found.stderr
 
 
 def test_says_so_as_json_too(tmp_path):

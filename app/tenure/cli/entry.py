@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tenure.cli import cell, doctor, manifests, principals, shred, tenants, verify
+from tenure.cli import cell, doctor, manifests, principals, residue, shred, tenants, verify
 from tenure.cli.demo import command as demo
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
 app.command(rich_help_panel=_GOVERN)(shred.shred)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)
+app.command(rich_help_panel=_PROVE)(residue.residue)
 
 
 def _version(asked: bool) -> None:

@@ -157,6 +157,28 @@ def root_unseal(key, version, sealed, aad):
     )
 
 
+def write_shard(shard, tenant, seq, key, nonce):
+    """What `open_shard` reads; `shard` is (depth, prefix, nodes)."""
+    depth, prefix, _ = shard
+    aad = lp("tenure/v1/key-shard", tenant, bytes([depth]), prefix.to_bytes(5, "big"), seq.to_bytes(8, "big"))
+    return b"TNSS\x01" + nonce + AESGCM(key).encrypt(nonce, encode_shard(*shard), aad)
+
+
+def write_manifest(seq, tenants, version, root, cell_key, nonces):
+    """What `open_manifest` reads. `root` is the key of `version`; `nonces` for its seal and for the blob."""
+    place = seq.to_bytes(8, "big") + version.to_bytes(8, "big")
+    aad = lp("tenure/v1/root-seal", version.to_bytes(8, "big"), lp("tenure/v1/cell-key", place))
+    sealed_key = nonces[0] + AESGCM(root).encrypt(nonces[0], cell_key, aad)
+    plain = b"TNCM\x01" + seq.to_bytes(8, "big") + len(tenants).to_bytes(4, "big")
+    for name in sorted(tenants, key=str.encode):
+        seed, generation, shards = tenants[name]
+        plain += lp(name) + seed + generation.to_bytes(4, "big") + len(shards).to_bytes(4, "big")
+        for depth, prefix, shard_seq, key, digest in shards:
+            plain += bytes([depth]) + prefix.to_bytes(5, "big") + shard_seq.to_bytes(8, "big") + key + digest
+    header = b"TNSM\x01" + place + lp(sealed_key) + nonces[1]
+    return header + AESGCM(cell_key).encrypt(nonces[1], plain, lp("tenure/v1/cell-manifest", header))
+
+
 def open_manifest(blob, root_keys):
     """(seq, {tenant: (ledger seed, generation, [(depth, prefix, seq, key, digest)])})."""
     inp = Input(blob)
@@ -174,11 +196,18 @@ def open_manifest(blob, root_keys):
     tenants = {}
     for _ in range(plain.u(4)):
         name, seed, generation = plain.lp().decode(), plain.take(32), plain.u(4)
+        if tenants and name.encode() <= list(tenants)[-1].encode():
+            raise Refused("tenants are not sorted")
         tenants[name] = (
             seed,
             generation,
             [(plain.u(1), plain.u(5), plain.u(8), plain.take(32), plain.take(32)) for _ in range(plain.u(4))],
         )
+        spans = [
+            (p << (40 - d), (p + 1) << (40 - d)) for d, p, *_ in tenants[name][2] if d <= 40 and p < 2**d
+        ]
+        if len(spans) != len(tenants[name][2]) or any(a[1] > b[0] for a, b in pairwise(spans)):
+            raise Refused("shards overlap or are none")
     plain.end()
     return seq, tenants
 
@@ -198,6 +227,8 @@ def read_slots(inp):
     for _ in range(inp.u(2)):
         start = inp.tell()
         leaves = [inp.u(5) for _ in range(inp.u(2))]
+        if not leaves or any(a >= b for a, b in pairwise(leaves)):
+            raise Refused("leaves")
         salt = inp.take(32)
         seat = inp.getvalue()[start : inp.tell()]
         slots.append((leaves, salt, seat, inp.take(32), inp.take(48)))
@@ -224,6 +255,9 @@ class Record:
         body = header[: inp.tell()]
         tag = inp.take(32)
         inp.end()
+        sets = [tuple(leaves) for leaves, *_ in founding + added]
+        if not founding or len(set(sets)) != len(sets):
+            raise Refused("slots")
         self.slots_hash = hashlib.sha256(lp("tenure/v1/slots") + founding_bytes).digest()
         for slot, first in [(s, lp("dek")) for s in founding] + [
             (s, lp("rewrap", self.slots_hash)) for s in added
@@ -257,6 +291,38 @@ class Record:
     def salt(self, nonce, record, version):
         key = hkdf(self.dek, None, b"tenure/v1/opening", 32)
         return mac(key, lp(nonce, record) + version.to_bytes(8, "big"))
+
+
+def write_record(place, dek, founding, added, parts, leaf_keys):
+    """(header, {part: bytes}). `place` is (tenant, scope, record, version); slots are (leaves, salt)."""
+    *names, version = place
+    bound = lp("tenure/v1/sealed-record", "AES-256-GCM/HKDF-SHA256", *names, version.to_bytes(8, "big"))
+
+    def slot(leaves, salt, front):
+        seat = len(leaves).to_bytes(2, "big") + b"".join(n.to_bytes(5, "big") for n in leaves) + salt
+        secret = b"".join(lp(n.to_bytes(5, "big"), leaf_keys[n]) for n in leaves)
+        mixed = hkdf(secret, salt, b"tenure/v1/slot", 64)
+        return seat + mixed[32:] + AESGCM(mixed[:32]).encrypt(bytes(12), dek, bound + front + lp(seat))
+
+    body = len(founding).to_bytes(2, "big") + b"".join(slot(*one, lp("dek")) for one in founding)
+    slots_hash = hashlib.sha256(lp("tenure/v1/slots") + body).digest()
+    body += len(added).to_bytes(2, "big") + b"".join(slot(*one, lp("rewrap", slots_hash)) for one in added)
+    body = b"TNSR\x01\x01" + body
+    header = body + mac(hkdf(dek, None, b"tenure/v1/header", 32), bound + lp("header", body))
+    return header, {name: write_part(dek, bound, slots_hash, name, data) for name, data in parts.items()}
+
+
+def write_part(dek, bound, slots_hash, name, data):
+    key = hkdf(dek, None, lp("tenure/v1/part", name), 32)
+    padded = len(data).to_bytes(8, "big") + data
+    padded += bytes(max(128, padme(len(padded))) - len(padded))
+    chunks = [padded[at : at + 65536] for at in range(0, len(padded), 65536)]
+    return b"".join(
+        AESGCM(key).encrypt(
+            i.to_bytes(11, "big") + bytes([i == len(chunks) - 1]), chunk, bound + lp(name, slots_hash)
+        )
+        for i, chunk in enumerate(chunks)
+    )
 
 
 def padme(length):

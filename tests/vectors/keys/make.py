@@ -112,18 +112,24 @@ def sealed_state() -> object:
 def sealed_records() -> object:
     derive = PuncturedState.fresh(SEED).derive
     cases = []
-    for name, leaf_sets, hold, parts in (
-        ("one leaf", [[5000]], None, {"head": b'{"key":"k"}', "content": b'{"name":"Ada"}'}),
-        ("any of two persons erases", [[5000, 5001]], None, {"content": b""}),
-        ("all of two persons must be erased", [[5000], [5001]], None, {"content": b"x" * 1000}),
-        ("held", [[5000]], [6000], {"content": b"kept for the court"}),
-        ("two chunks", [[5000]], None, {"content": b"tenure" * 10_930}),
+    for name, leaf_sets, holds, parts in (
+        ("one leaf", [[5000]], [], {"head": b'{"key":"k"}', "content": b'{"name":"Ada"}'}),
+        ("any of two persons erases", [[5000, 5001]], [], {"content": b""}),
+        ("all of two persons must be erased", [[5000], [5001]], [], {"content": b"x" * 1000}),
+        ("held", [[5000]], [[6000]], {"content": b"kept for the court"}),
+        ("two chunks", [[5000]], [], {"content": b"tenure" * 10_930}),
+        (
+            "several slots, held twice",
+            [[5000, 5001], [5002], [4097, 5003, leaf_number(3, 7)]],
+            [[6000], [6001, 6002]],
+            {"head": b"{}", "content": b"of many"},
+        ),
     ):
         binding = seal.Binding(TENANT, "support.conversations", RECORD, 7)
         keys = [{leaf: bytes(derive(leaf)) for leaf in leaves} for leaves in leaf_sets]
         sealed, opened = seal.seal(binding, keys, parts)
         header = sealed.header
-        if hold:
+        for hold in holds:
             header = opened.add_slot(header, {leaf: bytes(derive(leaf)) for leaf in hold})
         cases.append(
             {
@@ -132,7 +138,7 @@ def sealed_records() -> object:
                 "scope": "support.conversations",
                 "record": RECORD,
                 "version": 7,
-                "slots": [*leaf_sets, *([hold] if hold else [])],
+                "slots": leaf_sets + holds,
                 "header": header.hex(),
                 "parts": [
                     {"name": part, "data": digest(data), "sealed": b64encode(sealed.parts[part]).decode()}
@@ -152,6 +158,8 @@ def blind_indexes() -> object:
         ("subject", [""]),
         ("record", ["support.conversations", "ticket/42"]),
         ("record", ["support", ".conversationsticket/42"]),
+        ("idempotency", ["key", TENANT, "retry-1"]),
+        ("cursor", ["{}", "page"]),
     ):
         encoded = [part.encode() for part in parts]
         about_person = namespace == "subject"
