@@ -22,8 +22,8 @@ Rows = Callable[[str], Iterable[Sequence[Any]]]
 _QUERIES = {
     "manifests": "SELECT blob FROM key_manifests",
     "shards": "SELECT CAST(tenant_id AS TEXT), depth, prefix, seq, blob FROM key_shards",
-    "versions": "SELECT CAST(tenant_id AS TEXT), scope, CAST(record_id AS TEXT), version, header, head, content"
-    " FROM versions WHERE header IS NOT NULL",
+    "versions": "SELECT CAST(tenant_id AS TEXT), scope, CAST(record_id AS TEXT), version, header, head,"
+    " content FROM versions WHERE header IS NOT NULL",
     "references": "SELECT CAST(tenant_id AS TEXT), CAST(id AS TEXT), ref_header, sealed_ref"
     " FROM subjects WHERE ref_header IS NOT NULL",
 }
@@ -116,6 +116,16 @@ def _address(path: Path) -> Address | None:
         return None
     depth, prefix, seq, _ = path.name.split("-")
     return Address(path.parent.name, int(depth), int(prefix, 16), int(seq))
+
+
+def newest_copy(database: Path, folder: Path) -> Path:
+    """A copy of a SQLite database with its write-ahead log: opening it leaves the original as it lies."""
+    copy = folder / "copy.db"
+    shutil.copyfile(database, copy)
+    wal = database.with_name(f"{database.name}-wal")
+    if wal.exists():
+        shutil.copyfile(wal, copy.with_name(f"{copy.name}-wal"))
+    return copy
 
 
 def _states(database: Path, folder: Path) -> Iterator[Path]:

@@ -54,9 +54,11 @@ def witnessed(witness: Witness, *folders: Path) -> Iterator[None]:
     event.listen(Engine, "before_cursor_execute", watch.statement_before)
     event.listen(Engine, "after_cursor_execute", watch.statement_after)
     patches = [patch.object(os, name, watch.file(real[name], name)) for name in real]
-    for wire in (SqliteWire, PostgresWire):
-        for name in ("begin", "put", "commit", "rollback"):
-            patches.append(patch.object(wire, name, getattr(watch, name)(getattr(wire, name))))
+    patches += [
+        patch.object(wire, name, getattr(watch, name)(getattr(wire, name)))
+        for wire in (SqliteWire, PostgresWire)
+        for name in ("begin", "put", "commit", "rollback")
+    ]
     patches.append(patch.object(Database, "compact", watch.compact(Database.compact)))
     try:
         for one in patches:

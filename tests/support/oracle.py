@@ -1,6 +1,6 @@
 """The resurrection oracle: what an attacker can read who kept every stored byte and has every live secret.
 
-    root keys ─► every sealed manifest that one of them opens ─► every sealed shard that any key in those opens
+    root keys ─► every sealed manifest that one of them opens ─► every sealed shard that any key in it opens
     ─► every leaf that any such shard derives ─► every sealed text that such leaves open
 
 It uses the formats (`tenure.keys`) and nothing of what decides in the service which keys may be used: no
