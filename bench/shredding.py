@@ -1,7 +1,8 @@
 """Erasing: how long until the keys are dead, whatever a person had; and what the key state weighs.
 
-Measured is the time from the request to the swap (the point of no return) and to `destroyed` (the old root key
-is gone, by the provider's word). The purge runs after that, in proportion to the records, and is shown apart.
+Measured is the time from the request to the swap (the point of no return) and to `destroyed` (the old root
+key is gone, by the provider's word). The purge runs after that, in proportion to the records; it is shown as
+well.
 """
 
 import asyncio

@@ -48,7 +48,7 @@ async def test_an_erasure_does_write_key_state(cell: Cell) -> None:
     """The control: the same count sees the writes of an erasure."""
     await cell.put("gone", 1, "customer:gone")
     seen: Counter[str] = Counter()
-    with witnessed(lambda step, when: seen.update([step.name]), cell.settings.root_dir):
+    with witnessed(lambda step, _when: seen.update([step.name]), cell.settings.root_dir):
         await cell.erase("customer:gone")
     found = " ".join(_of_keys(seen))
     for part in ("key_manifests", "key_shards", "key_pointer", "keys/", "mirror/manifests", "mirror/shards"):
