@@ -26,7 +26,7 @@ from tenure.batcher import Batcher
 from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
 from tenure.crew import Solo
-from tenure.errors import TenureError
+from tenure.errors import TenureError, Unauthenticated
 from tenure.keyring import Keyring
 from tenure.ledger.checkpoint import Checkpoint
 from tenure.ledger.merkle import HASH_SIZE, leaf_hash
@@ -204,6 +204,8 @@ class Sequencer:
     async def _attempt(self, tenant_id: str) -> None:
         try:
             await self.run(tenant_id)
+        except Unauthenticated:
+            return  # the tenant is gone, and its signing key with it
         except Exception as failure:  # noqa: BLE001 - one tenant's trouble must not stop the others
             _log.warning(
                 "sequencing failed, will be repeated", tenant=tenant_id, error=type(failure).__name__

@@ -275,11 +275,11 @@ class Cell:
 
     async def erasure(self, shred: str, tenant: Tenant | None = None) -> dict[str, Any]:
         """How far an erasure is."""
-        return await self.tenure.subjects.shred_state((tenant or self.one)["dpo"], shred)
+        return await self.tenure.erasures.state((tenant or self.one)["dpo"], shred)
 
     async def certificate(self, certificate: str, tenant: Tenant | None = None) -> str:
         """A certificate's envelope."""
-        return await self.tenure.subjects.certificate((tenant or self.one)["dpo"], certificate)
+        return await self.tenure.erasures.certificate((tenant or self.one)["dpo"], certificate)
 
     # ── the ledger ───────────────────────────────────────────────────────────────────────────────
     async def verifier(self, tenant: Tenant | None = None) -> Verifier:
@@ -329,6 +329,7 @@ async def crash(tenure: Tenure) -> None:
     loop.set_default_executor(ThreadPoolExecutor())
     if threads is not None:
         threads.shutdown(wait=True)
+    tenure._replica.abandon()
     tenure._database.close()
     tenure._lock.close()
 
@@ -383,6 +384,7 @@ def blank(
         "data_dir": folder / "data",
         "root_dir": folder / "root",
         "shred_interval_s": NEVER,
+        "replica_lease_s": 2.0,
     }
     if kind == "sqlite":
         return Settings(**given), f"sqlite:///{folder / 'data' / 'tenure.db'}"

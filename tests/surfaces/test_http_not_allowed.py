@@ -74,6 +74,20 @@ ROWS = {
     ),
     "getSubject": Row("GET", "/v1/subjects/{subject}", "dpo", "admin"),
     "shredSubject": Row("POST", "/v1/subjects/{doomed}:shred", "dpo", "agent"),
+    "shredTenant": Row("POST", "/v1/tenants/{tenant}:shred", "operator", "admin", elsewhere=403),
+    "previewShred": Row("GET", "/v1/subjects/{subject}/impact", "dpo", "auditor"),
+    "listShreds": Row("GET", "/v1/shreds", "dpo", "agent", elsewhere=200),
+    "placeHold": Row(
+        "POST",
+        "/v1/holds",
+        "dpo",
+        "admin",
+        body={"by": "scope", "target": SCOPE, "ground": "x"},
+        elsewhere=201,
+    ),
+    "listHolds": Row("GET", "/v1/holds", "dpo", "agent", elsewhere=200),
+    "getHold": Row("GET", "/v1/holds/{hold}", "dpo", "auditor"),
+    "releaseHold": Row("POST", "/v1/holds/{hold}:release", "dpo", "lead"),
     "getShred": Row("GET", "/v1/shreds/{shred}", "dpo", "auditor"),
     "getCertificate": Row("GET", "/v1/certificates/{certificate}", "auditor", "agent"),
     "getLedgerKey": Row("GET", "/v1/ledger/key", "auditor", "agent", elsewhere=200),
@@ -94,6 +108,9 @@ def furnished(world: World) -> World:
     for ref, name in (("customer:1", "subject"), ("customer:2", "doomed"), ("customer:3", "gone")):
         found = world.ok("dpo", "POST", "/v1/subjects:lookup", json={"ref": ref})
         world.ids[name] = found["items"][0]["id"]
+    hold = {"by": "scope", "target": SCOPE, "ground": "a case"}
+    world.ids["hold"] = world.ok("dpo", "POST", "/v1/holds", json=hold)["id"]
+    world.ids["tenant"] = world.ok("operator", "POST", "/v1/tenants", json={"name": "leaving"})["id"]
     world.ids["shred"] = world.ok("dpo", "POST", f"/v1/subjects/{world.ids['gone']}:shred")["shred"]
     for name in ("open", "sealed"):
         opened = world.ok("agent", "POST", "/v1/decisions", json={"purpose": "customer-support"})

@@ -69,7 +69,13 @@ def who_may(operation: str, path: str) -> str:
     """A caller who gets past policy, so that the request itself is what is tried."""
     if operation in CALLERS:
         return CALLERS[operation]
-    for part, who in (("ledger", "auditor"), ("subjects", "dpo"), ("shreds", "dpo"), ("certif", "dpo")):
+    for part, who in (
+        ("ledger", "auditor"),
+        ("subjects", "dpo"),
+        ("shreds", "dpo"),
+        ("certif", "dpo"),
+        ("holds", "dpo"),
+    ):
         if part in path:
             return who
     return "agent" if "record" in path or "decision" in path else "admin"

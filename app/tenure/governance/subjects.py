@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
-from tenure import ids
 from tenure.errors import NotFound
+from tenure.governance.erasures import ask_for, shown
+from tenure.governance.impact import impact
 from tenure.governance.service import Once, Seat, Service
-from tenure.ledger.entry import Kind
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential
 from tenure.model.record import check_subject
 from tenure.store import records, shreds, tenants
 from tenure.store import subjects as store
-from tenure.store.shreds import Shred
+from tenure.store.shreds import Kind
 from tenure.store.tenants import Epoch
 
 SCOPE = "tenure.subjects"
@@ -21,7 +21,7 @@ SCOPE = "tenure.subjects"
 class Subjects:
     """Find people, see what is held about them, erase them."""
 
-    def __init__(self, service: Service, requested: Callable[[str], None]) -> None:
+    def __init__(self, service: Service, requested: Callable[..., None]) -> None:
         self._service = service
         self._requested = requested
 
@@ -55,12 +55,13 @@ class Subjects:
         return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
 
     async def shred(
-        self, credential: Credential, subject_id: str, once: Once | None = None
+        self, credential: Credential, subject_id: str, once: Once | None = None, *, at_once: bool = False
     ) -> dict[str, Any]:
         """Ask for a person's erasure: `{"shred","state"}`, and `certificate` when it is already done.
 
         From the commit on every read and write about the person answers 410; the batch of
-        `governance.shred` does the rest. Asking twice answers with the same erasure.
+        `governance.shred` does the rest, the next one or one `at_once`. Asking twice answers with the same
+        erasure.
         """
         check_id(subject_id, "data subject")
 
@@ -71,60 +72,28 @@ class Subjects:
                 found = shreds.get(tx, person.shred_id)
                 if found is not None:
                     return shown(found)
-            shred = Shred(
-                id=ids.new_id(),
-                subject_id=subject_id,
-                op_id=None,
-                state="requested",
-                steps={"requested": ids.rfc3339(seat.desk.now)},
-                requested_by=seat.principal.id,
-                requested_at=seat.desk.now,
-                certificate_id=None,
-            )
-            shreds.create(tx, shred)
+            shred = ask_for(seat, Kind.SUBJECT, subject_id)
             store.set_state(tx, subject_id, state="erasing", shred_id=shred.id)
             tenants.raise_epoch(tx, Epoch.KEYS)
-            seat.record(Kind.SHRED, "requested", shred=shred.id)
             return shown(shred)
 
         answer = await self._service.run(credential, SCOPE, "shred", work, once=once)
-        self._requested(credential.tenant_id)
+        self._requested(now=at_once)
         return answer  # type: ignore[no-any-return]
 
-    async def shred_state(self, credential: Credential, shred_id: str) -> dict[str, Any]:
-        """How far an erasure is: `{"shred","state","steps","requested_at","certificate"?}`."""
-        check_id(shred_id, "erasure")
+    async def preview(self, credential: Credential, subject_id: str) -> dict[str, Any]:
+        """What an erasure would do; nothing is done.
+
+        `{"subject","versions","erased","shared","held","holds":[{"id","by","ground"}]}`: of `versions`,
+        `erased` become unreadable, `shared` stay readable through others whom they are about too, and `held`
+        of the erased ones are kept, unreadable, by the holds.
+        """
+        check_id(subject_id, "data subject")
 
         def work(seat: Seat) -> dict[str, Any]:
-            found = shreds.get(seat.desk.tx, shred_id)
-            if found is None:
-                raise NotFound("There is no such erasure.", field="id")
-            return {
-                **shown(found),
-                "subject": found.subject_id,
-                "steps": found.steps,
-                "requested_at": ids.rfc3339(found.requested_at),
-            }
+            return impact(seat.desk, _known(store.get(seat.desk.tx, subject_id)))
 
-        return await self._service.run(credential, "tenure.shreds", "read", work)  # type: ignore[no-any-return]
-
-    async def certificate(self, credential: Credential, certificate_id: str) -> str:
-        """A signed certificate: a DSSE envelope as JSON text, verifiable offline."""
-        check_id(certificate_id, "certificate")
-
-        def work(seat: Seat) -> str:
-            envelope = shreds.certificate(seat.desk.tx, certificate_id)
-            if envelope is None:
-                raise NotFound("There is no such certificate.", field="id")
-            return envelope
-
-        return await self._service.run(credential, "tenure.certificates", "read", work)  # type: ignore[no-any-return]
-
-
-def shown(shred: Shred) -> dict[str, Any]:
-    """An erasure's short form."""
-    answer = {"shred": shred.id, "state": shred.state}
-    return answer | ({"certificate": shred.certificate_id} if shred.certificate_id else {})
+        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
 
 
 def _known(person: store.StoredSubject | None) -> store.StoredSubject:

@@ -1,9 +1,12 @@
 """Tenants: the cell operator's verb, and the first start of a cell."""
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from tenure import ids
+from tenure.errors import NotFound
+from tenure.governance.erasures import ask_for, shown
 from tenure.governance.ground import Ground
 from tenure.governance.keychange import Staged, mirror_state, seal_state, stage, swap
 from tenure.governance.principals import add_principal
@@ -11,15 +14,19 @@ from tenure.governance.service import Once, Seat, Service
 from tenure.ids import CELL
 from tenure.keys.blind import FIRST_FREE
 from tenure.keys.state import CellManifest, new_tenant
-from tenure.ledger.entry import EntryDraft, Kind
+from tenure.ledger.entry import EntryDraft
+from tenure.ledger.entry import Kind as Act
 from tenure.ledger.merkle import EMPTY_ROOT
 from tenure.model import names
+from tenure.model.identity import check_id
 from tenure.model.principal import Credential, Principal, PrincipalKind
 from tenure.sequencer import origin_of
-from tenure.store import keystate, log
+from tenure.store import keystate, log, principals, shreds
 from tenure.store import tenants as store
 from tenure.store.keystate import Pointer
 from tenure.store.session import Tx, Writers
+from tenure.store.shreds import Kind
+from tenure.store.tenants import Epoch
 
 SCOPE = "tenure.tenants"
 _INIT = "init"
@@ -28,9 +35,10 @@ _INIT = "init"
 class Tenants:
     """Create tenants."""
 
-    def __init__(self, service: Service, ground: Ground) -> None:
+    def __init__(self, service: Service, ground: Ground, requested: Callable[[], None]) -> None:
         self._service = service
         self._ground = ground
+        self._requested = requested
 
     async def create(self, credential: Credential, name: str, once: Once | None = None) -> dict[str, Any]:
         """A new tenant with its keys, its log and its first administrator: `{"id","name","admin_key"}`."""
@@ -44,7 +52,7 @@ class Tenants:
             stage(tx, staged)
             swap(tx, live.pointer, staged)
             store.register(tx, tenant_id, name, at=seat.desk.now)
-            seat.record(Kind.TENANT_CREATE, tenant=tenant_id)
+            seat.record(Act.TENANT_CREATE, tenant=tenant_id)
             tx.as_tenant(tenant_id)
             key = _furnish(tx, ground, tenant_id, names.TENANT_ADMIN, at=seat.desk.now)
             _open_log(tx, ground, tenant_id, at=seat.desk.now)
@@ -57,6 +65,34 @@ class Tenants:
         for pointer in moved[-1:]:
             self._ground.mirror.put_pointer(pointer.seq, pointer.digest)
         return made  # type: ignore[no-any-return]
+
+    async def shred(self, credential: Credential, tenant_id: str, once: Once | None = None) -> dict[str, Any]:
+        """Offboard a tenant: `{"shred","state"}`. Its keys go with the next batch, then all its rows.
+
+        Its published ledger stays where it is: it says what was done, and nothing about anybody. Every
+        call with the tenant's own API keys is refused from the commit on. The operator's log signs the
+        certificate, since the tenant's signing key is destroyed with the rest.
+        """
+        check_id(tenant_id, "tenant")
+
+        def work(seat: Seat) -> dict[str, Any]:
+            tx = seat.desk.tx
+            if tenant_id == CELL or store.get(tx, tenant_id) is None:
+                raise NotFound("There is no such tenant; nothing was erased.", field="id")
+            found = shreds.of_target(tx, Kind.TENANT, tenant_id)
+            if found is not None:
+                return shown(found)
+            shred = ask_for(seat, Kind.TENANT, tenant_id)
+            tx.as_tenant(tenant_id)
+            tx.append(EntryDraft(kind=Act.SHRED, at=seat.desk.now, outcome="offboarding"))
+            principals.revoke_all(tx, at=seat.desk.now)
+            store.raise_epoch(tx, Epoch.PRINCIPAL)
+            tx.as_tenant(CELL)
+            return shown(shred)
+
+        answer = await self._service.run(credential, SCOPE, "shred", work, once=once)
+        self._requested()
+        return answer  # type: ignore[no-any-return]
 
 
 def initialise(ground: Ground) -> str | None:
@@ -77,7 +113,7 @@ def initialise(ground: Ground) -> str | None:
         key = _furnish(tx, ground, CELL, names.OPERATOR, at=now)
         tx.writers = Writers()
         _open_log(tx, ground, CELL, at=now)
-        tx.append(EntryDraft(kind=Kind.WRITER_END, at=now, outcome="ok"))
+        tx.append(EntryDraft(kind=Act.WRITER_END, at=now, outcome="ok"))
         return key, staged
 
     done = ground.database.write(CELL, work)
@@ -104,4 +140,4 @@ def _furnish(tx: Tx, ground: Ground, tenant_id: str, role: str, *, at: int) -> s
 def _open_log(tx: Tx, ground: Ground, tenant_id: str, *, at: int) -> None:
     origin = origin_of(ground.origin_prefix, tenant_id, 1)
     log.open_log(tx, 1, origin, EMPTY_ROOT)
-    tx.append(EntryDraft(kind=Kind.LOG_OPEN, at=at, outcome="ok", data={"origin": origin, "generation": 1}))
+    tx.append(EntryDraft(kind=Act.LOG_OPEN, at=at, outcome="ok", data={"origin": origin, "generation": 1}))

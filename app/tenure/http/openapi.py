@@ -74,6 +74,9 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "createPrincipal": (_ONCE,),
     "createCredential": (_ONCE,),
     "shredSubject": (_ONCE,),
+    "shredTenant": (_ONCE,),
+    "placeHold": (_ONCE,),
+    "releaseHold": (_ONCE,),
 }
 _BODIES: dict[str, type[wire.Body]] = {
     "putRecord": wire.NewVersion,
@@ -84,6 +87,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "createTenant": wire.NewTenant,
     "createPrincipal": wire.NewPrincipal,
     "lookupSubject": wire.SubjectReference,
+    "placeHold": wire.NewHold,
 }
 _MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}
 _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}

@@ -4,10 +4,21 @@ from typing import Any
 
 from litestar.di import Provide
 
-from tenure.http import decisions, health, ledger, manifests, principals, records, subjects, tenants
+from tenure.http import (
+    decisions,
+    health,
+    holds,
+    ledger,
+    manifests,
+    principals,
+    records,
+    shreds,
+    subjects,
+    tenants,
+)
 from tenure.http.auth import provide_ask, provide_credential
 
-_NOUNS = (records, decisions, manifests, principals, tenants, subjects, ledger, health)
+_NOUNS = (records, decisions, manifests, principals, tenants, subjects, shreds, holds, ledger, health)
 
 
 def handlers() -> list[Any]:

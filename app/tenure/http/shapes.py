@@ -266,6 +266,49 @@ class Shred(Shape):
     certificate: str = ""
 
 
+class Impact(Shape):
+    """What an erasure would do to the versions about a person."""
+
+    subject: str
+    versions: int
+    erased: int
+    shared: int
+    held: int
+    holds: list[dict[str, str]]
+
+
+class ShredPage(Shape):
+    """Erasures, newest first."""
+
+    items: list[Shred]
+    next: str | None
+
+
+class Hold(Shape):
+    """A legal hold; `versions` are kept by it although they were erased."""
+
+    id: str
+    by: Literal["subject", "scope", "record"]
+    target: str
+    ground: str
+    state: Literal["active", "releasing", "released"]
+    placed_at: str
+    released_at: str | None
+    versions: int
+
+
+class Holds(Shape):
+    """All holds of a tenant."""
+
+    items: list[Hold]
+
+
+class HoldReleased(Shred):
+    """A hold that ends, and the erasure that ends it."""
+
+    hold: str
+
+
 class Envelope(Shape):
     """A signed certificate: a DSSE envelope."""
 

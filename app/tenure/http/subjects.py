@@ -1,15 +1,15 @@
-"""Data subjects and their erasure: the protection officer's calls."""
+"""Data subjects and asking for their erasure: the protection officer's calls."""
 
 from typing import Any
 
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.types import ASGIApp
 
 from tenure.http import shapes, wire
 from tenure.http.auth import Call, read_once, tenure_of
-from tenure.http.reply import Reply, json_reply
+from tenure.http.reply import json_reply
 from tenure.http.shapes import answers
 from tenure.model.principal import Credential
 
@@ -50,36 +50,29 @@ async def shred_subject(
     request: Call,
     id: FromPath[str],  # noqa: A002 - the path's own word
     credential: NamedDependency[Credential],
+    at_once: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
 ) -> ASGIApp:
-    """Erase a person: destroy the keys of everything about them, in every copy."""
+    """Erase a person: destroy the keys of everything about them, in every copy.
+
+    With the next batch, or `at_once`.
+    """
     once = await read_once(request)
-    asked = await tenure_of(request).subjects.shred(credential, id, once)
+    asked = await tenure_of(request).subjects.shred(credential, id, once, at_once=at_once)
     return json_reply(202, asked)
 
 
-@get("/v1/shreds/{id:str}", operation_id="getShred", responses=answers(200, shapes.Shred, "The erasure"))
-async def get_shred(
-    request: Call,
-    id: FromPath[str],  # noqa: A002 - the path's own word
-    credential: NamedDependency[Credential],
-) -> ASGIApp:
-    """How far an erasure is."""
-    return json_reply(200, await tenure_of(request).subjects.shred_state(credential, id))
-
-
 @get(
-    "/v1/certificates/{id:str}",
-    operation_id="getCertificate",
-    responses=answers(200, shapes.Envelope, "A DSSE envelope"),
+    "/v1/subjects/{id:str}/impact",
+    operation_id="previewShred",
+    responses=answers(200, shapes.Impact, "What an erasure would do"),
 )
-async def get_certificate(
+async def preview_shred(
     request: Call,
     id: FromPath[str],  # noqa: A002 - the path's own word
     credential: NamedDependency[Credential],
 ) -> ASGIApp:
-    """The signed certificate of an erasure; verifies offline."""
-    envelope = await tenure_of(request).subjects.certificate(credential, id)
-    return Reply(200, envelope.encode())
+    """The dry run of an erasure: counts, holds that keep something; nothing is done."""
+    return json_reply(200, await tenure_of(request).subjects.preview(credential, id))
 
 
-HANDLERS: list[Any] = [lookup_subject, get_subject, shred_subject, get_shred, get_certificate]
+HANDLERS: list[Any] = [lookup_subject, get_subject, shred_subject, preview_shred]

@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import post
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from tenure.http import shapes, wire
@@ -26,4 +27,20 @@ async def create_tenant(request: Call, credential: NamedDependency[Credential]) 
     return json_reply(201, await tenure_of(request).tenants.create(credential, data.name, once))
 
 
-HANDLERS: list[Any] = [create_tenant]
+@post(
+    "/v1/tenants/{id:str}/:shred",
+    operation_id="shredTenant",
+    status_code=202,
+    responses=answers(202, shapes.Shred, "Under way"),
+)
+async def shred_tenant(
+    request: Call,
+    id: FromPath[str],  # noqa: A002 - the path's own word
+    credential: NamedDependency[Credential],
+) -> ASGIApp:
+    """Offboard a tenant: destroy its keys and everything it stored. Its ledger stays."""
+    once = await read_once(request)
+    return json_reply(202, await tenure_of(request).tenants.shred(credential, id, once))
+
+
+HANDLERS: list[Any] = [create_tenant, shred_tenant]

@@ -167,6 +167,14 @@ class SubjectReference(Body):
     ref: Reference
 
 
+class NewHold(Body):
+    """A legal hold. `ground` says why, in administrators' words and about nobody."""
+
+    by: Literal["subject", "scope", "record"]
+    target: Text
+    ground: Text
+
+
 # ── reading ────────────────────────────────────────────────────────────────────────────────────────
 def body_json(raw: bytes) -> Any:  # noqa: ANN401 - whatever the JSON holds
     """Parse a body. Raises Malformed for what is not JSON, RecursionError for what nests beyond reason."""

@@ -87,6 +87,13 @@ def add_credential(tx: Tx, credential_id: str, principal_id: str, secret_hash: s
     )
 
 
+def revoke_all(tx: Tx, *, at: int) -> None:
+    """Make every key of the transaction's tenant unusable."""
+    tx.execute(
+        update(_c).where(_c.c.tenant_id == tx.tenant_id, _c.c.revoked_at.is_(None)).values(revoked_at=at)
+    )
+
+
 def revoke(tx: Tx, principal_id: str, credential_id: str, *, at: int) -> bool:
     """Make a credential unusable; False when there is no such live one."""
     done = tx.execute(

@@ -19,6 +19,7 @@ SCOPES = (
     "tenure.manifests",
     "tenure.subjects",
     "tenure.shreds",
+    "tenure.holds",
     "tenure.certificates",
     "tenure.ledger",
     "tenure.decisions",

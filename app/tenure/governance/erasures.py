@@ -1,0 +1,106 @@
+"""Erasures as their issuers see them: asked for, listed, followed, certified; `shred` does them."""
+
+from typing import Any
+
+from tenure import ids
+from tenure.errors import NotFound
+from tenure.governance.service import Seat, Service
+from tenure.ledger.entry import Kind as Act
+from tenure.model.identity import check_id
+from tenure.model.principal import Credential
+from tenure.store import shreds
+from tenure.store.shreds import Kind, Shred
+
+SCOPE = "tenure.shreds"
+_WAITS = {
+    "fencing": "Other processes of this cell have yet to acknowledge the new key state; a silent one is "
+    "waited for until its lease ends.",
+    "destroying": "The root store has yet to report the old root key destroyed; no certificate before that.",
+}
+
+
+class Erasures:
+    """Follow erasures, fetch certificates."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def state(self, credential: Credential, shred_id: str) -> dict[str, Any]:
+        """How far an erasure is: `{"shred","state","kind",<kind>,"steps","requested_at","waits_for"?,…}`."""
+        check_id(shred_id, "erasure")
+
+        def work(seat: Seat) -> dict[str, Any]:
+            found = shreds.get(seat.desk.tx, shred_id)
+            if found is None:
+                raise NotFound("There is no such erasure.", field="id")
+            return _followed(found)
+
+        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
+
+    async def page(
+        self, credential: Credential, *, before: str | None = None, limit: int = 50
+    ) -> dict[str, Any]:
+        """Erasures, newest first: `{"items":[…],"next"}`, each as `state` shows it."""
+
+        def work(seat: Seat) -> dict[str, Any]:
+            found = shreds.page(seat.desk.tx, after=before, limit=limit + 1)
+            page = found[:limit]
+            return {
+                "items": [_followed(one) for one in page],
+                "next": page[-1].id if len(found) > limit else None,
+            }
+
+        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
+
+    async def certificate(self, credential: Credential, certificate_id: str) -> str:
+        """A signed certificate: a DSSE envelope as JSON text, verifiable offline."""
+        check_id(certificate_id, "certificate")
+
+        def work(seat: Seat) -> str:
+            envelope = shreds.certificate(seat.desk.tx, certificate_id)
+            if envelope is None:
+                raise NotFound("There is no such certificate.", field="id")
+            return envelope
+
+        return await self._service.run(credential, "tenure.certificates", "read", work)  # type: ignore[no-any-return]
+
+
+def ask_for(seat: Seat, kind: Kind, target_id: str) -> Shred:
+    """Put an erasure on record and in the queue of the next batch. In the asker's transaction."""
+    shred = Shred(
+        id=ids.new_id(),
+        kind=kind,
+        target_id=target_id,
+        op_id=None,
+        state="requested",
+        steps={"requested": ids.rfc3339(seat.desk.now)},
+        requested_by=seat.principal.id,
+        requested_at=seat.desk.now,
+        findings={},
+        certificate_id=None,
+    )
+    shreds.create(seat.desk.tx, shred)
+    shreds.enqueue(seat.desk.tx)
+    seat.record(Act.SHRED, "requested", shred=shred.id)
+    return shred
+
+
+def shown(shred: Shred) -> dict[str, Any]:
+    """An erasure's short form."""
+    answer = {"shred": shred.id, "state": shred.state}
+    return answer | ({"certificate": shred.certificate_id} if shred.certificate_id else {})
+
+
+def _followed(shred: Shred) -> dict[str, Any]:
+    answer = {
+        **shown(shred),
+        "kind": shred.kind,
+        shred.kind: shred.target_id,
+        "steps": shred.steps,
+        "requested_at": ids.rfc3339(shred.requested_at),
+    }
+    if shred.state in _WAITS:
+        answer["waits_for"] = _WAITS[shred.state]
+    if "irrecoverable_at" in shred.findings:
+        answer["irrecoverable_at"] = shred.findings["irrecoverable_at"]
+    return answer

@@ -1,0 +1,43 @@
+"""What an erasure would do, before anybody asks for it."""
+
+from typing import Any
+
+from tenure.crew import Desk
+from tenure.keys.seal import header_leaves
+from tenure.store import holds, records
+from tenure.store.records import StoredVersion
+from tenure.store.subjects import StoredSubject
+
+_CHUNK = 500
+
+
+def impact(desk: Desk, person: StoredSubject) -> dict[str, Any]:
+    """The dry run: counts and ids, never content. Reads all of the person's versions, in chunks."""
+    covering = holds.active(desk.tx)
+    counts = {"versions": 0, "erased": 0, "shared": 0, "held": 0}
+    used: set[str] = set()
+    after: tuple[str, int] | None = None
+    while found := records.of_subject(desk.tx, person.id, limit=_CHUNK, after=after):
+        after = (found[-1].record_id, found[-1].version)
+        for stored in found:
+            if stored.header is None:
+                continue
+            counts["versions"] += 1
+            if _survives(desk, stored, person.leaf):
+                counts["shared"] += 1
+                continue
+            counts["erased"] += 1
+            keeping = {hold.id for hold in covering if hold.covers(person.id, stored)}
+            counts["held"] += bool(keeping)
+            used |= keeping
+    keepers = [{"id": one.id, "by": one.kind, "ground": one.ground} for one in covering if one.id in used]
+    return {"subject": person.id, **counts, "holds": keepers}
+
+
+def _survives(desk: Desk, stored: StoredVersion, leaf: int) -> bool:
+    """Whether some slot still opens a version without one person's leaf."""
+    state = desk.tenancy.keys.state
+    return any(
+        leaf not in slot and not any(state.is_punctured(other) for other in slot)
+        for slot in header_leaves(stored.header or b"")
+    )

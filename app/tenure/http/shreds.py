@@ -1,0 +1,61 @@
+"""Erasures under way, and their certificates."""
+
+from typing import Annotated, Any
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.types import ASGIApp
+
+from tenure.http import shapes, wire
+from tenure.http.auth import Call, tenure_of
+from tenure.http.reply import Reply, json_reply
+from tenure.http.shapes import answers
+from tenure.ids import is_id
+from tenure.model.principal import Credential
+
+_CURSOR = "shred"
+
+
+@get("/v1/shreds", operation_id="listShreds", responses=answers(200, shapes.ShredPage, "Newest first"))
+async def list_shreds(
+    request: Call,
+    credential: NamedDependency[Credential],
+    cursor: FromQuery[str | None] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=wire.MAX_PAGE)] = wire.DEFAULT_PAGE,
+) -> ASGIApp:
+    """List erasures, under way and done."""
+    before = None if cursor is None else wire.from_cursor(_CURSOR, cursor)
+    if before is not None and not is_id(before):
+        raise wire.bad_cursor()
+    page = await tenure_of(request).erasures.page(credential, before=before, limit=limit)
+    following = None if page["next"] is None else wire.to_cursor(_CURSOR, page["next"])
+    return json_reply(200, {**page, "next": following})
+
+
+@get("/v1/shreds/{id:str}", operation_id="getShred", responses=answers(200, shapes.Shred, "The erasure"))
+async def get_shred(
+    request: Call,
+    id: FromPath[str],  # noqa: A002 - the path's own word
+    credential: NamedDependency[Credential],
+) -> ASGIApp:
+    """How far an erasure is, and what it waits for."""
+    return json_reply(200, await tenure_of(request).erasures.state(credential, id))
+
+
+@get(
+    "/v1/certificates/{id:str}",
+    operation_id="getCertificate",
+    responses=answers(200, shapes.Envelope, "A DSSE envelope"),
+)
+async def get_certificate(
+    request: Call,
+    id: FromPath[str],  # noqa: A002 - the path's own word
+    credential: NamedDependency[Credential],
+) -> ASGIApp:
+    """The signed certificate of an erasure; verifies offline."""
+    envelope = await tenure_of(request).erasures.certificate(credential, id)
+    return Reply(200, envelope.encode())
+
+
+HANDLERS: list[Any] = [list_shreds, get_shred, get_certificate]
