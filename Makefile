@@ -4,16 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint serve bench lock clean
+.PHONY: help demo test crash-matrix lint serve bench lock clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/server ## The whole story on an embedded store: write, read, denial, receipt, erasure, restore
 	@$(BIN)/tenure demo
 
 test: $(VENV)/dev ## All tests, on SQLite and PostgreSQL (which comes from PyPI)
 	$(BIN)/pytest
+
+crash-matrix: $(VENV)/dev ## An erasure killed after each durable step, and what may follow, on both databases: a table
+	@PYTHONPATH=tests $(BIN)/python -m fault.matrix
 
 lint: $(VENV)/dev ## Style, types and layers
 	$(BIN)/ruff check .

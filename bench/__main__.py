@@ -1,8 +1,11 @@
 """`python -m bench`: measure, print, keep. `python -m bench profile read|write` says where the time goes."""
 
+import logging
 import sys
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from enum import StrEnum
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +14,7 @@ import typer
 from rich.console import Console
 
 from bench import legs, postgres, profiling, report
+from bench import shredding as erasing
 from bench.samples import Results
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -75,6 +79,33 @@ def profile(
 ) -> None:
     """The hottest functions of the lane thread and of the event loop, in µs for each operation."""
     profiling.profile(what, database=database, in_flight=in_flight, seconds=seconds, top=top)
+
+
+@app.command()
+def shredding(
+    *,
+    database: Annotated[str, typer.Option(help="sqlite or postgres")] = "sqlite",
+    rounds: Annotated[int, typer.Option(min=1, help="People erased of each size.")] = 3,
+    size: Annotated[list[int] | None, typer.Option(min=1, help="Default: 10, 1,000 and 100,000.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Where the raw numbers go.")] = None,
+) -> None:
+    """Erasing people with few and many records, and the key state of a million people."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    logging.getLogger().setLevel(logging.WARNING)
+    with ExitStack() as stack:
+        urls: dict[str, str] = {}
+        if database == "postgres":
+            server = stack.enter_context(postgres.server())
+            server.create("tenure_bench")
+            urls = {
+                "database_url": server.url("tenure_bench", postgres.APP_ROLE),
+                "migration_url": server.url("tenure_bench"),
+            }
+        raw = erasing.run(
+            database=database, urls=urls, rounds=rounds, sizes=tuple(size or erasing.SIZES), console=console
+        )
+    if json is not None:
+        json.write_text(dumps({"machine": report.machine(), **raw}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -68,14 +68,14 @@ async def make(name: str, folder: Path, *, database_url: str = "", migration_url
         agent = await tenure.principals.create(admin, "agent", PrincipalKind.AGENT, ("support-agent",))
         cell = Cell(name, settings, agent["api_key"])
         await warm(tenure, cell)
-        await _each(range(content.KEYS), lambda n: put(tenure, cell, f"k{n}", n))
-        await _each(range(content.OVERWRITTEN), lambda n: put(tenure, cell, f"o{n}", n))
+        await each(range(content.KEYS), lambda n: put(tenure, cell, f"k{n}", n))
+        await each(range(content.OVERWRITTEN), lambda n: put(tenure, cell, f"o{n}", n))
     return cell
 
 
 async def warm(tenure: Tenure, cell: Cell) -> None:
     """Meet every person once, so that no later write is the first about somebody."""
-    await _each(range(content.PEOPLE), lambda n: put(tenure, cell, f"p{n}", n))
+    await each(range(content.PEOPLE), lambda n: put(tenure, cell, f"p{n}", n))
 
 
 async def put(tenure: Tenure, cell: Cell, key: str, number: int) -> None:
@@ -83,7 +83,8 @@ async def put(tenure: Tenure, cell: Cell, key: str, number: int) -> None:
     await tenure.gateway.write(cell.ask, content.SCOPE, key, draft(number))
 
 
-async def _each(numbers: Iterable[int], do: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+async def each(numbers: Iterable[int], do: Callable[[int], Coroutine[Any, Any, object]]) -> None:
+    """Do something for every number, many at a time."""
     rest = iter(numbers)
 
     async def seeder() -> None:

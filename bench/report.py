@@ -70,7 +70,7 @@ def show(results: Results, console: Console) -> None:
 
 
 def _rates(results: Results, leg: str) -> Table:
-    table = _table(
+    table = titled(
         f"{leg}: operations per second over the rounds; latencies (ms) and CPU of the median round"
     )
     for heading in ("contender", "in flight", "per second", "spread", "p50", "p99", "cpu µs"):
@@ -98,7 +98,7 @@ def _rates(results: Results, leg: str) -> Table:
 
 
 def _ratios(results: Results) -> Table:
-    table = _table("http: governed / bare, within each round")
+    table = titled("http: governed / bare, within each round")
     for heading in ("governed", "bare", "in flight", "ratio", "spread"):
         table.add_column(heading, justify="left" if heading in {"governed", "bare"} else "right")
     for series in sorted(results.rounds, key=lambda one: (one.contender, one.in_flight)):
@@ -112,17 +112,17 @@ def _ratios(results: Results) -> Table:
 
 
 def _trips(results: Results) -> Table:
-    table = _table("Round trips to PostgreSQL with warm caches, counted on the wire, one at a time")
+    table = titled("Round trips to PostgreSQL with warm caches, counted on the wire, one at a time")
     for heading in ("operation", "usual", "all (trips: times)", f"at most {MOST_TRIPS}"):
         table.add_column(heading)
     for name, found in results.trips.items():
         seen = ", ".join(f"{trips}: {times}" for trips, times in found["seen"].items())
-        table.add_row(name, str(found["usual"]), seen, _yes(held=found["usual"] <= MOST_TRIPS))
+        table.add_row(name, str(found["usual"]), seen, reached(held=found["usual"] <= MOST_TRIPS))
     return table
 
 
 def _targets(results: Results) -> Table:
-    table = _table("Targets")
+    table = titled("Targets")
     for heading in ("target", "at least", "measured", "spread", ""):
         table.add_column(heading, justify="left" if heading in {"target", ""} else "right")
     for target in TARGETS:
@@ -132,16 +132,18 @@ def _targets(results: Results) -> Table:
             table.add_row(target.text, f"{target.least:{form}}", "", "", "not measured")
             continue
         spread = f"{found.low:{form}}-{found.high:{form}}"
-        outcome = _yes(held=found.mid >= target.least)
+        outcome = reached(held=found.mid >= target.least)
         table.add_row(target.text, f"{target.least:{form}}", f"{found.mid:{form}}", spread, outcome)
     return table
 
 
-def _table(title: str) -> Table:
+def titled(title: str) -> Table:
+    """A table of the benchmark's look."""
     return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
 
 
-def _yes(*, held: bool) -> str:
+def reached(*, held: bool) -> str:
+    """What a target came to."""
     return "reached" if held else "NOT reached"
 
 

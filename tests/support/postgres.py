@@ -41,7 +41,9 @@ class Server:
     def new(self, template: str | None = None) -> str:
         """The name of a fresh database: empty as `deploy/postgres.sql` makes it, or a copy."""
         if template is not None and self._free:
-            return self._refill(self._free.pop(), template)
+            name = self._free.pop()
+            self.refill(name, template)
+            return name
         name = f"tenure_test_{secrets.token_hex(6)}"
         self._made.append(name)
         if template is None:
@@ -60,7 +62,8 @@ class Server:
         for name in self._made:
             self.drop(name)
 
-    def _refill(self, name: str, template: str) -> str:
+    def refill(self, name: str, template: str) -> None:
+        """Make a database's content that of another one, of the same schema."""
         if template not in self._kept:
             self._kept[template] = list(self._dump(template))
         psycopg = importlib.import_module("psycopg")
@@ -69,7 +72,6 @@ class Server:
                 connection.execute(f"DELETE FROM {table}")
                 with connection.cursor().copy(f"COPY {table} FROM STDIN") as into:
                     into.write(content)
-        return name
 
     def _dump(self, name: str) -> Iterator[tuple[str, bytes]]:
         psycopg = importlib.import_module("psycopg")

@@ -113,7 +113,9 @@ class PuncturedState:
         for shard in self.shards:
             if known.get((shard.depth, shard.prefix)) == shard:
                 continue
-            for node in shard.nodes:
+            # Most of what a batch leaves is as it was; only the rest is derived again.
+            was = old._shard(shard.first_leaf)
+            for node in shard.nodes if was is None else shard.nodes_not_in(was):
                 origin = old.node_over(node.first_leaf)
                 if origin is None or origin.depth > node.depth:
                     return False

@@ -8,6 +8,7 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from hmac import compare_digest
 from typing import Final
 
 from tenure.errors import KeyFailure, Tampered
@@ -18,6 +19,7 @@ MAGIC: Final = b"TNKS\x01"
 _PREFIX_BYTES: Final = 5
 _FIXED: Final = len(MAGIC) + 1 + _PREFIX_BYTES + 4
 _PER_NODE: Final = 1 + 8 + SEED_BYTES
+_RUN: Final = 64
 
 
 class Shard:
@@ -95,6 +97,34 @@ class Shard:
         """The key of `leaf`; None when it is punctured or not of this subtree."""
         at = self._find(leaf)
         return None if at is None else leaf_key(self._seed(at), self._depths[at], leaf)
+
+    def nodes_not_in(self, other: "Shard") -> Iterator[Node]:
+        """The nodes that `other` does not have at the same place with the same seed, left to right.
+
+        Runs of nodes that both have are passed over whole: a batch changes a few of very many.
+        """
+        mine, theirs = bytes(self._seeds), bytes(other._seeds)
+        self._alive()
+        other._alive()
+
+        def same(at: int, there: int, count: int) -> bool:
+            return (
+                self._firsts[at : at + count] == other._firsts[there : there + count]
+                and self._depths[at : at + count] == other._depths[there : there + count]
+                and compare_digest(_slots(mine, at, count), _slots(theirs, there, count))
+            )
+
+        at = there = 0
+        while at < len(self):
+            if at + _RUN <= len(self) and same(at, there, _RUN):
+                at, there = at + _RUN, there + _RUN
+                continue
+            first, depth = self._firsts[at], self._depths[at]
+            while there < len(other) and other._firsts[there] < first:
+                there += 1
+            if not same(at, there, 1):
+                yield Node(depth, first >> (LEAF_BITS - depth), _slots(mine, at, 1))
+            at += 1
 
     def without(self, leaves: Sequence[int]) -> "Shard | None":
         """Without sorted, unique `leaves`: the same shard if it had none of them, None if none is left."""
@@ -224,6 +254,10 @@ class Shard:
 
     def _state(self) -> tuple[object, ...]:
         return self.depth, self.prefix, self._depths, self._firsts, self._seeds
+
+
+def _slots(seeds: bytes, at: int, count: int) -> bytes:
+    return seeds[SEED_BYTES * at : SEED_BYTES * (at + count)]
 
 
 def _not_canonical(why: str) -> Tampered:

@@ -126,6 +126,22 @@ def test_a_forged_seed_is_no_narrowing(gone, data):
     assert not forged.is_narrowing_of(new)
 
 
+LONG = PuncturedState.fresh(SEED).puncture(range(1, 2000, 20))
+"""Hundreds of nodes: what is as it was is compared many nodes at a time."""
+
+
+@settings(max_examples=50)
+@given(st.integers(0, len(LONG.shards[0]) - 1), st.sets(st.integers(0, 2000), max_size=3))
+def test_one_forged_seed_among_many_is_no_narrowing(at, gone):
+    new = LONG.puncture(gone)
+    assert new.is_narrowing_of(LONG)
+    (shard,) = new.shards
+    nodes = list(shard.nodes)
+    at %= len(nodes)
+    nodes[at] = nodes[at]._replace(seed=bytes(32))
+    assert not PuncturedState([Shard.of(shard.depth, shard.prefix, nodes)]).is_narrowing_of(LONG)
+
+
 def test_a_state_of_another_seed_is_no_narrowing():
     assert not PuncturedState.fresh(bytes(32)).puncture([7]).is_narrowing_of(FRESH)
 
