@@ -46,8 +46,8 @@ class FileObjects:
             return None
 
     def names(self, prefix: str) -> Iterator[str]:
-        """Names of the objects below a folder, sorted."""
-        root = self._path(prefix)
+        """Names of the objects below a folder, sorted; of all with an empty prefix."""
+        root = self._path(prefix) if prefix else self.directory
         for path in sorted(root.rglob("*")) if root.is_dir() else ():
             if path.is_file() and not path.name.startswith("."):
                 yield path.relative_to(self.directory).as_posix()
