@@ -52,7 +52,11 @@ class Tenure:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._lock = lock_of(settings)
-        ground = ground_of(settings)
+        try:
+            ground = ground_of(settings)
+        except BaseException:
+            self._lock.close()
+            raise
         self._database = ground.database
         try:
             self._build(settings, ground)

@@ -74,6 +74,7 @@ def restore(settings: Settings, directory: Path) -> dict[str, Any]:
     """Restore a backup into the empty place that the settings name; what happened (`summary`)."""
     with contextlib.closing(bootstrap.lock_of(settings)):
         ground = ground_of(settings, restoring=True)
+        ground.database.close()
         found = checked_backup(directory, ground.roots, ground.mirror)
         owner = settings.migration_url or settings.database
         place = Place(

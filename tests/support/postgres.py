@@ -32,7 +32,7 @@ class Server:
         self._kept: dict[str, list[tuple[str, bytes]]] = {}
 
     def url(self, database: str, role: str | None = None) -> str:
-        """A URL for the service (`APP`), for migrations (`OWNER`), for backups, or without a role the superuser's."""
+        """A URL for the service (`APP`), for migrations (`OWNER`), for backups, or the superuser's."""
         url = self.admin.set(database=database)
         if role is not None:
             url = url.set(username=role, password=_PASSWORD)

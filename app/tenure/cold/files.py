@@ -22,7 +22,7 @@ class FileObjects:
         """Create or replace an object: temporary file, fsync, rename, fsync of the folder."""
         path = self._path(name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make(path.parent)
             descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".put-")
             try:
                 with os.fdopen(descriptor, "wb") as file:
@@ -80,6 +80,13 @@ def open_objects(url: str, default: Path, field: str) -> FileObjects:
         rule="file:///absolute/path",
         remedy="Use a file:// URL, or leave it out for the default folder.",
     )
+
+
+def _make(directory: Path) -> None:
+    """A directory with its parents, each new one private: `mkdir` gives its mode to the last only."""
+    if not directory.is_dir():
+        _make(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
 
 
 def _sync(directory: Path) -> None:

@@ -11,6 +11,7 @@ If the live key state moves meanwhile, 3 may see half of it: it is repeated.
 
 import hashlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from tenure import ids
@@ -177,7 +178,7 @@ def record(live: Ground, report: Report) -> dict[str, str]:
     return {
         tenant_id: entry
         for tenant_id, data in drafts.items()
-        if (entry := live.database.write(tenant_id, lambda tx, data=data: _append(tx, data, ok=report.ok)))
+        if (entry := live.database.write(tenant_id, partial(_append, data=data, ok=report.ok)))
     }
 
 

@@ -1,13 +1,16 @@
-"""One tenant of a restored backup, examined: who was erased stays gone, everybody else is as in the live cell.
+"""One tenant of a restored backup, examined: the erased stay gone, everybody else is as in the live cell.
 
-erased    leaves that nothing derives; versions that nothing opens; people who do not read as active
-control   a probe, sealed to a leaf that nobody has, opens by the very same means: refusals mean something
-alive     a sample of the others, read from the restored and from the live database, byte for byte
+    erased    leaves that nothing derives; versions that nothing opens; people who do not read as active
+    control   a probe, sealed to a leaf that nobody has, opens by the very same means: refusals mean something
+    alive     a sample of the others, read from the restored and from the live database, byte for byte
+
+What is read stays here: the report has counts and opaque ids.
 """
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from tenure.errors import Erased, Shredded, TenureError
@@ -27,6 +30,8 @@ _NOBODYS = leaf_number(255, (1 << 32) - 1)
 """The very last leaf: no tenant comes to hand it out."""
 
 Address = tuple[str, int]
+Found = tuple[Head, bytes] | str
+"""Opened head and content; "absent" for what is not there or is being erased; or the kind of an error."""
 
 
 class Erasure(NamedTuple):
@@ -95,7 +100,7 @@ class Rehearsal:
         sample: list[Address] = []
         after: Address | None = None
         while page := self._restored.database.read(
-            tenant_id, lambda tx, after=after: survey.headers(tx, after, PAGE)
+            tenant_id, partial(survey.headers, after=after, limit=PAGE)
         ):
             after = page[-1].record_id, page[-1].version
             alive = []
@@ -128,7 +133,7 @@ class Rehearsal:
             if derivable:
                 tally.fail("erased-derivable", subject=one.subject_id)
             known = self._restored.database.read(
-                tally.tenant, lambda tx, one=one: subjects.get(tx, one.subject_id)
+                tally.tenant, partial(subjects.get, subject_id=one.subject_id)
             )
             if known is not None and known.state == "active":
                 tally.fail("erased-active", subject=one.subject_id)
@@ -176,12 +181,10 @@ def _refuses(tally: Tally, sealed: SealedHeader, reach: Reach) -> None:
         tally.fail("erased-opens", record=sealed.record_id, version=sealed.version)
 
 
-def _read(
-    ground: Ground, tenant_id: str, wanted: Sequence[Address]
-) -> dict[Address, tuple[Head, bytes] | str]:
-    """Address → opened head and content; "absent" for what is not there or is being erased; or an error."""
+def _read(ground: Ground, tenant_id: str, wanted: Sequence[Address]) -> dict[Address, Found]:
+    """What is at each address."""
 
-    def work(tx: Tx) -> dict[Address, tuple[Head, bytes] | str]:
+    def work(tx: Tx) -> dict[Address, Found]:
         keys = ground.keyring.tenant(tx)
         found = {(one.record_id, one.version): one for one in records.by_ids(tx, wanted)}
         return {address: _open(tx, keys, found.get(address)) for address in wanted}
@@ -189,7 +192,7 @@ def _read(
     return ground.database.read(tenant_id, work)
 
 
-def _open(tx: Tx, keys: TenantKeyring, stored: StoredVersion | None) -> tuple[Head, bytes] | str:
+def _open(tx: Tx, keys: TenantKeyring, stored: StoredVersion | None) -> Found:
     if stored is None:
         return "absent"
     try:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from tenure import ids
 from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
-from tenure.errors import Conflict, Invalid
+from tenure.errors import Conflict, Invalid, RootLost
 from tenure.governance.backupset import OBJECTS, Backup, check_files, checked, read_backup, write_private
 from tenure.governance.ground import Ground
 from tenure.governance.keychange import newest_mirrored
@@ -52,6 +52,13 @@ def checked_backup(directory: Path, roots: RootStore, mirror: Mirror) -> Backup:
             rule="made by this version or an earlier one",
             remedy=f"Use Tenure {backup.tenure} or later.",
         )
+    if not any(known.state == "live" for known in roots.list()):
+        raise RootLost(
+            "There is no live root key in the root directory: nothing of the backup would open. "
+            "Nothing was restored.",
+            field="TENURE_ROOT_DIR",
+            remedy="Name the cell's own, newest root directory.",
+        )
     check_files(directory, backup)
     _check_cell(backup, roots, mirror)
     return backup
@@ -61,7 +68,7 @@ def restore(directory: Path, backup: Backup, place: Place, open_ground: Callable
     """Steps 2 to 7 of a checked backup. Conflict when the target holds anything."""
     if backup.dialect != place.database.dialect:
         raise Invalid(
-            f"The backup is of {backup.dialect}, the target is {place.database.dialect}; nothing was restored.",
+            f"The backup is of {backup.dialect}, not of {place.database.dialect}; nothing was restored.",
             field="TENURE_DATABASE_URL",
             rule="the same kind of database",
         )

@@ -154,7 +154,7 @@ def _run(program: str, options: Sequence[str], url: str, out: int) -> None:
 
 
 def _environment(url: str) -> dict[str, str]:
-    """Libpq's variables for a URL (PostgreSQL manual, "Environment Variables")."""
+    """The environment of libpq for a URL (PostgreSQL manual, "Environment Variables")."""
     from psycopg import pq  # noqa: PLC0415 - an extra of its own
 
     names = {one.keyword.decode(): one.envvar.decode() for one in pq.Conninfo.get_defaults() if one.envvar}
