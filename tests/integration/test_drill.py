@@ -1,4 +1,4 @@
-"""A drill finds what a real restore would meet: nothing of the erased, all of the others. And it finds failures."""
+"""A drill finds what a restore would meet: nothing of the erased, all of the others. Also failures."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.cell import Cell, crash
+from support.cell import JOINT, Cell, crash
 from support.elsewhere import fingerprint, take
 from support.erasure import Failing, InjectedError
 from support.postgres import APP, BACKUP, Server
@@ -30,9 +30,9 @@ async def _people(cell: Cell, *names: str) -> None:
         await cell.put(name, f"about {name}", f"customer:{name}")
 
 
-async def drill(cell: Cell, folder: Path | None = None, **how: Any) -> Drill:
+async def drill(cell: Cell, backup: Path | None = None, **how: Any) -> Drill:
     given = {"sample": 200, "folder": None, "scratch_url": "", **how}
-    return await asyncio.to_thread(safekeeping.drill, cell.settings, folder, **given)
+    return await asyncio.to_thread(safekeeping.drill, cell.settings, backup, **given)
 
 
 def checks(done: Drill) -> set[str]:
@@ -52,7 +52,7 @@ async def test_a_dump_from_before_the_erasure(place: Cell, tmp_path: Path) -> No
         await _people(place, "gone", "stays", "other")
         await place.put("gone", "again about gone", "customer:gone")
         await place.put("theirs", "about them", "customer:t", tenant=place.two)
-        await place.put("both", "about two", "customer:gone", "customer:stays")
+        await place.put("both", "about two", "customer:gone", "customer:stays", scope=JOINT)
         made = await take(place, tmp_path / "backup")
         await place.erase("customer:gone")
         await _people(place, "later")
