@@ -20,7 +20,7 @@ from tenure.cold.files import open_objects
 from tenure.cold.mirror import Mirror
 from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
-from tenure.errors import Conflict, TenureError
+from tenure.errors import ONE_PROCESS, Conflict, TenureError
 from tenure.gateway import Gateway
 from tenure.governance.ground import Ground
 from tenure.governance.ledger import LedgerReader
@@ -206,7 +206,7 @@ class _Lock:
             raise Conflict(
                 "Another process has this data directory open; nothing was opened.",
                 field="TENURE_DATA_DIR",
-                rule="one process per embedded store",
+                rule=ONE_PROCESS,
                 remedy="Use the running server's API, or stop it first.",
             ) from None
 

@@ -422,6 +422,42 @@ def elsewhere_of(postgres: Server, tmp_path: Path) -> Any:
         one.drop()
 
 
+async def test_a_plain_dump_put_into_a_new_database(
+    scaled: Cell, postgres: Server, elsewhere_of: Any, tmp_path: Path
+) -> None:
+    """No command of ours: `pg_dump` before, the erasure, `pg_restore` into another database, start."""
+    tools = Path(scaled.settings.pg_bin or Path(shutil.which("pg_dump") or "").parent)
+
+    def run(program: str, *arguments: str) -> None:
+        subprocess.run([tools / program, *arguments], check=True, capture_output=True)
+
+    async with scaled.opened():
+        await _people(scaled, "gone", "stays")
+        before = scaled.stored()
+        run("pg_dump", "--format=custom", f"--file={tmp_path / 'dump'}", scaled.admin_url)
+        shutil.copytree(scaled.settings.data_dir / "objects", tmp_path / "objects")
+        state = await scaled.erase("customer:gone")
+        await _people(scaled, "later")
+    there = elsewhere_of(scaled)
+    run("pg_restore", f"--dbname={there.admin_url}", str(tmp_path / "dump"))
+    there.settings.data_dir.mkdir(parents=True)
+    shutil.copytree(tmp_path / "objects", there.settings.data_dir / "objects")
+    async with there.opened() as tenure:
+        assert tenure.recovered.restored
+        await assert_erased(there, "gone", certificate=state["certificate"])
+        assert await there.value("stays") == "about stays"
+        survivors = {key: parts for key, parts in there.stored().items() if any(parts)}
+        assert len(survivors) == 1
+        assert survivors.items() <= before.items(), "byte for byte"
+        assert (await there.audited()).ok
+    done = await asyncio.to_thread(
+        safekeeping.drill, there.settings, None, sample=200, folder=None, scratch_url=""
+    )
+    assert done.report.ok, done.report.document["failures"]
+    total = done.report.document["total"]
+    assert (total["erased"], total["compared"]) == (1, 1)
+
+
 async def test_row_level_security_is_as_it_was_and_the_service_owns_nothing(
     scaled: Cell, elsewhere_of: Any, tmp_path: Path
 ) -> None:
