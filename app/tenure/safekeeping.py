@@ -40,10 +40,15 @@ from tenure.tenancy import Tenancies
 
 
 class Drill(NamedTuple):
-    """A drill's report, and the ledger entry of each tenant that says so."""
+    """A drill's report, and the ledger entry of each tenant that says so.
+
+    `signed`: the entries have their places under a published checkpoint; if not, the serving process gives
+    them theirs with the next entry of that log, or at its next start.
+    """
 
     report: Report
     entries: dict[str, str]
+    signed: bool
 
 
 # ── backup ─────────────────────────────────────────────────────────────────────────────────────────
@@ -118,10 +123,10 @@ def drill(
             found, error = _restored(settings, live, kept, at, inside, sample, scratch_url)
         report = report_of(kept, live, found, error, taken=taken)
         entries = record(live, report)
-        asyncio.run(_publish(settings, live, list(entries)))
+        signed = asyncio.run(_publish(settings, live, list(entries)))
     finally:
         live.database.close()
-    return Drill(report, entries)
+    return Drill(report, entries, signed)
 
 
 def _restored(
@@ -168,13 +173,16 @@ def _private_folder(parent: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _publish(settings: Settings, live: Ground, tenant_ids: list[str]) -> None:
-    """Give the entries their places and sign: under the log's lock, as any process of the cell may."""
+async def _publish(settings: Settings, live: Ground, tenant_ids: list[str]) -> bool:
+    """Give the entries their places and sign, under the log's lock; False when that has to wait."""
     batcher = Batcher(live.database, GatewayCrew(Tenancies(live.keyring)), lanes=1, lanes_per_tenant=1)
     objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
     sequencer = Sequencer(batcher, live.database, live.keyring, Shelves(objects, live.mirror))
     try:
         for tenant_id in tenant_ids:
             await sequencer.run(tenant_id)
+    except TenureError:
+        return False  # what counts is committed
     finally:
         await batcher.close(writer_end)
+    return True

@@ -63,6 +63,7 @@ def test_beside_a_server_that_has_the_store(embedded: Cell, tmp_path: Path) -> N
         assert found.exit_code == 0, found.output
         answer = json.loads(found.stdout)
         assert answer["report"]["total"]["erased"] == 1
+        assert answer["signed"]
         assert answer["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
         headers = {"Authorization": f"Bearer {embedded.one.keys['auditor']}"}
         page = client.get("/v1/ledger/entries", params={"kind": "drill"}, headers=headers).json()

@@ -3,9 +3,11 @@
 None needs an API key: whoever can read database and root store is the cell.
 """
 
+import contextlib
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -105,9 +107,7 @@ def drill(
     The result goes into the ledger. Works beside a running service. Exit code 1 when anything fails.
     """
     output = Output(as_json=as_json)
-    # What a drill made is taken away again when cron or a person stops it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
-    with answering(output):
+    with answering(output), _tidied():
         from tenure import safekeeping  # noqa: PLC0415 - not in the bare install
         from tenure.logs import log_for_people  # noqa: PLC0415
 
@@ -126,9 +126,26 @@ def drill(
         raise typer.Exit(NO)
 
 
+@contextlib.contextmanager
+def _tidied() -> Iterator[None]:
+    """What a drill made is taken away again when cron or a person ends it."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _say(output: Output, done: "Drill", out: Path | None) -> None:
     report: dict[str, Any] = json.loads(done.report.encoded)
-    output.document({"report": report, "sha256": done.report.sha256, "entries": done.entries})
+    output.document(
+        {
+            "report": report,
+            "sha256": done.report.sha256,
+            "entries": done.entries,
+            "signed": done.signed,
+        }
+    )
     total = report["total"]
     output.table(
         ("drill", report["id"]),
@@ -145,5 +162,6 @@ def _say(output: Output, done: "Drill", out: Path | None) -> None:
     for failure in report["failures"]:
         output.line(f"failed: {json.dumps(failure)}")
     output.line(f"report sha256 {done.report.sha256}" + (f"  {out}" if out is not None else ""))
-    output.line("It is in the cell's ledger, and its counts in every tenant's.")
+    place = "It is in" if done.signed else "The serving process will sign it into"
+    output.line(f"{place} the cell's ledger, and its counts into every tenant's.")
     output.line("passed" if report["ok"] else "FAILED")
