@@ -328,3 +328,14 @@ def _sign_anew(folder: Path, made: Backup) -> None:
     files = tuple(described(folder, file.name) for file in made.files)
     (folder / MANIFEST).write_bytes(made._replace(files=files).encode())
     assert read_backup(folder).digest != made.digest
+
+
+async def test_without_a_root_key_it_fails_and_cannot_be_signed(embedded: Cell) -> None:
+    async with embedded.opened():
+        await _people(embedded, "stays")
+    for key in (embedded.settings.root_dir / "keys").glob("*.key"):
+        key.unlink()
+    done = await drill(embedded)
+    assert checks(done) == {"root-lost"}
+    assert not done.signed
+    assert [entry["outcome"] for entry in drilled(embedded, CELL)] == ["failed"]
