@@ -43,6 +43,13 @@ class Operation(Protocol):
     """Runs in a transaction of its own, with statements of its own."""
 
 
+class Lease(Protocol):
+    """This process's right to hand out what it opened (`governance.replica`)."""
+
+    def lasts(self) -> bool:
+        """Whether other processes still count on this one."""
+
+
 class Crew(Protocol):
     """Performs a batch inside a transaction: the gateway's side of the bargain."""
 
@@ -163,8 +170,10 @@ class Batcher:
         *,
         lanes: int,
         lanes_per_tenant: int,
+        lease: Lease,
     ) -> None:
         self._per_tenant = lanes_per_tenant
+        self._lease = lease
         self._committed: Callable[[str], None] = lambda _tenant_id: None
         self._queues: dict[str, _Queue] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -233,6 +242,10 @@ class Batcher:
     def _answer(
         self, lane: Lane, tenant_id: str, jobs: list[_Job], outcomes: list[Any], appended: set[str]
     ) -> None:
+        if not self._lease.lasts():
+            # This process was paused: meanwhile an erasure may have gone on without it. What was done is
+            # done and on record; what was opened is not handed out.
+            outcomes = [_LAPSED] * len(outcomes)
         self._idle.append(lane)
         self._queues[tenant_id].running -= 1
         # Whose turn is it? The tenant that waited longest: queues are kept in that order.
@@ -254,6 +267,12 @@ class Batcher:
             self._committed(written)
         if self._drained is not None and not self._queues:
             self._drained.set()
+
+
+_LAPSED = Unavailable(
+    "This process was cut off for a while; what it had opened was not handed out.",
+    remedy="Repeat the request; a write with its Idempotency-Key.",
+)
 
 
 def _take(jobs: deque[_Job]) -> list[_Job]:

@@ -27,6 +27,7 @@ from tenure.governance.ledger import LedgerReader
 from tenure.governance.manifests import Manifests
 from tenure.governance.principals import Principals
 from tenure.governance.recovery import recover
+from tenure.governance.replica import Replica
 from tenure.governance.restore import refuse_unfinished
 from tenure.governance.service import Service
 from tenure.governance.shred import Shredder
@@ -70,19 +71,27 @@ class Tenure:
             migrate.require_current(connection)
         self.recovered = recover(ground)
         tenancies = Tenancies(ground.keyring)
+        self._replica = Replica(self._database, ground.keyring, tenancies, lease_s=settings.replica_lease_s)
         embedded = self._database.dialect == "sqlite"
         self._batcher = Batcher(
             self._database,
             GatewayCrew(tenancies),
             lanes=1 if embedded else settings.lanes,
             lanes_per_tenant=1 if embedded else 2,
+            lease=self._replica,
         )
         service = Service(self._batcher)
         objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
         self.sequencer = Sequencer(
             self._batcher, self._database, ground.keyring, Shelves(objects, ground.mirror)
         )
-        self.shredder = Shredder(self._batcher, ground, self.sequencer)
+        self.shredder = Shredder(
+            self._batcher,
+            ground,
+            self.sequencer,
+            self._replica,
+            batch_size=settings.shred_batch_size,
+        )
         self._schedule = Schedule(self.shredder, settings.shred_interval_s)
         self.gateway = Gateway(self._batcher)
         self.decisions = Decisions(self._batcher, self._database, tenancies)
@@ -96,10 +105,11 @@ class Tenure:
 
     async def start(self) -> None:
         """Finish what an earlier process left, then serve."""
+        await asyncio.to_thread(self._replica.start)
         self._batcher.on_commit(self.sequencer.wake)
         self._sequencing = asyncio.create_task(self.sequencer.serve())
         try:
-            await self.shredder.resume(self.recovered.tenant_ids)
+            await self.shredder.resume()
         except TenureError as failure:
             # Whoever is being erased reads as 410 in any case; nobody else's context waits for it.
             _log.error("an unfinished erasure could not go on, will be repeated", error=failure.kind)
@@ -118,6 +128,7 @@ class Tenure:
         if self._sequencing is not None:
             await self._sequencing
         await self._batcher.close(writer_end)
+        await asyncio.to_thread(self._replica.stop)
         self._database.close()
         self._lock.close()
 
@@ -175,7 +186,7 @@ def ground_of(settings: Settings, *, restoring: bool = False) -> Ground:
     _check_apart(settings)
     if not restoring:
         refuse_unfinished(settings.data_dir)
-    database = Database(settings.database, pool_size=settings.lanes + 4)
+    database = Database(settings.database, pool_size=settings.lanes + 4, idle_s=settings.replica_lease_s)
     roots = FilesRootStore(settings.root_dir / "keys")
     mirror = Mirror(open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"))
     return Ground(database, roots, mirror, Keyring(database, roots), settings.ledger_origin)

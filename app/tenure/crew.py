@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from tenure import ids
-from tenure.errors import TenureError
+from tenure.errors import KeyFailure, TenureError
 from tenure.model.principal import Credential, Principal
 from tenure.store import decisions, idempotency, records, subjects
+from tenure.store.database import Clash
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
 from tenure.store.statements import Params, Select
@@ -129,15 +130,27 @@ class GatewayCrew:
         self._tenancies = tenancies
 
     def perform(self, tx: Tx, operations: Sequence[BatchOperation]) -> list[Any]:
-        """Outcomes in order. One round trip with warm caches, before the caller's commit."""
-        tenancy, found = self._gather(tx, operations)
-        desk = Desk(tx, tenancy, found, ids.now())
-        if operations[0].solo:
-            return [operations[0].perform(desk)]
-        return [self._one(desk, operation) for operation in operations]
+        """Outcomes in order. One round trip with warm caches, before the caller's commit.
 
-    def _gather(self, tx: Tx, operations: Sequence[BatchOperation]) -> tuple[Tenancy, Found]:
-        tenancy = self._tenancies.cached(tx.tenant_id) or self._tenancies.current(tx)
+        Clash when the keys were given up under way: everything again, with today's.
+        """
+        tenancy = self._tenancies.cached(tx.tenant_id)
+        if tenancy is None or tenancy.keys.wiped:
+            tenancy = self._tenancies.current(tx)
+        try:
+            tenancy, found = self._gather(tx, tenancy, operations)
+            desk = Desk(tx, tenancy, found, ids.now())
+            if operations[0].solo:
+                return [operations[0].perform(desk)]
+            return [self._one(desk, operation) for operation in operations]
+        except KeyFailure:
+            if tenancy.keys.wiped:
+                raise Clash from None
+            raise
+
+    def _gather(
+        self, tx: Tx, tenancy: Tenancy, operations: Sequence[BatchOperation]
+    ) -> tuple[Tenancy, Found]:
         for _ in range(_ATTEMPTS):
             needs = Needs()
             for operation in operations:
@@ -155,6 +168,8 @@ class GatewayCrew:
         try:
             return operation.perform(desk)
         except TenureError as refusal:
+            if desk.tenancy.keys.wiped:
+                raise Clash from refusal
             desk.tx.restore(mark)
             desk.found.undo()
             return refusal

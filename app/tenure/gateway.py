@@ -37,6 +37,7 @@ from tenure.model.record import (
     check_subjects,
 )
 from tenure.sealing import (
+    WITHDRAWN,
     as_version,
     erased,
     labels_of,
@@ -47,6 +48,7 @@ from tenure.sealing import (
     unseal,
 )
 from tenure.store import idempotency, records, subjects, tenants
+from tenure.store.database import Clash
 from tenure.store.records import StoredVersion
 from tenure.store.subjects import StoredSubject
 from tenure.tenancy import Tenancy
@@ -208,7 +210,7 @@ class Read(_OnRecord):
 def release(caller: Caller, stored: StoredVersion, *, nonce: bytes, key: str) -> Version | NotFound | Erased:
     """Open an allowed version and put that on record: steps 3 and 4 of a read."""
     desk = caller.desk
-    if stored.state != "erased" and not is_current(stored, desk.now):
+    if stored.state not in WITHDRAWN and not is_current(stored, desk.now):
         caller.record(Kind.ACCESS, "not-found", nonce=nonce)
         return _not_found()
     try:
@@ -439,7 +441,7 @@ class Delete(_OnRecord):
         if not verdict.allowed:
             access = Access(record=stored.record_id, version=stored.version, action=Action.DENIED)
             return caller.refuse(Kind.DELETE, verdict, access, nonce=nonce)
-        if stored.state == "erased":
+        if stored.state in WITHDRAWN:
             raise erased(desk.tx, stored.shred_id)
         self.condition.check(stored, desk.now)
         if not is_current(stored, desk.now):
@@ -495,11 +497,19 @@ def subject_of(desk: Desk, reference: str) -> StoredSubject:
     if person is not None:
         return person
     leaf = leaf_number(*tenants.take_leaves(desk.tx, 1))
+    if tenants.key_epoch(desk.tx) != desk.tenancy.epochs.keys:
+        raise Clash  # the index of this person's bucket moved meanwhile: they may be known by another
     person = StoredSubject(index, ids.new_id(), leaf, "active", None)
     header, part = seal_reference(desk.tenancy.keys, person.id, leaf, reference)
     desk.tx.put(
         subjects.INSERT,
-        {**person._asdict(), "ref_header": header, "sealed_ref": part, "created_at": desk.now},
+        {
+            **person._asdict(),
+            "bucket": desk.tenancy.keys.bucket(reference),
+            "ref_header": header,
+            "sealed_ref": part,
+            "created_at": desk.now,
+        },
     )
     desk.found.add(desk.found.subjects, index, person)
     return person

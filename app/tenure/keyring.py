@@ -8,15 +8,15 @@ module notices through the key epoch that every transaction reads first.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tenure.errors import RootLost, Shredded, Tampered
+from tenure.errors import KeyFailure, RootLost, Shredded, Tampered
 from tenure.ids import CELL
 from tenure.keys import blind
 from tenure.keys.encoding import wipe
-from tenure.keys.ggm import PuncturedState, leaf_number
+from tenure.keys.ggm import PuncturedState
 from tenure.keys.rootstore import RootStore
 from tenure.keys.seal import Binding, OpenedKey, open_key
 from tenure.keys.state import (
@@ -28,15 +28,14 @@ from tenure.keys.state import (
     open_manifest,
     open_shard,
 )
-from tenure.store import keystate, subjects
+from tenure.store import holds, keystate, subjects
 from tenure.store.database import Database
 from tenure.store.session import Tx
 
 KEY_TTL_S = 60.0
+_GRACE_S = 30.0
 MAX_LEAVES = 20_000
 MAX_OPENED = 20_000
-
-_SELECTOR = leaf_number(0, 0)
 
 
 @dataclass(slots=True)
@@ -46,24 +45,34 @@ class TenantKeyring:
     tenant_id: str
     ledger_seed: bytes
     state: PuncturedState
-    erasing: Mapping[int, str]
-    """Leaf → shred id of subjects whose erasure has begun: no key is given out for them."""
+    seq: int
+    """The key state's number."""
+    withheld: frozenset[int]
+    """Leaves that no key is given out for: of people whose erasure has begun, and of holds."""
+    buckets: Mapping[int, int]
+    """Blind-index bucket → its leaf, for buckets that an erasure moved."""
     _leaves: dict[int, tuple[float, bytearray]] = field(default_factory=dict)
     _opened: dict[Binding, tuple[float, bytes, OpenedKey]] = field(default_factory=dict)
     _buckets: dict[int, bytearray] = field(default_factory=dict)
     _selector: bytearray | None = None
+    _index: bytearray | None = None
     _wiped: bool = False
+
+    @property
+    def wiped(self) -> bool:
+        """Whether these keys were given up: whoever still works with them begins anew."""
+        return self._wiped
 
     def leaf_key(self, leaf: int) -> bytes:
         """A leaf's key, 32 bytes; Shredded when it is being or was erased."""
-        if leaf in self.erasing:
-            raise Shredded("The key of a data subject is being destroyed; nothing was read.")
+        if leaf in self.withheld:
+            raise Shredded("This key is being destroyed, or only kept for a hold; nothing was read.")
         cached = self._leaves.get(leaf)
         now = time.monotonic()
         if cached is not None and cached[0] > now:
             copy = bytes(cached[1])
-            if not self._wiped:  # set before anything is overwritten: the copy is of the key
-                return copy
+            if self._leaves.get(leaf) is cached and not self._wiped:
+                return copy  # taken out, or marked, before anything is overwritten: the copy is of the key
         key = self.state.derive(leaf)
         copy = bytes(key)
         if not self._wiped:
@@ -90,24 +99,50 @@ class TenantKeyring:
     def blind_index(self, namespace: str, *parts: str) -> str:
         """The keyed index under which a record key or a subject reference is found."""
         encoded = [part.encode() for part in parts]
-        selector = self._selector or self.state.derive(_SELECTOR)
-        bucket = blind.bucket_of(selector, namespace, *encoded)
-        key = self._buckets.get(bucket) or self.state.derive(blind.bucket_leaf(bucket))
+        if namespace == "subject":
+            key = self._bucket_key(self.bucket(parts[0]))
+        else:
+            key = self._index or self.state.derive(blind.INDEX_LEAF)
+            if not self._wiped:
+                self._index = key
         index = blind.blind_index(key, namespace, *encoded)
-        if self._wiped:  # the cached keys may have been overwritten under way: not from them, then
-            selector = self.state.derive(_SELECTOR)
-            bucket = blind.bucket_of(selector, namespace, *encoded)
-            key = self.state.derive(blind.bucket_leaf(bucket))
-            return blind.blind_index(key, namespace, *encoded).hex()
-        self._selector, self._buckets[bucket] = selector, key
+        self._alive()  # the key may have been overwritten under way
         return index.hex()
 
-    def wipe(self) -> None:
-        """Overwrite every cached key, once and for all: nothing is cached here any more.
+    def is_withheld(self, slot: Iterable[int]) -> bool:
+        """Whether no key is given out for one of these leaves."""
+        return not self.withheld.isdisjoint(slot)
 
-        A thread still using this object derives afresh, or fails with KeyFailure.
+    def bucket(self, reference: str) -> int:
+        """The blind-index bucket of a subject reference, 0 to 4095."""
+        selector = self._selector or self.state.derive(blind.SELECTOR_LEAF)
+        if not self._wiped:
+            self._selector = selector
+        bucket = blind.bucket_of(selector, reference.encode())
+        self._alive()
+        return bucket
+
+    def bucket_leaf(self, bucket: int) -> int:
+        """The leaf that a bucket's key is now."""
+        return self.buckets.get(bucket) or blind.bucket_leaf(bucket)
+
+    def _bucket_key(self, bucket: int) -> bytearray:
+        key = self._buckets.get(bucket) or self.state.derive(self.bucket_leaf(bucket))
+        if not self._wiped:
+            self._buckets[bucket] = key
+        return key
+
+    def _alive(self) -> None:
+        if self._wiped:
+            raise KeyFailure("These keys were given up for newer ones; nothing was derived. Begin again.")
+
+    def wipe(self) -> None:
+        """Overwrite every key, once and for all: seeds, and whatever was cached.
+
+        A thread still using this object fails with KeyFailure, and begins anew with the live keys.
         """
         self._wiped = True
+        self.state.wipe()
         leaves, self._leaves = self._leaves, {}
         for _, key in leaves.values():
             wipe(key)
@@ -117,9 +152,20 @@ class TenantKeyring:
         buckets, self._buckets = self._buckets, {}
         for key in buckets.values():
             wipe(key)
-        if self._selector is not None:
-            wipe(self._selector)
-            self._selector = None
+        for single in (self._selector, self._index):
+            if single is not None:
+                wipe(single)
+        self._selector = self._index = None
+
+    def sweep(self) -> None:
+        """Wipe cached keys whose minute is over, and that nobody can be using any more."""
+        over = time.monotonic() - _GRACE_S
+        for leaf, (until, key) in list(self._leaves.items()):
+            if until < over and self._leaves.pop(leaf, None) is not None:
+                wipe(key)
+        for binding, (until, _, opened) in list(self._opened.items()):
+            if until < over and self._opened.pop(binding, None) is not None:
+                opened.wipe()
 
 
 class Live(NamedTuple):
@@ -145,14 +191,17 @@ class Keyring:
         Three further statements and one read of the root store; only when the key epoch moved. Raises
         RootLost or Tampered, and then nothing is served.
         """
-        keys = self.manifest().tenants.get(tx.tenant_id)
+        live = self.live()
+        keys = live.manifest.tenants.get(tx.tenant_id)
         if keys is None:
             raise RootLost("This tenant has no keys in the live key state; nothing was opened.")
         return TenantKeyring(
             tenant_id=tx.tenant_id,
             ledger_seed=keys.ledger_seed,
             state=stored_state(tx, keys),
-            erasing=subjects.erasing(tx),
+            seq=live.pointer.seq,
+            withheld=frozenset([*subjects.erasing(tx), *holds.leaves(tx)]),
+            buckets=subjects.bucket_leaves(tx),
         )
 
     def manifest(self) -> CellManifest:

@@ -26,6 +26,7 @@ from tenure.governance.backup import Source, take_backup
 from tenure.governance.backupset import Backup, check_files, read_backup
 from tenure.governance.drill import Examined, Report, examine, record, report_of, require_current
 from tenure.governance.ground import Ground
+from tenure.governance.replica import Replica
 from tenure.governance.restore import Place, checked_backup, summary
 from tenure.governance.restore import restore as restore_backup
 from tenure.ids import CELL
@@ -93,9 +94,10 @@ def restore(settings: Settings, directory: Path) -> dict[str, Any]:
     ground = ground_of(settings)
     try:
         unfinished = ground.database.read(CELL, shreds.batches)
+        left = sum(len(mine["erasures"]) for one in unfinished for mine in one.plan.values())
     finally:
         ground.database.close()
-    return summary(found, recovered, sum(len(all_) for one in unfinished for all_ in one.plan.values()))
+    return summary(found, recovered, left)
 
 
 async def _finish(settings: Settings) -> None:
@@ -174,15 +176,19 @@ def _private_folder(parent: Path | None) -> Iterator[Path]:
 
 
 async def _publish(settings: Settings, live: Ground, tenant_ids: list[str]) -> bool:
-    """Give the entries their places and sign, under the log's lock; False when that has to wait."""
-    batcher = Batcher(live.database, GatewayCrew(Tenancies(live.keyring)), lanes=1, lanes_per_tenant=1)
+    """Give the entries their places and sign, as a process of the cell; False when that has to wait."""
+    tenancies = Tenancies(live.keyring)
+    lease = Replica(live.database, live.keyring, tenancies, lease_s=settings.replica_lease_s)
+    batcher = Batcher(live.database, GatewayCrew(tenancies), lanes=1, lanes_per_tenant=1, lease=lease)
     objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
     sequencer = Sequencer(batcher, live.database, live.keyring, Shelves(objects, live.mirror))
     try:
+        await asyncio.to_thread(lease.start)
         for tenant_id in tenant_ids:
             await sequencer.run(tenant_id)
     except TenureError:
         return False  # what counts is committed
     finally:
         await batcher.close(writer_end)
+        await asyncio.to_thread(lease.stop)
     return True

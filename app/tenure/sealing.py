@@ -16,8 +16,10 @@ from tenure.store import shreds, subjects
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
 
+WITHDRAWN = ("erased", "held")
+"""States of versions that nobody reads: gone, or only kept for a hold."""
 HEAD, CONTENT, REF = "head", "content", "ref"
-_SUBJECTS_SCOPE = "tenure.subjects"
+SUBJECTS_SCOPE = "tenure.subjects"
 
 
 class Head(NamedTuple):
@@ -64,7 +66,7 @@ def unseal(tx: Tx, keys: TenantKeyring, stored: StoredVersion) -> OpenedKey:
 
     Erased when a key it needs is destroyed, Tampered when it is not as sealed.
     """
-    if stored.state == "erased" or stored.header is None:
+    if stored.state in WITHDRAWN or stored.header is None:
         raise erased(tx, stored.shred_id)
     binding = Binding(keys.tenant_id, stored.scope, stored.record_id, stored.version)
     try:
@@ -133,7 +135,7 @@ def labels_of(stored: StoredVersion) -> tuple[str, ...]:
 
 def seal_reference(keys: TenantKeyring, subject_id: str, leaf: int, reference: str) -> tuple[bytes, bytes]:
     """(header, sealed reference) of a subject, under the subject's own leaf."""
-    binding = Binding(keys.tenant_id, _SUBJECTS_SCOPE, subject_id, 0)
+    binding = Binding(keys.tenant_id, SUBJECTS_SCOPE, subject_id, 0)
     sealed, opened = seal(binding, [{leaf: keys.leaf_key(leaf)}], {REF: reference.encode()})
     opened.wipe()
     return sealed.header, sealed.parts[REF]

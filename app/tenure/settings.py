@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20
     shred_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 1.0
     """How often waiting erasures are gathered into one batch. 0: as soon as they are asked for."""
+    shred_batch_size: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    """How many erasures one batch takes at most; the rest waits for the next, which follows at once."""
+    replica_lease_s: Annotated[float, Field(ge=1, le=300)] = 10.0
+    """PostgreSQL: for how long a silent process is waited for before an erasure goes on without it."""
     lanes: Annotated[int, Field(ge=1, le=64)] = 4
     """Transactions this process may have under way at once (SQLite always has one)."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"

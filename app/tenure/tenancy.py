@@ -4,7 +4,8 @@ A transaction reads the tenant's epochs with its first statement. If they are th
 nothing else is looked up; if not, the parts whose epoch moved are rebuilt inside that transaction.
 """
 
-from dataclasses import dataclass, field
+import threading
+from dataclasses import dataclass, field, replace
 
 from tenure import resources
 from tenure.errors import Unauthenticated
@@ -18,6 +19,7 @@ from tenure.store import manifests, principals
 from tenure.store.session import Epochs, Tx
 
 MAX_PRINCIPALS = 10_000
+_NEVER = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Tenancies:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
         self._tenancies: dict[str, Tenancy] = {}
+        self._building = threading.Lock()
 
     def cached(self, tenant_id: str) -> Tenancy | None:
         """What was last known, to prepare a question with."""
@@ -62,7 +65,25 @@ class Tenancies:
         old = self._tenancies.get(tx.tenant_id)
         if old is not None and old.epochs == tx.epochs:
             return old
+        with self._building:  # one at a time: opened keys that lose a race would never be wiped
+            return self._rebuilt(tx)
+
+    def forget_keys(self, before: int) -> None:
+        """Wipe every opened key of a key state older than number `before`, and what is cached too long."""
+        with self._building:
+            for tenant_id, known in list(self._tenancies.items()):
+                if known.keys.seq < before:
+                    stale = replace(known, epochs=replace(known.epochs, keys=_NEVER))
+                    self._tenancies[tenant_id] = stale
+                    known.keys.wipe()
+                else:
+                    known.keys.sweep()
+
+    def _rebuilt(self, tx: Tx) -> Tenancy:
+        old = self._tenancies.get(tx.tenant_id)
         now = tx.epochs
+        if old is not None and old.epochs == now:
+            return old
         same_keys = old is not None and old.epochs.keys == now.keys
         new = Tenancy(
             tenant_id=tx.tenant_id,

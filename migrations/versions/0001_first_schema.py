@@ -12,11 +12,15 @@ ID = sa.Uuid(as_uuid=False).with_variant(sa.Text(), "sqlite")
 TOKEN = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
 TABLES = (
     "access_lists",
+    "bucket_leaves",
     "certificates",
     "checkpoints",
+    "coordinator",
     "credentials",
     "decisions",
     "entries",
+    "held_versions",
+    "holds",
     "idempotency",
     "key_batches",
     "key_manifests",
@@ -31,7 +35,9 @@ TABLES = (
     "policy_bundles",
     "principals",
     "records",
+    "replicas",
     "scope_leaves",
+    "shred_queue",
     "shreds",
     "subjects",
     "tenant_state",
@@ -59,6 +65,59 @@ def upgrade() -> None:
         sa.Column("envelope", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_certificates")),
+    )
+    op.create_table(
+        "bucket_leaves",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("bucket", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("leaf", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "bucket", name=op.f("pk_bucket_leaves")),
+    )
+    op.create_table(
+        "coordinator",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("replica_id", ID, nullable=False),
+        sa.Column("term", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_coordinator")),
+    )
+    op.create_table(
+        "held_versions",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("hold_id", ID, nullable=False),
+        sa.Column("record_id", ID, nullable=False),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint(
+            "tenant_id", "hold_id", "record_id", "version", name=op.f("pk_held_versions")
+        ),
+    )
+    op.create_table(
+        "holds",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("kind", TOKEN, nullable=False),
+        sa.Column("target", TOKEN, nullable=False),
+        sa.Column("ground", TOKEN, nullable=False),
+        sa.Column("leaf", sa.BigInteger(), nullable=False),
+        sa.Column("state", TOKEN, nullable=False),
+        sa.Column("placed_by", ID, nullable=False),
+        sa.Column("placed_at", sa.BigInteger(), nullable=False),
+        sa.Column("released_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_holds")),
+    )
+    op.create_index("ix_holds_target", "holds", ["tenant_id", "target"], unique=False)
+    op.create_table(
+        "replicas",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("lease_until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_replicas")),
+    )
+    op.create_table(
+        "shred_queue",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_shred_queue")),
     )
     op.create_table(
         "checkpoints",
@@ -257,12 +316,14 @@ def upgrade() -> None:
         "shreds",
         sa.Column("tenant_id", ID, nullable=False),
         sa.Column("id", ID, nullable=False),
-        sa.Column("subject_id", ID, nullable=False),
+        sa.Column("kind", TOKEN, nullable=False),
+        sa.Column("target_id", ID, nullable=False),
         sa.Column("op_id", ID, nullable=True),
         sa.Column("state", TOKEN, nullable=False),
         sa.Column("steps", sa.Text(), nullable=False),
         sa.Column("requested_by", ID, nullable=False),
         sa.Column("requested_at", sa.BigInteger(), nullable=False),
+        sa.Column("findings", sa.Text(), nullable=False),
         sa.Column("certificate_id", ID, nullable=True),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_shreds")),
     )
@@ -274,6 +335,7 @@ def upgrade() -> None:
         sa.Column("id", ID, nullable=False),
         sa.Column("leaf", sa.BigInteger(), nullable=False),
         sa.Column("ref_index", TOKEN, nullable=True),
+        sa.Column("bucket", sa.SmallInteger(), nullable=True),
         sa.Column("ref_header", sa.LargeBinary(), nullable=True),
         sa.Column("sealed_ref", sa.LargeBinary(), nullable=True),
         sa.Column("state", TOKEN, nullable=False),
@@ -281,6 +343,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_subjects")),
     )
+    op.create_index("ix_subjects_bucket", "subjects", ["tenant_id", "bucket"], unique=False)
     op.create_index("ix_subjects_leaf", "subjects", ["tenant_id", "leaf"], unique=True)
     op.create_index("ix_subjects_ref", "subjects", ["tenant_id", "ref_index"], unique=True)
 

@@ -21,7 +21,7 @@ from support.erasure import (
 )
 from tenure import bootstrap
 from tenure.bootstrap import open_tenure, prepare
-from tenure.errors import Erased, NotFound, Shredded, TenureError
+from tenure.errors import Erased, KeyFailure, NotFound, Shredded, TenureError
 from tenure.keyring import TenantKeyring
 from tenure.keys.ggm import PuncturedState
 from tenure.listing import Query
@@ -124,11 +124,19 @@ async def test_any_of_several_people_takes_the_record_along(cell: Cell) -> None:
 async def test_all_of_several_people_must_go_first(cell: Cell) -> None:
     await cell.put("trip", "booked", "customer:1", "customer:2", scope=JOINT)
     certified = await assert_certified(cell, await cell.erase("customer:1"))
-    assert certified["stores"]["database"] == {"versions_purged": 0, "versions_kept_for_others": 1}
+    assert certified["stores"]["database"] == {
+        "versions_purged": 0,
+        "versions_kept_for_others": 1,
+        "versions_kept_for_holds": 0,
+    }
     assert await cell.value("trip", scope=JOINT) == "booked"
     state = await cell.erase("customer:2")
     certified = await assert_certified(cell, state)
-    assert certified["stores"]["database"] == {"versions_purged": 1, "versions_kept_for_others": 0}
+    assert certified["stores"]["database"] == {
+        "versions_purged": 1,
+        "versions_kept_for_others": 0,
+        "versions_kept_for_holds": 0,
+    }
     with pytest.raises(Erased) as gone:
         await cell.get("trip", scope=JOINT)
     assert gone.value.certificate == state["certificate"]
@@ -228,7 +236,7 @@ async def test_reading_and_writing_about_others_goes_on_meanwhile(cell: Cell) ->
 def test_cached_keys_are_never_handed_out_overwritten(moment: str) -> None:
     """Two lanes share a tenant's keys: one forgetting them must not give the other zeros to seal with."""
     state = PuncturedState.fresh(b"s" * 32)
-    keys = TenantKeyring("t", b"", state, {})
+    keys = TenantKeyring("t", b"", state, 1, frozenset(), {})
     right = bytes(state.derive(5000))
     keys.leaf_key(5000)
     cache = type("Interrupted", (dict,), {moment: _interrupted(moment, keys)})
@@ -236,7 +244,10 @@ def test_cached_keys_are_never_handed_out_overwritten(moment: str) -> None:
         keys._leaves = cache(keys._leaves)
     else:
         keys._leaves = cache()
-    assert keys.leaf_key(5000) == right
+    try:
+        assert keys.leaf_key(5000) == right
+    except KeyFailure:
+        assert keys.wiped, "a batch that meets this begins anew with the live keys"
 
 
 def _interrupted(name: str, keys: TenantKeyring) -> Any:
@@ -253,7 +264,7 @@ def _interrupted(name: str, keys: TenantKeyring) -> Any:
 
 def test_an_erasing_person_has_no_key_whatever_is_cached() -> None:
     state = PuncturedState.fresh(b"s" * 32)
-    keys = TenantKeyring("t", b"", state, {5000: "shred"})
+    keys = TenantKeyring("t", b"", state, 1, frozenset({5000}), {})
     with pytest.raises(Shredded):
         keys.leaf_key(5000)
 

@@ -329,6 +329,7 @@ async def crash(tenure: Tenure) -> None:
     loop.set_default_executor(ThreadPoolExecutor())
     if threads is not None:
         threads.shutdown(wait=True)
+    tenure._replica.abandon()
     tenure._database.close()
     tenure._lock.close()
 
@@ -383,6 +384,7 @@ def blank(
         "data_dir": folder / "data",
         "root_dir": folder / "root",
         "shred_interval_s": NEVER,
+        "replica_lease_s": 2.0,
     }
     if kind == "sqlite":
         return Settings(**given), f"sqlite:///{folder / 'data' / 'tenure.db'}"

@@ -1,5 +1,6 @@
 """The signed statement of an executed erasure: what was done, what it proves, what it does not."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tenure import ids
@@ -24,16 +25,12 @@ DOES_NOT_PROVE = (
 
 
 class Evidence(NamedTuple):
-    """What a certificate states. Instants in microseconds."""
+    """What a certificate states; `at` in microseconds. The erasure is purged and names its certificate."""
 
     tenant_id: str
     shred: Shred
-    certificate_id: str
-    entry: str
-    purged: int
-    kept: int
     capabilities: Capabilities
-    destroyed: dict[int, Destruction]
+    destroyed: Mapping[int, Destruction]
     at: int
 
 
@@ -43,20 +40,21 @@ def issue(signer: Signer, evidence: Evidence) -> str:
 
 
 def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
+    shred, findings = evidence.shred, evidence.shred.findings
     latest = max((one.irrecoverable_at for one in evidence.destroyed.values()), default=evidence.at)
     return {
         "v": VERSION,
         "kind": KIND,
-        "id": evidence.certificate_id,
+        "id": shred.certificate_id,
         "tenant": evidence.tenant_id,
         "origin": origin,
-        "shred": evidence.shred.id,
-        "subject": evidence.shred.subject_id,
+        "shred": shred.id,
+        shred.kind: shred.target_id,
         "issued_at": ids.rfc3339(evidence.at),
         "irrecoverable_at": ids.rfc3339(latest),
         "steps": [
             {"step": step, "at": at}
-            for step, at in sorted(evidence.shred.steps.items(), key=lambda item: str(item[1]))
+            for step, at in sorted(shred.steps.items(), key=lambda item: str(item[1]))
         ],
         "keys": {
             "provider": evidence.capabilities.provider,
@@ -72,10 +70,15 @@ def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
             ],
         },
         "stores": {
-            "database": {"versions_purged": evidence.purged, "versions_kept_for_others": evidence.kept},
+            "database": {
+                "versions_purged": findings["purged"],
+                "versions_kept_for_others": findings["kept"],
+                "versions_kept_for_holds": findings["held"],
+            },
             "objects": "hold no sealed content in this version",
         },
+        **({"holds": findings["holds"]} if findings.get("holds") else {}),
         "proves": list(PROVES),
         "does_not_prove": list(DOES_NOT_PROVE),
-        "entry": evidence.entry,
+        "entry": findings["entry"],
     }

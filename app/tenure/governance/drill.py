@@ -15,10 +15,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tenure import ids
+from tenure.cold.mirror import Mirror
 from tenure.errors import Conflict, KeyFailure, TenureError
 from tenure.governance.backupset import Backup
 from tenure.governance.ground import Ground
 from tenure.governance.oracle import Oracle
+from tenure.governance.plan import TenantPlan
 from tenure.governance.recovery import Recovered, is_behind, recover
 from tenure.governance.rehearsal import Erasure, Rehearsal, Tally
 from tenure.ids import CELL
@@ -116,15 +118,25 @@ def _erasures(live: Ground, tenant_ids: Iterable[str]) -> dict[str, list[Erasure
     """Everybody whom the mirror's journal or the live database names as erased, by tenant."""
     found: dict[str, dict[int, Erasure]] = {tenant_id: {} for tenant_id in tenant_ids}
     for plan in live.mirror.intents().values():
-        for tenant_id, erasures in plan.items():
-            for one in erasures if tenant_id in found else ():
-                done = live.mirror.certificate(one["shred"]) is not None
-                found[tenant_id][one["leaf"]] = Erasure(one["subject"], one["leaf"], done=done)
+        for tenant_id in plan.keys() & found.keys():
+            _add(found[tenant_id], live.mirror, plan[tenant_id])
     for tenant_id, known in found.items():
         for person in live.database.read(tenant_id, survey.erased):
             journalled = person.leaf in known
             known[person.leaf] = Erasure(person.id, person.leaf, done=True, journalled=journalled)
     return {tenant_id: list(known.values()) for tenant_id, known in found.items()}
+
+
+def _add(found: dict[int, Erasure], mirror: Mirror, mine: TenantPlan) -> None:
+    """One journalled batch: the leaves of its people, and the old ones of their blind-index buckets."""
+    all_done = True
+    for one in mine["erasures"]:
+        done = mirror.certificate(one["shred"]) is not None
+        all_done &= done
+        for leaf in one["leaves"]:
+            found[leaf] = Erasure(one["target"], leaf, done=done)
+    for leaf in mine["leaves"]:
+        found.setdefault(leaf, Erasure("", leaf, done=all_done))
 
 
 # ── the result ─────────────────────────────────────────────────────────────────────────────────────

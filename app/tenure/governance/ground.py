@@ -26,8 +26,8 @@ class Ground(NamedTuple):
 
 def keep_certificates(ground: Ground, plan: Mapping[str, Any]) -> None:
     """Copy a batch's certificates to the mirror: a restored database must still name them."""
-    for tenant_id, erasures in plan.items():
-        wanted = [one["shred"] for one in erasures if ground.mirror.certificate(one["shred"]) is None]
+    for tenant_id, mine in plan.items():
+        wanted = [one["shred"] for one in mine["erasures"] if ground.mirror.certificate(one["shred"]) is None]
         if wanted:
             for kept in ground.database.read(tenant_id, partial(_certificates, shred_ids=wanted)):
                 ground.mirror.put_certificate(*kept)

@@ -12,25 +12,28 @@ repeat: a crash in between finds the same differences again, or fewer.
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
 from tenure import ids
 from tenure.cold.mirror import Mirror
 from tenure.errors import RootLost
+from tenure.governance import rekey
 from tenure.governance.ground import Ground, re_mirror, re_mirror_history
 from tenure.governance.keychange import Mirrored, newest_mirrored
+from tenure.governance.plan import Erasure, Plan
 from tenure.ids import CELL
 from tenure.keyring import stored_state
-from tenure.ledger.entry import EntryDraft, Kind
+from tenure.ledger.entry import EntryDraft
+from tenure.ledger.entry import Kind as Act
 from tenure.ledger.merkle import EMPTY_ROOT
 from tenure.ledger.tree import tree_root
 from tenure.sequencer import origin_of
-from tenure.store import keystate, log, shreds, subjects, tenants
+from tenure.store import holds, keystate, log, shreds, subjects, tenants
 from tenure.store.keystate import Pointer, SealedShard
 from tenure.store.session import Tx, Writers
-from tenure.store.shreds import Batch, Shred
+from tenure.store.shreds import Batch, Kind, Shred
 from tenure.store.tenants import Epoch
 
 _log = structlog.get_logger(__name__)
@@ -59,7 +62,7 @@ class Recovered(NamedTuple):
 
 def is_behind(ground: Ground) -> bool:
     """Whether this database is older than what the mirror remembers, so that the next start recovers it."""
-    named = ground.mirror.pointer()  # before the database is read: it comes first in every step
+    named = ground.mirror.pointer()  # the mirror first, as in `recover`
     found = ground.database.read(CELL, keystate.pointer)
     if found is None or (named is not None and named[0] > found.seq) or _forgotten(ground):
         return True
@@ -72,10 +75,13 @@ def recover(ground: Ground, *, declared: bool = False) -> Recovered:
     `declared`: whoever calls has just restored a backup, so a leaf epoch begins even where nothing shows it:
     leaves may have been handed out whose entries nobody had published yet.
     """
+    # The mirror is read first, always: another process of the cell may go on meanwhile, and what it writes
+    # reaches the mirror after the database.
+    named = ground.mirror.pointer()
     found = ground.database.read(CELL, keystate.pointer)
     if found is None:
         raise RootLost("This cell was never initialised. Run 'tenure init' first.")
-    mirrored = _ahead(ground, found)
+    mirrored = _ahead(ground, named, found)
     if mirrored is not None:
         ground.database.write(CELL, lambda tx: _adopt(tx, ground.mirror, mirrored))
     tenant_ids = [CELL, *ground.database.read(CELL, tenants.all_ids)]
@@ -90,19 +96,19 @@ def recover(ground: Ground, *, declared: bool = False) -> Recovered:
         ground.mirror.put_restore(epoch, {"at": ids.rfc3339(ids.now())})
         for tenant_id in tenant_ids:
             ground.database.write(tenant_id, partial(tenants.begin_leaf_epoch, epoch=epoch))
+        ground.database.write(CELL, partial(_mend_buckets, ground=ground))
         for op_id, plan in forgotten.items():
             ground.database.write(CELL, partial(_put_back, ground=ground, op_id=op_id, plan=plan))
         lost = [_new_generation(ground, tenant_id) for tenant_id in behind]
     re_mirror(ground)
     re_mirror_history(ground)
-    replayed = sum(len(erasures) for plan in forgotten.values() for erasures in plan.values())
+    replayed = sum(len(mine["erasures"]) for plan in forgotten.values() for mine in plan.values())
     return Recovered(tenant_ids, restored, epoch, replayed, tuple(lost))
 
 
 # ── keys ───────────────────────────────────────────────────────────────────────────────────────────
-def _ahead(ground: Ground, found: Pointer) -> Mirrored | None:
+def _ahead(ground: Ground, named: tuple[int, bytes] | None, found: Pointer) -> Mirrored | None:
     """The mirrored state to adopt, or None when the database's own is the newest."""
-    named = ground.mirror.pointer()
     if named is None or named[0] <= found.seq:
         return None
     newest = newest_mirrored(ground.mirror, ground.roots)
@@ -130,54 +136,69 @@ def _adopt(tx: Tx, mirror: Mirror, mirrored: Mirrored) -> None:
     tx.as_tenant(CELL)
 
 
+def _mend_buckets(tx: Tx, ground: Ground) -> None:
+    """Blind-index buckets whose key was punctured since the backup get one of the new leaf epoch."""
+    for tenant_id, keys in ground.keyring.manifest().tenants.items():
+        tx.as_tenant(tenant_id)
+        if tx.exists:
+            rekey.mend_buckets(tx, stored_state(tx, keys))
+            tenants.raise_epoch(tx, Epoch.KEYS)
+    tx.as_tenant(CELL)
+
+
 # ── the journal ────────────────────────────────────────────────────────────────────────────────────
-def _forgotten(ground: Ground) -> dict[str, dict[str, Any]]:
+def _forgotten(ground: Ground) -> dict[str, Plan]:
     """Journalled batches that this database knows nothing of."""
 
     def known(tx: Tx) -> set[str]:
         return {one.op_id for finished in (False, True) for one in shreds.batches(tx, finished=finished)}
 
-    journalled = ground.mirror.intents()  # first: a batch is in the database before it is in the journal
+    journalled = ground.mirror.intents()
     have = ground.database.read(CELL, known)
     return {op_id: plan for op_id, plan in journalled.items() if op_id not in have}
 
 
-def _put_back(tx: Tx, ground: Ground, op_id: str, plan: dict[str, Any]) -> None:
-    """A forgotten batch, back under way: already punctured leaves go straight to the purge."""
+def _put_back(tx: Tx, ground: Ground, op_id: str, plan: Plan) -> None:
+    """A forgotten batch, back under way: already punctured leaves go straight to fence and purge."""
     live = ground.keyring.live()
     now = ids.now()
-    kept: dict[str, Any] = {}
+    kept: Plan = {}
     punctured = True
-    for tenant_id, erasures in plan.items():
+    for tenant_id, mine in plan.items():
         if tenant_id not in live.manifest.tenants:
             continue  # the tenant itself is gone
         tx.as_tenant(tenant_id)
         if not tx.exists:
             continue  # made after the backup: there is nothing of it to erase
-        for one in erasures:
-            if _erasing_again(tx, ground.mirror, op_id, one, now):
-                kept.setdefault(tenant_id, []).append(one)
+        erasures = [one for one in mine["erasures"] if _erasing_again(tx, ground.mirror, op_id, one, now)]
+        if erasures:
+            kept[tenant_id] = {**mine, "erasures": erasures}
         state = stored_state(tx, live.manifest.tenants[tenant_id])
-        punctured &= all(state.is_punctured(one["leaf"]) for one in kept.get(tenant_id, ()))
+        punctured &= all(state.is_punctured(leaf) for one in erasures for leaf in one["leaves"])
+        punctured &= not any(
+            one["target"] in live.manifest.tenants for one in erasures if one["kind"] == Kind.TENANT
+        )
         tenants.raise_epoch(tx, Epoch.KEYS)
     tx.as_tenant(CELL)
     shreds.open_batch(tx, Batch(op_id, kept, "swapped" if punctured else "intent"), at=now)
 
 
-def _erasing_again(tx: Tx, mirror: Mirror, op_id: str, one: dict[str, Any], now: int) -> bool:
-    """Mark a person as being erased again; False when this database never knew them."""
-    person = subjects.get(tx, one["subject"])
-    if person is None:
+def _erasing_again(tx: Tx, mirror: Mirror, op_id: str, one: Erasure, now: int) -> bool:
+    """Mark a target as being erased again; False when this database never knew it."""
+    known = {Kind.SUBJECT: subjects.get, Kind.HOLD: holds.get, Kind.TENANT: tenants.get}[Kind(one["kind"])]
+    if known(tx, one["target"]) is None:
         return False
     kept = mirror.certificate(one["shred"])
     shred = Shred(
         id=one["shred"],
-        subject_id=person.id,
+        kind=one["kind"],
+        target_id=one["target"],
         op_id=op_id,
         state="punctured",
         steps={"replayed": ids.rfc3339(now)},
         requested_by=CELL,
         requested_at=now,
+        findings={},
         certificate_id=kept[0] if kept else None,
     )
     if shreds.get(tx, shred.id) is None:
@@ -186,7 +207,10 @@ def _erasing_again(tx: Tx, mirror: Mirror, op_id: str, one: dict[str, Any], now:
         shreds.move(tx, shred)
     if kept is not None and shreds.certificate(tx, kept[0]) is None:
         shreds.keep_certificate(tx, kept[0], shred.id, kept[1], at=now)
-    subjects.set_state(tx, person.id, state="erasing", shred_id=shred.id)
+    if one["kind"] == Kind.SUBJECT:
+        subjects.set_state(tx, one["target"], state="erasing", shred_id=shred.id)
+    elif one["kind"] == Kind.HOLD:
+        holds.move(tx, one["target"], state=holds.RELEASING)
     return True
 
 
@@ -232,9 +256,9 @@ def _new_generation(ground: Ground, tenant_id: str) -> Lost:
             "previous_root": head["root"],
             "lost": max(int(head["size"]) - have, 0),
         }
-        tx.append(EntryDraft(kind=Kind.LOG_OPEN, at=ids.now(), outcome="restored", data=data))
-        tx.append(EntryDraft(kind=Kind.RESTORE, at=ids.now(), outcome="detected"))
-        tx.append(EntryDraft(kind=Kind.WRITER_END, at=ids.now(), outcome="ok"))
+        tx.append(EntryDraft(kind=Act.LOG_OPEN, at=ids.now(), outcome="restored", data=data))
+        tx.append(EntryDraft(kind=Act.RESTORE, at=ids.now(), outcome="detected"))
+        tx.append(EntryDraft(kind=Act.WRITER_END, at=ids.now(), outcome="ok"))
         return Lost(tenant_id, generation, int(data["lost"]))
 
     return ground.database.write(tenant_id, work)

@@ -35,7 +35,7 @@ Found = tuple[Head, bytes] | str
 
 
 class Erasure(NamedTuple):
-    """One journalled or completed erasure.
+    """One leaf of a journalled or completed erasure; `subject_id` is empty for a blind-index bucket's.
 
     `done`: there is a certificate, or the live database says erased. `journalled`: a restore can replay it.
     """
@@ -122,22 +122,26 @@ class Rehearsal:
     # ── who was erased ───────────────────────────────────────────────────────────────────────────
     def _erased(self, tally: Tally, erasures: Sequence[Erasure], reach: Reach) -> set[int]:
         gone: set[int] = set()
+        people: dict[bool, set[str]] = {False: set(), True: set()}
         for one in erasures:
             derivable = reach.covers(one.leaf)
-            if derivable and not one.done:
-                tally.under_way += 1
+            going = derivable and not one.done
+            people[going] |= {one.subject_id} - {""}
+            if going:
                 continue
             gone.add(one.leaf)
             if not one.journalled:
                 tally.fail("journal-gap", subject=one.subject_id)
             if derivable:
                 tally.fail("erased-derivable", subject=one.subject_id)
+            if not one.subject_id:
+                continue
             known = self._restored.database.read(
                 tally.tenant, partial(subjects.get, subject_id=one.subject_id)
             )
             if known is not None and known.state == "active":
                 tally.fail("erased-active", subject=one.subject_id)
-        tally.erased = len(gone)
+        tally.erased, tally.under_way = len(people[False]), len(people[True])
         return gone
 
     def _control(self, tally: Tally, reach: Reach) -> None:

@@ -1,22 +1,24 @@
 """Erasure: the eight steps, in this order (`02-keys.md`).
 
     1 intent    {op, leaves} in the database and in the mirrored journal; the people already read as 410
-    2 create    a new root version, idempotent by op and state
-    3 puncture  in memory; the new state staged in the database and copied to the mirror
+    2 create    a new root version, idempotent by op, state and term
+    3 puncture  in memory; the new state copied to the mirror
     4 verify    from the mirror's copy alone: erased leaves do not derive, survivors do, nothing widened
-    5 swap      the pointer by compare-and-set               ── the point of no return ──
-    6 fence     this process holds no key of the old epoch
+    5 swap      the pointer by compare-and-set, with blind indexes re-keyed   ── the point of no return ──
+    6 fence     no process holds a key of the old epoch, or may still answer from one
     7 destroy   every other root version, until the provider says so
-    8 purge     ciphertext, indexes, references; then, and only then, the certificate
+    8 purge     ciphertext, indexes, references; then, once 7 is true, the certificate
 
 A crash anywhere is recovered by `resume`, which runs the same code from the recorded state: before 5 the
-batch starts over at 2 (the root of the first attempt is found by its op), after 5 it only goes forward.
-A certificate exists only when the provider reported `destroyed` and the old root refuses to unseal.
+batch starts over at 2, after 5 it only goes forward. A certificate exists only when the provider reported
+`destroyed` and the old root refuses to unseal.
+
+Any process may be asked for an erasure; one at a time erases, for a numbered *term* (`store.replicas`). One
+that was paused and taken over from finds its term over at the swap; and it destroys no root of a later term.
 """
 
 import asyncio
-import random
-from collections.abc import Iterable
+import time
 from functools import partial
 from typing import Any
 
@@ -26,7 +28,7 @@ from tenure import ids
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import KeyFailure, RootLost, Unavailable
-from tenure.governance.certificates import Evidence, issue
+from tenure.governance import purge, rekey, rewrap
 from tenure.governance.ground import Ground, keep_certificates, re_mirror
 from tenure.governance.keychange import (
     Staged,
@@ -37,12 +39,12 @@ from tenure.governance.keychange import (
     stage,
     swap,
 )
+from tenure.governance.plan import TenantPlan
+from tenure.governance.replica import Fence, Replica, term_of
 from tenure.ids import CELL
 from tenure.keyring import stored_state
-from tenure.keys.blind import FIRST_FREE
-from tenure.keys.ggm import PuncturedState, leaf_number
+from tenure.keys.ggm import PuncturedState
 from tenure.keys.rootstore import Destruction
-from tenure.keys.seal import header_leaves
 from tenure.keys.state import (
     CellManifest,
     manifest_root_version,
@@ -50,84 +52,131 @@ from tenure.keys.state import (
     open_manifest,
     verify_narrowing,
 )
-from tenure.ledger.entry import EntryDraft, Kind
 from tenure.sequencer import Sequencer
-from tenure.store import keystate, records, shreds, subjects, tenants
+from tenure.store import keystate, replicas, shreds, tenants
+from tenure.store.database import Clash
 from tenure.store.keystate import Pointer
-from tenure.store.session import Tx
-from tenure.store.shreds import DONE, Batch, Shred
+from tenure.store.shreds import DONE, Batch
 from tenure.store.tenants import Epoch
 
-SAMPLE = 32
-_POLL_S = 1.0
+_POLL_S = 0.05
+_PATIENCE_S = 5.0
+"""How long a batch waits in place for the provider to destroy a root version; later batches then go ahead."""
+_ASK_AGAIN_S = 60.0
 _RACES = 20
 """How often the key state may move under a batch before it waits for its next turn."""
 _log = structlog.get_logger(__name__)
 
 
 class Shredder:
-    """Runs batches of erasures, one at a time in this process."""
+    """Runs batches of erasures, one at a time in the cell."""
 
-    def __init__(self, batcher: Batcher, ground: Ground, sequencer: Sequencer) -> None:
+    def __init__(
+        self, batcher: Batcher, ground: Ground, sequencer: Sequencer, replica: Replica, *, batch_size: int
+    ) -> None:
         self._batcher = batcher
         self._ground = ground
         self._sequencer = sequencer
-        self._waiting: set[str] = set()
+        self._replica = replica
+        self._size = batch_size
         self._busy = asyncio.Lock()
+        self._asked: dict[str, float] = {}
 
-    def requested(self, tenant_id: str) -> None:
-        """Someone of this tenant is to be erased with the next batch."""
-        self._waiting.add(tenant_id)
+    async def run(self) -> bool:
+        """Erase everyone who waits, in batches over all tenants; False while another process erases.
 
-    async def run(self) -> None:
-        """Erase everyone who is waiting, in one batch over all tenants. Nothing to do: nothing is done."""
+        Nothing to do: one transaction, and nothing else is done.
+        """
         async with self._busy:
-            waiting, self._waiting = self._waiting, set()
-            if not waiting:
-                return
-            try:
-                # What an earlier run or process left unfinished comes first.
-                for batch in await self._inside(CELL, lambda desk: shreds.batches(desk.tx)):
-                    await self._complete(batch)
-                batch = await self._inside(CELL, lambda desk: self._intent(desk, sorted(waiting)))
-                if batch is not None:
-                    await self._complete(batch)
-            except BaseException:
-                self._waiting |= waiting
-                raise
+            unfinished = await self._inside(CELL, _to_do)
+            if unfinished is None:
+                return True
+            term = await self._term()
+            if term is None:
+                return False
+            # What an earlier run or process left unfinished comes first.
+            for batch in unfinished:
+                await self._go_on(batch, term)
+            while (batch := await self._inside(CELL, self._intent)) is not None:
+                await self._go_on(batch, term)
+            return True
 
-    async def resume(self, tenant_ids: Iterable[str]) -> None:
-        """After a start: finish unfinished batches, and gather requests that no batch has taken."""
-        self._waiting |= set(tenant_ids)
-        await self.run()
+    async def rotate(self) -> None:
+        """A batch with nobody in it: a new root version, and every older one destroyed.
 
-    async def _complete(self, batch: Batch) -> None:
+        Raises Unavailable while another process erases, or while the provider has not destroyed the old ones.
+        """
+        async with self._busy:
+            term = await self._term()
+            if term is None:
+                raise Unavailable("Another process of this cell is erasing; nothing was rotated.")
+            for unfinished in await self._inside(CELL, lambda desk: shreds.batches(desk.tx)):
+                await self._go_on(unfinished, term)
+            batch = Batch(ids.new_id(), {}, "intent")
+            await self._inside(CELL, lambda desk: shreds.open_batch(desk.tx, batch, at=desk.now))
+            if not await self._complete(batch, term):
+                raise Unavailable(
+                    "The new root version is live; the provider has not destroyed the old one yet.",
+                    remedy="Look again with 'tenure rootstore status'.",
+                )
+
+    async def resume(self) -> None:
+        """After a start: finish what an earlier process left, once its lease has run out."""
+        until = time.monotonic() + self._replica.lease_s + 1
+        while not await self.run() and time.monotonic() < until:  # noqa: ASYNC110 - what is awaited is in the database
+            await asyncio.sleep(_POLL_S)
+
+    async def _term(self) -> int | None:
+        mine: int | None = await self._inside(CELL, lambda desk: replicas.term(desk.tx, self._replica.id))
+        if mine is not None:
+            return mine
+        # A restored database has forgotten terms; the root store has not.
+        known = await asyncio.to_thread(self._ground.roots.list)
+        floor = max((term_of(one.op_id) for one in known), default=0)
+        return await self._inside(  # type: ignore[no-any-return]
+            CELL, lambda desk: replicas.coordinate(desk.tx, self._replica.id, floor=floor)
+        )
+
+    async def _go_on(self, batch: Batch, term: int) -> None:
+        """Complete a batch, unless it waits for the provider and was asked about a moment ago."""
+        now = time.monotonic()
+        if self._asked.get(batch.op_id, now) > now:
+            return
+        if await self._complete(batch, term):
+            self._asked.pop(batch.op_id, None)
+        else:
+            self._asked[batch.op_id] = time.monotonic() + _ASK_AGAIN_S
+
+    async def _complete(self, batch: Batch, term: int) -> bool:
+        """Steps 2 to 8; False when the provider has not destroyed yet and everything else is done."""
         plan = batch.plan
         if batch.state == "intent":
             self._ground.mirror.put_intent(batch.op_id, plan)
-            staged = await self._advance(batch)
+            await rewrap.for_holds(self._batcher, self._ground.database, plan)
+            staged = await self._advance(batch, term)
             self._ground.mirror.put_pointer(staged.pointer.seq, staged.pointer.digest)
-        await self._fence(plan)
-        fenced = ids.rfc3339(ids.now())
+        await self._fence(batch)
         await asyncio.to_thread(re_mirror, self._ground)
-        destroyed = await self._destroy(batch.op_id)
-        for tenant_id, erasures in plan.items():
-            await self._inside(
-                tenant_id, lambda desk: self._note(desk.tx, batch.op_id, "destroyed", {"fenced": fenced})
-            )
-            await self._inside(
-                tenant_id, lambda desk, all_=erasures: self._purge(desk, batch.op_id, all_, destroyed)
-            )
+        destroyed = await self._destroy(batch, term)
+        pending = any(one.state != "destroyed" for one in destroyed.values())
+        await self._note(batch, "destroying" if pending else "destroyed")
+        await purge.everything(self._batcher, batch)
+        if pending:
+            return False
+        await purge.certify(
+            self._batcher, self._sequencer, batch, self._ground.roots.capabilities(), destroyed
+        )
         await asyncio.to_thread(keep_certificates, self._ground, plan)
-        await self._inside(CELL, lambda desk: self._close(desk.tx, batch))
+        await self._inside(CELL, lambda desk: self._close(desk, batch))
         await asyncio.to_thread(self._ground.database.compact)
+        return True
 
-    async def _advance(self, batch: Batch) -> Staged:
+    async def _advance(self, batch: Batch, term: int) -> Staged:
         """Steps 2 to 5; over again when a new tenant moved the pointer meanwhile."""
         for attempt in range(_RACES):
-            staged, old = await asyncio.to_thread(self._prepare, batch)
+            staged, old = await asyncio.to_thread(self._prepare, batch, term)
             try:
-                await self._inside(CELL, partial(self._swap, batch=batch, staged=staged, old=old))
+                await self._inside(CELL, partial(self._swap, batch=batch, staged=staged, old=old, term=term))
             except Unavailable:
                 if attempt == _RACES - 1:
                     raise
@@ -136,20 +185,23 @@ class Shredder:
         raise AssertionError  # the loop returns or raises
 
     # ── 1 intent ─────────────────────────────────────────────────────────────────────────────────
-    def _intent(self, desk: Desk, tenant_ids: list[str]) -> Batch | None:
+    def _intent(self, desk: Desk) -> Batch | None:
         tx, op_id = desk.tx, ids.new_id()
-        plan: dict[str, Any] = {}
-        for tenant_id in tenant_ids:
+        plan: dict[str, TenantPlan] = {}
+        room = self._size
+        for tenant_id in shreds.queue(tx):
             tx.as_tenant(tenant_id)
-            for shred in shreds.in_state(tx, "requested"):
-                person = subjects.get(tx, shred.subject_id)
-                if person is None:
-                    continue
-                shreds.move(tx, _stepped(shred, "intent", op_id=op_id))
-                plan.setdefault(tenant_id, []).append(
-                    {"shred": shred.id, "subject": person.id, "leaf": person.leaf}
-                )
-        tx.as_tenant(CELL)
+            waiting = shreds.requested(tx, room)
+            mine = rekey.planned(tx, waiting)
+            for shred in waiting:
+                shreds.move(tx, purge.stepped(shred, "intent", op_id=op_id))
+            tx.as_tenant(CELL)
+            if mine["erasures"]:
+                plan[tenant_id] = mine
+            room -= len(waiting)
+            if room <= 0:
+                break
+            shreds.dequeue(tx, tenant_id)
         if not plan:
             return None
         batch = Batch(op_id, plan, "intent")
@@ -157,74 +209,97 @@ class Shredder:
         return batch
 
     # ── 2 create, 3 puncture, 4 verify ───────────────────────────────────────────────────────────
-    def _prepare(self, batch: Batch) -> tuple[Staged, Pointer]:
+    def _prepare(self, batch: Batch, term: int) -> tuple[Staged, Pointer]:
         ground = self._ground
         live = ground.keyring.live()
-        # Named for the state it will open: an attempt that lost the race for this seq gets another root.
-        version = ground.roots.create(f"{batch.op_id}.{live.pointer.seq + 1}")
-        before = {tenant_id: self._state(tenant_id, live.manifest) for tenant_id in batch.plan}
-        leaves = {tenant_id: [one["leaf"] for one in all_] for tenant_id, all_ in batch.plan.items()}
-        staged = seal_state(next_state(live.manifest, before, leaves), ground.roots, version)
+        # Named for the state it will open, and for the term: whoever lost the race for this state, or was
+        # taken over from, never gets this root.
+        version = ground.roots.create(f"{batch.op_id}.{live.pointer.seq + 1}.{term}")
+        if version <= live.root_version:
+            raise KeyFailure("The root store gave a version that is not newer than the live one.")
+        leaves = {tenant_id: mine["leaves"] for tenant_id, mine in batch.plan.items() if mine["leaves"]}
+        before = {tenant_id: self._state(tenant_id, live.manifest) for tenant_id in leaves}
+        new = next_state(live.manifest, before, leaves, dropped=_dropped(batch, live.manifest))
+        staged = seal_state(new, ground.roots, version)
         mirror_state(ground.mirror, staged)
         copy = ground.mirror.manifest(staged.pointer.seq, staged.pointer.digest)
         if copy is None:
             raise Unavailable("The mirror did not keep the new key state; nothing was erased yet.")
         mirrored = open_manifest(copy, ground.roots)
         for tenant_id, state in before.items():
-            sample = ground.database.read(tenant_id, _some_leaves)
-            new = mirrored_state(ground.mirror, mirrored, tenant_id)
-            verify_narrowing(state, new, leaves[tenant_id], sample)
+            sample = ground.database.read(tenant_id, purge.some_leaves)
+            verify_narrowing(
+                state, mirrored_state(ground.mirror, mirrored, tenant_id), leaves[tenant_id], sample
+            )
+            new.states[tenant_id].wipe()
+            state.wipe()
         return staged._replace(verified_at=ids.rfc3339(ids.now())), live.pointer
 
     def _state(self, tenant_id: str, manifest: CellManifest) -> PuncturedState:
         return self._ground.database.read(tenant_id, lambda tx: stored_state(tx, manifest.tenants[tenant_id]))
 
     # ── 5 swap ───────────────────────────────────────────────────────────────────────────────────
-    def _swap(self, desk: Desk, *, batch: Batch, staged: Staged, old: Pointer) -> None:
+    def _swap(self, desk: Desk, *, batch: Batch, staged: Staged, old: Pointer, term: int) -> None:
         tx = desk.tx
+        if replicas.term(tx, self._replica.id) != term:
+            raise Unavailable("Another process took over the erasures; this one stopped before the swap.")
         stage(tx, staged)
         swap(tx, old, staged)
-        shreds.move_batch(tx, batch.op_id, "swapped")
-        for tenant_id in batch.plan:
+        if not shreds.move_batch(tx, batch.op_id, "intent", "swapped"):
+            raise Clash
+        for tenant_id, mine in batch.plan.items():
             tx.as_tenant(tenant_id)
+            rekey.move_buckets(tx, self._ground.keyring, mine["buckets"])
             tenants.raise_epoch(tx, Epoch.KEYS)
-            self._note(tx, batch.op_id, "punctured", {"verified": staged.verified_at})
+            for shred in shreds.in_batch(tx, batch.op_id):
+                verified = shred._replace(steps={**shred.steps, "verified": staged.verified_at})
+                shreds.move(tx, purge.stepped(verified, "punctured"))
         tx.as_tenant(CELL)
 
-    def _note(self, tx: Tx, op_id: str, state: str, earlier: dict[str, str]) -> None:
-        """Show every erasure of the batch in its new state, with the steps before it."""
-        for shred in shreds.in_batch(tx, op_id):
-            if shred.state != DONE:
-                shreds.move(tx, _stepped(shred._replace(steps={**shred.steps, **earlier}), state))
+    async def _note(self, batch: Batch, state: str) -> None:
+        """Show every erasure of the batch in a new state, once."""
+        for tenant_id in batch.plan:
+            await self._inside(tenant_id, lambda desk: purge.note(desk.tx, batch.op_id, state))
 
     # ── 6 fence ──────────────────────────────────────────────────────────────────────────────────
-    async def _fence(self, plan: dict[str, Any]) -> None:
-        """Every transaction reads the key epoch first, so one of each tenant makes this process forget."""
-        for tenant_id in plan:
-            await self._inside(tenant_id, lambda desk: desk.tenancy.keys.erasing)
+    async def _fence(self, batch: Batch) -> None:
+        """Wait until every living process has acknowledged the new state and older transactions are over."""
+        seq = await asyncio.to_thread(self._replica.beat)
+        fence = await asyncio.to_thread(Fence, self._ground.database, seq)
+        while any(waiting := await asyncio.to_thread(fence.waiting)):
+            await self._note(batch, "fencing")
+            _log.info("erasure waits for processes", processes=waiting[0], transactions=waiting[1])
+            await asyncio.sleep(_POLL_S * 10)
+        await self._note(batch, "fenced")
 
     # ── 7 destroy ────────────────────────────────────────────────────────────────────────────────
-    async def _destroy(self, op_id: str) -> dict[int, Destruction]:
-        """Destroy every root version but the live one; wait for the provider to say so.
+    async def _destroy(self, batch: Batch, term: int) -> dict[int, Destruction]:
+        """Destroy every root version but the live one; each one's state, the last that the provider said.
 
-        Newer ones too: whoever lost the race for the pointer left a root that opens the state before this.
+        Newer ones too, of this term and earlier ones: whoever lost a race for the pointer left a root that
+        opens the state before this, and can never make it live. Those of a later term are somebody else's:
+        then this process was taken over from, and does not know the live one.
         """
         ground = self._ground
         live = (await asyncio.to_thread(ground.keyring.live)).root_version
-        destroyed: dict[int, Destruction] = {}
-        for known in await asyncio.to_thread(ground.roots.list):
-            if known.version == live:
-                continue
-            destroyed[known.version] = await self._until_destroyed(known.version, op_id)
-        return destroyed
+        dead = [
+            known.version
+            for known in await asyncio.to_thread(ground.roots.list)
+            if known.version < live or (known.version > live and term_of(known.op_id) <= term)
+        ]
+        return {version: await self._destroyed(version, batch) for version in dead}
 
-    async def _until_destroyed(self, version: int, op_id: str) -> Destruction:
+    async def _destroyed(self, version: int, batch: Batch) -> Destruction:
+        until = time.monotonic() + _PATIENCE_S
         while True:
-            done = await asyncio.to_thread(self._ground.roots.destroy, version, op_id)
+            done = await asyncio.to_thread(self._ground.roots.destroy, version, batch.op_id)
             if done.state == "destroyed":
                 await asyncio.to_thread(self._refuses, version)
                 return done
-            await asyncio.sleep(_POLL_S)
+            await self._note(batch, "destroying")
+            if time.monotonic() >= until:
+                return done
+            await asyncio.sleep(_POLL_S * 10)
 
     def _refuses(self, version: int) -> None:
         """A provider that claims destruction while the key still opens old states gets no certificate."""
@@ -241,81 +316,26 @@ class Shredder:
                 "The root store reports a version as destroyed that still works. No certificate."
             )
 
-    # ── 8 purge, certificate ─────────────────────────────────────────────────────────────────────
-    def _purge(
-        self, desk: Desk, op_id: str, erasures: list[dict[str, Any]], destroyed: dict[int, Destruction]
-    ) -> None:
-        tx = desk.tx
-        leaves = {one["leaf"] for one in erasures}
-        signer = self._sequencer.signer(tx)
-        for shred in shreds.in_batch(tx, op_id):
-            if shred.state == DONE:
-                continue
-            purged, kept = _purge_versions(tx, shred, leaves, desk.tenancy.keys.state)
-            records.unlink_subject(tx, shred.subject_id)
-            subjects.set_state(
-                tx, shred.subject_id, state="erased", ref_index=None, ref_header=None, sealed_ref=None
-            )
-            certificate_id = shred.certificate_id or ids.new_id()
-            draft = EntryDraft(
-                kind=Kind.PURGE,
-                at=desk.now,
-                outcome="ok",
-                data={"shred": shred.id, "certificate": certificate_id, "versions": purged, "kept": kept},
-            )
-            entry = tx.append(draft)
-            done = _stepped(shred, DONE, certificate_id=certificate_id)
-            issued = ids.now()  # after the last step that the certificate names
-            evidence = Evidence(
-                tenant_id=tx.tenant_id,
-                shred=done,
-                certificate_id=certificate_id,
-                entry=entry,
-                purged=purged,
-                kept=kept,
-                capabilities=self._ground.roots.capabilities(),
-                destroyed=destroyed,
-                at=issued,
-            )
-            if shred.certificate_id is None:  # a replayed erasure keeps the certificate it was given
-                shreds.keep_certificate(tx, certificate_id, shred.id, issue(signer, evidence), at=issued)
-            shreds.move(tx, done)
-        tenants.raise_epoch(tx, Epoch.KEYS)
-
-    def _close(self, tx: Tx, batch: Batch) -> None:
-        drop_dead(tx, self._ground.keyring.manifest())
-        shreds.move_batch(tx, batch.op_id, DONE)
+    # ── 8 purge, certificate: `governance.purge` ─────────────────────────────────────────────────
+    def _close(self, desk: Desk, batch: Batch) -> None:
+        drop_dead(desk.tx, self._ground.keyring.manifest())
+        shreds.move_batch(desk.tx, batch.op_id, "swapped", DONE)
 
     async def _inside(self, tenant_id: str, work: Any) -> Any:  # noqa: ANN401
         return await self._batcher.submit(tenant_id, Solo(work))
 
 
-def _purge_versions(tx: Tx, shred: Shred, leaves: set[int], state: PuncturedState) -> tuple[int, int]:
-    """Purge what nothing opens any more: (purged, kept because other subjects still open it)."""
-    purged = kept = 0
-    for stored in records.of_subject(tx, shred.subject_id):
-        if stored.header is None:
-            continue
-        slots = header_leaves(stored.header)
-        if all(any(leaf in leaves or state.is_punctured(leaf) for leaf in slot) for slot in slots):
-            records.purge(tx, stored.record_id, stored.version, shred.id)
-            purged += 1
-        else:
-            kept += 1
-    return purged, kept
+def _to_do(desk: Desk) -> list[Batch] | None:
+    """Unfinished batches; None when there is nothing to do at all."""
+    unfinished = shreds.batches(desk.tx)
+    return unfinished if unfinished or shreds.queue(desk.tx) else None
 
 
-def _some_leaves(tx: Tx) -> list[int]:
-    """A sample of leaves that were handed out: indexes' and people's."""
-    epoch, upto = tenants.leaf_sequence(tx)
-    handed_out = [(0, FIRST_FREE), (epoch, max(upto, 1))]
+def _dropped(batch: Batch, manifest: CellManifest) -> list[str]:
+    """Tenants that the batch takes away and that still have keys."""
     return [
-        leaf_number(in_epoch, random.randrange(end))  # noqa: S311 - a spot check
-        for in_epoch, end in handed_out
-        for _ in range(SAMPLE)
+        one["target"]
+        for mine in batch.plan.values()
+        for one in mine["erasures"]
+        if one["kind"] == shreds.Kind.TENANT and one["target"] in manifest.tenants
     ]
-
-
-def _stepped(shred: Shred, state: str, **changes: Any) -> Shred:  # noqa: ANN401
-    steps = {**shred.steps, state: ids.rfc3339(ids.now())}
-    return shred._replace(state=state, steps=steps, **changes)

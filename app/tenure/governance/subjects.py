@@ -21,7 +21,7 @@ SCOPE = "tenure.subjects"
 class Subjects:
     """Find people, see what is held about them, erase them."""
 
-    def __init__(self, service: Service, requested: Callable[[str], None]) -> None:
+    def __init__(self, service: Service, requested: Callable[[], None]) -> None:
         self._service = service
         self._requested = requested
 
@@ -73,22 +73,25 @@ class Subjects:
                     return shown(found)
             shred = Shred(
                 id=ids.new_id(),
-                subject_id=subject_id,
+                kind=shreds.Kind.SUBJECT,
+                target_id=subject_id,
                 op_id=None,
                 state="requested",
                 steps={"requested": ids.rfc3339(seat.desk.now)},
                 requested_by=seat.principal.id,
                 requested_at=seat.desk.now,
+                findings={},
                 certificate_id=None,
             )
             shreds.create(tx, shred)
+            shreds.enqueue(tx)
             store.set_state(tx, subject_id, state="erasing", shred_id=shred.id)
             tenants.raise_epoch(tx, Epoch.KEYS)
             seat.record(Kind.SHRED, "requested", shred=shred.id)
             return shown(shred)
 
         answer = await self._service.run(credential, SCOPE, "shred", work, once=once)
-        self._requested(credential.tenant_id)
+        self._requested()
         return answer  # type: ignore[no-any-return]
 
     async def shred_state(self, credential: Credential, shred_id: str) -> dict[str, Any]:
@@ -101,7 +104,8 @@ class Subjects:
                 raise NotFound("There is no such erasure.", field="id")
             return {
                 **shown(found),
-                "subject": found.subject_id,
+                "kind": found.kind,
+                found.kind: found.target_id,
                 "steps": found.steps,
                 "requested_at": ids.rfc3339(found.requested_at),
             }

@@ -19,10 +19,9 @@ class Schedule:
         self._scheduler = AsyncIOScheduler(timezone="UTC")
         self._now: set[asyncio.Task[None]] = set()
 
-    def requested(self, tenant_id: str) -> None:
-        """An erasure was asked for: it waits for the next batch, or starts one where the interval is 0."""
-        self._shredder.requested(tenant_id)
-        if self._interval == 0:
+    def requested(self, *, now: bool = False) -> None:
+        """An erasure was asked for: it waits for the next batch, or begins one `now` or at interval 0."""
+        if now or self._interval == 0:
             task = asyncio.get_running_loop().create_task(self._shred())
             self._now.add(task)
             task.add_done_callback(self._now.discard)

@@ -30,7 +30,8 @@ class Database:
     the hot path sends BEGIN together with its first statements (see `wire`).
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+    def __init__(self, url: str, *, pool_size: int = 8, idle_s: float = 0) -> None:
+        """`idle_s`: PostgreSQL ends a transaction that stands still for so long (0: never)."""
         try:
             parsed = make_url(url)
         except ArgumentError:
@@ -39,7 +40,7 @@ class Database:
         if self.dialect == "sqlite":
             self.engine = _sqlite_engine(parsed.database or "", pool_size)
         elif self.dialect == "postgresql":
-            self.engine = _postgres_engine(parsed.set(drivername="postgresql+psycopg"), pool_size)
+            self.engine = _postgres_engine(parsed.set(drivername="postgresql+psycopg"), pool_size, idle_s)
         else:
             raise _unknown_url
 
@@ -154,7 +155,7 @@ def _sqlite_engine(path: str, pool_size: int) -> Engine:
     return engine
 
 
-def _postgres_engine(url: Any, pool_size: int) -> Engine:  # noqa: ANN401
+def _postgres_engine(url: Any, pool_size: int, idle_s: float) -> Engine:  # noqa: ANN401
     try:
         from psycopg.types.string import TextLoader  # noqa: PLC0415 - an extra of its own
     except ImportError:
@@ -176,5 +177,6 @@ def _postgres_engine(url: Any, pool_size: int) -> Engine:  # noqa: ANN401
     def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401
         connection.adapters.register_loader("uuid", TextLoader)
         connection.execute("SET bytea_output = 'hex'")  # what `pgtext` reads
+        connection.execute(f"SET idle_in_transaction_session_timeout = {int(idle_s * 1000)}")
 
     return engine

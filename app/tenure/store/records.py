@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Table, and_, bindparam, func, select, tuple_, update
 from sqlalchemy import Select as CoreSelect
 
 from tenure.store import tables
@@ -185,18 +185,24 @@ def _listing(
     return query
 
 
-def of_subject(tx: Tx, subject_id: str) -> list[StoredVersion]:
-    """Every version that carries a subject, in every scope."""
-    query = _base(tx).join(
-        _s,
-        and_(
-            _s.c.tenant_id == _v.c.tenant_id,
-            _s.c.record_id == _v.c.record_id,
-            _s.c.version == _v.c.version,
-            _s.c.subject_id == subject_id,
-        ),
-    )
+def of_subject(
+    tx: Tx, subject_id: str, *, limit: int, after: tuple[str, int] | None = None
+) -> list[StoredVersion]:
+    """Versions that carry a subject, in every scope, by record and number."""
+    query = base(tx, _s, _s.c.subject_id == subject_id).order_by(_s.c.record_id, _s.c.version).limit(limit)
+    if after is not None:
+        query = query.where(tuple_(_s.c.record_id, _s.c.version) > tuple_(*after))
     return [StoredVersion(*row) for row in tx.execute(query)]
+
+
+def base(tx: Tx, link: Table, *conditions: ColumnElement[bool]) -> CoreSelect[Any]:
+    """Versions that `link`, a table of (record, version), names under these conditions."""
+    of_version = and_(
+        link.c.tenant_id == _v.c.tenant_id,
+        link.c.record_id == _v.c.record_id,
+        link.c.version == _v.c.version,
+    )
+    return _base(tx).join(link, of_version).where(*conditions)
 
 
 def inventory(tx: Tx, subject_id: str) -> list[tuple[str, str, str, int]]:
@@ -218,23 +224,67 @@ def inventory(tx: Tx, subject_id: str) -> list[tuple[str, str, str, int]]:
     return [tuple(row) for row in tx.execute(query)]
 
 
-def purge(tx: Tx, record_id: str, version: int, shred_id: str) -> None:
-    """Remove a version's ciphertext for good; what stays says only that something was erased."""
+def purge(tx: Tx, versions: Sequence[tuple[str, int]], shred_id: str) -> None:
+    """Remove the ciphertext of versions for good; what stays says only that something was erased."""
+    if not versions:
+        return
+    which = [{"record": record_id, "number": number} for record_id, number in versions]
     tx.execute(
         update(_v)
-        .where(_v.c.tenant_id == tx.tenant_id, _v.c.record_id == record_id, _v.c.version == version)
-        .values(state="erased", header=None, head=None, content=None, shred_id=shred_id)
+        .where(
+            _v.c.tenant_id == tx.tenant_id,
+            _v.c.record_id == bindparam("record"),
+            _v.c.version == bindparam("number"),
+        )
+        .values(state="erased", header=None, head=None, content=None, shred_id=shred_id),
+        which,
     )
     tx.execute(
         update(_r)
-        .where(_r.c.tenant_id == tx.tenant_id, _r.c.id == record_id, _r.c.latest == version)
-        .values(state="erased")
+        .where(
+            _r.c.tenant_id == tx.tenant_id,
+            _r.c.id == bindparam("record"),
+            _r.c.latest == bindparam("number"),
+        )
+        .values(state="erased"),
+        which,
     )
 
 
-def unlink_subject(tx: Tx, subject_id: str) -> None:
-    """Forget which versions a subject was in."""
-    tx.execute(_s.delete().where(_s.c.tenant_id == tx.tenant_id, _s.c.subject_id == subject_id))
+def withhold(tx: Tx, versions: Sequence[tuple[str, int]], shred_id: str) -> None:
+    """Take versions that only a hold keeps out of everybody's sight; their ciphertext stays."""
+    for record_id, version in versions:
+        tx.execute(
+            update(_v)
+            .where(_v.c.tenant_id == tx.tenant_id, _v.c.record_id == record_id, _v.c.version == version)
+            .values(state="held", shred_id=shred_id)
+        )
+        tx.execute(
+            update(_r)
+            .where(_r.c.tenant_id == tx.tenant_id, _r.c.id == record_id, _r.c.latest == version)
+            .values(state="held")
+        )
+
+
+def rewrap(tx: Tx, record_id: str, version: int, header: bytes) -> None:
+    """Store a version's header with a slot more."""
+    tx.execute(
+        update(_v)
+        .where(_v.c.tenant_id == tx.tenant_id, _v.c.record_id == record_id, _v.c.version == version)
+        .values(header=header)
+    )
+
+
+def unlink_subject(tx: Tx, subject_id: str, versions: Sequence[tuple[str, int]]) -> None:
+    """Forget that a subject was in these versions."""
+    if versions:
+        statement = _s.delete().where(
+            _s.c.tenant_id == tx.tenant_id,
+            _s.c.subject_id == subject_id,
+            _s.c.record_id == bindparam("record"),
+            _s.c.version == bindparam("number"),
+        )
+        tx.execute(statement, [{"record": record_id, "number": number} for record_id, number in versions])
 
 
 def _base(tx: Tx) -> CoreSelect[Any]:

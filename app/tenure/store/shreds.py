@@ -1,37 +1,70 @@
 """Erasures under way and their certificates."""
 
 import json
+from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from tenure.ids import CELL
 from tenure.store import tables
 from tenure.store.session import Tx
 
-_s, _c, _b = tables.shreds, tables.certificates, tables.key_batches
+_s, _c, _b, _q = tables.shreds, tables.certificates, tables.key_batches, tables.shred_queue
 
 DONE = "completed"
 
 
+class Kind(StrEnum):
+    """What an erasure takes away: a person, what only a hold still keeps, or a tenant with everything."""
+
+    SUBJECT = "subject"
+    HOLD = "hold"
+    TENANT = "tenant"
+
+
 class Shred(NamedTuple):
-    """One subject's erasure. `steps` maps a step's name to when it was done (microseconds)."""
+    """One erasure of the subject, hold or tenant `target_id`.
+
+    `steps` maps a step's name to when it was done (RFC 3339). `findings` are counts and ids that the
+    certificate states; empty until something was purged.
+    """
 
     id: str
-    subject_id: str
+    kind: str
+    target_id: str
     op_id: str | None
     state: str
     steps: dict[str, Any]
     requested_by: str
     requested_at: int
+    findings: dict[str, Any]
     certificate_id: str | None
 
 
 def create(tx: Tx, shred: Shred) -> None:
     """A new erasure."""
-    tx.execute(
-        insert(_s).values(tenant_id=tx.tenant_id, **{**shred._asdict(), "steps": json.dumps(shred.steps)})
-    )
+    written = {"steps": json.dumps(shred.steps), "findings": json.dumps(shred.findings)}
+    tx.execute(insert(_s).values(tenant_id=tx.tenant_id, **{**shred._asdict(), **written}))
+
+
+def enqueue(tx: Tx) -> None:
+    """Somebody of the transaction's tenant waits for the next batch."""
+    tenant_id = tx.tenant_id
+    tx.as_tenant(CELL)
+    if tx.execute(select(_q.c.id).where(_q.c.tenant_id == CELL, _q.c.id == tenant_id)).first() is None:
+        tx.execute(insert(_q).values(tenant_id=CELL, id=tenant_id))
+    tx.as_tenant(tenant_id)
+
+
+def queue(tx: Tx) -> list[str]:
+    """Tenants in which somebody waits. Cell transaction."""
+    return list(tx.execute(select(_q.c.id).where(_q.c.tenant_id == CELL).order_by(_q.c.id)).scalars())
+
+
+def dequeue(tx: Tx, tenant_id: str) -> None:
+    """Nobody of this tenant waits any more. Cell transaction."""
+    tx.execute(delete(_q).where(_q.c.tenant_id == CELL, _q.c.id == tenant_id))
 
 
 def get(tx: Tx, shred_id: str) -> Shred | None:
@@ -40,9 +73,15 @@ def get(tx: Tx, shred_id: str) -> Shred | None:
     return found[0] if found else None
 
 
-def in_state(tx: Tx, *states: str) -> list[Shred]:
-    """The tenant's erasures in these states, oldest first."""
-    return _select(tx, _s.c.state.in_(states))
+def requested(tx: Tx, limit: int) -> list[Shred]:
+    """The tenant's erasures that no batch has taken, oldest first."""
+    return _select(tx, _s.c.state == "requested", limit=limit)
+
+
+def page(tx: Tx, *, after: str | None, limit: int) -> list[Shred]:
+    """The tenant's erasures, newest first (their ids sort by time)."""
+    older = () if after is None else (_s.c.id < after,)
+    return _select(tx, *older, limit=limit, newest_first=True)
 
 
 def in_batch(tx: Tx, op_id: str) -> list[Shred]:
@@ -59,6 +98,7 @@ def move(tx: Tx, shred: Shred) -> None:
             state=shred.state,
             op_id=shred.op_id,
             steps=json.dumps(shred.steps),
+            findings=json.dumps(shred.findings),
             certificate_id=shred.certificate_id,
         )
     )
@@ -97,9 +137,10 @@ def open_batch(tx: Tx, batch: Batch, *, at: int) -> None:
     )
 
 
-def move_batch(tx: Tx, op_id: str, state: str) -> None:
-    """Store a batch's new state. Cell transaction."""
-    tx.execute(update(_b).where(_b.c.tenant_id == CELL, _b.c.op_id == op_id).values(state=state))
+def move_batch(tx: Tx, op_id: str, old: str, new: str) -> bool:
+    """Compare-and-set a batch's state; False when it is in another by now. Cell transaction."""
+    here = (_b.c.tenant_id == CELL, _b.c.op_id == op_id, _b.c.state == old)
+    return tx.execute(update(_b).where(*here).values(state=new)).rowcount == 1
 
 
 def batches(tx: Tx, *, finished: bool = False) -> list[Batch]:
@@ -113,19 +154,28 @@ def batches(tx: Tx, *, finished: bool = False) -> list[Batch]:
     return [Batch(row.op_id, json.loads(row.plan), row.state) for row in rows]
 
 
-def _select(tx: Tx, *conditions: Any) -> list[Shred]:  # noqa: ANN401
+def _select(
+    tx: Tx, *conditions: ColumnElement[bool], limit: int | None = None, newest_first: bool = False
+) -> list[Shred]:
     rows = tx.execute(
         select(
             _s.c.id,
-            _s.c.subject_id,
+            _s.c.kind,
+            _s.c.target_id,
             _s.c.op_id,
             _s.c.state,
             _s.c.steps,
             _s.c.requested_by,
             _s.c.requested_at,
+            _s.c.findings,
             _s.c.certificate_id,
         )
         .where(_s.c.tenant_id == tx.tenant_id, *conditions)
-        .order_by(_s.c.id)
+        .order_by(_s.c.id.desc() if newest_first else _s.c.id)
+        .limit(limit)
     )
-    return [Shred(**{**row._mapping, "steps": json.loads(row.steps)}) for row in rows]
+    read = {"steps": json.loads, "findings": json.loads}
+    return [
+        Shred(**{name: read[name](value) if name in read else value for name, value in row._mapping.items()})
+        for row in rows
+    ]

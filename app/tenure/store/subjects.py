@@ -2,13 +2,13 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from tenure.store import tables
 from tenure.store.session import Tx
 from tenure.store.statements import AnyOf, Insert, Select
 
-_s, _l = tables.subjects, tables.scope_leaves
+_s, _l, _b = tables.subjects, tables.scope_leaves, tables.bucket_leaves
 
 
 class StoredSubject(NamedTuple):
@@ -58,3 +58,53 @@ def erasing(tx: Tx) -> dict[int, str]:
 def set_state(tx: Tx, subject_id: str, **values: Any) -> None:  # noqa: ANN401
     """Change a subject's state, shred or sealed reference."""
     tx.execute(update(_s).where(_s.c.tenant_id == tx.tenant_id, _s.c.id == subject_id).values(**values))
+
+
+# ── blind-index buckets ────────────────────────────────────────────────────────────────────────────
+class Sealed(NamedTuple):
+    """A subject's sealed reference, as an erasure re-keys the index of everybody in the bucket."""
+
+    id: str
+    leaf: int
+    header: bytes
+    part: bytes
+
+
+def bucket_leaves(tx: Tx) -> dict[int, int]:
+    """Bucket → its leaf, for the buckets that an erasure moved from their first one."""
+    rows = tx.execute(select(_b.c.bucket, _b.c.leaf).where(_b.c.tenant_id == tx.tenant_id))
+    return {row.bucket: row.leaf for row in rows}
+
+
+def move_bucket(tx: Tx, bucket: int, leaf: int) -> None:
+    """A bucket's key is another leaf from now on."""
+    tx.execute(delete(_b).where(_b.c.tenant_id == tx.tenant_id, _b.c.bucket == bucket))
+    tx.execute(insert(_b).values(tenant_id=tx.tenant_id, bucket=bucket, leaf=leaf))
+
+
+def in_bucket(tx: Tx, bucket: int) -> list[Sealed]:
+    """Everybody who is found through a bucket, those being erased among them."""
+    rows = tx.execute(
+        select(_s.c.id, _s.c.leaf, _s.c.ref_header, _s.c.sealed_ref).where(
+            _s.c.tenant_id == tx.tenant_id, _s.c.bucket == bucket, _s.c.ref_index.is_not(None)
+        )
+    )
+    return [Sealed(*row) for row in rows]
+
+
+def re_index(tx: Tx, indexes: dict[str, str]) -> None:
+    """Give subjects, by id, another index."""
+    if indexes:
+        statement = (
+            update(_s)
+            .where(_s.c.tenant_id == tx.tenant_id, _s.c.id == bindparam("subject"))
+            .values(ref_index=bindparam("index"))
+        )
+        tx.execute(statement, [{"subject": one, "index": index} for one, index in indexes.items()])
+
+
+def bucket_of(tx: Tx, subject_id: str) -> int | None:
+    """The bucket that a subject is found through; None once erased."""
+    return tx.execute(
+        select(_s.c.bucket).where(_s.c.tenant_id == tx.tenant_id, _s.c.id == subject_id)
+    ).scalar_one_or_none()

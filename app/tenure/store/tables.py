@@ -65,6 +65,21 @@ key_batches = _table(
     Column("created_at", Instant, nullable=False),
 )
 
+# Processes that serve this cell, and which one of them erases (`store.replicas`).
+replicas = _table(
+    "replicas",
+    Column("id", Id, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("lease_until", Instant, nullable=False),
+)
+coordinator = _table(
+    "coordinator",
+    Column("replica_id", Id, nullable=False),
+    Column("term", BigInteger, nullable=False),
+)
+# Tenants in which somebody waits for the next batch of erasures.
+shred_queue = _table("shred_queue", Column("id", Id, primary_key=True))
+
 # ── one tenant ────────────────────────────────────────────────────────────────────────────────────
 tenant_state = _table(
     "tenant_state",
@@ -133,6 +148,7 @@ subjects = _table(
     Column("id", Id, primary_key=True),
     Column("leaf", BigInteger, nullable=False),
     Column("ref_index", Token),  # null once erased: a returning person is a new subject
+    Column("bucket", SmallInteger),  # through which it is found; null once erased
     Column("ref_header", LargeBinary),
     Column("sealed_ref", LargeBinary),
     Column("state", Token, nullable=False),  # active, erasing, erased
@@ -140,6 +156,12 @@ subjects = _table(
     Column("created_at", Instant, nullable=False),
     Index("ix_subjects_ref", "tenant_id", "ref_index", unique=True),
     Index("ix_subjects_leaf", "tenant_id", "leaf", unique=True),
+    Index("ix_subjects_bucket", "tenant_id", "bucket"),
+)
+bucket_leaves = _table(
+    "bucket_leaves",
+    Column("bucket", SmallInteger, primary_key=True, autoincrement=False),
+    Column("leaf", BigInteger, nullable=False),
 )
 scope_leaves = _table(
     "scope_leaves",
@@ -255,6 +277,9 @@ tiles = _table(
     Column("data", LargeBinary, nullable=False),  # grows to 256 hashes; a partial tile is a prefix
 )
 
+LEDGER = frozenset({"entries", "places", "writers", "access_lists", "logs", "checkpoints", "tiles"})
+"""What is kept of a tenant that is gone: it says what was done, and nothing about anybody."""
+
 # ── decisions and erasures ────────────────────────────────────────────────────────────────────────
 decisions = _table(
     "decisions",
@@ -271,14 +296,35 @@ decisions = _table(
 shreds = _table(
     "shreds",
     Column("id", Id, primary_key=True),
-    Column("subject_id", Id, nullable=False),
+    Column("kind", Token, nullable=False),  # subject, hold, tenant
+    Column("target_id", Id, nullable=False),
     Column("op_id", Id),
     Column("state", Token, nullable=False),
     Column("steps", Text, nullable=False),
     Column("requested_by", Id, nullable=False),
     Column("requested_at", Instant, nullable=False),
+    Column("findings", Text, nullable=False),  # counts and ids that the certificate will state
     Column("certificate_id", Id),
     Index("ix_shreds_state", "tenant_id", "state"),
+)
+holds = _table(
+    "holds",
+    Column("id", Id, primary_key=True),
+    Column("kind", Token, nullable=False),  # subject, scope, record
+    Column("target", Token, nullable=False),  # the id of a subject or record, or a scope's name
+    Column("ground", Token, nullable=False),  # administrators' words, nothing personal
+    Column("leaf", BigInteger, nullable=False),
+    Column("state", Token, nullable=False),  # active, releasing, released
+    Column("placed_by", Id, nullable=False),
+    Column("placed_at", Instant, nullable=False),
+    Column("released_at", Instant),
+    Index("ix_holds_target", "tenant_id", "target"),
+)
+held_versions = _table(
+    "held_versions",
+    Column("hold_id", Id, primary_key=True),
+    Column("record_id", Id, primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
 )
 certificates = _table(
     "certificates",

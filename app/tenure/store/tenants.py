@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, tuple_, update
 
 from tenure.ids import CELL
 from tenure.store import tables
@@ -37,6 +37,21 @@ def all_ids(tx: Tx) -> list[str]:
     )
 
 
+def get(tx: Tx, tenant_id: str) -> str | None:
+    """A tenant's name; None when there is none. Cell transaction."""
+    table = tables.tenants
+    return tx.execute(
+        select(table.c.name).where(table.c.tenant_id == CELL, table.c.id == tenant_id)
+    ).scalar_one_or_none()
+
+
+def unregister(tx: Tx, tenant_id: str) -> None:
+    """Take a tenant off the cell's list. Cell transaction."""
+    tx.execute(
+        delete(tables.tenants).where(tables.tenants.c.tenant_id == CELL, tables.tenants.c.id == tenant_id)
+    )
+
+
 def raise_epoch(tx: Tx, *epochs: Epoch) -> None:
     """Count up what changed in the transaction's tenant."""
     table = tables.tenant_state
@@ -57,6 +72,31 @@ def take_leaves(tx: Tx, count: int) -> tuple[int, int]:
         .returning(table.c.epoch, table.c.next)
     ).one()
     return row.epoch, row.next - count
+
+
+def lock_leaves(tx: Tx) -> None:
+    """Let nobody take leaves until this transaction ends."""
+    table = tables.leaf_sequences
+    tx.execute(select(table.c.next).where(table.c.tenant_id == tx.tenant_id).with_for_update())
+
+
+def key_epoch(tx: Tx) -> int:
+    """The key epoch as of this statement, not of the transaction's first."""
+    table = tables.tenant_state
+    return int(tx.execute(select(table.c.key_epoch).where(table.c.tenant_id == tx.tenant_id)).scalar_one())
+
+
+def purge(tx: Tx, limit: int) -> int:
+    """Delete some of the rows of the transaction's tenant, its ledger excepted; how many. 0: all are gone."""
+    for table in tables.metadata.sorted_tables:
+        if table.name in tables.LEDGER:
+            continue
+        key = list(table.primary_key.columns)
+        some = select(*key).where(table.c.tenant_id == tx.tenant_id).limit(limit)
+        gone = tx.execute(delete(table).where(tuple_(*key).in_(some))).rowcount
+        if gone:
+            return gone
+    return 0
 
 
 def leaf_sequence(tx: Tx) -> tuple[int, int]:

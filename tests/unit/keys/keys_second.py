@@ -184,8 +184,8 @@ def open_manifest(blob, root_keys):
 
 
 # ── blind indexes ────────────────────────────────────────────────────────────────────────────────
-def bucket(selector, namespace, *parts):
-    return int.from_bytes(mac(selector, lp("tenure/v1/blind/bucket", namespace, *parts))[:2], "big") % 4096
+def bucket(selector, reference):
+    return int.from_bytes(mac(selector, lp("tenure/v1/blind/bucket", "subject", reference))[:2], "big") % 4096
 
 
 def index(key, namespace, *parts):

@@ -154,8 +154,9 @@ def blind_indexes() -> object:
         ("record", ["support", ".conversationsticket/42"]),
     ):
         encoded = [part.encode() for part in parts]
-        bucket = blind.bucket_of(derive(0), namespace, *encoded)
-        key = derive(blind.bucket_leaf(bucket))
+        about_person = namespace == "subject"
+        bucket = blind.bucket_of(derive(0), encoded[0]) if about_person else None
+        key = derive(blind.INDEX_LEAF if bucket is None else blind.bucket_leaf(bucket))
         index = blind.blind_index(key, namespace, *encoded).hex()
         cases.append({"namespace": namespace, "parts": parts, "bucket": bucket, "index": index})
     return {"seed": SEED.hex(), "cases": cases}

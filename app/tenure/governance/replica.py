@@ -1,0 +1,115 @@
+"""This process among the cell's others: a lease, and word of which key state it works with.
+
+A thread of its own beats about once a second:
+
+    1 look        which key state is live
+    2 forget      opened keys of older ones, here, in this process
+    3 renew       the lease, acknowledging that state
+
+A batch of erasures waits for exactly this of everyone (`Fence`). A process that is paused or cut off stops
+renewing, is no longer waited for once its lease has run out, and hands nothing out after that: `lasts` counts
+from before the renewal was sent, so that this end of the lease is never later than the database's.
+"""
+
+import threading
+import time
+
+import structlog
+
+from tenure import ids
+from tenure.ids import CELL
+from tenure.keyring import Keyring
+from tenure.store import replicas
+from tenure.store.database import Database
+from tenure.store.session import Tx
+from tenure.tenancy import Tenancies
+
+_BEATS = 5
+_MOST_S = 1.0
+_log = structlog.get_logger(__name__)
+
+
+class Replica:
+    """One process and its lease."""
+
+    def __init__(self, database: Database, keyring: Keyring, tenancies: Tenancies, *, lease_s: float) -> None:
+        self.id = ids.new_id()
+        self._database = database
+        self._keyring = keyring
+        self._tenancies = tenancies
+        self.lease_s = lease_s
+        self._until = 0.0
+        self._stop = threading.Event()
+        # SQLite's file has one process (`bootstrap`): nobody waits for it, and it waits for nobody.
+        self._alone = database.dialect == "sqlite"
+        self._thread = threading.Thread(target=self._serve, name="tenure-replica", daemon=True)
+
+    def start(self) -> None:
+        """Enlist, and beat from now on. Raises what the database raises."""
+        self.beat()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Beat no more and end the lease."""
+        self.abandon()
+        if not self._alone:
+            self._database.write(CELL, lambda tx: replicas.retire(tx, self.id))
+
+    def abandon(self) -> None:
+        """Beat no more; the lease runs out by itself."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def lasts(self) -> bool:
+        """Whether what this process opened may still be handed out."""
+        return self._alone or time.monotonic() < self._until
+
+    def beat(self) -> int:
+        """Steps 1 to 3; the number of the key state acknowledged."""
+        began = time.monotonic()
+        seq = self._keyring.live().pointer.seq
+        self._tenancies.forget_keys(seq)
+        if not self._alone:
+            self._database.write(CELL, lambda tx: self._renew(tx, seq))
+        self._until = began + self.lease_s
+        return seq
+
+    def _renew(self, tx: Tx, seq: int) -> None:
+        if not replicas.renew(tx, self.id, seq, lease_s=self.lease_s):
+            replicas.enlist(tx, self.id, seq, lease_s=self.lease_s)
+
+    def _serve(self) -> None:
+        while not self._stop.wait(min(_MOST_S, self.lease_s / _BEATS)):
+            try:
+                self.beat()
+            except Exception as failure:  # noqa: BLE001 - the lease runs out, and with it the right to answer
+                _log.warning("the lease was not renewed", error=type(failure).__name__)
+
+
+class Fence:
+    """Step 6 of a batch: nobody works with an older key state any more, or may still answer from one."""
+
+    def __init__(self, database: Database, seq: int) -> None:
+        """Made after the swap to `seq` was committed."""
+        self._database = database
+        self._seq = seq
+        # Whatever began before the swap may have read the old epoch. PostgreSQL ends those that stand still
+        # (`idle_in_transaction_session_timeout`), so that a paused process holds nobody up for ever.
+        self._older = database.read(CELL, replicas.open_transactions)
+
+    def waiting(self) -> tuple[int, int]:
+        """(processes, transactions) that are still waited for: passed when both are 0. Two round trips."""
+
+        def look(tx: Tx) -> tuple[int, int]:
+            behind = sum(one.live and one.seq < self._seq for one in replicas.every(tx))
+            self._older &= replicas.open_transactions(tx) if self._older else self._older
+            return behind, len(self._older)
+
+        return self._database.read(CELL, look)
+
+
+def term_of(op_id: str) -> int:
+    """The term in which a root version was made: its operation is `<batch>.<seq>.<term>`. 0 for the first."""
+    last = op_id.rpartition(".")[2]
+    return int(last) if op_id.count(".") == 2 and last.isdigit() else 0  # noqa: PLR2004
