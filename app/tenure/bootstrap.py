@@ -20,7 +20,7 @@ from tenure.cold.files import open_objects
 from tenure.cold.mirror import Mirror
 from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
-from tenure.errors import Conflict, TenureError
+from tenure.errors import ONE_PROCESS, Conflict, TenureError
 from tenure.gateway import Gateway
 from tenure.governance.erasures import Erasures
 from tenure.governance.ground import Ground
@@ -30,6 +30,7 @@ from tenure.governance.manifests import Manifests
 from tenure.governance.principals import Principals
 from tenure.governance.recovery import recover
 from tenure.governance.replica import Replica
+from tenure.governance.restore import refuse_unfinished
 from tenure.governance.service import Service
 from tenure.governance.shred import Shredder
 from tenure.governance.subjects import Subjects
@@ -53,8 +54,12 @@ class Tenure:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._lock = _lock(settings)
-        ground = _ground(settings)
+        self._lock = lock_of(settings)
+        try:
+            ground = ground_of(settings)
+        except BaseException:
+            self._lock.close()
+            raise
         self._database = ground.database
         try:
             self._build(settings, ground)
@@ -126,7 +131,7 @@ class Tenure:
         self.sequencer.stop()
         if self._sequencing is not None:
             await self._sequencing
-        await self._batcher.close(_writer_end)
+        await self._batcher.close(writer_end)
         await asyncio.to_thread(self._replica.stop)
         self._database.close()
         self._lock.close()
@@ -154,16 +159,21 @@ async def open_tenure(settings: Settings) -> AsyncIterator[Tenure]:
 
 def prepare(settings: Settings) -> str | None:
     """Migrate the schema and make the cell's first keys; the operator's API key, or None if it has one."""
-    with contextlib.closing(_lock(settings)):
+    with contextlib.closing(lock_of(settings)):
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        owner = settings.migration_url or settings.database
-        separate = bool(settings.migration_url)
-        migrate.upgrade(owner, app_role=migrate.role_of(settings.database) if separate else None)
-        ground = _ground(settings)
+        bring_up(settings)
+        ground = ground_of(settings)
         try:
             return initialise(ground)
         finally:
             ground.database.close()
+
+
+def bring_up(settings: Settings) -> None:
+    """Migrate the schema, as the owner of the tables; the service's own role gets its rights on rows."""
+    owner = settings.migration_url or settings.database
+    separate = bool(settings.migration_url)
+    migrate.upgrade(owner, app_role=migrate.role_of(settings.database) if separate else None)
 
 
 def role_standing(settings: Settings) -> Standing:
@@ -175,8 +185,11 @@ def role_standing(settings: Settings) -> Standing:
         database.close()
 
 
-def _ground(settings: Settings) -> Ground:
+def ground_of(settings: Settings, *, restoring: bool = False) -> Ground:
+    """What a cell stands on. Conflict when root and data are not apart, or a restore was not finished."""
     _check_apart(settings)
+    if not restoring:
+        refuse_unfinished(settings.data_dir)
     database = Database(settings.database, pool_size=settings.lanes + 4, idle_s=settings.replica_lease_s)
     roots = FilesRootStore(settings.root_dir / "keys")
     mirror = Mirror(open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"))
@@ -208,7 +221,7 @@ class _Lock:
             raise Conflict(
                 "Another process has this data directory open; nothing was opened.",
                 field="TENURE_DATA_DIR",
-                rule="one process per embedded store",
+                rule=ONE_PROCESS,
                 remedy="Use the running server's API, or stop it first.",
             ) from None
 
@@ -216,11 +229,13 @@ class _Lock:
         os.close(self._descriptor)
 
 
-def _lock(settings: Settings) -> "_Lock | contextlib.ExitStack":
+def lock_of(settings: Settings) -> "_Lock | contextlib.ExitStack":
+    """Held by whoever has an embedded store open; PostgreSQL takes any number of processes."""
     if settings.database.startswith("sqlite"):
         return _Lock(settings.data_dir / "lock")
-    return contextlib.ExitStack()  # PostgreSQL takes any number of processes
+    return contextlib.ExitStack()
 
 
-def _writer_end() -> EntryDraft:
+def writer_end() -> EntryDraft:
+    """A writer's last entry."""
     return EntryDraft(kind=Kind.WRITER_END, at=ids.now(), outcome="ok")

@@ -24,7 +24,10 @@ Every message says what happened, what was not done, and what to do. Messages an
 carry contents, record keys or subject references: they end in logs.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+ONE_PROCESS: Final = "one process per embedded store"
+"""The rule that a second process breaks: `tenure doctor` tells it from other conflicts."""
 
 
 class TenureError(Exception):

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, NullPool, create_engine, event, text
 from sqlalchemy.engine import make_url
 
-from support.postgres import APP, OWNER, Server
+from support.postgres import APP, BACKUP, OWNER, Server
 from tenure.access import Ask
 from tenure.bootstrap import Tenure, open_tenure, prepare
 from tenure.client.source import DirSource
@@ -391,4 +391,5 @@ def blank(
     assert postgres is not None
     name = postgres.new(template)
     urls = {"database_url": postgres.url(name, APP), "migration_url": postgres.url(name, OWNER)}
+    urls |= {"backup_url": postgres.url(name, BACKUP), "pg_bin": postgres.bin}
     return Settings(**given, **urls), postgres.url(name)

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy.engine import URL, make_url
 
-OWNER, APP = "tenure_owner", "tenure_app"
+OWNER, APP, BACKUP = "tenure_owner", "tenure_app", "tenure_backup"
 SCRIPT = Path(__file__).parents[2] / "deploy" / "postgres.sql"
 _PASSWORD = "only-for-tests"
 
@@ -32,11 +32,16 @@ class Server:
         self._kept: dict[str, list[tuple[str, bytes]]] = {}
 
     def url(self, database: str, role: str | None = None) -> str:
-        """A URL for the service (`APP`), for migrations (`OWNER`), or without a role the superuser's."""
+        """A URL for the service (`APP`), for migrations (`OWNER`), for backups, or the superuser's."""
         url = self.admin.set(database=database)
         if role is not None:
             url = url.set(username=role, password=_PASSWORD)
         return url.render_as_string(hide_password=False)
+
+    @property
+    def bin(self) -> str:
+        """The folder of this server's own programs; empty when they are on PATH."""
+        return str(Path(self._psql).parent) if "/" in self._psql else ""
 
     def new(self, template: str | None = None) -> str:
         """The name of a fresh database: empty as `deploy/postgres.sql` makes it, or a copy."""
@@ -100,6 +105,7 @@ class Server:
     def _deploy(self, database: str) -> None:
         given = {"ON_ERROR_STOP": "1", "database": database, "owner": OWNER, "app": APP}
         given |= {"owner_password": _PASSWORD, "app_password": _PASSWORD}
+        given |= {"backup": BACKUP, "backup_password": _PASSWORD}
         command = [self._psql, "--no-psqlrc", "--quiet", "--file", str(SCRIPT)]
         for name, value in given.items():
             command += ["-v", f"{name}={value}"]

@@ -2,6 +2,8 @@
 
 import gc
 import json
+import pathlib
+import tempfile
 import warnings
 
 import pytest
@@ -78,7 +80,11 @@ class TestDoctor:
         found = run("doctor", *made, "--json")
         assert found.exit_code == 0
         assert json.loads(found.stdout)["ok"] is True
-        assert {one["state"] for one in checks(found).values()} == {"ok"}
+        apart = checks(found).pop("volumes apart")
+        assert apart["state"] == "warning", "both are below one temporary folder"
+        assert "snapshot" in apart["detail"]
+        others = (one["state"] for one in checks(found).values() if one["check"] != "volumes apart")
+        assert set(others) == {"ok"}
         assert "published" in checks(found)["ledger"]["detail"]
 
     def test_prints_a_table_for_people(self, made):
@@ -106,6 +112,25 @@ class TestDoctor:
         found = run("doctor", *where, "--json")
         assert found.exit_code == 0
         assert checks(found)["mirror apart"]["state"] == "warning"
+
+    def test_objects_that_hold_the_mirror_or_the_root_are_found(self, tmp_path):
+        where = ["--data-dir", tmp_path / "data", "--root-dir", tmp_path / "other" / "root"]
+        where += ["--objects-url", f"file://{tmp_path / 'other'}"]
+        assert run("init", *where).exit_code == 0
+        found = run("doctor", *where, "--json")
+        assert found.exit_code == 1
+        assert checks(found)["mirror apart"]["state"] == "warning"
+        assert checks(found)["objects apart"]["state"] == "failed"
+
+    def test_another_volume_is_well(self, tmp_path):
+        shared = pathlib.Path("/dev/shm")
+        if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("there is no second file system here")
+        with tempfile.TemporaryDirectory(dir=shared) as root:
+            where = ["--data-dir", tmp_path / "data", "--root-dir", root]
+            assert run("init", *where).exit_code == 0
+            found = run("doctor", *where, "--json")
+            assert checks(found)["volumes apart"]["state"] == "ok"
 
     def test_a_lost_root_key_does_not_open(self, made, tmp_path):
         for key in (tmp_path / "root" / "keys").glob("root-*.key"):

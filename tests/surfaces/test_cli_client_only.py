@@ -17,6 +17,7 @@ ABSENT = (
 )
 COMMANDS = {
     *("init", "serve", "demo", "doctor"),
+    *("backup", "restore", "drill"),
     *("apply", "get", "tenant", "principal", "shred"),
     *("verify", "audit", "residue"),
 }
@@ -66,7 +67,19 @@ def test_governs_a_service_by_its_url():
     assert "did not answer" in found.stderr
 
 
-@pytest.mark.parametrize("command", [["init"], ["serve"], ["demo"], ["doctor"], ["get", "Role"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["init"],
+        ["serve"],
+        ["demo"],
+        ["doctor"],
+        ["get", "Role"],
+        ["backup", "b"],
+        ["restore", "b"],
+        ["drill"],
+    ],
+)
 def test_server_commands_say_what_to_install(command, tmp_path):
     found = bare(*command, cwd=tmp_path)
     assert found.returncode == 2

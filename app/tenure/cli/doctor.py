@@ -14,7 +14,7 @@ import typer
 
 from tenure.cli.options import ALL, Given, Json, takes_settings
 from tenure.cli.output import NO, Output, answering
-from tenure.errors import Conflict, TenureError
+from tenure.errors import ONE_PROCESS, Conflict, TenureError
 
 if TYPE_CHECKING:
     from tenure.settings import Settings
@@ -68,15 +68,42 @@ def _places(settings: "Settings") -> Iterator[Finding]:
         yield Finding("root apart", "failed", "root and data directory contain one another", apart)
     else:
         yield Finding("root apart", "ok", "the root key is outside the data directory")
-    if _inside(mirror, data):
+    objects = _folder(settings.objects_url, settings.data_dir / "objects").resolve()
+    for name, kept in (("data directory", data), ("objects' folder", objects)):
+        if _inside(mirror, kept) or _inside(kept, mirror):
+            yield Finding(
+                "mirror apart",
+                "warning",
+                f"mirror and {name} contain one another: a restore takes both back and goes unnoticed",
+                "Set TENURE_MIRROR_URL to a place that the data's backups do not cover.",
+            )
+            break
+    else:
+        yield Finding("mirror apart", "ok", "the mirror is outside the data and the objects")
+    if _inside(root, objects) or _inside(objects, root):
+        apart = (
+            "Set TENURE_OBJECTS_URL to a place of its own: a backup of the objects would hold the root key."
+        )
+        yield Finding("objects apart", "failed", "root and objects contain one another", apart)
+    yield from _volumes(data, {"root directory": root, "mirror": mirror})
+
+
+def _volumes(data: Path, apart: dict[str, Path]) -> Iterator[Finding]:
+    """A snapshot of a volume is a backup of everything on it, and its restore one of everything too."""
+    shared = [
+        name
+        for name, place in apart.items()
+        if (device := _device(place)) is not None and device == _device(data)
+    ]
+    if shared:
         yield Finding(
-            "mirror apart",
+            "volumes apart",
             "warning",
-            "the mirror is inside the data directory: a restore takes it back too and goes unnoticed",
-            "Set TENURE_MIRROR_URL to a place that the data's backups do not cover.",
+            f"{' and '.join(shared)} and data are on one file system: its snapshot, put back, takes all back",
+            "Put root and mirror on a volume of their own, or never restore snapshots of this one.",
         )
     else:
-        yield Finding("mirror apart", "ok", "the mirror is outside the data directory")
+        yield Finding("volumes apart", "ok", "root and mirror are on other file systems than the data")
 
 
 def _permissions(root: Path) -> Iterator[Finding]:
@@ -120,7 +147,7 @@ def _opening(settings: "Settings") -> Iterator[Finding]:
     try:
         restored = asyncio.run(attempt())
     except Conflict as failure:
-        if failure.field == "TENURE_DATA_DIR":
+        if failure.rule == ONE_PROCESS:
             yield Finding("opens", "ok", "another process has it open")
         else:
             yield Finding("opens", "failed", failure.detail, failure.remedy or "")
@@ -151,8 +178,19 @@ def _remembered(mirror: Path) -> Iterator[Finding]:
 
 
 def _mirror(settings: "Settings") -> Path:
-    url = settings.mirror_url
-    return Path(url.removeprefix("file://")) if url.startswith("file:///") else settings.root_dir / "mirror"
+    return _folder(settings.mirror_url, settings.root_dir / "mirror")
+
+
+def _folder(url: str, default: Path) -> Path:
+    return Path(url.removeprefix("file://")) if url.startswith("file:///") else default
+
+
+def _device(place: Path) -> int | None:
+    """The file system that a folder is on; None where there is none yet."""
+    try:
+        return place.stat().st_dev
+    except OSError:
+        return None
 
 
 def _inside(one: Path, other: Path) -> bool:

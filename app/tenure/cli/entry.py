@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tenure.cli import cell, doctor, manifests, principals, residue, shred, tenants, verify
+from tenure.cli import cell, doctor, keeping, manifests, principals, residue, shred, tenants, verify
 from tenure.cli.demo import command as demo
 
 app = typer.Typer(
@@ -16,12 +16,15 @@ app = typer.Typer(
     help="Governed context for AI agents. Exit codes: 0 yes, 1 no, 2 wrong use.",
 )
 
-_CELL, _GOVERN, _PROVE = "The cell", "Govern", "Prove"
+_CELL, _KEEP, _GOVERN, _PROVE = "The cell", "Keep", "Govern", "Prove"
 
 app.command(rich_help_panel=_CELL)(cell.init)
 app.command(rich_help_panel=_CELL)(cell.serve)
 app.command(rich_help_panel=_CELL)(demo.demo)
 app.command(rich_help_panel=_CELL)(doctor.doctor)
+app.command(rich_help_panel=_KEEP)(keeping.backup)
+app.command(rich_help_panel=_KEEP)(keeping.restore)
+app.command(rich_help_panel=_KEEP)(keeping.drill)
 app.command(rich_help_panel=_GOVERN)(manifests.apply)
 app.command(rich_help_panel=_GOVERN)(manifests.get)
 app.add_typer(tenants.app, name="tenant", rich_help_panel=_GOVERN)

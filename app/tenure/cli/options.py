@@ -19,6 +19,8 @@ _HELP = {
     "root_dir": "Root key and mirror. Keep it out of the data's backups.",
     "database_url": "postgresql://…; SQLite in the data directory if left out.",
     "migration_url": "PostgreSQL: the owner of the tables, for init.",
+    "backup_url": "PostgreSQL: a role that sees every row, for backup and drill.",
+    "pg_bin": "PostgreSQL: the folder of pg_dump and pg_restore; PATH if left out.",
     "objects_url": "file:///…; in the data directory if left out.",
     "mirror_url": "file:///…; in the root directory if left out.",
     "ledger_origin": "First part of every log's name: a host name of yours.",
@@ -38,7 +40,8 @@ PLACES = (
     "mirror_url",
     "ledger_origin",
 )
-ALL = tuple(_HELP)
+KEEPING = (*PLACES, "backup_url", "pg_bin")
+ALL = tuple(name for name in _HELP if name not in ("backup_url", "pg_bin"))
 
 
 class Given:

@@ -22,7 +22,7 @@ class FileObjects:
         """Create or replace an object: temporary file, fsync, rename, fsync of the folder."""
         path = self._path(name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make(path.parent)
             descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".put-")
             try:
                 with os.fdopen(descriptor, "wb") as file:
@@ -46,8 +46,8 @@ class FileObjects:
             return None
 
     def names(self, prefix: str) -> Iterator[str]:
-        """Names of the objects below a folder, sorted."""
-        root = self._path(prefix)
+        """Names of the objects below a folder, sorted; of all with an empty prefix."""
+        root = self._path(prefix) if prefix else self.directory
         for path in sorted(root.rglob("*")) if root.is_dir() else ():
             if path.is_file() and not path.name.startswith("."):
                 yield path.relative_to(self.directory).as_posix()
@@ -80,6 +80,13 @@ def open_objects(url: str, default: Path, field: str) -> FileObjects:
         rule="file:///absolute/path",
         remedy="Use a file:// URL, or leave it out for the default folder.",
     )
+
+
+def _make(directory: Path) -> None:
+    """A directory with its parents, each new one private: `mkdir` gives its mode to the last only."""
+    if not directory.is_dir():
+        _make(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
 
 
 def _sync(directory: Path) -> None:

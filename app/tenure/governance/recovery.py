@@ -39,15 +39,42 @@ from tenure.store.tenants import Epoch
 _log = structlog.get_logger(__name__)
 
 
+class Lost(NamedTuple):
+    """A log that was behind its published head: the generation that begins, and entries that are missing."""
+
+    tenant_id: str
+    generation: int
+    entries: int
+
+
 class Recovered(NamedTuple):
-    """What start-up found: the cell's tenants, and whether the database had been restored."""
+    """What start-up found: the cell's tenants, and whether the database had been restored.
+
+    If it had: the leaf epoch that began, how many erasures it had forgotten, and what its logs lost.
+    """
 
     tenant_ids: list[str]
     restored: bool
+    leaf_epoch: int = 0
+    replayed: int = 0
+    lost: tuple[Lost, ...] = ()
 
 
-def recover(ground: Ground) -> Recovered:
-    """Bring a started cell to a state that may be served. RootLost when nothing opens any more."""
+def is_behind(ground: Ground) -> bool:
+    """Whether this database is older than what the mirror remembers, so that the next start recovers it."""
+    named = ground.mirror.pointer()  # the mirror first, as in `recover`
+    found = ground.database.read(CELL, keystate.pointer)
+    if found is None or (named is not None and named[0] > found.seq) or _forgotten(ground):
+        return True
+    return any(_is_behind(ground, one) for one in [CELL, *ground.database.read(CELL, tenants.all_ids)])
+
+
+def recover(ground: Ground, *, declared: bool = False) -> Recovered:
+    """Bring a started cell to a state that may be served. RootLost when nothing opens any more.
+
+    `declared`: whoever calls has just restored a backup, so a leaf epoch begins even where nothing shows it:
+    leaves may have been handed out whose entries nobody had published yet.
+    """
     # The mirror is read first, always: another process of the cell may go on meanwhile, and what it writes
     # reaches the mirror after the database.
     named = ground.mirror.pointer()
@@ -61,7 +88,8 @@ def recover(ground: Ground) -> Recovered:
     forgotten = _forgotten(ground)
     living = ground.keyring.manifest().tenants
     behind = [one for one in tenant_ids if one in living and _is_behind(ground, one)]
-    restored = bool(mirrored or forgotten or behind)
+    restored = declared or bool(mirrored or forgotten or behind)
+    epoch, lost = 0, []
     if restored:
         _log.warning("the database was restored to an older state", logs_behind=len(behind))
         stored_epoch = ground.database.read(CELL, tenants.leaf_sequence)[0]
@@ -72,11 +100,11 @@ def recover(ground: Ground) -> Recovered:
         ground.database.write(CELL, partial(_mend_buckets, ground=ground))
         for op_id, plan in forgotten.items():
             ground.database.write(CELL, partial(_put_back, ground=ground, op_id=op_id, plan=plan))
-        for tenant_id in behind:
-            _new_generation(ground, tenant_id)
+        lost = [_new_generation(ground, tenant_id) for tenant_id in behind]
     re_mirror(ground)
     re_mirror_history(ground)
-    return Recovered(tenant_ids, restored)
+    replayed = sum(len(mine["erasures"]) for plan in forgotten.values() for mine in plan.values())
+    return Recovered(tenant_ids, restored, epoch, replayed, tuple(lost))
 
 
 # ── keys ───────────────────────────────────────────────────────────────────────────────────────────
@@ -208,11 +236,11 @@ def _is_behind(ground: Ground, tenant_id: str) -> bool:
     return ground.database.read(tenant_id, check)
 
 
-def _new_generation(ground: Ground, tenant_id: str) -> None:
+def _new_generation(ground: Ground, tenant_id: str) -> Lost:
     """End a log that was restored and open the next one: its first entry names what was lost."""
     head = ground.mirror.head(tenant_id) or {}
 
-    def work(tx: Tx) -> None:
+    def work(tx: Tx) -> Lost:
         current = log.newest(tx)
         have = current.size if current and current.generation == head["generation"] else 0
         generation = int(head["generation"]) + 1
@@ -232,5 +260,6 @@ def _new_generation(ground: Ground, tenant_id: str) -> None:
         tx.append(EntryDraft(kind=Act.LOG_OPEN, at=ids.now(), outcome="restored", data=data))
         tx.append(EntryDraft(kind=Act.RESTORE, at=ids.now(), outcome="detected"))
         tx.append(EntryDraft(kind=Act.WRITER_END, at=ids.now(), outcome="ok"))
+        return Lost(tenant_id, generation, int(data["lost"]))
 
-    ground.database.write(tenant_id, work)
+    return ground.database.write(tenant_id, work)

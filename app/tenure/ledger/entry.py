@@ -48,6 +48,8 @@ class Kind(StrEnum):
     RETENTION_EVICT = "retention.evict"
     TIER_MOVE = "tier.move"
     RESTORE = "restore"
+    DRILL = "drill"
+    """A backup was restored elsewhere and tried; data: digest of the report, counts."""
     BREAKGLASS = "breakglass"
 
 

@@ -43,6 +43,12 @@ def is_current(connection: Connection) -> bool:
     return MigrationContext.configure(connection).get_current_revision() == head
 
 
+def knows(revision: str | None) -> bool:
+    """Whether this version can bring a schema of that revision up to its own."""
+    scripts = ScriptDirectory(str(resources.folder("migrations")))
+    return any(one.revision == revision for one in scripts.walk_revisions())
+
+
 def require_current(connection: Connection) -> None:
     """Refuse to run on another version's schema."""
     if not is_current(connection):

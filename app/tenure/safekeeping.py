@@ -1,0 +1,194 @@
+"""Settings → backup, restore and drill: what an operator does beside the serving process.
+
+A backup only reads the data. A restore fills an empty place, then starts the cell once, without serving, so
+that its erasures are finished. A drill reads everything, opens with the real root store, and writes nothing
+but its result into the ledger; no process has to stop for it.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tenure import bootstrap
+from tenure.batcher import Batcher
+from tenure.bootstrap import ground_of, writer_end
+from tenure.cold.files import open_objects
+from tenure.cold.mirror import Mirror
+from tenure.cold.overlay import Overlay
+from tenure.crew import GatewayCrew
+from tenure.errors import TenureError, Unavailable
+from tenure.governance.backup import Source, take_backup
+from tenure.governance.backupset import Backup, check_files, read_backup
+from tenure.governance.drill import Examined, Report, examine, record, report_of, require_current
+from tenure.governance.ground import Ground
+from tenure.governance.replica import Replica
+from tenure.governance.restore import Place, checked_backup, summary
+from tenure.governance.restore import restore as restore_backup
+from tenure.ids import CELL
+from tenure.keyring import Keyring
+from tenure.rootstore.unseal_only import UnsealOnly
+from tenure.sequencer import Sequencer, Shelves
+from tenure.settings import Settings
+from tenure.store import migrate, shreds
+from tenure.store.database import Database
+from tenure.store.dump import Target, load, scratch
+from tenure.tenancy import Tenancies
+
+
+class Drill(NamedTuple):
+    """A drill's report, and the ledger entry of each tenant that says so.
+
+    `signed`: the entries have their places under a published checkpoint; if not, the serving process gives
+    them theirs with the next entry of that log, or at its next start.
+    """
+
+    report: Report
+    entries: dict[str, str]
+    signed: bool
+
+
+# ── backup ─────────────────────────────────────────────────────────────────────────────────────────
+def backup(settings: Settings, destination: Path) -> Backup:
+    """Take a backup of a cell, running or not."""
+    return take_backup(_source(settings), destination)
+
+
+def _source(settings: Settings) -> Source:
+    objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
+    mirror = open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL")
+    return Source(
+        database=_readable(settings),
+        objects=objects,
+        apart={"TENURE_ROOT_DIR": settings.root_dir, "TENURE_MIRROR_URL": mirror.directory},
+        data_dir=settings.data_dir,
+        ledger_origin=settings.ledger_origin,
+    )
+
+
+def _readable(settings: Settings) -> Target:
+    """The database, as whoever may read all of it."""
+    return Target(settings.backup_url or settings.migration_url or settings.database, settings.pg_bin)
+
+
+# ── restore ────────────────────────────────────────────────────────────────────────────────────────
+def restore(settings: Settings, directory: Path) -> dict[str, Any]:
+    """Restore a backup into the empty place that the settings name; what happened (`summary`)."""
+    with contextlib.closing(bootstrap.lock_of(settings)):
+        ground = ground_of(settings, restoring=True)
+        ground.database.close()
+        found = checked_backup(directory, ground.roots, ground.mirror)
+        owner = settings.migration_url or settings.database
+        place = Place(
+            data_dir=settings.data_dir,
+            database=Target(owner, settings.pg_bin),
+            objects=open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL"),
+            migrate=partial(bootstrap.bring_up, settings),
+        )
+        recovered = restore_backup(directory, found, place, lambda: ground_of(settings, restoring=True))
+    asyncio.run(_finish(settings))
+    ground = ground_of(settings)
+    try:
+        unfinished = ground.database.read(CELL, shreds.batches)
+        left = sum(len(mine["erasures"]) for one in unfinished for mine in one.plan.values())
+    finally:
+        ground.database.close()
+    return summary(found, recovered, left)
+
+
+async def _finish(settings: Settings) -> None:
+    """Start and stop: what was put back is finished, and published."""
+    async with bootstrap.open_tenure(settings):
+        pass
+
+
+# ── drill ──────────────────────────────────────────────────────────────────────────────────────────
+def drill(
+    settings: Settings, directory: Path | None, *, sample: int | None, folder: Path | None, scratch_url: str
+) -> Drill:
+    """Restore a backup (a fresh one if none is given) into a scratch place, examine it, record the result.
+
+    `sample`: survivors to compare in each tenant, None for all. Raises Conflict, Invalid or NotFound when the
+    drill could not be made; what a made drill finds is in its report.
+    """
+    live = _opening_only(ground_of(settings))
+    try:
+        require_current(live)
+        with _private_folder(folder) as inside:
+            taken = directory is None
+            at = directory or inside / "backup"
+            kept = backup(settings, at) if taken else read_backup(at)
+            found, error = _restored(settings, live, kept, at, inside, sample, scratch_url)
+        report = report_of(kept, live, found, error, taken=taken)
+        entries = record(live, report)
+        signed = asyncio.run(_publish(settings, live, list(entries)))
+    finally:
+        live.database.close()
+    return Drill(report, entries, signed)
+
+
+def _restored(
+    settings: Settings,
+    live: Ground,
+    kept: Backup,
+    directory: Path,
+    inside: Path,
+    sample: int | None,
+    scratch_url: str,
+) -> tuple[Examined | None, TenureError | None]:
+    with scratch(_readable(settings), inside, scratch_url) as target:
+        try:
+            check_files(directory, kept)
+            load(directory / kept.database, target, again=False)
+            migrate.upgrade(target.url)
+        except (TenureError, OSError) as failure:
+            if isinstance(failure, TenureError):
+                return None, failure
+            return None, Unavailable("The backup cannot be read or written to the scratch place.")
+
+        def open_restored() -> Ground:
+            overlay = Overlay(live.mirror.objects, Path(tempfile.mkdtemp(dir=inside, prefix="mirror-")))
+            database = Database(target.url)
+            return live._replace(
+                database=database, mirror=Mirror(overlay), keyring=Keyring(database, live.roots)
+            )
+
+        return examine(live, open_restored, sample)
+
+
+def _opening_only(ground: Ground) -> Ground:
+    roots = UnsealOnly(ground.roots)
+    return ground._replace(roots=roots, keyring=Keyring(ground.database, roots))
+
+
+@contextlib.contextmanager
+def _private_folder(parent: Path | None) -> Iterator[Path]:
+    """A folder of mode 0700 that is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="tenure-drill-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _publish(settings: Settings, live: Ground, tenant_ids: list[str]) -> bool:
+    """Give the entries their places and sign, as a process of the cell; False when that has to wait."""
+    tenancies = Tenancies(live.keyring)
+    lease = Replica(live.database, live.keyring, tenancies, lease_s=settings.replica_lease_s)
+    batcher = Batcher(live.database, GatewayCrew(tenancies), lanes=1, lanes_per_tenant=1, lease=lease)
+    objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
+    sequencer = Sequencer(batcher, live.database, live.keyring, Shelves(objects, live.mirror))
+    try:
+        await asyncio.to_thread(lease.start)
+        for tenant_id in tenant_ids:
+            await sequencer.run(tenant_id)
+    except TenureError:
+        return False  # what counts is committed
+    finally:
+        await batcher.close(writer_end)
+        await asyncio.to_thread(lease.stop)
+    return True
