@@ -35,7 +35,7 @@ from tenure.ids import CELL
 from tenure.jobs.schedule import Schedule
 from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
-from tenure.rootstore.files import FilesRootStore
+from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
 from tenure.store import migrate
@@ -160,10 +160,17 @@ def role_standing(settings: Settings) -> Standing:
         database.close()
 
 
+def key_directories(settings: Settings) -> list[Path]:
+    """Where root keys lie as files: none, when a key service or a token has them."""
+    urls = (settings.root_store, settings.root_store_previous or None)
+    found = [root_files(url, settings.root_keys) for url in urls if url is not None]
+    return [directory for directory in found if directory is not None]
+
+
 def _ground(settings: Settings) -> Ground:
     _check_apart(settings)
+    roots = open_root_stores(settings.root_store, settings.root_store_previous, settings.root_keys)
     database = Database(settings.database, pool_size=settings.lanes + 4)
-    roots = FilesRootStore(settings.root_dir / "keys")
     mirror = Mirror(open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"))
     return Ground(database, roots, mirror, Keyring(database, roots), settings.ledger_origin)
 
