@@ -27,6 +27,7 @@ from tenure.governance.ledger import LedgerReader
 from tenure.governance.manifests import Manifests
 from tenure.governance.principals import Principals
 from tenure.governance.recovery import recover
+from tenure.governance.rootkeys import RootKeys
 from tenure.governance.service import Service
 from tenure.governance.shred import Shredder
 from tenure.governance.subjects import Subjects
@@ -82,6 +83,7 @@ class Tenure:
         self.gateway = Gateway(self._batcher)
         self.decisions = Decisions(self._batcher, self._database, tenancies)
         self.tenants = Tenants(service, ground)
+        self.root_keys = RootKeys(service, ground, self.shredder)
         self.principals = Principals(service)
         self.manifests = Manifests(service)
         self.subjects = Subjects(service, self._schedule.requested)
@@ -109,6 +111,7 @@ class Tenure:
             return
         self.started = False
         self._schedule.stop()
+        self.root_keys.stop()
         self.sequencer.stop()
         if self._sequencing is not None:
             await self._sequencing

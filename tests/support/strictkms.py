@@ -262,8 +262,8 @@ class StrictKms:
         assert 7 <= PendingWindowInDays <= 30
         key = self._find(KeyId, "Enabled", "Disabled", "PendingImport")
         key.state, key.deletion = "PendingDeletion", self.now + dt.timedelta(days=PendingWindowInDays)
-        if self.lies:
-            self._kept[key.id] = key.material or b""
+        if self.lies and key.material:
+            self._kept[key.id] = key.material
         return {"KeyId": key.arn, "DeletionDate": key.deletion, "KeyState": key.state}
 
     def _lose(self, key: Key) -> None:

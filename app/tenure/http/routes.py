@@ -4,10 +4,20 @@ from typing import Any
 
 from litestar.di import Provide
 
-from tenure.http import decisions, health, ledger, manifests, principals, records, subjects, tenants
+from tenure.http import (
+    decisions,
+    health,
+    ledger,
+    manifests,
+    principals,
+    records,
+    rootstore,
+    subjects,
+    tenants,
+)
 from tenure.http.auth import provide_ask, provide_credential
 
-_NOUNS = (records, decisions, manifests, principals, tenants, subjects, ledger, health)
+_NOUNS = (records, decisions, manifests, principals, tenants, rootstore, subjects, ledger, health)
 
 
 def handlers() -> list[Any]:

@@ -48,6 +48,7 @@ class Kind(StrEnum):
     RETENTION_EVICT = "retention.evict"
     TIER_MOVE = "tier.move"
     RESTORE = "restore"
+    ROOT_ROTATE = "root.rotate"
     BREAKGLASS = "breakglass"
 
 

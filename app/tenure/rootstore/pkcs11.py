@@ -1,6 +1,6 @@
-"""Root keys in a PKCS#11 token (an HSM): one AES-256 key for each root version, made and destroyed inside it.
+"""Root keys in a PKCS#11 token (an HSM): an AES-256 key for each root version, made and destroyed inside it.
 
-    tenure-<cell>-root-<version>    a key, sensitive, never extractable; its id says when and by which operation
+    tenure-<cell>-root-<version>    a key, sensitive, never extractable; its id says when, and by whom
     tenure-<cell>-claim-<version>   the same, before it is known to have its number for itself
     tenure-<cell>-going-<version>   data: a destruction that began
     tenure-<cell>-gone-<version>    data: a destroyed version
@@ -13,6 +13,7 @@ import os
 import random
 import re
 import time
+from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple
 
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, Session
@@ -146,7 +147,7 @@ class Pkcs11RootStore:
                 self._write(session, "going", version, record)
             if keys or "destroyed_at" not in record:
                 for one in keys:
-                    one.object.destroy()
+                    _remove(one.object)
                 if _keys(_objects(session, self._cell), version):
                     raise KeyFailure(
                         "The token shows the key after destroying it. Nothing is claimed; ask its maker.",
@@ -194,7 +195,7 @@ class Pkcs11RootStore:
             if one.op_id == op_id and one.kind != "claim":
                 return one.version
             if one.op_id == op_id:
-                one.object.destroy()  # what a crash left, or a racer of the same operation: one of us goes on
+                _remove(one.object)  # what a crash left, or a racer of the same operation: one of us goes on
         version = max(above, *(one.version for one in found), 0) + 1
         key = session.generate_key(
             KeyType.AES,
@@ -205,7 +206,7 @@ class Pkcs11RootStore:
             template=_TEMPLATE,
         )
         if len([one for one in _objects(session, self._cell) if one.version == version]) > 1:
-            key.destroy()
+            _remove(key)
             return None
         try:
             key[Attribute.LABEL] = label(self._cell, "root", version)
@@ -235,7 +236,7 @@ class Pkcs11RootStore:
             if (one.version == version and one.record != newest) or (
                 one.kind == "gone" and one.version not in remembered
             ):
-                one.object.destroy()
+                _remove(one.object)
 
     def _live(self, session: Session, version: int) -> Any:  # noqa: ANN401 - the library's key
         found = _objects(session, self._cell)
@@ -259,20 +260,33 @@ def label(cell: str, kind: str, version: int) -> str:
 def _objects(session: Session, cell: str) -> list[_Found]:
     """Every object of a cell. Each search is read to its end: a session has only one at a time."""
     found = []
-    ours = re.compile(rf"tenure-{re.escape(cell)}-(root|claim|going|gone)-([0-9]{{12}})")
     for kind in (ObjectClass.SECRET_KEY, ObjectClass.DATA):
         for one in list(session.get_objects({Attribute.CLASS: kind})):
-            name = ours.fullmatch(one[Attribute.LABEL])
-            if name is None:
-                continue
-            if kind is ObjectClass.DATA:
-                record = json.loads(one[Attribute.VALUE])
-                created_at, op_id = record["created_at"], record["created_by"]
-            else:
-                record, raw = None, one[Attribute.ID]
-                created_at, op_id = int.from_bytes(raw[:8]), raw[8:].decode()
-            found.append(_Found(name[1], int(name[2]), one, created_at, op_id, record))
+            try:
+                ours = _read(one, cell, is_record=kind is ObjectClass.DATA)
+            except p11.ObjectHandleInvalid:
+                continue  # another process removed it just now
+            if ours is not None:
+                found.append(ours)
     return found
+
+
+def _read(one: Any, cell: str, *, is_record: bool) -> _Found | None:  # noqa: ANN401 - the library's object
+    name = re.fullmatch(
+        rf"tenure-{re.escape(cell)}-(root|claim|going|gone)-([0-9]{{12}})", one[Attribute.LABEL]
+    )
+    if name is None:
+        return None
+    if is_record:
+        record = json.loads(one[Attribute.VALUE])
+        return _Found(name[1], int(name[2]), one, record["created_at"], record["created_by"], record)
+    made = one[Attribute.ID]
+    return _Found(name[1], int(name[2]), one, int.from_bytes(made[:8]), made[8:].decode(), None)
+
+
+def _remove(one: Any) -> None:  # noqa: ANN401 - the library's object
+    with suppress(p11.ObjectHandleInvalid):  # another process was faster
+        one.destroy()
 
 
 def _keys(found: list[_Found], version: int) -> list[_Found]:
