@@ -35,7 +35,9 @@ class SoftHsm:
         return self.folder / "pin"
 
     def store(self, cell: str = "") -> Pkcs11RootStore:
-        return Pkcs11RootStore(Token(self.module, self.label, self.pin_file), cell or self.cell)
+        return Pkcs11RootStore(
+            Token(self.module, self.label, self.folder / "lock", self.pin_file), cell or self.cell
+        )
 
     @property
     def url(self) -> str:

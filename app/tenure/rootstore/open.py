@@ -53,7 +53,7 @@ def open_root_store(url: str, default_dir: Path, field: str = CURRENT) -> RootSt
     if scheme == "aws-kms" and kind in ("imported", "generated"):
         return _kms("imported" if kind == "imported" else "generated", _Query(query, field))
     if scheme == "pkcs11" and not kind:
-        return _pkcs11(_Query(query, field))
+        return _pkcs11(_Query(query, field), default_dir.parent / "pkcs11.lock")
     raise Invalid(
         f"{field} names a kind of root store that this version does not know; nothing was opened.",
         field=field,
@@ -100,7 +100,7 @@ def _kms(mode: Mode, given: "_Query") -> RootStore:
     return KmsRootStore(KmsCalls(client), cell, mode, days=int(days or _DAYS[0]))
 
 
-def _pkcs11(given: "_Query") -> RootStore:
+def _pkcs11(given: "_Query", lock: Path) -> RootStore:
     for name in ("pin", "pin-value", "user-pin"):
         if given.optional(name):
             raise Invalid(
@@ -116,7 +116,7 @@ def _pkcs11(given: "_Query") -> RootStore:
         from tenure.rootstore.pkcs11 import Pkcs11RootStore, Token  # noqa: PLC0415 - an extra of its own
     except ImportError:
         raise _not_installed(given.field, "PKCS#11", "pkcs11") from None
-    return Pkcs11RootStore(Token(module, token, Path(pin_file) if pin_file else None), cell)
+    return Pkcs11RootStore(Token(module, token, lock, Path(pin_file) if pin_file else None), cell)
 
 
 class _Query:

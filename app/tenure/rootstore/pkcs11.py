@@ -83,7 +83,8 @@ class Pkcs11RootStore:
     def create(self, op_id: str, *, above: int = 0) -> int:
         """A new version, made on the token.
 
-        PKCS #11 cannot reserve a name, so a number is claimed before it is used:
+        PKCS #11 cannot reserve a name, so a number is claimed before it is used. (On one machine the token's
+        lock file already keeps racers apart. If a token ever shows two keys of one number, neither is used.)
 
         1. A key is made under a claim. Of two racers for a number the later one at least sees both claims,
            and takes its own back. A crash leaves a claim: nothing is ever sealed under one.
@@ -258,10 +259,10 @@ def label(cell: str, kind: str, version: int) -> str:
 
 
 def _objects(session: Session, cell: str) -> list[_Found]:
-    """Every object of a cell. Each search is read to its end: a session has only one at a time."""
+    """Every object of a cell. A search is read to its end first: a session has only one at a time."""
     found = []
     for kind in (ObjectClass.SECRET_KEY, ObjectClass.DATA):
-        for one in list(session.get_objects({Attribute.CLASS: kind})):
+        for one in _search(session, kind):
             try:
                 ours = _read(one, cell, is_record=kind is ObjectClass.DATA)
             except p11.ObjectHandleInvalid:
@@ -269,6 +270,14 @@ def _objects(session: Session, cell: str) -> list[_Found]:
             if ours is not None:
                 found.append(ours)
     return found
+
+
+def _search(session: Session, kind: ObjectClass) -> list[Any]:
+    """Every object of a class. The library stumbles over one that another process removes meanwhile."""
+    for _ in range(_RACES):
+        with suppress(p11.ObjectHandleInvalid):
+            return list(session.get_objects({Attribute.CLASS: kind}))
+    raise Unavailable("The token's objects change too fast to be listed; nothing was done.")
 
 
 def _read(one: Any, cell: str, *, is_record: bool) -> _Found | None:  # noqa: ANN401 - the library's object

@@ -1,9 +1,11 @@
 """A PKCS#11 token: sessions, the objects of one cell, and the library's errors as ours.
 
 A session lives as long as one call, so that no login outlasts its use. PKCS#11 logs a whole process in
-and out: calls of this process take turns.
+and out, so calls of this process take turns. Processes of one machine do too, by a lock file: SoftHSM shows one
+process late, or not at all, what another is just writing.
 """
 
+import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -25,17 +27,18 @@ _turn = threading.RLock()
 class Token:
     """Where a token is, and how to get in. Opens nothing by itself."""
 
-    def __init__(self, module: str, label: str, pin_file: Path | None = None) -> None:
+    def __init__(self, module: str, label: str, lock: Path, pin_file: Path | None = None) -> None:
         """`module` is the vendor's shared library. Without a file the PIN is in `TENURE_PKCS11_PIN`."""
         self._module = module
         self._label = label
+        self._lock = lock
         self._pin_file = pin_file
 
     @contextmanager
     def session(self) -> Iterator[pkcs11.Session]:
         """A read-write user session. KeyFailure when the token refuses, Unavailable when it is not there."""
         pin = self._pin()
-        with _turn, _mapped():
+        with _turn, _alone(self._lock), _mapped():
             token = pkcs11.lib(self._module).get_token(token_label=self._label)
             with token.open(rw=True, user_pin=pin) as session:
                 yield session
@@ -57,6 +60,24 @@ class Token:
                 remedy=f"Set {PIN_VARIABLE}, or add pin-file=FILE to the root store's URL.",
             )
         return pin
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One process of this machine at a time."""
+    try:
+        lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = lock.open("a+b")
+    except OSError as failure:
+        raise KeyFailure(
+            "The lock file beside the root directory's keys cannot be written; nothing was done.",
+            field="TENURE_ROOT_DIR",
+            rule="a directory that this process can write",
+            remedy="Check owner, mode and free space.",
+        ) from failure
+    with file:  # closing it gives the lock back
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

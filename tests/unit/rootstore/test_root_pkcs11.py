@@ -223,6 +223,24 @@ def test_processes_never_share_a_number(softhsm):
     assert one == sorted(one)
 
 
+def test_two_keys_of_one_number_are_both_refused(root, softhsm, token):
+    """Whoever copies objects on a token, or a token that shows racers' keys late: nothing is guessed."""
+    version = root.create("a")
+    sealed = root.seal(version, b"key", b"here")
+    with token.open(rw=True, user_pin=PIN) as session:
+        session.generate_key(
+            pkcs11.KeyType.AES,
+            256,
+            id=bytes(8) + b"b",
+            label=label(softhsm.cell, "root", version),
+            store=True,
+        )
+    with pytest.raises(KeyFailure, match="two keys"):
+        root.unseal(version, sealed, b"here")
+    assert root.destroy(version, "shred").state == "destroyed"
+    assert keys(token, softhsm.cell) == {}, "both"
+
+
 # ── misuse ─────────────────────────────────────────────────────────────────────────────────────────
 def test_wrong_use_is_refused(root):
     with pytest.raises(Invalid):
@@ -244,24 +262,33 @@ def test_records_stay_few(root, softhsm, monkeypatch):
 
 def test_the_pin_is_found_where_it_was_said_and_never_repeated(softhsm, tmp_path, monkeypatch):
     monkeypatch.setenv("TENURE_PKCS11_PIN", PIN)
-    assert Pkcs11RootStore(Token(softhsm.module, softhsm.label), softhsm.cell).create("a") == 1
+    assert (
+        Pkcs11RootStore(Token(softhsm.module, softhsm.label, tmp_path / "lock"), softhsm.cell).create("a")
+        == 1
+    )
     monkeypatch.setenv("TENURE_PKCS11_PIN", "canary-wrong")
     with pytest.raises(KeyFailure) as refused:
-        Pkcs11RootStore(Token(softhsm.module, softhsm.label), softhsm.cell).list()
+        Pkcs11RootStore(Token(softhsm.module, softhsm.label, tmp_path / "lock"), softhsm.cell).list()
     assert "PinIncorrect" in refused.value.detail
     assert "canary" not in repr(refused.value) + str(refused.value.remedy)
     assert refused.value.__cause__ is None
     monkeypatch.delenv("TENURE_PKCS11_PIN")
     for pin_file in (None, tmp_path / "missing"):
         with pytest.raises(Invalid, match="PIN is not given"):
-            Pkcs11RootStore(Token(softhsm.module, softhsm.label, pin_file), softhsm.cell).list()
+            Pkcs11RootStore(
+                Token(softhsm.module, softhsm.label, tmp_path / "lock", pin_file), softhsm.cell
+            ).list()
 
 
 def test_a_token_that_is_not_there_is_unavailable(softhsm):
     with pytest.raises(Unavailable, match="NoSuchToken"):
-        Pkcs11RootStore(Token(softhsm.module, "nobody", softhsm.pin_file), "test").list()
+        Pkcs11RootStore(
+            Token(softhsm.module, "nobody", softhsm.folder / "lock", softhsm.pin_file), "test"
+        ).list()
     with pytest.raises(KeyFailure):
-        Pkcs11RootStore(Token("/no/such/module.so", "nobody", softhsm.pin_file), "test").list()
+        Pkcs11RootStore(
+            Token("/no/such/module.so", "nobody", softhsm.folder / "lock", softhsm.pin_file), "test"
+        ).list()
 
 
 def test_nothing_of_the_sealed_lies_on_the_token_in_the_clear(root, softhsm):
