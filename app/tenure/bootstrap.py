@@ -52,14 +52,13 @@ class Tenure:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._lock = _lock(settings)
-        ground = _ground(settings)
-        self._database = ground.database
-        try:
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._lock.close)
+            ground = _ground(settings)
+            on_failure.callback(ground.database.close)
+            self._database = ground.database
             self._build(settings, ground)
-        except BaseException:
-            self._database.close()
-            self._lock.close()
-            raise
+            on_failure.pop_all()
 
     def _build(self, settings: Settings, ground: Ground) -> None:
         with self._database.connect() as connection:

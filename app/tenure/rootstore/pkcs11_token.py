@@ -1,8 +1,8 @@
 """A PKCS#11 token: sessions, the objects of one cell, and the library's errors as ours.
 
 A session lives as long as one call, so that no login outlasts its use. PKCS#11 logs a whole process in
-and out, so calls of this process take turns. Processes of one machine do too, by a lock file: SoftHSM shows one
-process late, or not at all, what another is just writing.
+and out, so calls of this process take turns. Processes of one machine do too, by a lock file: SoftHSM
+shows one process late, or not at all, what another is just writing.
 """
 
 import fcntl
