@@ -77,6 +77,8 @@ class StrictKms:
     calls: list[str] = field(default_factory=list)
     keys: dict[str, Key] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    unlisted: set[str] = field(default_factory=set)
+    """Aliases that lists do not show yet: KMS is eventually consistent."""
     seen: list[bytes] = field(default_factory=list)
     """Every request body, for looking whether a secret was sent in the clear."""
     now: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
@@ -192,7 +194,8 @@ class StrictKms:
             raise KmsRefusalError("NotFoundException")
 
     def _ListAliases(self, *, Limit: int = 2, Marker: str = "", **_: Any) -> dict[str, Any]:
-        names = sorted(name for name in ["alias/aws/s3", *self.aliases] if name > Marker)
+        shown = {"alias/aws/s3", *self.aliases} - self.unlisted
+        names = sorted(name for name in shown if name > Marker)
         page = [{"AliasName": name} | self._target(name) for name in names[:Limit]]
         return {"Aliases": page, "Truncated": len(names) > Limit} | (
             {"NextMarker": names[Limit - 1]} if len(names) > Limit else {}

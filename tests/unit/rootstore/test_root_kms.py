@@ -272,6 +272,16 @@ def test_a_new_key_that_is_not_shown_yet_is_waited_for():
     assert store.unseal(1, store.seal(store.create("a"), b"key", b"here"), b"here") == b"key"
 
 
+def test_a_number_that_lists_do_not_show_yet_is_not_taken_twice(kms):
+    store = store_on(kms)
+    store.create("a")
+    kms.unlisted = set(kms.aliases)
+    assert store_on(kms).create("b") == 2
+    assert store_on(kms).create("a") == 1, "nor does an operation get a second version"
+    kms.unlisted = set()
+    assert states(store) == [(1, "live"), (2, "live")]
+
+
 def test_two_cells_and_two_modes_do_not_see_each_other(kms):
     stores = [store_on(kms, mode, cell) for mode in MODES for cell in ("one", "one-b")]
     for store in stores:
