@@ -135,15 +135,15 @@ class StrictKms:
             racer, self.between = self.between, None
             racer(name)
         request = {"RequestId": str(uuid.uuid4()), "HTTPStatusCode": 200}
+        status = 200
         try:
             answer = self._serve(name, json.loads(params["body"]))
         except KmsRefusalError as refusal:
-            error = {"Code": refusal.code, "Message": f"{ACCOUNT} was refused"}
-            return SimpleNamespace(status_code=400), {"Error": error, "ResponseMetadata": request}
+            status, answer = 400, {"Error": {"Code": refusal.code, "Message": f"{ACCOUNT} was refused"}}
         if self.kill_at == (number, "after"):
             self.kill_at = None
             raise KilledError(name)
-        return SimpleNamespace(status_code=200), {**answer, "ResponseMetadata": request}
+        return SimpleNamespace(status_code=status), {**answer, "ResponseMetadata": request}
 
     def _serve(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
         if name in self.refuse:

@@ -39,6 +39,8 @@ SHELL_DAYS: Final = 7
 _DAY_US: Final = 86_400 * 1_000_000
 _KEY: Final = 32
 _RACES: Final = 20
+_LAG: Final = 4
+"""How many of the newest numbers a list of aliases may lack."""
 _MAX_CIPHERTEXT: Final = 6144  # API reference of Decrypt
 _DEAD: Final = (PENDING_IMPORT, PENDING_DELETION)
 
@@ -254,21 +256,32 @@ class KmsRootStore:
 
     # ── knowing ──────────────────────────────────────────────────────────────────────────────────
     def _everything(self) -> tuple[dict[int, KmsKey], dict[int, Gone]]:
-        """Versions that have an alias, and what their keys have noted of others."""
+        """Versions that have an alias, and what their keys have noted of others.
+
+        Lists of aliases lag behind, so the newest numbers that are missing from them are asked for by name: a
+        racer's version that nobody sees would not be destroyed.
+        """
         prefix = notes.prefix(self._cell, self._mode)
-        keys: dict[int, KmsKey] = {}
+        numbers = {alias.removeprefix(prefix): id_ for alias, id_ in self._calls.aliases(prefix).items()}
+        listed = {int(number): id_ for number, id_ in numbers.items() if number.isdecimal()}
+        keys = {version: key for version, id_ in listed.items() if (key := self._calls.key(id_))}
+        gone = self._noted(keys)
+        newest = max((*keys, *gone), default=0)
+        for version in range(max(newest - _LAG, 1), newest + 2):
+            if version not in keys and version not in gone:
+                key = self._calls.key(self._alias(version))
+                if key is not None:
+                    keys[version] = key
+        return keys, self._noted(keys)
+
+    def _noted(self, keys: dict[int, KmsKey]) -> dict[int, Gone]:
         gone: dict[int, Gone] = {}
-        for alias, key_id in sorted(self._calls.aliases(prefix).items()):
-            key = self._calls.key(key_id)
-            number = alias.removeprefix(prefix)
-            if key is None or not number.isdecimal():
-                continue
-            keys[int(number)] = key
+        for key in keys.values():
             self._arns = key.arn.removesuffix(key.id)
             for version, note in notes.read_gone(key.tags).items():
                 if version not in gone or gone[version].rank < note.rank:
                     gone[version] = note
-        return keys, gone
+        return gone
 
     def _behind(self, note: Gone) -> KmsKey | None:
         """The key that a note is about, if AWS still has it."""
