@@ -3,7 +3,9 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
@@ -11,6 +13,8 @@ from sqlalchemy.engine import make_url
 
 from support.cell import Cell, Stock, blank
 from support.postgres import Server, server
+from support.softhsm import SoftHsm
+from support.softhsm import begin as softhsm_token
 
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
 
@@ -99,3 +103,14 @@ def database_url(database_kind: str, _server: Server | None, tmp_path: Path) -> 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("tenure", deadline=None)
 settings.load_profile("tenure")
+
+
+@pytest.fixture(scope="session")
+def _softhsm(tmp_path_factory: pytest.TempPathFactory) -> SoftHsm:
+    return softhsm_token(tmp_path_factory.mktemp("hsm"))
+
+
+@pytest.fixture
+def softhsm(_softhsm: SoftHsm) -> SoftHsm:
+    """A cell of its own on a software HSM. Without one: skipped, but a failure where everything must run."""
+    return replace(_softhsm, cell=f"test-{uuid4().hex[:12]}")

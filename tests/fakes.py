@@ -41,12 +41,12 @@ class FakeRootStore:
     def capabilities(self) -> Capabilities:
         return Capabilities("fake", "None: this store is for tests.")
 
-    def create(self, op_id: str) -> int:
+    def create(self, op_id: str, *, above: int = 0) -> int:
         assert op_id, "create without an operation id"
         self._enter("create", op_id)
         version = next((number for number, one in self._versions.items() if one.op_id == op_id), None)
         if version is None:
-            version = len(self._versions) + 1
+            version = max(above, *self._versions, 0) + 1
             self._versions[version] = _Version(os.urandom(32), op_id, self._tick())
         self._leave("create")
         return version
@@ -80,7 +80,9 @@ class FakeRootStore:
         if one.destruction is None:
             at = self._tick()
             state: Literal["pending", "destroyed"] = "pending" if self.pending else "destroyed"
-            one.destruction = Destruction(state, at, at + 1_000 * self.pending, {"operation": op_id})
+            one.destruction = Destruction(
+                state, at, at + 1_000 * self.pending, {"provider": "fake", "operation": op_id}
+            )
             if not self.lies:
                 one.key = b""
         self._leave("destroy")
@@ -96,7 +98,11 @@ class FakeRootStore:
     def list(self) -> RootVersions:
         return [
             RootVersion(
-                number, one.destruction.state if one.destruction else "live", one.created_at, one.op_id
+                number,
+                one.destruction.state if one.destruction else "live",
+                one.created_at,
+                one.op_id,
+                "fake",
             )
             for number, one in sorted(self._versions.items())
         ]

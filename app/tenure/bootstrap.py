@@ -31,6 +31,7 @@ from tenure.governance.principals import Principals
 from tenure.governance.recovery import recover
 from tenure.governance.replica import Replica
 from tenure.governance.restore import refuse_unfinished
+from tenure.governance.rootkeys import RootKeys
 from tenure.governance.service import Service
 from tenure.governance.shred import Shredder
 from tenure.governance.subjects import Subjects
@@ -39,7 +40,7 @@ from tenure.ids import CELL
 from tenure.jobs.schedule import Schedule
 from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
-from tenure.rootstore.files import FilesRootStore
+from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
 from tenure.store import migrate
@@ -55,18 +56,13 @@ class Tenure:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._lock = lock_of(settings)
-        try:
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._lock.close)
             ground = ground_of(settings)
-        except BaseException:
-            self._lock.close()
-            raise
-        self._database = ground.database
-        try:
+            on_failure.callback(ground.database.close)
+            self._database = ground.database
             self._build(settings, ground)
-        except BaseException:
-            self._database.close()
-            self._lock.close()
-            raise
+            on_failure.pop_all()
 
     def _build(self, settings: Settings, ground: Ground) -> None:
         with self._database.connect() as connection:
@@ -98,6 +94,7 @@ class Tenure:
         self.gateway = Gateway(self._batcher)
         self.decisions = Decisions(self._batcher, self._database, tenancies)
         self.tenants = Tenants(service, ground, self._schedule.requested)
+        self.root_keys = RootKeys(service, ground, self.shredder)
         self.principals = Principals(service)
         self.manifests = Manifests(service)
         self.erasures = Erasures(service)
@@ -128,6 +125,7 @@ class Tenure:
             return
         self.started = False
         self._schedule.stop()
+        self.root_keys.stop()
         self.sequencer.stop()
         if self._sequencing is not None:
             await self._sequencing
@@ -185,13 +183,20 @@ def role_standing(settings: Settings) -> Standing:
         database.close()
 
 
+def key_directories(settings: Settings) -> list[Path]:
+    """Where root keys lie as files: none, when a key service or a token has them."""
+    urls = (settings.root_store, settings.root_store_previous or None)
+    found = [root_files(url, settings.root_keys) for url in urls if url is not None]
+    return [directory for directory in found if directory is not None]
+
+
 def ground_of(settings: Settings, *, restoring: bool = False) -> Ground:
     """What a cell stands on. Conflict when root and data are not apart, or a restore was not finished."""
     _check_apart(settings)
     if not restoring:
         refuse_unfinished(settings.data_dir)
+    roots = open_root_stores(settings.root_store, settings.root_store_previous, settings.root_keys)
     database = Database(settings.database, pool_size=settings.lanes + 4, idle_s=settings.replica_lease_s)
-    roots = FilesRootStore(settings.root_dir / "keys")
     mirror = Mirror(open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"))
     return Ground(database, roots, mirror, Keyring(database, roots), settings.ledger_origin)
 

@@ -16,6 +16,10 @@ class Settings(BaseSettings):
     """Database and objects. Nothing of the root store."""
     root_dir: Path = Path("tenure-root")
     """Root key, and the mirror. Keep it out of the data's backups."""
+    root_store: str = ""
+    """Empty: files in the root directory. Otherwise aws-kms:… or pkcs11:… (`docs/rootstores.md`)"""
+    root_store_previous: str = ""
+    """Where the root key was until now, while it moves; `files:` names the default."""
     database_url: str = ""
     """Empty: SQLite in the data directory. Otherwise postgresql://…"""
     migration_url: str = ""
@@ -43,6 +47,11 @@ class Settings(BaseSettings):
     lanes: Annotated[int, Field(ge=1, le=64)] = 4
     """Transactions this process may have under way at once (SQLite always has one)."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+
+    @property
+    def root_keys(self) -> Path:
+        """Where the files root store is by default."""
+        return self.root_dir / "keys"
 
     @property
     def database(self) -> str:

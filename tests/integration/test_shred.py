@@ -342,7 +342,7 @@ async def _on_fake_roots(embedded: Cell, monkeypatch: pytest.MonkeyPatch, roots:
     from support.cell import furnish
 
     folder = embedded.settings.data_dir.parent / "fake"
-    monkeypatch.setattr(bootstrap, "FilesRootStore", lambda _directory: roots)
+    monkeypatch.setattr(bootstrap, "open_root_stores", lambda *_: roots)
     given = embedded.settings.model_copy(update={"data_dir": folder / "data", "root_dir": folder / "root"})
     return await furnish(given, f"sqlite:///{folder / 'data' / 'tenure.db'}")
 

@@ -25,7 +25,14 @@ REGENERATE = "the API changed; if that is meant: python -m tenure.http.openapi d
 DOCUMENT = json.loads(document())
 schema = schemathesis.openapi.from_dict(DOCUMENT)
 PURPOSE = "customer-support"
-CALLERS = {"createTenant": "operator", "openDecision": "agent", "sealDecision": "agent"}
+CALLERS = {
+    "createTenant": "operator",
+    "openDecision": "agent",
+    "sealDecision": "agent",
+    "getRootStore": "operator",
+    "rotateRootKey": "operator",
+    "migrateRootKey": "operator",
+}
 
 
 def test_the_committed_copy_is_the_served_document(world: World) -> None:

@@ -51,7 +51,7 @@ def doctor(given: Given, as_json: Json = False) -> None:
 def _examine(settings: "Settings") -> Iterator[Finding]:
     yield Finding("settings", "ok", f"data in {settings.data_dir}, root key in {settings.root_dir}")
     yield from _places(settings)
-    yield from _permissions(settings.root_dir)
+    yield from _root_store(settings)
     if settings.database.startswith("postgresql"):
         yield from _role(settings)
     elif not (settings.data_dir / "tenure.db").exists():
@@ -106,8 +106,26 @@ def _volumes(data: Path, apart: dict[str, Path]) -> Iterator[Finding]:
         yield Finding("volumes apart", "ok", "root and mirror are on other file systems than the data")
 
 
-def _permissions(root: Path) -> Iterator[Finding]:
-    keys = root / "keys"
+def _root_store(settings: "Settings") -> Iterator[Finding]:
+    from tenure.bootstrap import key_directories  # noqa: PLC0415 - not in the bare install
+
+    try:
+        directories = key_directories(settings)
+    except TenureError as failure:
+        yield Finding("root store", "failed", failure.detail, failure.remedy or "")
+        return
+    for directory in directories:
+        yield from _permissions(directory)
+    if settings.root_store_previous:
+        yield Finding(
+            "root store",
+            "warning",
+            "a hand-over between two root stores is set up",
+            "Run 'tenure rootstore migrate', then unset TENURE_ROOT_STORE_PREVIOUS.",
+        )
+
+
+def _permissions(keys: Path) -> Iterator[Finding]:
     if not keys.is_dir():
         yield Finding("root files", "failed", "there is no root key here", "Run 'tenure init'.")
         return

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from tenure.cli import cell, doctor, keeping, manifests, principals, residue, shred, tenants, verify
+from tenure.cli import (
+    cell,
+    doctor,
+    keeping,
+    manifests,
+    principals,
+    residue,
+    rootstore,
+    shred,
+    tenants,
+    verify,
+)
 from tenure.cli.demo import command as demo
 
 app = typer.Typer(
@@ -30,6 +41,7 @@ app.command(rich_help_panel=_GOVERN)(manifests.get)
 app.add_typer(tenants.app, name="tenant", rich_help_panel=_GOVERN)
 app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
 app.command(rich_help_panel=_GOVERN)(shred.shred)
+app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)
 app.command(rich_help_panel=_PROVE)(residue.residue)

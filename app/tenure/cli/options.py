@@ -17,6 +17,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _HELP = {
     "data_dir": "Database and objects.",
     "root_dir": "Root key and mirror. Keep it out of the data's backups.",
+    "root_store": "aws-kms:… or pkcs11:…; files in the root directory if left out.",
+    "root_store_previous": "Where the root key was, while it moves to another store.",
     "database_url": "postgresql://…; SQLite in the data directory if left out.",
     "migration_url": "PostgreSQL: the owner of the tables, for init.",
     "backup_url": "PostgreSQL: a role that sees every row, for backup and drill.",
@@ -34,6 +36,8 @@ _HELP = {
 PLACES = (
     "data_dir",
     "root_dir",
+    "root_store",
+    "root_store_previous",
     "database_url",
     "migration_url",
     "objects_url",

@@ -27,7 +27,7 @@ import structlog
 from tenure import ids
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
-from tenure.errors import Conflict, KeyFailure, RootLost, Unavailable
+from tenure.errors import Conflict, KeyFailure, NotYet, RootLost, Unavailable
 from tenure.governance import purge, rekey, rewrap
 from tenure.governance.ground import Ground, keep_certificates, re_mirror
 from tenure.governance.keychange import (
@@ -115,7 +115,7 @@ class Shredder:
             batch = Batch(ids.new_id(), {}, "intent")
             await self._inside(CELL, lambda desk: shreds.open_batch(desk.tx, batch, at=desk.now))
             if not await self._complete(batch, term):
-                raise Unavailable(
+                raise NotYet(
                     "The new root version is live; the provider has not destroyed the old one yet.",
                     remedy="Look again with 'tenure rootstore status'.",
                 )
@@ -222,7 +222,7 @@ class Shredder:
             raise Conflict("This process was cut off for a while; another may be erasing by now.")
         # Named for the state it will open, and for the term: whoever lost the race for this state, or was
         # taken over from, never gets this root.
-        version = ground.roots.create(f"{batch.op_id}.{live.pointer.seq + 1}.{term}")
+        version = ground.roots.create(f"{batch.op_id}.{live.pointer.seq + 1}.{term}", above=live.root_version)
         if version <= live.root_version:
             raise KeyFailure("The root store gave a version that is not newer than the live one.")
         leaves = {tenant_id: mine["leaves"] for tenant_id, mine in batch.plan.items() if mine["leaves"]}

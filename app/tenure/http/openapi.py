@@ -92,7 +92,12 @@ _BODIES: dict[str, type[wire.Body]] = {
 _MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}
 _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
 _OPEN = {"isAlive", "isReady"}
-_LATER = {"getDecisionReceipt": "Not published yet", "getCheckpoint": "Nothing published yet"}
+_LATER = {
+    "getDecisionReceipt": "Not published yet",
+    "getCheckpoint": "Nothing published yet",
+    "rotateRootKey": "Under way",
+    "migrateRootKey": "Under way",
+}
 
 
 @lru_cache(maxsize=1)

@@ -12,13 +12,26 @@ from tenure.http import (
     manifests,
     principals,
     records,
+    rootstore,
     shreds,
     subjects,
     tenants,
 )
 from tenure.http.auth import provide_ask, provide_credential
 
-_NOUNS = (records, decisions, manifests, principals, tenants, subjects, shreds, holds, ledger, health)
+_NOUNS = (
+    records,
+    decisions,
+    manifests,
+    principals,
+    tenants,
+    rootstore,
+    subjects,
+    shreds,
+    holds,
+    ledger,
+    health,
+)
 
 
 def handlers() -> list[Any]:

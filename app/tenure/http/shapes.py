@@ -23,6 +23,33 @@ class Tenant(Shape):
     admin_key: str = ""
 
 
+class Custody(Shape):
+    """A kind of root store, and what its destruction of a key means."""
+
+    provider: str
+    guarantee: str
+
+
+class RootVersion(Shape):
+    """One version of the root key."""
+
+    version: int
+    provider: str
+    state: Literal["live", "pending", "destroyed"]
+    created_at: Time
+
+
+class RootStore(Custody):
+    """Where the root key is. `live` is the version in use, `opens` whether it works right now."""
+
+    previous: Custody | None
+    live: int
+    opens: bool
+    failure: str | None
+    under_way: bool
+    versions: list[RootVersion]
+
+
 class Principal(Shape):
     """Who may call."""
 

@@ -14,10 +14,14 @@ MAX_SEALED_BYTES: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a store is. `guarantee` is the sentence about its destruction that certificates quote."""
+    """What a store is. `guarantee` is the sentence about its destruction that certificates quote.
+
+    `previous` is the store that this one takes over from, while it does.
+    """
 
     provider: str
     guarantee: str
+    previous: "Capabilities | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,16 @@ class Destruction:
 
 @dataclass(frozen=True, slots=True)
 class RootVersion:
-    """One version, for as long as the store remembers it. `op_id` is the operation that created it."""
+    """One version, for as long as the store remembers it. `op_id` is the operation that created it.
+
+    `provider` says where it is kept: in a hand-over not every version is with the same one.
+    """
 
     version: int
     state: Literal["live", "pending", "destroyed"]
     created_at: int
     op_id: str
+    provider: str
 
 
 RootVersions = list[RootVersion]
@@ -53,8 +61,11 @@ class RootStore(Protocol):
     def capabilities(self) -> Capabilities:
         """What this store is and what its destruction means."""
 
-    def create(self, op_id: str) -> int:
-        """A new version's number, counting from 1, never used before; the same one for the same `op_id`."""
+    def create(self, op_id: str, *, above: int = 0) -> int:
+        """A new version's number: greater than `above` and than every number that this store ever gave out.
+
+        The same one for the same `op_id`, destroyed or not. `above` counts only for a new one.
+        """
 
     def seal(self, version: int, data: bytes, aad: bytes) -> bytes:
         """Encrypt at most 64 bytes. TooLarge for more; RootLost when the version is not live."""

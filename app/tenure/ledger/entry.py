@@ -50,6 +50,7 @@ class Kind(StrEnum):
     RESTORE = "restore"
     DRILL = "drill"
     """A backup was restored elsewhere and tried; data: digest of the report, counts."""
+    ROOT_ROTATE = "root.rotate"
     BREAKGLASS = "breakglass"
 
 

@@ -25,6 +25,7 @@ from tenure.errors import Invalid, KeyFailure, RootLost, Tampered, TooLarge
 from tenure.keys.encoding import lp, wipe
 from tenure.keys.rootstore import MAX_SEALED_BYTES, Capabilities, Destruction, RootVersion, RootVersions
 
+PROVIDER: Final = "files"
 GUARANTEE: Final = (
     "Best effort: the key file was unlinked and its directory synced. This does not hold against forensic "
     "recovery on SSD or copy-on-write storage, nor against a copy of this directory: keep it out of backups."
@@ -58,9 +59,9 @@ class FilesRootStore:
 
     def capabilities(self) -> Capabilities:
         """Provider `files`, and the guarantee."""
-        return Capabilities("files", GUARANTEE)
+        return Capabilities(PROVIDER, GUARANTEE)
 
-    def create(self, op_id: str) -> int:
+    def create(self, op_id: str, *, above: int = 0) -> int:
         """A new version, durable before this returns. The same one for the same `op_id`, destroyed or not."""
         if not op_id:
             raise Invalid("A root version needs the id of its operation; none was created.", rule="op-id")
@@ -69,7 +70,7 @@ class FilesRootStore:
             for old in known:
                 if old.op_id == op_id:
                     return old.version
-            version = max((old.version for old in known), default=0) + 1
+            version = max(above, *(old.version for old in known), 0) + 1
             key = bytearray(os.urandom(_KEY))
             body = bytearray(_MAGIC + version.to_bytes(8) + ids.now().to_bytes(8) + lp(op_id.encode()) + key)
             self._write(self._key_path(version), body)
@@ -135,7 +136,7 @@ class FilesRootStore:
                 self._write_record(version, record)
         at = record["destroyed_at"]
         evidence = {
-            "provider": "files",
+            "provider": PROVIDER,
             "action": "unlink, fsync of the directory",
             "root_version": str(version),
             "operation": record["destroyed_by"],
@@ -155,10 +156,10 @@ class FilesRootStore:
         if record is not None:
             gone = found is None and record["destroyed_at"] is not None
             state: Literal["pending", "destroyed"] = "destroyed" if gone else "pending"
-            return RootVersion(version, state, record["created_at"], record["created_by"])
+            return RootVersion(version, state, record["created_at"], record["created_by"], PROVIDER)
         if found is None:
             raise _lost()
-        return RootVersion(version, "live", found.created_at, found.op_id)
+        return RootVersion(version, "live", found.created_at, found.op_id, PROVIDER)
 
     def _live_key(self, version: int) -> bytearray:
         found = self._key_file(version)

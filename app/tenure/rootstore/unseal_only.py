@@ -16,9 +16,9 @@ class UnsealOnly:
         """The store's own."""
         return self._roots.capabilities()
 
-    def create(self, op_id: str) -> int:
+    def create(self, op_id: str, *, above: int = 0) -> int:
         """Refused."""
-        _refuse(op_id)
+        _refuse(op_id, above)
 
     def seal(self, version: int, data: bytes, aad: bytes) -> bytes:
         """Refused."""

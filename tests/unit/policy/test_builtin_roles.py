@@ -15,6 +15,7 @@ from tenure.model.names import BUILTIN_ROLES, CONTENT_ACTIONS, SERVICE_ACTIONS
 GOLDEN = VECTORS / "builtin-roles.txt"
 SCOPES = (
     "tenure.tenants",
+    "tenure.rootstore",
     "tenure.principals",
     "tenure.manifests",
     "tenure.subjects",
