@@ -18,7 +18,7 @@ from support.elsewhere import Elsewhere, elsewhere, fingerprint, put_back, take
 from support.erasure import InjectedError, assert_certified, assert_erased
 from support.postgres import APP, OWNER, Server
 from tenure import safekeeping
-from tenure.errors import Conflict, Invalid, NotFound, RootLost, Tampered
+from tenure.errors import Conflict, Invalid, NotFound, RootLost, Tampered, Unauthenticated
 from tenure.governance import restore as restoring
 from tenure.governance.backupset import MANIFEST, UNFINISHED, read_backup
 
@@ -117,6 +117,33 @@ async def test_a_backup_of_before_a_batch_of_before_another(
         for name, state in zip(("first", "second"), states, strict=True):
             await assert_erased(there, name, certificate=state["certificate"])
         assert await there.value("stays") == "about stays"
+
+
+async def test_a_tenant_that_left_does_not_come_back(
+    place: Cell, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    async with place.opened() as tenure:
+        await _people(place, "one")
+        await place.put("k", "theirs", "customer:1", tenant=place.two)
+        await take(place, tmp_path / "backup")
+        await tenure.tenants.shred(place.operator, place.one.id)
+        await tenure.shredder.run()
+    there = elsewhere.new()
+    done = await put_back(tmp_path / "backup", there)
+    assert (done["erasures_replayed"], done["erasures_unfinished"]) == (1, 0)
+    async with there.opened():
+        with pytest.raises(Unauthenticated):
+            await there.get("one")
+        assert not any(any(parts) for parts in there.stored().values())
+        assert await there.value("k", tenant=there.two) == "theirs"
+        assert (await safekept(there)).report.ok
+
+
+async def safekept(cell: Cell) -> safekeeping.Drill:
+    """A drill of the cell as it is now."""
+    return await asyncio.to_thread(
+        safekeeping.drill, cell.settings, None, sample=200, folder=None, scratch_url=""
+    )
 
 
 # ── what is in it ──────────────────────────────────────────────────────────────────────────────────
@@ -450,9 +477,7 @@ async def test_a_plain_dump_put_into_a_new_database(
         assert len(survivors) == 1
         assert survivors.items() <= before.items(), "byte for byte"
         assert (await there.audited()).ok
-    done = await asyncio.to_thread(
-        safekeeping.drill, there.settings, None, sample=200, folder=None, scratch_url=""
-    )
+    done = await safekept(there)
     assert done.report.ok, done.report.document["failures"]
     total = done.report.document["total"]
     assert (total["erased"], total["compared"]) == (1, 1)

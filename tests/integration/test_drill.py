@@ -153,6 +153,58 @@ async def test_an_erasure_in_the_middle_of_a_drill(embedded: Cell, monkeypatch: 
         assert done.report.document["total"]["erased"] == 1
 
 
+async def test_what_a_hold_keeps_is_neither_back_nor_lost(place: Cell, tmp_path: Path) -> None:
+    """Before the hold's copy of the key and after it: nobody reads it, and that is no failure."""
+    async with place.opened() as tenure:
+        written = await place.put("held", "evidence", "customer:gone")
+        await _people(place, "gone", "stays")
+        await take(place, tmp_path / "before")
+        await tenure.holds.place(place.one["dpo"], "record", written.record, "case 7")
+        await place.erase("customer:gone")
+        for backup in (tmp_path / "before", None):
+            done = await drill(place, backup)
+            assert done.report.ok, done.report.document["failures"]
+            total = done.report.document["total"]
+            assert (total["erased"], total["compared"]) == (1, 1)
+
+
+async def test_a_tenant_whose_keys_are_gone_and_whose_rows_are_not(
+    embedded: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken off between the point of no return and the purge: nothing can sign in its log any more."""
+    tenure = await embedded.crashing()
+    await _people(embedded, "one")
+    await embedded.put("k", "theirs", "customer:1", tenant=embedded.two)
+    await tenure.tenants.shred(embedded.operator, embedded.one.id)
+    with monkeypatch.context() as patched:
+        Failing("roots.destroy", 1, "after").into(tenure, patched)
+        with pytest.raises(InjectedError):
+            await tenure.shredder.run()
+    done = await drill(embedded)
+    await crash(tenure)
+    assert done.report.ok, done.report.document["failures"]
+    assert done.signed
+    total = done.report.document["total"]
+    assert (total["refused"], total["compared"]) == (1, 1)
+    assert done.entries.keys() == {CELL, embedded.two.id}
+
+
+async def test_a_tenant_that_left_stays_gone_and_gets_no_entry(place: Cell, tmp_path: Path) -> None:
+    async with place.opened() as tenure:
+        await _people(place, "one", "two")
+        await place.put("k", "theirs", "customer:1", tenant=place.two)
+        await take(place, tmp_path / "backup")
+        await tenure.tenants.shred(place.operator, place.one.id)
+        await tenure.shredder.run()
+        for backup, refused in ((tmp_path / "backup", 2), (None, 0)):
+            done = await drill(place, backup)
+            assert done.report.ok, done.report.document["failures"]
+            assert done.signed
+            total = done.report.document["total"]
+            assert (total["refused"], total["compared"]) == (refused, 1)
+            assert done.entries.keys() == {CELL, place.two.id}
+
+
 # ── what it finds ──────────────────────────────────────────────────────────────────────────────────
 async def test_a_root_key_that_was_kept_brings_the_person_back(place: Cell, tmp_path: Path) -> None:
     """Somebody backed the root store up. The drill says so, on the ledger too."""

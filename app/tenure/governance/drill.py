@@ -171,7 +171,7 @@ def report_of(
             "erasures_replayed": found.recovered.replayed,
             "entries_lost": sum(lost.entries for lost in found.recovered.lost),
         }
-    return Report(document, {tally.tenant: tally.counts() for tally in tallies})
+    return Report(document, {tally.tenant: tally.counts() for tally in tallies if not tally.left})
 
 
 def record(live: Ground, report: Report) -> dict[str, str]:

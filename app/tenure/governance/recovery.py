@@ -66,7 +66,12 @@ def is_behind(ground: Ground) -> bool:
     found = ground.database.read(CELL, keystate.pointer)
     if found is None or (named is not None and named[0] > found.seq) or _forgotten(ground):
         return True
-    return any(_is_behind(ground, one) for one in [CELL, *ground.database.read(CELL, tenants.all_ids)])
+    tenant_ids = [CELL, *ground.database.read(CELL, tenants.all_ids)]
+    try:
+        living = set(ground.keyring.manifest().tenants)
+    except RootLost:
+        living = set(tenant_ids)  # whether the keys open is not asked here
+    return any(_is_behind(ground, one) for one in tenant_ids if one in living)
 
 
 def recover(ground: Ground, *, declared: bool = False) -> Recovered:

@@ -63,6 +63,8 @@ class Tally:
     """Of these: read from both databases, and equal."""
     not_in_live: int = 0
     """Of the sample: no longer in the live database, or about somebody who is being erased."""
+    left: bool = False
+    """The whole tenant was shredded: none of its versions may open, and its log takes no entries."""
     failures: list[dict[str, Any]] = field(default_factory=list)
 
     def fail(self, check: str, **about: Any) -> None:  # noqa: ANN401 - opaque ids and numbers
@@ -92,8 +94,8 @@ class Rehearsal:
         """One tenant."""
         tally = Tally(tenant_id)
         erased = self._erased(tally, erasures, reach)
-        shredded_whole = tenant_id not in self._live.keyring.manifest().tenants
-        if not shredded_whole:
+        tally.left = tenant_id not in self._live.keyring.manifest().tenants
+        if not tally.left:
             self._control(tally, reach)
         under_way = {one.leaf for one in erasures} - erased
         under_way |= set(self._restored.database.read(tenant_id, subjects.erasing))
@@ -106,7 +108,7 @@ class Rehearsal:
             alive = []
             for sealed in page:
                 slots = header_leaves(sealed.header)
-                if shredded_whole or all(erased & set(slot) for slot in slots):
+                if tally.left or all(erased & set(slot) for slot in slots):
                     _refuses(tally, sealed, reach)
                 elif any(not (erased | under_way) & set(slot) for slot in slots):
                     alive.append((sealed.record_id, sealed.version))
