@@ -29,7 +29,7 @@ def _played(*options: str, **environment: str) -> str:
 
 
 def test_embedded() -> None:
-    said = _played("--cut", "--database", "sqlite")
+    said = _played("--cut=1", "--database", "sqlite")
     assert NONE_WRONG in said
     for step in ("mirror/journal", "mirror/manifests", "key_pointer", "unlink keys/root", "certificates"):
         assert step in said, "a matrix that watches the wrong places is green as well"
@@ -37,7 +37,7 @@ def test_embedded() -> None:
 
 def test_on_postgresql(postgres: Server) -> None:
     url = postgres.url(str(postgres.admin.database))
-    assert NONE_WRONG in _played("--cut", "--database", "postgresql", TEST_DATABASE_URL=url)
+    assert NONE_WRONG in _played("--cut=2", "--database", "postgresql", TEST_DATABASE_URL=url)
 
 
 def test_a_service_broken_on_purpose_is_found_out() -> None:

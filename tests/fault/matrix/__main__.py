@@ -32,10 +32,13 @@ class Kind(StrEnum):
 def main(
     *,
     database: Annotated[list[Kind] | None, typer.Option(help="Leave out the other.")] = None,
-    cut: Annotated[bool, typer.Option(help="Each step once, with the follow-ups in turn.")] = False,
+    cut: Annotated[
+        int,
+        typer.Option(min=0, help="Each so manieth step once, with the follow-ups in turn. 0: everything."),
+    ] = 0,
     samples: Annotated[int, typer.Option(min=1, help="Crashes of each recovery.")] = 3,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Cases at a time. Default: one for each core, up to 4.")
+        int, typer.Option(min=1, help="Cases at a time; they mostly wait. Default: two for each core.")
     ] = 0,
     only: Annotated[str, typer.Option(help="Only cases whose description has this in it.")] = "",
     broken: Annotated[
@@ -46,7 +49,7 @@ def main(
     """SIGKILL after each durable step of an erasure, and what may follow: a table."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
     console = Console(width=None if sys.stdout.isatty() else 150)
-    jobs = jobs or min(os.cpu_count() or 1, 4)
+    jobs = jobs or min(2 * (os.cpu_count() or 1), 8)
     played: list[Played] = []
     well = True
     with ExitStack() as stack:
@@ -59,7 +62,7 @@ def main(
                 planned = [one.case(kind) for one in BREAKAGES.values()]
                 well &= report.control(stage.play(planned, scene, places, keep), console)
                 continue
-            planned = _planned(scene, kind, places[0], 0 if cut else samples)
+            planned = _planned(scene, kind, places[0], cut, samples)
             planned = [case for case in planned if only in str(case)]
             mine = _play(stage.play(planned, scene, places, keep), kind, planned, console)
             report.show(kind, mine, console)
@@ -68,11 +71,13 @@ def main(
         raise typer.Exit(1)
 
 
-def _planned(scene: Scene, kind: str, place: stage.Slot, samples: int) -> list[cases.Case]:
+def _planned(scene: Scene, kind: str, place: stage.Slot, cut: int, samples: int) -> list[cases.Case]:
     runs = [cases.steps(scene, *place) for _ in range(2)]
     found = plan.steady(*runs)
     recovery = cases.recovery_steps(scene, *place)
-    return plan.whole(kind, found, recovery, samples) if samples else plan.cut(kind, found, recovery)
+    if cut:
+        return plan.cut(kind, found, recovery, cut)
+    return plan.whole(kind, found, recovery, samples)
 
 
 def _play(

@@ -20,12 +20,12 @@ def whole(kind: str, found: Sequence[Step], recovery: int, samples: int) -> list
     return made
 
 
-def cut(kind: str, found: Sequence[Step], recovery: int) -> list[Case]:
-    """Every step once, with the follow-ups in turn, so that each follow-up meets a good part of the steps."""
+def cut(kind: str, found: Sequence[Step], recovery: int, every: int = 1) -> list[Case]:
+    """Every `every`th step once, with the follow-ups in turn, so that each meets a good part of the steps."""
     made: list[Case] = []
     followers = list(Next)
-    for number, step in enumerate((START, *found)):
-        following = followers[number % len(followers)]
+    for number, step in list(enumerate((START, *found)))[::every]:
+        following = followers[number // every % len(followers)]
         if following is Next.AGAIN:
             made += _again(kind, step, _spread(recovery - number, 1, number))
         else:
