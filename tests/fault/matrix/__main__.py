@@ -34,16 +34,17 @@ def main(
     database: Annotated[list[Kind] | None, typer.Option(help="Leave out the other.")] = None,
     cut: Annotated[
         int,
-        typer.Option(min=0, help="Each so manieth step once, with the follow-ups in turn. 0: everything."),
+        typer.Option(min=0, help="Of so many steps only one, with the follow-ups in turn. 0: everything."),
     ] = 0,
     samples: Annotated[int, typer.Option(min=1, help="Crashes of each recovery.")] = 3,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Cases at a time; they mostly wait. Default: two for each core.")
-    ] = 0,
+        int | None, typer.Option(min=1, help="Cases at a time; they mostly wait. Default: two for each core.")
+    ] = None,
     only: Annotated[str, typer.Option(help="Only cases whose description has this in it.")] = "",
     broken: Annotated[
         bool, typer.Option(help="The control: a service broken on purpose is found out.")
     ] = False,
+    steps: Annotated[bool, typer.Option(help="Name the durable steps, and play nothing.")] = False,
     keep: Annotated[Path | None, typer.Option(help="Folder for the cells of failed cases.")] = None,
 ) -> None:
     """SIGKILL after each durable step of an erasure, and what may follow: a table."""
@@ -58,6 +59,9 @@ def main(
             postgres = stack.enter_context(server()) if kind is Kind.POSTGRESQL else None
             scene = Scene.made(kind, folder / kind, postgres)
             places = stage.slots(scene, folder / kind, jobs)
+            if steps:
+                console.print(*cases.steps(scene, *places[0]), sep="\n", markup=False, highlight=False)
+                continue
             if broken:
                 planned = [one.case(kind) for one in BREAKAGES.values()]
                 well &= report.control(stage.play(planned, scene, places, keep), console)
@@ -67,7 +71,7 @@ def main(
             mine = _play(stage.play(planned, scene, places, keep), kind, planned, console)
             report.show(kind, mine, console)
             played += mine
-    if not (well if broken else report.sums(played, console)):
+    if not (steps or (well if broken else report.sums(played, console))):
         raise typer.Exit(1)
 
 
