@@ -32,21 +32,25 @@ class Kind(StrEnum):
 def main(
     *,
     database: Annotated[list[Kind] | None, typer.Option(help="Leave out the other.")] = None,
-    cut: Annotated[bool, typer.Option(help="Each step once, with the follow-ups in turn.")] = False,
+    cut: Annotated[
+        int,
+        typer.Option(min=0, help="Of so many steps only one, with the follow-ups in turn. 0: everything."),
+    ] = 0,
     samples: Annotated[int, typer.Option(min=1, help="Crashes of each recovery.")] = 3,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Cases at a time. Default: one for each core, up to 4.")
-    ] = 0,
+        int | None, typer.Option(min=1, help="Cases at a time; they mostly wait. Default: two for each core.")
+    ] = None,
     only: Annotated[str, typer.Option(help="Only cases whose description has this in it.")] = "",
     broken: Annotated[
         bool, typer.Option(help="The control: a service broken on purpose is found out.")
     ] = False,
+    steps: Annotated[bool, typer.Option(help="Name the durable steps, and play nothing.")] = False,
     keep: Annotated[Path | None, typer.Option(help="Folder for the cells of failed cases.")] = None,
 ) -> None:
     """SIGKILL after each durable step of an erasure, and what may follow: a table."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
     console = Console(width=None if sys.stdout.isatty() else 150)
-    jobs = jobs or min(os.cpu_count() or 1, 4)
+    jobs = jobs or min(2 * (os.cpu_count() or 1), 8)
     played: list[Played] = []
     well = True
     with ExitStack() as stack:
@@ -55,24 +59,29 @@ def main(
             postgres = stack.enter_context(server()) if kind is Kind.POSTGRESQL else None
             scene = Scene.made(kind, folder / kind, postgres)
             places = stage.slots(scene, folder / kind, jobs)
+            if steps:
+                console.print(*cases.steps(scene, *places[0]), sep="\n", markup=False, highlight=False)
+                continue
             if broken:
                 planned = [one.case(kind) for one in BREAKAGES.values()]
                 well &= report.control(stage.play(planned, scene, places, keep), console)
                 continue
-            planned = _planned(scene, kind, places[0], 0 if cut else samples)
+            planned = _planned(scene, kind, places[0], cut, samples)
             planned = [case for case in planned if only in str(case)]
             mine = _play(stage.play(planned, scene, places, keep), kind, planned, console)
             report.show(kind, mine, console)
             played += mine
-    if not (well if broken else report.sums(played, console)):
+    if not (steps or (well if broken else report.sums(played, console))):
         raise typer.Exit(1)
 
 
-def _planned(scene: Scene, kind: str, place: stage.Slot, samples: int) -> list[cases.Case]:
+def _planned(scene: Scene, kind: str, place: stage.Slot, cut: int, samples: int) -> list[cases.Case]:
     runs = [cases.steps(scene, *place) for _ in range(2)]
     found = plan.steady(*runs)
     recovery = cases.recovery_steps(scene, *place)
-    return plan.whole(kind, found, recovery, samples) if samples else plan.cut(kind, found, recovery)
+    if cut:
+        return plan.cut(kind, found, recovery, cut)
+    return plan.whole(kind, found, recovery, samples)
 
 
 def _play(

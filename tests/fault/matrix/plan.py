@@ -20,12 +20,16 @@ def whole(kind: str, found: Sequence[Step], recovery: int, samples: int) -> list
     return made
 
 
-def cut(kind: str, found: Sequence[Step], recovery: int) -> list[Case]:
-    """Every step once, with the follow-ups in turn, so that each follow-up meets a good part of the steps."""
+def cut(kind: str, found: Sequence[Step], recovery: int, every: int = 1) -> list[Case]:
+    """Of `every` steps only one, with the follow-ups in turn, so that each meets a good part of the steps.
+
+    The two databases take different ones: most steps are the same on both.
+    """
     made: list[Case] = []
     followers = list(Next)
-    for number, step in enumerate((START, *found)):
-        following = followers[number % len(followers)]
+    first = every // 2 if kind == "postgresql" else 0
+    for number, step in list(enumerate((START, *found)))[first::every]:
+        following = followers[number // every % len(followers)]
         if following is Next.AGAIN:
             made += _again(kind, step, _spread(recovery - number, 1, number))
         else:

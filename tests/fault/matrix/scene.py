@@ -16,6 +16,8 @@ from tenure.rootstore.files import FilesRootStore
 
 GONE, EARLIER = "customer:gone", "customer:earlier"
 TENANTS = ("one", "two")
+LEASE_S = 1.0
+"""As short as may be: on PostgreSQL every restart waits for the lease of the process that was killed."""
 
 
 class Piece(NamedTuple):
@@ -89,7 +91,11 @@ class Scene:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.cell.settings.data_dir, folder / "data")
         shutil.copytree(self.cell.settings.root_dir, folder / "root")
-        changes: dict[str, Any] = {"data_dir": folder / "data", "root_dir": folder / "root"}
+        changes: dict[str, Any] = {
+            "data_dir": folder / "data",
+            "root_dir": folder / "root",
+            "replica_lease_s": LEASE_S,
+        }
         if self.server is None or database is None:
             admin_url = f"sqlite:///{folder / 'data' / 'tenure.db'}"
         else:

@@ -95,7 +95,7 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def meet_a_tenant(self) -> None:
-        if "crux" not in self.live.manifest.tenants and ("crux", 0) not in self.first_keys:
+        if "crux" not in self.live.manifest.tenants and ("crux", LEAVES[0]) not in self.first_keys:
             self._found("crux", b"c" * 32)
 
     # ── what must hold ───────────────────────────────────────────────────────────────────────────
@@ -209,7 +209,7 @@ class Forgetful(History):
         self.erase(first)
 
 
-SEARCH = settings(max_examples=20, stateful_step_count=5, deadline=None)
+SEARCH = settings(max_examples=40, stateful_step_count=8, deadline=None)
 AS_FOUND = settings(SEARCH, phases=[Phase.generate], database=None, max_examples=200)
 """For cells that are broken on purpose: found is enough, the smallest history is not looked for."""
 
