@@ -105,7 +105,7 @@ async def _erase(tenure: Tenure, officer: Credential, person: str) -> Erasure:
     asked = ids.now()
     shred = (await tenure.subjects.shred(officer, known["items"][0]["id"]))["shred"]
     await tenure.shredder.run()
-    state = await tenure.subjects.shred_state(officer, shred)
+    state = await tenure.erasures.state(officer, shred)
     steps = state["steps"]
     return Erasure(*((ids.parse_rfc3339(steps[step]) - asked) / 1e3 for step in (_SWAP, _DESTROYED, _DONE)))
 
