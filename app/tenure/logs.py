@@ -51,7 +51,6 @@ def log_as_json(level: str) -> None:
         processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(STDERR),
-        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(STDERR)
     handler.setFormatter(
