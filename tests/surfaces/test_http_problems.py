@@ -83,6 +83,7 @@ def test_an_error_becomes_its_problem_document(
 
 
 def test_a_fault_is_logged_by_class_and_place_only() -> None:
+    structlog.reset_defaults()  # a command that ran in this process may have set a level
     with structlog.testing.capture_logs() as logs:
         found = answer(KeyError(CANARY))
 
