@@ -245,7 +245,7 @@ class Batcher:
         if not self._lease.lasts():
             # This process was paused: meanwhile an erasure may have gone on without it. What was done is
             # done and on record; what was opened is not handed out.
-            outcomes = [_LAPSED] * len(outcomes)
+            outcomes = [_lapsed() for _ in outcomes]
         self._idle.append(lane)
         self._queues[tenant_id].running -= 1
         # Whose turn is it? The tenant that waited longest: queues are kept in that order.
@@ -269,10 +269,11 @@ class Batcher:
             self._drained.set()
 
 
-_LAPSED = Unavailable(
-    "This process was cut off for a while; what it had opened was not handed out.",
-    remedy="Repeat the request; a write with its Idempotency-Key.",
-)
+def _lapsed() -> Unavailable:
+    return Unavailable(
+        "This process was cut off for a while; what it had opened was not handed out.",
+        remedy="Repeat the request; a write with its Idempotency-Key.",
+    )
 
 
 def _take(jobs: deque[_Job]) -> list[_Job]:

@@ -99,6 +99,8 @@ async def test_who_stays_still_reads_what_all_must_leave(cell: Cell) -> None:
     hold = await place(cell, "subject", await cell.person("customer:1"))
     await cell.erase("customer:1")
     assert await cell.value("trip", scope=JOINT) == 1, "the other is there, and was not held"
+    preview = await cell.tenure.subjects.preview(cell.one["dpo"], await cell.person("customer:2"))
+    assert (preview["erased"], preview["shared"]) == (1, 0), "a hold lets nobody read on"
     await cell.erase("customer:2")
     with pytest.raises(Erased):
         await cell.get("trip", scope=JOINT)

@@ -66,7 +66,7 @@ def restore(
     output = Output(as_json=as_json)
     with answering(output):
         from tenure import safekeeping  # noqa: PLC0415 - not in the bare install
-        from tenure.logs import log_for_people  # noqa: PLC0415
+        from tenure.logs import log_for_people  # noqa: PLC0415 - not in the bare install
 
         log_for_people("error")
         done = safekeeping.restore(given.settings(), source)
@@ -109,7 +109,7 @@ def drill(
     output = Output(as_json=as_json)
     with answering(output), _tidied():
         from tenure import safekeeping  # noqa: PLC0415 - not in the bare install
-        from tenure.logs import log_for_people  # noqa: PLC0415
+        from tenure.logs import log_for_people  # noqa: PLC0415 - not in the bare install
 
         log_for_people("error")
         done = safekeeping.drill(

@@ -18,9 +18,9 @@ _Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long t
 
 @app.command()
 @governing
-async def status(connection: Connection, output: Output) -> Any:  # noqa: ANN401
+async def status(connection: Connection, output: Output) -> dict[str, Any]:
     """Show the store, its guarantee and its versions; open the live key state to see that it works."""
-    found = await connection.call("GET", "/v1/rootstore")
+    found = dict(await connection.call("GET", "/v1/rootstore"))
     _show(found, output)
     if not found["opens"]:
         raise KeyFailure(
@@ -34,14 +34,14 @@ async def status(connection: Connection, output: Output) -> Any:  # noqa: ANN401
 
 @app.command()
 @governing
-async def rotate(connection: Connection, output: Output, wait: _Wait = 60) -> Any:  # noqa: ANN401
+async def rotate(connection: Connection, output: Output, wait: _Wait = 60) -> dict[str, Any]:
     """Make a new root version and destroy every older one. Nobody is erased, no data is touched."""
     return await _rotated(connection, output, "rotate", wait)
 
 
 @app.command()
 @governing
-async def migrate(connection: Connection, output: Output, wait: _Wait = 60) -> Any:  # noqa: ANN401
+async def migrate(connection: Connection, output: Output, wait: _Wait = 60) -> dict[str, Any]:
     """Move the root key from TENURE_ROOT_STORE_PREVIOUS to TENURE_ROOT_STORE. No data is encrypted anew."""
     found = await _rotated(connection, output, "migrate", wait)
     output.line("The previous store holds no live version: unset TENURE_ROOT_STORE_PREVIOUS.")

@@ -1,12 +1,10 @@
 """Objects as files: one directory, atomic and durable puts, names checked."""
 
-import contextlib
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tenure import durable
 from tenure.errors import Invalid, Unavailable
 
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]+(/(?!\.)[A-Za-z0-9._-]+)*")
@@ -23,18 +21,7 @@ class FileObjects:
         path = self._path(name)
         try:
             _make(path.parent)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".put-")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temporary).replace(path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    Path(temporary).unlink()
-                raise
-            _sync(path.parent)
+            durable.write(path, data, prefix=".put-")
         except OSError as failure:
             raise Unavailable("The object store cannot be written.") from failure
 
@@ -57,7 +44,7 @@ class FileObjects:
         path = self._path(name)
         path.unlink(missing_ok=True)
         if path.parent.is_dir():
-            _sync(path.parent)
+            durable.sync(path.parent)
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -87,11 +74,3 @@ def _make(directory: Path) -> None:
     if not directory.is_dir():
         _make(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

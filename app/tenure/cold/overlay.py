@@ -23,6 +23,6 @@ class Overlay(FileObjects):
         """Names of both, sorted."""
         yield from sorted({*self._base.names(prefix), *super().names(prefix)})
 
-    def delete(self, name: str) -> None:  # noqa: ARG002
+    def delete(self, name: str) -> None:  # noqa: ARG002 - whatever its name
         """Refused: what lies beneath would come to light."""
         raise KeyFailure("A drill tried to delete from the mirror; nothing was deleted.", rule="read-only")

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from tenure import ids
+from tenure import durable, ids
 from tenure.cold.files import FileObjects
 from tenure.errors import Conflict, Invalid, Unavailable
 from tenure.governance.backupset import (
@@ -24,8 +24,6 @@ from tenure.governance.backupset import (
     Backup,
     described,
     read_backup,
-    sync,
-    write_private,
 )
 from tenure.store.dump import FILES, Target, dump
 
@@ -52,10 +50,10 @@ def take_backup(source: Source, destination: Path) -> Backup:
     try:
         destination.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         destination.chmod(_PRIVATE)
-        write_private(destination / UNFINISHED, b"This backup is not finished. It cannot be restored.\n")
+        durable.write(destination / UNFINISHED, b"This backup is not finished. It cannot be restored.\n")
         at, dialect = ids.now(), source.database.dialect
         census = dump(source.database, destination / FILES[dialect])
-        sync(destination / FILES[dialect])
+        durable.sync(destination / FILES[dialect])
         names = [FILES[dialect], *_copy_objects(source.objects, destination)]
         made = Backup(
             id=ids.new_id(),
@@ -66,10 +64,9 @@ def take_backup(source: Source, destination: Path) -> Backup:
             census=census,
             files=tuple(described(destination, name) for name in names),
         )
-        write_private(destination / MANIFEST, made.encode())
-        sync(destination)
+        durable.write(destination / MANIFEST, made.encode())
         (destination / UNFINISHED).unlink()
-        sync(destination)
+        durable.sync(destination)
     except OSError as failure:
         raise Unavailable(
             "The backup could not be written; what is there is marked as unfinished.",

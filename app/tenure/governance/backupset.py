@@ -11,7 +11,6 @@ about a person.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,25 +142,6 @@ def described(directory: Path, name: str) -> BackupFile:
             seen.update(chunk)
             size += len(chunk)
     return BackupFile(name, size, seen.hexdigest())
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """A new file of mode 0600, on disk when this returns; visible whole or not at all."""
-    temporary = path.with_name(f".{path.name}")
-    with os.fdopen(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def sync(path: Path) -> None:
-    """Bring a file or a directory to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _decode(raw: bytes) -> Backup:

@@ -35,7 +35,7 @@ class Erasures:
                 raise NotFound("There is no such erasure.", field="id")
             return _followed(found)
 
-        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "read", work)
 
     async def page(
         self, credential: Credential, *, before: str | None = None, limit: int = 50
@@ -50,7 +50,7 @@ class Erasures:
                 "next": page[-1].id if len(found) > limit else None,
             }
 
-        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "read", work)
 
     async def certificate(self, credential: Credential, certificate_id: str) -> str:
         """A signed certificate: a DSSE envelope as JSON text, verifiable offline."""
@@ -62,7 +62,7 @@ class Erasures:
                 raise NotFound("There is no such certificate.", field="id")
             return envelope
 
-        return await self._service.run(credential, "tenure.certificates", "read", work)  # type: ignore[no-any-return]
+        return await self._service.run(credential, "tenure.certificates", "read", work)
 
 
 def ask_for(seat: Seat, kind: Kind, target_id: str) -> Shred:

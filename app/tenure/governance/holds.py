@@ -63,7 +63,7 @@ class Holds:
             seat.record(Act.HOLD_PLACE, hold=hold.id, by=kind)
             return _shown(hold, 0)
 
-        return await self._service.run(credential, SCOPE, "write", work, once=once)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "write", work, once=once)
 
     async def every(self, credential: Credential) -> dict[str, Any]:
         """`{"items":[{"id","by","target","ground","state","placed_at","released_at","versions"}]}`."""
@@ -72,7 +72,7 @@ class Holds:
             tx = seat.desk.tx
             return {"items": [_shown(hold, store.kept(tx, hold.id)) for hold in store.every(tx)]}
 
-        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "read", work)
 
     async def get(self, credential: Credential, hold_id: str) -> dict[str, Any]:
         """One hold, and how many versions only it keeps."""
@@ -82,7 +82,7 @@ class Holds:
             hold = _known(store.get(seat.desk.tx, hold_id))
             return _shown(hold, store.kept(seat.desk.tx, hold.id))
 
-        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "read", work)
 
     async def release(self, credential: Credential, hold_id: str, once: Once | None = None) -> dict[str, Any]:
         """End a hold: its key is destroyed and what only it kept is purged, by the next batch.
@@ -103,7 +103,7 @@ class Holds:
 
         answer = await self._service.run(credential, SCOPE, "write", work, once=once)
         self._requested()
-        return answer  # type: ignore[no-any-return]
+        return answer
 
 
 def _check_target(seat: Seat, kind: Target, target: str) -> None:

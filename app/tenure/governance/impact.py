@@ -35,9 +35,11 @@ def impact(desk: Desk, person: StoredSubject) -> dict[str, Any]:
 
 
 def _survives(desk: Desk, stored: StoredVersion, leaf: int) -> bool:
-    """Whether some slot still opens a version without one person's leaf."""
-    state = desk.tenancy.keys.state
+    """Whether some slot still lets somebody read a version without one person's leaf."""
+    keys = desk.tenancy.keys
     return any(
-        leaf not in slot and not any(state.is_punctured(other) for other in slot)
+        leaf not in slot
+        and not keys.is_withheld(slot)
+        and not any(keys.state.is_punctured(other) for other in slot)
         for slot in header_leaves(stored.header or b"")
     )

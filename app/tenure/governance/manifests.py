@@ -63,7 +63,7 @@ class Manifests:
                 "entry": entry,
             }
 
-        return await self._service.run(credential, SCOPE, "write", work, once=once)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "write", work, once=once)
 
     async def every(
         self, credential: Credential, kind: str | None = None, name: str | None = None
@@ -80,7 +80,7 @@ class Manifests:
                 raise NotFound("There is no such manifest.", field="name")
             return found
 
-        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "read", work)
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Principals:
             )
             return {**_shown(principal), "api_key": key}
 
-        return await self._service.run(credential, SCOPE, "write", work, once=once)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "write", work, once=once)
 
     async def every(self, credential: Credential, *, after: str, limit: int) -> dict[str, Any]:
         """A page of principals: `{"items","next"}`."""
@@ -64,7 +64,7 @@ class Principals:
                 "next": page[-1].id if len(found) > limit else None,
             }
 
-        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "read", work)
 
     async def add_credential(
         self, credential: Credential, principal_id: str, once: Once | None = None
@@ -87,7 +87,7 @@ class Principals:
             )
             return {"id": credential_id, "api_key": key}
 
-        return await self._service.run(credential, SCOPE, "write", work, once=once)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "write", work, once=once)
 
     async def credentials(self, credential: Credential, principal_id: str) -> dict[str, Any]:
         """A principal's credentials without their secrets: `{"items":[{"id","created_at","revoked_at"}]}`."""
@@ -108,7 +108,7 @@ class Principals:
                 ]
             }
 
-        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "read", work)
 
     async def revoke(self, credential: Credential, principal_id: str, credential_id: str) -> None:
         """Make an API key unusable, in every process from the next request on."""

@@ -186,7 +186,7 @@ async def certify(
 
 
 # ── states and steps ───────────────────────────────────────────────────────────────────────────────
-def stepped(shred: Shred, state: str, **changes: Any) -> Shred:  # noqa: ANN401
+def stepped(shred: Shred, state: str, **changes: Any) -> Shred:  # noqa: ANN401 - its own fields
     """The erasure in a state that it has just reached."""
     return shred._replace(state=state, steps={**shred.steps, state: ids.rfc3339(ids.now())}, **changes)
 

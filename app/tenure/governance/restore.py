@@ -16,11 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tenure import ids
+from tenure import durable, ids
 from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
 from tenure.errors import Conflict, Invalid, RootLost
-from tenure.governance.backupset import OBJECTS, Backup, check_files, checked, read_backup, write_private
+from tenure.governance.backupset import OBJECTS, Backup, check_files, checked, read_backup
 from tenure.governance.ground import Ground
 from tenure.governance.keychange import newest_mirrored
 from tenure.governance.recovery import Recovered, recover
@@ -79,7 +79,7 @@ def restore(directory: Path, backup: Backup, place: Place, open_ground: Callable
     if not again:
         _check_empty(place)
         place.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(mark, json.dumps({"backup": backup.digest, "at": ids.rfc3339(ids.now())}).encode())
+        durable.write(mark, json.dumps({"backup": backup.digest, "at": ids.rfc3339(ids.now())}).encode())
     _put_objects(directory, backup, place.objects)
     load(directory / backup.database, place.database, again=again)
     place.migrate()

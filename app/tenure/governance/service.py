@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
@@ -17,6 +17,7 @@ from tenure.store import idempotency
 _SHOWN_ONCE = ("api_key", "admin_key")
 
 Work = Callable[["Seat"], Any]
+R = TypeVar("R")
 
 
 class Seat(NamedTuple):
@@ -49,10 +50,10 @@ class Service:
         credential: Credential,
         scope: str,
         action: str,
-        work: Work,
+        work: Callable[["Seat"], R],
         *,
         once: Once | None = None,
-    ) -> Any:  # noqa: ANN401
+    ) -> R:
         """One transaction of the credential's tenant.
 
         Raises Denied (recorded), KeyReused, and what `work` raises.
@@ -76,7 +77,7 @@ class Service:
             seat = Seat(desk, principal, verdict.rules)
             return work(seat) if once is None else _once(seat, once, work)
 
-        return await self._batcher.submit(credential.tenant_id, Solo(act))
+        return cast("R", await self._batcher.submit(credential.tenant_id, Solo(act)))
 
     async def inside(self, tenant_id: str, work: Callable[[Desk], Any]) -> Any:  # noqa: ANN401
         """The service's own work, under no principal."""

@@ -19,8 +19,9 @@ that was paused and taken over from finds its term over at the swap; and it dest
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TypeVar, cast
 
 import structlog
 
@@ -65,6 +66,7 @@ _PATIENCE_S = 5.0
 _ASK_AGAIN_S = 60.0
 _RACES = 20
 """How often the key state may move under a batch before it waits for its next turn."""
+R = TypeVar("R")
 _log = structlog.get_logger(__name__)
 
 
@@ -97,8 +99,8 @@ class Shredder:
             # What an earlier run or process left unfinished comes first.
             for batch in unfinished:
                 await self._go_on(batch, term)
-            while (batch := await self._inside(CELL, self._intent)) is not None:
-                await self._go_on(batch, term)
+            while (taken := await self._inside(CELL, self._intent)) is not None:
+                await self._go_on(taken, term)
             return True
 
     async def rotate(self) -> None:
@@ -127,13 +129,13 @@ class Shredder:
             await asyncio.sleep(_POLL_S)
 
     async def _term(self) -> int | None:
-        mine: int | None = await self._inside(CELL, lambda desk: replicas.term(desk.tx, self._replica.id))
+        mine = await self._inside(CELL, lambda desk: replicas.term(desk.tx, self._replica.id))
         if mine is not None:
             return mine
         # A restored database has forgotten terms; the root store has not.
         known = await asyncio.to_thread(self._ground.roots.list)
         floor = max((term_of(one.op_id) for one in known), default=0)
-        return await self._inside(  # type: ignore[no-any-return]
+        return await self._inside(
             CELL, lambda desk: replicas.coordinate(desk.tx, self._replica.id, floor=floor)
         )
 
@@ -196,18 +198,20 @@ class Shredder:
         plan: dict[str, TenantPlan] = {}
         room = self._size
         for tenant_id in shreds.queue(tx):
+            shreds.dequeue(tx, tenant_id)
             tx.as_tenant(tenant_id)
             waiting = shreds.requested(tx, room)
             mine = rekey.planned(tx, waiting)
             for shred in waiting:
                 shreds.move(tx, purge.stepped(shred, "intent", op_id=op_id))
+            room -= len(waiting)
+            if not room:
+                shreds.enqueue(tx)  # there may be more
             tx.as_tenant(CELL)
             if mine["erasures"]:
                 plan[tenant_id] = mine
-            room -= len(waiting)
-            if room <= 0:
+            if not room:
                 break
-            shreds.dequeue(tx, tenant_id)
         if not plan:
             return None
         batch = Batch(op_id, plan, "intent")
@@ -274,9 +278,12 @@ class Shredder:
         """Wait until every living process has acknowledged the new state and older transactions are over."""
         seq = await asyncio.to_thread(self._replica.beat)
         fence = await asyncio.to_thread(Fence, self._ground.database, seq)
+        noted = False
         while any(waiting := await asyncio.to_thread(fence.waiting)):
-            await self._note(batch, "fencing")
-            _log.info("erasure waits for processes", processes=waiting[0], transactions=waiting[1])
+            if not noted:
+                _log.info("erasure waits for processes", processes=waiting[0], transactions=waiting[1])
+                await self._note(batch, "fencing")
+                noted = True
             await asyncio.sleep(_POLL_S * 10)
         await self._note(batch, "fenced")
 
@@ -329,8 +336,8 @@ class Shredder:
         drop_dead(desk.tx, self._ground.keyring.manifest())
         shreds.move_batch(desk.tx, batch.op_id, "swapped", DONE)
 
-    async def _inside(self, tenant_id: str, work: Any) -> Any:  # noqa: ANN401
-        return await self._batcher.submit(tenant_id, Solo(work))
+    async def _inside(self, tenant_id: str, work: Callable[[Desk], R]) -> R:
+        return cast("R", await self._batcher.submit(tenant_id, Solo(work)))
 
 
 def _to_do(desk: Desk) -> list[Batch] | None:

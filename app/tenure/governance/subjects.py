@@ -34,7 +34,7 @@ class Subjects:
             rows = seat.desk.tx.ask((store.BY_REF, {"refs": [index]}))[0]
             return {"items": [{"id": row[1], "state": row[3]} for row in rows]}
 
-        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "read", work)
 
     async def get(self, credential: Credential, subject_id: str) -> dict[str, Any]:
         """What is held: `{"id","state","shred","held":[{"scope","categories","state","versions"}]}`."""
@@ -52,7 +52,7 @@ class Subjects:
                 ],
             }
 
-        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "read", work)
 
     async def shred(
         self, credential: Credential, subject_id: str, once: Once | None = None, *, at_once: bool = False
@@ -79,7 +79,7 @@ class Subjects:
 
         answer = await self._service.run(credential, SCOPE, "shred", work, once=once)
         self._requested(now=at_once)
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     async def preview(self, credential: Credential, subject_id: str) -> dict[str, Any]:
         """What an erasure would do; nothing is done.
@@ -93,7 +93,7 @@ class Subjects:
         def work(seat: Seat) -> dict[str, Any]:
             return impact(seat.desk, _known(store.get(seat.desk.tx, subject_id)))
 
-        return await self._service.run(credential, SCOPE, "read", work)  # type: ignore[no-any-return]
+        return await self._service.run(credential, SCOPE, "read", work)
 
 
 def _known(person: store.StoredSubject | None) -> store.StoredSubject:

@@ -64,7 +64,7 @@ class Tenants:
         made = await self._service.run(credential, SCOPE, "write", work, once=once)
         for pointer in moved[-1:]:
             self._ground.mirror.put_pointer(pointer.seq, pointer.digest)
-        return made  # type: ignore[no-any-return]
+        return made
 
     async def shred(self, credential: Credential, tenant_id: str, once: Once | None = None) -> dict[str, Any]:
         """Offboard a tenant: `{"shred","state"}`. Its keys go with the next batch, then all its rows.
@@ -92,7 +92,7 @@ class Tenants:
 
         answer = await self._service.run(credential, SCOPE, "shred", work, once=once)
         self._requested()
-        return answer  # type: ignore[no-any-return]
+        return answer
 
 
 def initialise(ground: Ground) -> str | None:

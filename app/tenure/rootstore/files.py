@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any, Final, Literal, NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tenure import ids
+from tenure import durable, ids
 from tenure.errors import Invalid, KeyFailure, RootLost, Tampered, TooLarge
 from tenure.keys.encoding import lp, wipe
 from tenure.keys.rootstore import MAX_SEALED_BYTES, Capabilities, Destruction, RootVersion, RootVersions
@@ -73,7 +72,7 @@ class FilesRootStore:
             version = max(above, *(old.version for old in known), 0) + 1
             key = bytearray(os.urandom(_KEY))
             body = bytearray(_MAGIC + version.to_bytes(8) + ids.now().to_bytes(8) + lp(op_id.encode()) + key)
-            self._write(self._key_path(version), body)
+            durable.write(self._key_path(version), body, prefix=_TEMPORARY)
             wipe(key)
             wipe(body)
         return version
@@ -131,7 +130,7 @@ class FilesRootStore:
                 self._write_record(version, record)
             if record["destroyed_at"] is None or self._key_path(version).exists():
                 self._key_path(version).unlink(missing_ok=True)
-                _sync(self._directory)
+                durable.sync(self._directory)
                 record = {**record, "destroyed_at": ids.now()}
                 self._write_record(version, record)
         at = record["destroyed_at"]
@@ -205,17 +204,8 @@ class FilesRootStore:
         return record
 
     def _write_record(self, version: int, record: dict[str, Any]) -> None:
-        self._write(self._record_path(version), json.dumps(record, sort_keys=True).encode())
-
-    def _write(self, path: Path, data: bytes | bytearray) -> None:
-        """Whole or not at all, and durable: temporary file, fsync, rename, fsync of the directory."""
-        descriptor, temporary = tempfile.mkstemp(dir=self._directory, prefix=_TEMPORARY)  # mode 0600
-        with os.fdopen(descriptor, "wb", buffering=0) as file:  # no buffer: it would keep a copy of the key
-            if file.write(data) != len(data):
-                raise OSError("short write")
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-        _sync(self._directory)
+        data = json.dumps(record, sort_keys=True).encode()
+        durable.write(self._record_path(version), data, prefix=_TEMPORARY)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -239,14 +229,6 @@ class FilesRootStore:
 
 def _aad(version: int, aad: bytes) -> bytes:
     return lp(b"tenure/v1/root-seal", version.to_bytes(8), aad)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _lost() -> RootLost:

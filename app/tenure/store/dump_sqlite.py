@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.engine import make_url
 
+from tenure import durable
 from tenure.errors import NotFound, Tampered, Unavailable
 from tenure.store.census import Census, census
 
@@ -46,7 +47,7 @@ def dump(url: str, file: Path) -> Census:
 
 
 def load(file: Path, url: str) -> None:
-    """Put a copy in place: temporary file, fsync, rename."""
+    """Put a copy in place: temporary file, fsync, rename, fsync of the folder."""
     path = _path(url)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for left in ("-wal", "-shm"):  # of an attempt that was killed: they belong to another file
@@ -58,6 +59,7 @@ def load(file: Path, url: str) -> None:
         to.flush()
         os.fsync(to.fileno())
     temporary.replace(path)
+    durable.sync(path.parent)
 
 
 def is_empty(url: str) -> bool:

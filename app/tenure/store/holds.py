@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from tenure.store import tables
 from tenure.store.records import StoredVersion, base
@@ -101,15 +101,14 @@ def keeping(tx: Tx, shred_id: str) -> list[Hold]:
 
 def let_go(tx: Tx, hold_id: str, pairs: list[tuple[str, int]]) -> None:
     """A hold keeps these versions no longer."""
-    for record_id, version in pairs:
-        tx.execute(
-            delete(_k).where(
-                _k.c.tenant_id == tx.tenant_id,
-                _k.c.hold_id == hold_id,
-                _k.c.record_id == record_id,
-                _k.c.version == version,
-            )
+    if pairs:
+        statement = delete(_k).where(
+            _k.c.tenant_id == tx.tenant_id,
+            _k.c.hold_id == hold_id,
+            _k.c.record_id == bindparam("record"),
+            _k.c.version == bindparam("number"),
         )
+        tx.execute(statement, [{"record": record_id, "number": version} for record_id, version in pairs])
 
 
 def _select(tx: Tx, *conditions: Any) -> list[Hold]:  # noqa: ANN401

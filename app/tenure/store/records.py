@@ -248,44 +248,28 @@ def inventory(tx: Tx, subject_id: str) -> list[tuple[str, str, str, int]]:
 
 def purge(tx: Tx, versions: Sequence[tuple[str, int]], shred_id: str) -> None:
     """Remove the ciphertext of versions for good; what stays says only that something was erased."""
-    if not versions:
-        return
-    which = [{"record": record_id, "number": number} for record_id, number in versions]
-    tx.execute(
-        update(_v)
-        .where(
-            _v.c.tenant_id == tx.tenant_id,
-            _v.c.record_id == bindparam("record"),
-            _v.c.version == bindparam("number"),
-        )
-        .values(state="erased", header=None, head=None, content=None, shred_id=shred_id),
-        which,
-    )
-    tx.execute(
-        update(_r)
-        .where(
-            _r.c.tenant_id == tx.tenant_id,
-            _r.c.id == bindparam("record"),
-            _r.c.latest == bindparam("number"),
-        )
-        .values(state="erased"),
-        which,
-    )
+    _withdraw(tx, versions, "erased", shred_id=shred_id, header=None, head=None, content=None)
 
 
 def withhold(tx: Tx, versions: Sequence[tuple[str, int]], shred_id: str) -> None:
     """Take versions that only a hold keeps out of everybody's sight; their ciphertext stays."""
-    for record_id, version in versions:
-        tx.execute(
-            update(_v)
-            .where(_v.c.tenant_id == tx.tenant_id, _v.c.record_id == record_id, _v.c.version == version)
-            .values(state="held", shred_id=shred_id)
+    _withdraw(tx, versions, "held", shred_id=shred_id)
+
+
+def _withdraw(tx: Tx, versions: Sequence[tuple[str, int]], state: str, **values: Any) -> None:  # noqa: ANN401 - column values
+    if not versions:
+        return
+    which = [{"record": record_id, "number": number} for record_id, number in versions]
+    for table, record, number, new in (
+        (_v, _v.c.record_id, _v.c.version, {"state": state, **values}),
+        (_r, _r.c.id, _r.c.latest, {"state": state}),
+    ):
+        here = (
+            table.c.tenant_id == tx.tenant_id,
+            record == bindparam("record"),
+            number == bindparam("number"),
         )
-        tx.execute(
-            update(_r)
-            .where(_r.c.tenant_id == tx.tenant_id, _r.c.id == record_id, _r.c.latest == version)
-            .values(state="held")
-        )
+        tx.execute(update(table).where(*here).values(**new), which)
 
 
 def rewrap(tx: Tx, record_id: str, version: int, header: bytes) -> None:

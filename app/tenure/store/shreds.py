@@ -49,10 +49,15 @@ def create(tx: Tx, shred: Shred) -> None:
 
 
 def enqueue(tx: Tx) -> None:
-    """Somebody of the transaction's tenant waits for the next batch."""
+    """Somebody of the transaction's tenant waits for the next batch.
+
+    Locks the tenant's row: a batch that takes it out meanwhile either sees who is asked for here, or is over
+    before this looks, and then the row is put in again.
+    """
     tenant_id = tx.tenant_id
     tx.as_tenant(CELL)
-    if tx.execute(select(_q.c.id).where(_q.c.tenant_id == CELL, _q.c.id == tenant_id)).first() is None:
+    there = select(_q.c.id).where(_q.c.tenant_id == CELL, _q.c.id == tenant_id).with_for_update()
+    if tx.execute(there).first() is None:
         tx.execute(insert(_q).values(tenant_id=CELL, id=tenant_id))
     tx.as_tenant(tenant_id)
 
@@ -63,7 +68,7 @@ def queue(tx: Tx) -> list[str]:
 
 
 def dequeue(tx: Tx, tenant_id: str) -> None:
-    """Nobody of this tenant waits any more. Cell transaction."""
+    """Take a tenant out, before looking who waits there (`enqueue`). Cell transaction."""
     tx.execute(delete(_q).where(_q.c.tenant_id == CELL, _q.c.id == tenant_id))
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tenure import durable
 from tenure.errors import Invalid, KeyFailure, RootLost, Tampered, TooLarge
-from tenure.rootstore import files
 from tenure.rootstore.files import FilesRootStore
 
 
@@ -130,8 +130,10 @@ def crash(*args, **kwargs):
 def test_a_crash_while_creating_leaves_no_version_and_no_key(root, directory, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", crash)
+        patch.setattr(Path, "unlink", crash)  # who is killed cleans nothing up
         with pytest.raises(Crash):
             root.create("a")
+    assert list(directory.glob(".new-*"))
     assert root.list() == []
     assert root.create("a") == 1
     assert not list(directory.glob(".new-*")), "the half-written key of the crash is gone"
@@ -139,7 +141,7 @@ def test_a_crash_while_creating_leaves_no_version_and_no_key(root, directory, mo
 
 def test_a_crash_after_the_rename_leaves_the_version_of_that_operation(root, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(files, "_sync", crash)
+        patch.setattr(durable, "sync", crash)
         with pytest.raises(Crash):
             root.create("a")
     assert root.create("a") == 1
@@ -165,7 +167,7 @@ def test_a_crash_before_the_unlink_leaves_the_version_pending_and_useless(root, 
 def test_a_crash_after_the_unlink_is_finished_by_the_next_call(root, directory, monkeypatch):
     version = root.create("a")
     with monkeypatch.context() as patch:
-        patch.setattr(files, "_sync", lambda _: key_file(directory).exists() or crash())
+        patch.setattr(durable, "sync", lambda _: key_file(directory).exists() or crash())
         with pytest.raises(Crash):
             root.destroy(version, "shred")
     assert not key_file(directory).exists()
@@ -179,7 +181,7 @@ def test_a_failed_write_is_said_and_changes_nothing(root, monkeypatch):
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fsync", full)
+        patch.setattr(durable.os, "fsync", full)
         with pytest.raises(KeyFailure, match="cannot be written"):
             root.create("a")
     assert root.list() == []
