@@ -18,6 +18,7 @@ from support.cell import SCOPE, Cell
 from support.erasure import assert_certified, assert_erased, root_versions
 from tenure.errors import Unavailable
 from tenure.store import replicas
+from tenure.store.shreds import Batch
 
 pytestmark = pytest.mark.anyio
 SCRIPT = Path(__file__).parents[1] / "support" / "neighbour.py"
@@ -141,6 +142,30 @@ async def test_a_coordinator_that_was_taken_over_from_changes_nothing(scaled: Ce
         assert root_versions(cell)["key"] == before, "the live root is as it was"
         assert await cell.value("stays") == "kept"
         await assert_certified(cell, await cell.erase("customer:2"))
+
+
+async def test_no_coordinator_swaps_to_a_root_that_its_successor_destroyed(
+    scaled: Cell, tmp_path: Path
+) -> None:
+    """The successor finishes an older batch: the pointer stays where the first one expects it to be."""
+    async with two(scaled, tmp_path) as (cell, neighbour):
+        shred = await cell.request("customer:1")
+        neighbour.tell("stop-swap")
+        neighbour.tell("shred")
+        await neighbour.stopped()
+        shredder = cell.tenure.shredder
+        await asyncio.sleep(cell.settings.replica_lease_s + 0.5)
+        term = await shredder._term()
+        assert term is not None
+        destroyed = await shredder._destroy(
+            Batch("00000000-0000-7000-8000-000000000000", {}, "swapped"), term
+        )
+        assert len(destroyed) == 1, "what the first one is about to make live"
+        neighbour.signal(signal.SIGCONT)
+        assert await neighbour.says() == {"refused": "conflict"}
+        assert await cell.value("stays") == "kept"
+        await shredder.run()
+        await assert_certified(cell, await cell.erasure(shred))
 
 
 async def test_two_coordinators_at_once_erase_everybody_once(scaled: Cell) -> None:

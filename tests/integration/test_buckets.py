@@ -2,12 +2,15 @@
 
 import asyncio
 import sqlite3
+from concurrent.futures import wait
+from typing import Any
 
 import pytest
 
 from support.cell import Cell
 from support.erasure import assert_certified
 from tenure.errors import Shredded
+from tenure.governance import rekey
 from tenure.keyring import stored_state
 from tenure.keys import blind
 from tenure.keys.ggm import PuncturedState
@@ -80,6 +83,31 @@ async def test_people_met_while_the_bucket_moves_are_met_once(cell: Cell) -> Non
     assert people == [(1,)]
     for n in range(40):
         assert await cell.value(f"w{n}") == n
+
+
+async def test_somebody_new_at_the_very_swap_is_met_once(
+    scaled: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bucket has moved and the swap has not committed: who is written about now has looked already."""
+    async with scaled.opened():
+        reference = neighbour(scaled, "customer:1")
+        await scaled.put("k", 1, "customer:1")
+        await scaled.request("customer:1")
+        loop, late = asyncio.get_running_loop(), []
+        real = rekey.move_buckets
+
+        def meanwhile(*args: Any) -> None:
+            real(*args)
+            if not late:
+                late.append(asyncio.run_coroutine_threadsafe(scaled.put("new", 1, reference), loop))
+                wait(late, timeout=1.0)  # it has to wait for this transaction
+
+        monkeypatch.setattr(rekey, "move_buckets", meanwhile)
+        await scaled.tenure.shredder.run()
+        await asyncio.wrap_future(late[0])
+        await scaled.put("again", 2, reference)
+        assert scaled.rows("SELECT count(*) FROM subjects WHERE ref_index IS NOT NULL") == [(1,)]
+        assert await scaled.value("new") == 1
 
 
 async def test_a_restored_database_finds_neighbours_again(embedded: Cell) -> None:

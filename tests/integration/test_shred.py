@@ -27,6 +27,7 @@ from tenure.keys.ggm import PuncturedState
 from tenure.listing import Query
 from tenure.model.apikey import parse_api_key
 from tenure.model.principal import PrincipalKind
+from tenure.store.shreds import Batch
 
 pytestmark = pytest.mark.anyio
 
@@ -267,6 +268,28 @@ def test_an_erasing_person_has_no_key_whatever_is_cached() -> None:
     keys = TenantKeyring("t", b"", state, 1, frozenset({5000}), {})
     with pytest.raises(Shredded):
         keys.leaf_key(5000)
+
+
+async def test_a_root_destroyed_with_another_batch_is_made_again(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt failed after it made its root; then an older batch destroys all roots that are not live."""
+    await cell.put("k", 1, "customer:1")
+    await cell.put("stays", "kept", "customer:2")
+    shred = await cell.request("customer:1")
+    shredder = cell.tenure.shredder
+    with monkeypatch.context() as patched:
+        Failing("mirror.put_manifest", 1, "before").into(cell.tenure, patched)
+        with pytest.raises(InjectedError):
+            await shredder.run()
+    term = await shredder._term()
+    assert term is not None
+    assert (
+        len(await shredder._destroy(Batch("00000000-0000-7000-8000-000000000000", {}, "swapped"), term)) == 1
+    )
+    await shredder.run()
+    await assert_certified(cell, await cell.erasure(shred))
+    assert await cell.value("stays") == "kept"
 
 
 # ── what fails is repeated, what lies is not certified ────────────────────────────────────────────

@@ -4,8 +4,8 @@ Started as `python neighbour.py SETTINGS`. It opens the cell and reads, so that 
 `read` makes it read and say what came of it, `{"value"}` or
 `{"refused": <kind>}`. `stop` makes it stop itself
 (SIGSTOP) inside its next read, with the plaintext open and nothing committed; `stop-late` after the commit,
-before the answer is handed out. `shred` runs a batch of erasures; after `stop-swap` it stops right before its
-swap.
+before the answer is handed out. `shred` runs a batch of erasures; after `stop-swap` it stops before its swap,
+with the new key state made.
 """
 
 import asyncio
@@ -29,17 +29,14 @@ def say(**what: Any) -> None:
     os.write(1, (json.dumps(what) + "\n").encode())
 
 
-def stop_once(owner: Any, name: str, *, before: bool = False) -> None:
-    """Let the next call of a function stop this process."""
+def stop_once(owner: Any, name: str) -> None:
+    """Let the next call of a function stop this process, once it is done."""
     real = getattr(owner, name)
 
     def stopping(*args: Any, **kw: Any) -> Any:
         setattr(owner, name, real)
-        if before:
-            os.kill(os.getpid(), signal.SIGSTOP)
         done = real(*args, **kw)
-        if not before:
-            os.kill(os.getpid(), signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
         return done
 
     setattr(owner, name, stopping)
@@ -74,7 +71,7 @@ async def live(given: dict[str, Any]) -> None:
             elif line == "stop-late":
                 stop_once(Lane, "_batch")
             elif line == "stop-swap":
-                stop_once(tenure.shredder, "_swap", before=True)
+                stop_once(tenure.shredder, "_prepare")
             elif line == "shred":
                 await shred(tenure)
 

@@ -109,7 +109,12 @@ class Fence:
         return self._database.read(CELL, look)
 
 
+def root_op(batch: str, seq: int, attempt: int, term: int) -> str:
+    """The operation that makes a root version: for which batch and key state, in which term."""
+    return f"{batch}.{seq}.{attempt}.{term}"
+
+
 def term_of(op_id: str) -> int:
-    """The term in which a root version was made: its operation is `<batch>.<seq>.<term>`. 0 for the first."""
-    last = op_id.rpartition(".")[2]
-    return int(last) if op_id.count(".") == 2 and last.isdigit() else 0  # noqa: PLR2004
+    """The term of a `root_op`; 0 for the cell's first root version."""
+    batch, _, last = op_id.rpartition(".")
+    return int(last) if "." in batch and last.isdigit() else 0

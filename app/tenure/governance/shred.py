@@ -41,13 +41,14 @@ from tenure.governance.keychange import (
     swap,
 )
 from tenure.governance.plan import TenantPlan
-from tenure.governance.replica import Fence, Replica, term_of
+from tenure.governance.replica import Fence, Replica, root_op, term_of
 from tenure.ids import CELL
-from tenure.keyring import stored_state
+from tenure.keyring import Live, stored_state
 from tenure.keys.ggm import PuncturedState
 from tenure.keys.rootstore import Destruction
 from tenure.keys.state import (
     CellManifest,
+    NextState,
     manifest_root_version,
     next_state,
     open_manifest,
@@ -224,15 +225,10 @@ class Shredder:
         live = ground.keyring.live()
         if not self._replica.lasts():
             raise Conflict("This process was cut off for a while; another may be erasing by now.")
-        # Named for the state it will open, and for the term: whoever lost the race for this state, or was
-        # taken over from, never gets this root.
-        version = ground.roots.create(f"{batch.op_id}.{live.pointer.seq + 1}.{term}", above=live.root_version)
-        if version <= live.root_version:
-            raise KeyFailure("The root store gave a version that is not newer than the live one.")
         leaves = {tenant_id: mine["leaves"] for tenant_id, mine in batch.plan.items() if mine["leaves"]}
         before = {tenant_id: self._state(tenant_id, live.manifest) for tenant_id in leaves}
         new = next_state(live.manifest, before, leaves, dropped=_dropped(batch, live.manifest))
-        staged = seal_state(new, ground.roots, version)
+        staged = self._sealed(new, live, batch, term)
         mirror_state(ground.mirror, staged)
         copy = ground.mirror.manifest(staged.pointer.seq, staged.pointer.digest)
         if copy is None:
@@ -246,6 +242,25 @@ class Shredder:
             new.states[tenant_id].wipe()
             state.wipe()
         return staged._replace(verified_at=ids.rfc3339(ids.now())), live.pointer
+
+    def _sealed(self, new: NextState, live: Live, batch: Batch, term: int) -> Staged:
+        """The next state under a root version of its own.
+
+        That is named for the state it will open, and for the term: whoever lost the race for this state, or
+        was taken over from, never gets this root. An earlier attempt's may be destroyed: this process itself
+        did that, with every root that was not live, to complete another batch.
+        """
+        roots = self._ground.roots
+        for attempt in range(_RACES):
+            op_id = root_op(batch.op_id, new.manifest.seq, attempt, term)
+            version = roots.create(op_id, above=live.root_version)
+            if version <= live.root_version:
+                raise KeyFailure("The root store gave a version that is not newer than the live one.")
+            try:
+                return seal_state(new, roots, version)
+            except RootLost:
+                continue
+        raise Unavailable("The root store kept losing the version that it made; nothing was erased yet.")
 
     def _state(self, tenant_id: str, manifest: CellManifest) -> PuncturedState:
         return self._ground.database.read(tenant_id, lambda tx: stored_state(tx, manifest.tenants[tenant_id]))
