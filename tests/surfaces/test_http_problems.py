@@ -59,7 +59,9 @@ def answer(raised: Exception) -> Any:
 
 
 def test_no_error_is_without_a_case() -> None:
-    assert {type(error) for error, _, _ in CASES} == kinds(TenureError) - {TenureError}
+    # One that names no kind of its own is told as the one that it is a case of.
+    own = {kind for kind in kinds(TenureError) - {TenureError} if "kind" in vars(kind)}
+    assert {type(error) for error, _, _ in CASES} == own
 
 
 @pytest.mark.parametrize(("error", "status", "members"), CASES, ids=lambda case: type(case).__name__)

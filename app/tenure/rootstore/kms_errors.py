@@ -6,7 +6,7 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
-from tenure.errors import KeyFailure, RootLost, Tampered, TenureError, Unavailable
+from tenure.errors import KeyFailure, RootLost, Tampered, Unavailable
 
 _BUSY: Final = frozenset(
     {
@@ -27,8 +27,8 @@ class Missing(RootLost):
     """AWS KMS has no such key or alias, or does not show it yet."""
 
 
-class Taken(TenureError):
-    """Another key has this alias."""
+class Taken(Exception):
+    """Another key has this alias: the root store's own signal, which never leaves it."""
 
 
 @contextmanager
@@ -51,9 +51,9 @@ def mapped() -> Iterator[None]:
         ) from failure
 
 
-def _of_code(code: str) -> TenureError:
+def _of_code(code: str) -> Exception:
     if code in ("AlreadyExistsException", "IncorrectKeyMaterialException"):
-        return Taken("Someone else was first.")
+        return Taken()
     if code in _BUSY:
         return Unavailable(f"AWS KMS cannot answer now ({code}); repeat it later.", retry_after=5)
     return _of_key(code)
