@@ -11,7 +11,7 @@ from fault.matrix.children import Ear, Say
 from fault.matrix.scene import DYING, GONE, SURVIVING, TENANTS, tenant
 from support.cell import Cell
 from support.durable import Step, When, witnessed
-from tenure.errors import Erased, TenureError
+from tenure.errors import Erased, TenureError, Unavailable
 from tenure.ids import CELL
 from tenure.keyring import Keyring
 from tenure.keys.state import CellManifest, manifest_digest, seal_manifest
@@ -132,7 +132,7 @@ async def _goes_on(cell: Cell) -> dict[str, Any]:
             how = {"scope": piece.scope, "tenant": tenant(cell, piece.tenant), "version": version}
             with suppress(Erased):
                 try:
-                    value = await cell.value(piece.key, **how)
+                    value = await _told(cell, piece.key, how)
                 except Erased:
                     raise
                 except TenureError as failure:  # it may refuse to serve; it must not serve wrongly
@@ -144,6 +144,15 @@ async def _goes_on(cell: Cell) -> dict[str, Any]:
     except TenureError:
         wrote = False
     return {"read": read, "wrote": wrote}
+
+
+async def _told(cell: Cell, key: str, how: dict[str, Any]) -> str:
+    """A record's value; asked for again, as a caller is told to, when the replica cannot answer now."""
+    for _ in range(10):
+        with suppress(Unavailable):
+            return str(await cell.value(key, **how))
+        await asyncio.sleep(0.5)
+    return str(await cell.value(key, **how))
 
 
 def _late_writer(cell: Cell) -> Callable[[], bool]:
