@@ -17,8 +17,8 @@ from tenure.rootstore.files import FilesRootStore
 GONE, EARLIER = "customer:gone", "customer:earlier"
 TENANTS = ("one", "two")
 LEASE_S = 3.0
-"""Short: on PostgreSQL every restart waits for the lease of the process that was killed. Not shorter: where many
-processes share two cores, a living one would miss its beats, and refuse to answer, as it must."""
+"""Short: on PostgreSQL every restart waits for the lease of the process that was killed. Not shorter: where
+many processes share two cores, a living one would miss its beats, and refuse to answer, as it must."""
 
 
 class Piece(NamedTuple):
