@@ -28,7 +28,8 @@ from tenure.model.decision import Decision
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential, Principal
 from tenure.model.record import check_subject
-from tenure.sealing import labels_of, open_content, open_head, unseal
+from tenure.release import release, release_segment
+from tenure.sealing import labels_of, open_head, open_segments, unseal
 from tenure.store import decisions as store
 from tenure.store import log, records
 from tenure.store.database import Database
@@ -202,6 +203,7 @@ class Decisions:
                     "version": access.version,
                     "action": access.action.value,
                     "commitment": access.commitment.hex() if access.commitment else None,
+                    **({} if access.segment is None else {"segment": access.segment}),
                 }
                 for access in _accesses(tx, decision_id)
             ],
@@ -266,7 +268,17 @@ def _opened(
     except Erased as gone:
         tombstone = item | {"state": "erased", "certificate": gone.certificate}
         return tombstone, Access(stored.record_id, stored.version, Action.WITHHELD)
-    head, content = open_head(opened, stored), open_content(opened, stored)
+    head = open_head(desk.tenancy.keys, opened, stored)
+    if access.segment is not None:
+        segment = open_segments(desk.tx, desk.tenancy.keys, stored, head)[access.segment]
+        item["segment"] = access.segment
+        shown, seen = release_segment(caller, stored, access.segment, segment, nonce=nonce)
+        if segment.opened is None:
+            return item | {"state": "erased", "certificate": shown.certificate}, seen
+        opened, content, subjects = segment.opened, segment.content, shown.subjects
+    else:
+        released = release(caller, stored, opened, head, nonce=nonce)
+        (seen,), content, subjects = released.accesses, released.content or b"", head.subjects
     if openings:
         entry_nonce = access.entry or b""
         salt = opened.opening_salt(entry_nonce, stored.record_id, stored.version)
@@ -278,10 +290,8 @@ def _opened(
             "commitment": access.commitment.hex() if access.commitment else None,
         }
     else:
-        item |= {"key": head.key, "subjects": list(head.subjects), "categories": list(labels_of(stored))}
-    item["content"] = json.loads(content)
-    promise = caller.promise(opened, content, stored.record_id, stored.version, nonce=nonce)
-    return item, Access(stored.record_id, stored.version, Action.RETURNED, commitment=promise)
+        item |= {"key": head.key, "subjects": list(subjects), "categories": list(labels_of(stored))}
+    return item | {"content": json.loads(content)}, seen
 
 
 def _accesses(tx: Tx, decision_id: str) -> list[Access]:

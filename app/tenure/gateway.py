@@ -33,15 +33,14 @@ from tenure.model.record import (
     Version,
     Written,
     check_key,
+    check_people,
     check_subject,
-    check_subjects,
 )
+from tenure.release import as_version, release
 from tenure.sealing import (
     WITHDRAWN,
-    as_version,
     erased,
     labels_of,
-    open_content,
     open_head,
     seal_reference,
     seal_version,
@@ -86,7 +85,7 @@ class Gateway:
         Raises Denied (recorded), NotFound (scope), Erased (a person being erased), Stale, KeyReused, Invalid.
         """
         check_address(scope, key)
-        check_subjects(draft.subjects)
+        check_people(draft)
         check_sources(draft.derived_from)
         draft = replace(draft, categories=tuple(sorted(set(draft.categories))))
         operation = Write(ask, scope, key, draft, condition or Condition(), idempotency_key)
@@ -196,7 +195,7 @@ class Read(_OnRecord):
         if not verdict.allowed:
             access = Access(record=stored.record_id, version=stored.version, action=Action.DENIED)
             return caller.refuse(Kind.ACCESS, verdict, access, nonce=nonce)
-        return release(caller, stored, nonce=nonce, key=self.key)
+        return hand_out(caller, stored, nonce=nonce, key=self.key)
 
     def _find(self, desk: Desk) -> StoredVersion | None:
         index = self.index(desk.tenancy)
@@ -207,7 +206,7 @@ class Read(_OnRecord):
         return desk.found.records.get(index)
 
 
-def release(caller: Caller, stored: StoredVersion, *, nonce: bytes, key: str) -> Version | NotFound | Erased:
+def hand_out(caller: Caller, stored: StoredVersion, *, nonce: bytes, key: str) -> Version | NotFound | Erased:
     """Open an allowed version and put that on record: steps 3 and 4 of a read."""
     desk = caller.desk
     if stored.state not in WITHDRAWN and not is_current(stored, desk.now):
@@ -223,13 +222,13 @@ def release(caller: Caller, stored: StoredVersion, *, nonce: bytes, key: str) ->
             nonce=nonce,
         )
         return gone
-    head, content = open_head(opened, stored), open_content(opened, stored)
+    head = open_head(desk.tenancy.keys, opened, stored)
     if head.key != key:
         raise Tampered("The index of this record leads to another record; nothing was returned.")
-    promise = caller.promise(opened, content, stored.record_id, stored.version, nonce=nonce)
-    access = Access(stored.record_id, stored.version, Action.RETURNED, commitment=promise)
-    entry = caller.record(Kind.ACCESS, "ok", access, nonce=nonce)
-    return as_version(stored, head, content=content, entry=entry, promise=promise)
+    released = release(caller, stored, opened, head, nonce=nonce)
+    return as_version(
+        stored, head, released, entry=caller.record(Kind.ACCESS, "ok", *released.accesses, nonce=nonce)
+    )
 
 
 @dataclass(slots=True)
@@ -244,8 +243,8 @@ class Write(_OnRecord):
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """The record, its people or its scope's leaf, its sources, and the key's first use."""
         _OnRecord.needs(self, tenancy, needs)
-        needs.subjects += [tenancy.keys.blind_index("subject", ref) for ref in self.draft.subjects]
-        if not self.draft.subjects:
+        needs.subjects += [tenancy.keys.blind_index("subject", ref) for ref in self.draft.people]
+        if not all(part.subjects for part in self.draft.parts):
             needs.scopes.append(self.scope)
         needs.versions += self.draft.derived_from
         principal = tenancy.known.get(self.ask.credential.secret_hash)
@@ -257,7 +256,8 @@ class Write(_OnRecord):
         caller = Caller.at(desk, self.ask)
         caller.check_scope(self.scope)
         policy = desk.tenancy.policy.configuration
-        policy.check_labels(self.scope, self.draft.categories, len(self.draft.subjects), self.ask.purpose)
+        for part in self.draft.parts:
+            policy.check_labels(self.scope, self.draft.categories, len(part.subjects), self.ask.purpose)
         nonce = secrets.token_bytes(16)
         index = self.index(desk.tenancy)
         stored = desk.found.records.get(index)
@@ -278,26 +278,30 @@ class Write(_OnRecord):
         if (gone := self._erasing(desk)) is not None:
             caller.record(Kind.WRITE, "erased", nonce=nonce)
             return gone
-        slots, people = self._slots(desk)
-        return self._store(caller, index, stored, slots, people, nonce)
+        return self._store(caller, index, stored, nonce)
 
     def _store(
         self,
         caller: Caller,
         index: str,
         stored: StoredVersion | None,
-        slots: list[list[int]],
-        people: list[StoredSubject],
         nonce: bytes,
     ) -> Written:
         desk, draft = caller.desk, self.draft
         record_id = stored.record_id if stored else ids.new_id()
         number = stored.latest + 1 if stored else 1
         binding = Binding(desk.tx.tenant_id, self.scope, record_id, number)
+        slots = [self._slots(desk, part.subjects) for part in draft.parts]
         sealed = seal_version(desk.tenancy.keys, binding, self.key, draft, slots)
-        promise = caller.promise(sealed.opened, draft.content, record_id, number, nonce=nonce)
-        sealed.opened.wipe()
-        access = Access(record=record_id, version=number, action=Action.WRITTEN, commitment=promise)
+        promises = []
+        for opened, part in zip(sealed.opened, draft.parts, strict=True):
+            promises.append(caller.promise(opened, part.content, record_id, number, nonce=nonce))
+            opened.wipe()
+        accesses = [
+            Access(record_id, number, Action.WRITTEN, commitment=promise, segment=place)
+            for place, promise in enumerate(promises)
+            if draft.segments
+        ] or [Access(record_id, number, Action.WRITTEN, commitment=promises[0])]
         new = StoredVersion(
             key_index=index,
             record_id=record_id,
@@ -309,16 +313,20 @@ class Write(_OnRecord):
             state="live",
             created_at=max(desk.now, stored.created_at + 1) if stored else desk.now,
             expires_at=draft.expires_at,
-            entry=caller.record(Kind.WRITE, "ok", access, nonce=nonce),
+            entry=caller.record(Kind.WRITE, "ok", *accesses, nonce=nonce),
             header=sealed.header,
             head=sealed.head,
             content=sealed.content,
             shred_id=None,
+            segments=len(draft.segments) or None,
         )
         store_version(desk, new, caller.principal.id, first=stored is None)
         desk.tx.put(
             records.INSERT_SUBJECT_LINK,
-            *({"subject_id": one.id, "record_id": record_id, "version": number} for one in people),
+            *(
+                {"subject_id": subject_of(desk, one).id, "record_id": record_id, "version": number}
+                for one in draft.people
+            ),
         )
         desk.tx.put(
             records.INSERT_LINEAGE,
@@ -332,21 +340,21 @@ class Write(_OnRecord):
             key=self.key,
             created_at=new.created_at,
             entry=new.entry,
-            commitment=promise.hex(),
+            commitment=None if draft.segments else promises[0].hex(),
+            commitments=tuple(promise.hex() for promise in promises) if draft.segments else (),
         )
         self._remember(desk, caller, written)
         return written
 
-    def _slots(self, desk: Desk) -> tuple[list[list[int]], list[StoredSubject]]:
-        """Leaves that open the version: all of one slot. *any*: one slot of all; *all*: a slot each."""
-        people = [subject_of(desk, reference) for reference in self.draft.subjects]
-        leaves = [person.leaf for person in people] or [self._scope_leaf(desk)]
+    def _slots(self, desk: Desk, people: tuple[str, ...]) -> list[list[int]]:
+        """Leaves that open a part: all of one slot. *any*: one slot of all; *all*: a slot each."""
+        leaves = [subject_of(desk, reference).leaf for reference in people] or [self._scope_leaf(desk)]
         spec = desk.tenancy.policy.configuration.scopes[self.scope]
-        return ([[leaf] for leaf in leaves] if spec.joint_erasure == "all" else [leaves]), people
+        return [[leaf] for leaf in leaves] if spec.joint_erasure == "all" else [leaves]
 
     def _erasing(self, desk: Desk) -> Erased | None:
         """The 410 if anybody the version is about is being erased."""
-        for reference in self.draft.subjects:
+        for reference in self.draft.people:
             person = desk.found.subjects.get(desk.tenancy.keys.blind_index("subject", reference))
             if person is not None and person.state != "active":
                 return erased(desk.tx, person.shred_id)
@@ -374,7 +382,8 @@ class Write(_OnRecord):
         return idempotency.key_hash(tenancy.keys, principal_id, self.idempotency_key or "")
 
     def _payload_hash(self, desk: Desk) -> str:
-        facts = {**asdict(self.draft), "content": hashlib.sha256(self.draft.content).hexdigest()}
+        parts = [(hashlib.sha256(part.content).hexdigest(), part.subjects) for part in self.draft.parts]
+        facts = {**asdict(self.draft), "content": None, "segments": parts}
         whole = [self.scope, self.key, self.ask.purpose, asdict(self.condition), facts]
         return idempotency.payload_hash(desk.tenancy.keys, json.dumps(whole, sort_keys=True))
 
@@ -399,7 +408,8 @@ class Write(_OnRecord):
                 rule="one key, one request",
                 remedy="Use a fresh key for a new request.",
             )
-        return Written(scope=self.scope, key=self.key, **json.loads(first[1]))
+        kept = json.loads(first[1])
+        return Written(scope=self.scope, key=self.key, **{**kept, "commitments": tuple(kept["commitments"])})
 
     def _remember(self, desk: Desk, caller: Caller, written: Written) -> None:
         if self.idempotency_key is None:
@@ -458,6 +468,7 @@ class Delete(_OnRecord):
             header=None,
             head=None,
             content=None,
+            segments=None,
         )
         store_version(desk, new, caller.principal.id, first=False)
         return Written(
@@ -549,6 +560,7 @@ def store_version(desk: Desk, new: StoredVersion, principal_id: str, *, first: b
             "header": new.header,
             "head": new.head,
             "content": new.content,
+            "segments": new.segments,
         },
     )
     if (new.scope, new.labels) not in desk.tenancy.label_sets:

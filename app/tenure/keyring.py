@@ -113,6 +113,10 @@ class TenantKeyring:
         """Whether no key is given out for one of these leaves."""
         return not self.withheld.isdisjoint(slot)
 
+    def is_gone(self, slot: Iterable[int]) -> bool:
+        """Whether a slot opens nothing any more, or nothing for anybody."""
+        return self.is_withheld(slot) or any(self.state.is_punctured(leaf) for leaf in slot)
+
     def bucket(self, reference: str) -> int:
         """The blind-index bucket of a subject reference, 0 to 4095."""
         selector = self._selector or self.state.derive(blind.SELECTOR_LEAF)

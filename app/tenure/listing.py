@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +18,8 @@ from tenure.crew import Desk
 from tenure.errors import Denied, Erased, Invalid, Malformed
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.record import Version
-from tenure.sealing import as_version, labels_of, open_content, open_head, unseal
+from tenure.release import as_version, release
+from tenure.sealing import labels_of, open_head, open_segments, unseal
 from tenure.store import records, subjects
 from tenure.store.records import Filter, StoredVersion
 
@@ -153,7 +155,7 @@ def _collect(
             opened = _open(caller, stored, wanted, nonce)
             if opened is not None:
                 items.append(opened[0])
-                evidence.append(opened[1])
+                evidence += opened[1]
         if len(rows) < size:
             return items, evidence, None
     return items, evidence, after
@@ -161,23 +163,24 @@ def _collect(
 
 def _open(
     caller: Caller, stored: StoredVersion, wanted: Query, nonce: bytes
-) -> tuple[Version, Access] | None:
-    """An opened item with its access; None when erased meanwhile or the prefix does not match."""
+) -> tuple[Version, Sequence[Access]] | None:
+    """An opened item with its accesses; None when erased meanwhile or the prefix does not match."""
     desk = caller.desk
     try:
         opened = unseal(desk.tx, desk.tenancy.keys, stored)
     except Erased:
         return None
-    head = open_head(opened, stored)
+    head = open_head(desk.tenancy.keys, opened, stored)
     if wanted.prefix is not None and not head.key.startswith(wanted.prefix):
         return None
-    content = open_content(opened, stored) if wanted.include_content else None
-    promise = None
-    if content is not None:
-        promise = caller.promise(opened, content, stored.record_id, stored.version, nonce=nonce)
-    action = Action.LISTED if content is None else Action.RETURNED
-    version = as_version(stored, head, content=content, entry=stored.entry, promise=promise)
-    return version, Access(stored.record_id, stored.version, action, commitment=promise)
+    if wanted.include_content:
+        released = release(caller, stored, opened, head, nonce=nonce)
+        return as_version(stored, head, released, entry=stored.entry), released.accesses
+    if head.slots:  # whom it is about is sealed in the segments
+        people = open_segments(desk.tx, desk.tenancy.keys, stored, head)
+        head = head._replace(subjects=tuple(dict.fromkeys(one for each in people for one in each.subjects)))
+    listed = Access(stored.record_id, stored.version, Action.LISTED)
+    return as_version(stored, head, None, entry=stored.entry), [listed]
 
 
 def _check_categories(desk: Desk, categories: tuple[str, ...]) -> None:

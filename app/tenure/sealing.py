@@ -1,17 +1,21 @@
 """Between a version as people know it and a version as it lies in the database.
 
 A version has two sealed parts under one key: the *head* (record key, subject references, metadata, lineage)
-and the *content*. Lists open heads only.
+and the *content*. Lists open heads only. In a version with segments, each of them is sealed in the same way
+to people of its own, and all of them together are the content.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from tenure.errors import Erased, Shredded, Tampered
 from tenure.keyring import TenantKeyring
-from tenure.keys.seal import Binding, OpenedKey, header_leaves, seal
-from tenure.model.record import Draft, Version
+from tenure.keys import segments
+from tenure.keys.seal import Binding, OpenedKey, founding_leaves, header_leaves, seal
+from tenure.keys.segments import SealedSegment
+from tenure.model.record import Draft
 from tenure.store import shreds, subjects
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
@@ -22,43 +26,64 @@ HEAD, CONTENT, REF = "head", "content", "ref"
 SUBJECTS_SCOPE = "tenure.subjects"
 
 
+Slots = Sequence[Sequence[int]]
+"""Leaves that open something: all of any one slot."""
+
+
 class Head(NamedTuple):
-    """The opened head of a version."""
+    """The opened head of a version. `slots`: of each segment, when it has any; their people are in them."""
 
     key: str
     subjects: tuple[str, ...]
     metadata: dict[str, Any]
     derived_from: tuple[str, ...]
+    slots: tuple[Slots, ...] = ()
 
 
 class SealedVersion(NamedTuple):
-    """What is stored of a version, and its open key for the commitment."""
+    """What is stored of a version, and the open keys of its parts for their commitments."""
 
     header: bytes
     head: bytes
     content: bytes
-    opened: OpenedKey
+    opened: tuple[OpenedKey, ...]
+    """Of each segment, or of the whole."""
 
 
 def seal_version(
-    keys: TenantKeyring, binding: Binding, key: str, draft: Draft, slots: Sequence[Sequence[int]]
+    keys: TenantKeyring, binding: Binding, key: str, draft: Draft, slots: Sequence[Slots]
 ) -> SealedVersion:
-    """Seal a version to its slots of leaves: all leaves of any one slot open it."""
-    head = json.dumps(
-        {
-            "key": key,
-            "subjects": draft.subjects,
-            "categories": draft.categories,
-            "metadata": draft.metadata,
-            "derived_from": draft.derived_from,
-            "expires_at": draft.expires_at,
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
-    ).encode()
-    leaves: list[Mapping[int, bytes]] = [{leaf: keys.leaf_key(leaf) for leaf in slot} for slot in slots]
-    sealed, opened = seal(binding, leaves, {HEAD: head, CONTENT: draft.content})
-    return SealedVersion(sealed.header, sealed.parts[HEAD], sealed.parts[CONTENT], opened)
+    """Seal a version, each of its parts (`Draft.parts`) to slots of leaves of its own."""
+    head: dict[str, Any] = {
+        "key": key,
+        "subjects": draft.subjects,
+        "categories": draft.categories,
+        "metadata": draft.metadata,
+        "derived_from": draft.derived_from,
+        "expires_at": draft.expires_at,
+    }
+    if not draft.segments:
+        sealed, opened = seal(binding, _keyed(keys, slots[0]), {HEAD: _json(head), CONTENT: draft.content})
+        return SealedVersion(sealed.header, sealed.parts[HEAD], sealed.parts[CONTENT], (opened,))
+    head["segments"] = slots
+    any_slot = list(dict.fromkeys(tuple(sorted(slot)) for one in slots for slot in one))
+    sealed, whole = seal(binding, _keyed(keys, any_slot), {HEAD: _json(head)})
+    whole.wipe()
+    kept, each = [], []
+    for place, (segment, its_slots) in enumerate(zip(draft.segments, slots, strict=True)):
+        parts = {HEAD: _json({"subjects": segment.subjects}), CONTENT: segment.content}
+        one, opened = seal(binding.segment(place), _keyed(keys, its_slots), parts)
+        kept.append(SealedSegment(one.header, one.parts[HEAD], one.parts[CONTENT]))
+        each.append(opened)
+    return SealedVersion(sealed.header, sealed.parts[HEAD], segments.encode(kept), tuple(each))
+
+
+def _keyed(keys: TenantKeyring, slots: Slots) -> list[Mapping[int, bytes]]:
+    return [{leaf: keys.leaf_key(leaf) for leaf in slot} for slot in slots]
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def unseal(tx: Tx, keys: TenantKeyring, stored: StoredVersion) -> OpenedKey:
@@ -68,14 +93,21 @@ def unseal(tx: Tx, keys: TenantKeyring, stored: StoredVersion) -> OpenedKey:
     """
     if stored.state in WITHDRAWN or stored.header is None:
         raise erased(tx, stored.shred_id)
-    binding = Binding(keys.tenant_id, stored.scope, stored.record_id, stored.version)
     try:
-        return keys.open_version(binding, stored.header)
+        return keys.open_version(binding_of(keys, stored), stored.header)
     except Shredded:
-        gone = [leaf for slot in header_leaves(stored.header) for leaf in slot]
-        owners = subjects.by_leaves(tx, gone)
-        shred_id = next((owner.shred_id for owner in owners if owner.shred_id), None)
-        raise erased(tx, shred_id) from None
+        raise _erased_with(tx, header_leaves(stored.header)) from None
+
+
+def binding_of(keys: TenantKeyring, stored: StoredVersion) -> Binding:
+    """What a stored version is sealed to."""
+    return Binding(keys.tenant_id, stored.scope, stored.record_id, stored.version)
+
+
+def _erased_with(tx: Tx, slots: Slots) -> Erased:
+    """The 410 of whoever's erasure took these slots. Two statements."""
+    owners = subjects.by_leaves(tx, [leaf for slot in slots for leaf in slot])
+    return erased(tx, next((owner.shred_id for owner in owners if owner.shred_id), None))
 
 
 def erased(tx: Tx, shred_id: str | None) -> Erased:
@@ -88,7 +120,7 @@ def erased(tx: Tx, shred_id: str | None) -> Erased:
     )
 
 
-def open_head(opened: OpenedKey, stored: StoredVersion) -> Head:
+def open_head(keys: TenantKeyring, opened: OpenedKey, stored: StoredVersion) -> Head:
     """Record key, subjects, metadata and lineage of an opened version. Tampered when its row was changed."""
     if stored.head is None:
         raise Tampered("A live version has no head.")
@@ -96,36 +128,65 @@ def open_head(opened: OpenedKey, stored: StoredVersion) -> Head:
     # Labels and term lie beside the seal so that SQL can use them; the sealed ones are the true ones.
     if ",".join(head["categories"]) != stored.labels or head["expires_at"] != stored.expires_at:
         raise Tampered("A version's labels or term are not the sealed ones; nothing was returned.")
-    return Head(head["key"], tuple(head["subjects"]), head["metadata"], tuple(head["derived_from"]))
+    slots = tuple(head.get("segments", ()))
+    if (stored.segments or 0) != len(slots):
+        raise Tampered("A version has not the segments that it was sealed with; nothing was returned.")
+    people = _staying(keys, stored.header or b"", head["subjects"])
+    return Head(head["key"], people, head["metadata"], tuple(head["derived_from"]), slots)
+
+
+def _staying(keys: TenantKeyring, header: bytes, people: Sequence[str]) -> tuple[str, ...]:
+    """Of the people of a record that all must leave, each with a slot, those who are still here."""
+    slots = founding_leaves(header) if len(people) > 1 else ()
+    if len(slots) != len(people):
+        return tuple(people)
+    return tuple(one for one, slot in zip(people, slots, strict=True) if not keys.is_gone(slot))
 
 
 def open_content(opened: OpenedKey, stored: StoredVersion) -> bytes:
-    """The canonical JSON content of an opened version."""
+    """The canonical JSON content of an opened version that has no segments."""
     if stored.content is None:
         raise Tampered("A live version has no content.")
     return opened.open(CONTENT, stored.content)
 
 
-def as_version(
-    stored: StoredVersion, head: Head, *, content: bytes | None, entry: str, promise: bytes | None
-) -> Version:
-    """An opened version as its reader gets it. `entry` is the access's or, in lists, the version's own."""
-    return Version(
-        record=stored.record_id,
-        version=stored.version,
-        version_id=stored.version_id,
-        scope=stored.scope,
-        key=head.key,
-        created_at=stored.created_at,
-        entry=entry,
-        commitment=promise.hex() if promise else None,
-        content=content,
-        subjects=head.subjects,
-        categories=labels_of(stored),
-        metadata=head.metadata,
-        derived_from=head.derived_from,
-        expires_at=stored.expires_at,
-    )
+class OpenedSegment(NamedTuple):
+    """One segment: its key and what it says; or, erased, the certificate if there is one."""
+
+    opened: OpenedKey | None
+    subjects: tuple[str, ...] = ()
+    content: bytes = b""
+    certificate: str | None = None
+
+
+def open_segments(tx: Tx, keys: TenantKeyring, stored: StoredVersion, head: Head) -> list[OpenedSegment]:
+    """The segments of an opened version, each in its place. Two statements more for each erased one.
+
+    Tampered when one is missing whose people are here, or is not as sealed.
+    """
+    sealed = segments.decode(stored.content or b"")
+    if len(sealed) != len(head.slots):
+        raise Tampered("A version has not the segments that it was sealed with; nothing was returned.")
+    return [
+        _open_segment(tx, keys, binding_of(keys, stored).segment(place), slots, one)
+        for place, (slots, one) in enumerate(zip(head.slots, sealed, strict=True))
+    ]
+
+
+def _open_segment(
+    tx: Tx, keys: TenantKeyring, binding: Binding, slots: Slots, sealed: SealedSegment | None
+) -> OpenedSegment:
+    opened = None
+    if sealed is not None:
+        with suppress(Shredded):
+            opened = keys.open_version(binding, sealed.header)
+    if sealed is None or opened is None:
+        # The sealed head says whose it was: what only looks erased was tampered with.
+        if not all(keys.is_gone(slot) for slot in slots):
+            raise Tampered("A segment does not open although its people are here; nothing was returned.")
+        return OpenedSegment(None, certificate=_erased_with(tx, slots).certificate)
+    people = json.loads(opened.open(HEAD, sealed.head))["subjects"]
+    return OpenedSegment(opened, _staying(keys, sealed.header, people), opened.open(CONTENT, sealed.content))
 
 
 def labels_of(stored: StoredVersion) -> tuple[str, ...]:

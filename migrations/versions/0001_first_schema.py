@@ -398,6 +398,7 @@ def upgrade() -> None:
         sa.Column("header", sa.LargeBinary(), nullable=True),
         sa.Column("head", sa.LargeBinary(), nullable=True),
         sa.Column("content", sa.LargeBinary(), nullable=True),
+        sa.Column("segments", sa.SmallInteger(), nullable=True),
         sa.Column("shred_id", ID, nullable=True),
         sa.PrimaryKeyConstraint("tenant_id", "record_id", "version", name=op.f("pk_versions")),
     )

@@ -129,6 +129,7 @@ async def test_all_of_several_people_must_go_first(cell: Cell) -> None:
         "versions_purged": 0,
         "versions_kept_for_others": 1,
         "versions_kept_for_holds": 0,
+        "segments_purged_from_kept_versions": 0,
     }
     assert await cell.value("trip", scope=JOINT) == "booked"
     state = await cell.erase("customer:2")
@@ -137,6 +138,7 @@ async def test_all_of_several_people_must_go_first(cell: Cell) -> None:
         "versions_purged": 1,
         "versions_kept_for_others": 0,
         "versions_kept_for_holds": 0,
+        "segments_purged_from_kept_versions": 0,
     }
     with pytest.raises(Erased) as gone:
         await cell.get("trip", scope=JOINT)

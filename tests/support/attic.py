@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from support.cell import Cell
+from tenure.keys import segments
 from tenure.keys.seal import Binding
 
 Rows = Callable[[str], Iterable[Sequence[Any]]]
@@ -23,7 +24,7 @@ _QUERIES = {
     "manifests": "SELECT blob FROM key_manifests",
     "shards": "SELECT CAST(tenant_id AS TEXT), depth, prefix, seq, blob FROM key_shards",
     "versions": "SELECT CAST(tenant_id AS TEXT), scope, CAST(record_id AS TEXT), version, header, head,"
-    " content FROM versions WHERE header IS NOT NULL",
+    " content, segments FROM versions WHERE header IS NOT NULL",
     "references": "SELECT CAST(tenant_id AS TEXT), CAST(id AS TEXT), ref_header, sealed_ref"
     " FROM subjects WHERE ref_header IS NOT NULL",
 }
@@ -70,9 +71,16 @@ class Attic:
         """Keep what a database holds; `rows` runs a query with every right."""
         self.manifests |= {bytes(blob) for (blob,) in rows(_QUERIES["manifests"])}
         self.shards |= {SealedShard(Address(*at), bytes(blob)) for *at, blob in rows(_QUERIES["shards"])}
-        for tenant, scope, record, version, header, head, content in rows(_QUERIES["versions"]):
-            parts = (("head", bytes(head)), ("content", bytes(content)))
-            self.texts.add(SealedText(Binding(tenant, scope, record, version), bytes(header), parts))
+        for *address, header, head, content, parts in rows(_QUERIES["versions"]):
+            binding = Binding(*address)
+            whole = (
+                (("head", bytes(head)),) if parts else (("head", bytes(head)), ("content", bytes(content)))
+            )
+            self.texts.add(SealedText(binding, bytes(header), whole))
+            for place, one in enumerate(segments.decode(bytes(content)) if parts else []):
+                if one is not None:
+                    sealed = (("head", one.head), ("content", one.content))
+                    self.texts.add(SealedText(binding.segment(place), one.header, sealed))
         for tenant, subject, header, reference in rows(_QUERIES["references"]):
             binding = Binding(tenant, "tenure.subjects", subject, 0)
             self.texts.add(SealedText(binding, bytes(header), (("ref", bytes(reference)),)))

@@ -34,6 +34,10 @@ def put(name: str, status: int, field: str, raw: bytes | None = None, /, **draft
     return Bad(name, status, field, "PUT", record("bad"), body, raw)
 
 
+def segments(name: str, status: int, field: str, *given: Any) -> Bad:
+    return put(name, status, field, content=..., subjects=..., segments=list(given))
+
+
 def put_key(name: str, status: int, field: str, key: str) -> Bad:
     return Bad(name, status, field, "PUT", record(key), DRAFT)
 
@@ -70,6 +74,15 @@ CASES = [
     put("JSON too deep to parse", 422, "body", deep(20_000)),
     put("an integer that JSON does not carry", 422, "content", content=[2**53]),
     put("no content", 422, "content", content=...),
+    put("segments beside a content", 422, "segments", segments=[{"content": 1, "subjects": ["customer:1"]}]),
+    put("neither content nor segments", 422, "content", content=..., subjects=..., segments=[]),
+    segments("a segment without content", 422, "segments[0].content", {"subjects": ["customer:1"]}),
+    segments("a segment about nobody", 422, "subjects", {"content": 1}),
+    segments("a malformed subject in a segment", 422, "segments[1].subjects[0]",
+        {"content": 1, "subjects": ["customer:1"]}, {"content": 1, "subjects": [CANARY]}),
+    segments("an integer in a segment that JSON does not carry", 422, "segments[0].content",
+        {"content": 2**53, "subjects": ["customer:1"]}),
+    segments("too many segments", 422, "segments", *[{"content": 1, "subjects": ["customer:1"]}] * 65),
     put("no categories", 422, "categories", categories=...),
     put("empty categories", 422, "categories", categories=[]),
     put("an unknown category", 422, "categories", categories=["unheard-of"]),

@@ -55,6 +55,22 @@ def test_content_comes_back_as_it_was_sent(world: World, content: Any) -> None:
     assert answer.json()["entry"] != written["entry"]
 
 
+def test_segments_come_back_in_their_places_each_with_its_people(world: World) -> None:
+    segments = [
+        {"content": {"said": "hers"}, "subjects": ["customer:1"]},
+        {"content": None, "subjects": ["customer:2", "customer:1"]},
+    ]
+    body = {"segments": segments, "categories": ["contact"]}
+    written = world.ok("agent", "PUT", record("segments"), json=body)
+    assert (written["commitment"], len(set(written["commitments"]))) == (None, 2)
+    found = world.ok("agent", "GET", record("segments"))
+    assert [{name: one[name] for name in ("content", "subjects")} for one in found["segments"]] == segments
+    assert "content" not in found
+    assert found["subjects"] == ["customer:1", "customer:2"]
+    listed = world.ok("agent", "POST", QUERY, json={"subject": "customer:2", "include": ["content"]})["items"]
+    assert [one["segments"][0]["content"] for one in listed] == [{"said": "hers"}]
+
+
 def test_content_is_canonical_json_on_the_wire(world: World) -> None:
     labels = b'"subjects": ["customer:1"], "categories": ["contact"]'
     sent = b'{ "content": {"b": 1.0, "a":"\\u00e9"}, ' + labels + b" }"

@@ -74,6 +74,7 @@ def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
                 "versions_purged": findings["purged"],
                 "versions_kept_for_others": findings["kept"],
                 "versions_kept_for_holds": findings["held"],
+                "segments_purged_from_kept_versions": findings["segments"],
             },
             "objects": "hold no sealed content in this version",
         },

@@ -14,6 +14,8 @@ from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.governance.certificates import Evidence, issue
 from tenure.governance.plan import Erasure
+from tenure.keyring import TenantKeyring
+from tenure.keys import segments
 from tenure.keys.blind import FIRST_FREE
 from tenure.keys.ggm import leaf_number
 from tenure.keys.rootstore import Capabilities, Destruction
@@ -22,15 +24,13 @@ from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.sequencer import Sequencer
 from tenure.store import holds, records, shreds, subjects, tenants
-from tenure.store.records import StoredVersion
+from tenure.store.records import Place, StoredVersion
 from tenure.store.session import Tx
 from tenure.store.shreds import DONE, Batch, Kind, Shred
 from tenure.store.tenants import Epoch
 
 CHUNK = 500
 SAMPLE = 32
-Place = tuple[str, int]
-"""(record id, version)"""
 
 
 async def everything(batcher: Batcher, batch: Batch) -> None:
@@ -56,8 +56,10 @@ def _of_subject(desk: Desk, shred: Shred) -> bool:
     fates = _judged(desk, found)
     records.purge(tx, fates.dead, shred.id)
     records.withhold(tx, fates.held, shred.id)
+    records.name_shred(tx, fates.partly, shred.id)
     records.unlink_subject(tx, shred.target_id, [_place(one) for one in found])
-    shred = _counted(shred, purged=len(fates.dead), kept=len(fates.open), held=len(fates.held))
+    records.cut(tx, fates.cut)
+    shred = _counted(shred, **fates.counts())
     if len(found) < CHUNK:
         gone: dict[str, Any] = dict.fromkeys(("ref_index", "bucket", "ref_header", "sealed_ref"))
         subjects.set_state(tx, shred.target_id, state="erased", **gone)
@@ -74,7 +76,8 @@ def _of_hold(desk: Desk, shred: Shred) -> bool:
     fates = _judged(desk, found)
     records.purge(tx, fates.dead, shred.id)
     holds.let_go(tx, shred.target_id, [_place(one) for one in found])
-    shred = _counted(shred, purged=len(fates.dead), kept=len(fates.open), held=len(fates.held))
+    records.cut(tx, fates.cut)
+    shred = _counted(shred, **fates.counts())
     if len(found) < CHUNK:
         holds.move(tx, shred.target_id, state=holds.RELEASED, released_at=desk.now)
         tenants.raise_epoch(tx, Epoch.KEYS)
@@ -88,7 +91,7 @@ def _of_tenant(desk: Desk, shred: Shred) -> bool:
     tx.as_tenant(shred.target_id)
     purged = tenants.purge(tx, CHUNK)
     tx.as_tenant(cell)
-    shred = _counted(shred, purged=purged, kept=0, held=0)
+    shred = _counted(shred, purged=purged, kept=0, held=0, segments=0)
     if not purged:
         tenants.unregister(tx, shred.target_id)
         shred = _finished(desk, shred)
@@ -100,31 +103,62 @@ _PURGES = {Kind.SUBJECT: _of_subject, Kind.HOLD: _of_hold, Kind.TENANT: _of_tena
 
 
 class _Fates(NamedTuple):
-    """What becomes of versions: nothing opens them any more; only a hold does; somebody still reads them."""
+    """What becomes of versions: nothing opens them any more; only a hold does; somebody still reads them.
+
+    Of those that stay, `cut` holds what is left of the contents of which some segments go, and `partly` those
+    of which only a hold keeps some.
+    """
 
     dead: list[Place]
     held: list[Place]
     open: list[Place]
+    cut: list[tuple[Place, bytes]]
+    partly: list[Place]
+    segments: int
+    """How many segments go."""
+
+    def counts(self) -> dict[str, int]:
+        """For the findings of an erasure."""
+        return {
+            "purged": len(self.dead),
+            "kept": len(self.open),
+            "held": len(self.held) + len(self.partly),
+            "segments": self.segments,
+        }
 
 
 def _judged(desk: Desk, found: list[StoredVersion]) -> _Fates:
     keys = desk.tenancy.keys
-    fates = _Fates([], [], [])
+    fates = _Fates([], [], [], [], [], 0)
     for one in found:
         if one.header is None:
             continue  # a tombstone, or purged before
-        living = [
-            slot
-            for slot in header_leaves(one.header)
-            if not any(keys.state.is_punctured(leaf) for leaf in slot)
-        ]
+        living = _living(keys, one.header)
+        whole = fates.open
         if not living:
-            fates.dead.append(_place(one))
+            whole = fates.dead
         elif all(keys.is_withheld(slot) for slot in living):
-            fates.held.append(_place(one))
-        else:
-            fates.open.append(_place(one))
+            whole = fates.held
+        whole.append(_place(one))
+        if one.segments and whole is not fates.dead:
+            fates = _judge_segments(keys, one, fates, partly=fates.partly if whole is fates.open else [])
     return fates
+
+
+def _judge_segments(keys: TenantKeyring, one: StoredVersion, fates: _Fates, partly: list[Place]) -> _Fates:
+    sealed = segments.decode(one.content or b"")
+    ways = [_living(keys, each.header) if each else [] for each in sealed]
+    left = [each if living else None for each, living in zip(sealed, ways, strict=True)]
+    if left != sealed:
+        fates.cut.append((_place(one), segments.encode(left)))
+    if any(living and all(keys.is_withheld(slot) for slot in living) for living in ways):
+        partly.append(_place(one))
+    return fates._replace(segments=fates.segments + left.count(None) - sealed.count(None))
+
+
+def _living(keys: TenantKeyring, header: bytes) -> list[tuple[int, ...]]:
+    """The slots that still have all their leaves."""
+    return [slot for slot in header_leaves(header) if not any(keys.state.is_punctured(leaf) for leaf in slot)]
 
 
 def _place(stored: StoredVersion) -> Place:
@@ -145,6 +179,7 @@ def _finished(desk: Desk, shred: Shred) -> Shred:
         "versions": shred.findings["purged"],
         "kept": shred.findings["kept"],
         "held": shred.findings["held"],
+        "segments": shred.findings["segments"],
     }
     entry = desk.tx.append(EntryDraft(kind=Act.PURGE, at=desk.now, outcome="ok", data=data))
     more = {"entry": entry, "certificate": certificate_id}

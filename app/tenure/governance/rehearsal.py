@@ -19,7 +19,7 @@ from tenure.governance.oracle import Reach
 from tenure.keyring import TenantKeyring
 from tenure.keys.ggm import leaf_number
 from tenure.keys.seal import Binding, header_leaves, open_key, seal
-from tenure.sealing import Head, open_content, open_head, unseal
+from tenure.sealing import Head, open_content, open_head, open_segments, unseal
 from tenure.store import records, subjects, survey
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
@@ -30,7 +30,7 @@ _NOBODYS = leaf_number(255, (1 << 32) - 1)
 """The very last leaf: no tenant comes to hand it out."""
 
 Address = tuple[str, int]
-Found = tuple[Head, bytes] | str
+Found = tuple[Head, tuple[bytes, ...]] | str
 """Opened head and content; "absent" for what is not there or is being erased; or the kind of an error."""
 
 
@@ -110,7 +110,7 @@ class Rehearsal:
                 slots = header_leaves(sealed.header)
                 if tally.left or all(erased & set(slot) for slot in slots):
                     _refuses(tally, sealed, reach)
-                elif any(not (erased | under_way) & set(slot) for slot in slots):
+                elif sealed.segment is None and any(not (erased | under_way) & set(slot) for slot in slots):
                     alive.append((sealed.record_id, sealed.version))
             if self._sample is None:
                 self._compare(tally, alive)
@@ -179,6 +179,8 @@ class Rehearsal:
 
 def _refuses(tally: Tally, sealed: SealedHeader, reach: Reach) -> None:
     binding = Binding(tally.tenant, sealed.scope, sealed.record_id, sealed.version)
+    if sealed.segment is not None:
+        binding = binding.segment(sealed.segment)
     try:
         open_key(binding, sealed.header, reach.key)
     except Shredded:
@@ -203,7 +205,10 @@ def _open(tx: Tx, keys: TenantKeyring, stored: StoredVersion | None) -> Found:
         return "absent"
     try:
         opened = unseal(tx, keys, stored)
-        return open_head(opened, stored), open_content(opened, stored)
+        head = open_head(keys, opened, stored)
+        if not head.slots:
+            return head, (open_content(opened, stored),)
+        return head, tuple(one.content for one in open_segments(tx, keys, stored, head))
     except Erased:
         return "absent"
     except TenureError as failure:

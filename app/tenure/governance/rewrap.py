@@ -9,18 +9,21 @@ from typing import Any
 
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
+from tenure.errors import KeyFailure
 from tenure.governance.plan import Plan
 from tenure.governance.replica import Fence
-from tenure.keys.seal import Binding, header_leaves, open_key
-from tenure.store import holds, records
+from tenure.keyring import TenantKeyring
+from tenure.keys import segments
+from tenure.keys.seal import Binding, founding_leaves, header_leaves, open_key
+from tenure.sealing import binding_of
+from tenure.store import holds, records, subjects
 from tenure.store.database import Database
 from tenure.store.holds import Hold
-from tenure.store.records import StoredVersion
+from tenure.store.records import Place, StoredVersion
 from tenure.store.shreds import Kind
 
 _CHUNK = 500
 _POLL_S = 0.05
-Place = tuple[str, int]
 
 
 async def for_holds(batcher: Batcher, database: Database, plan: Plan) -> None:
@@ -59,18 +62,44 @@ class _Chunk:
                     stored = self._keep(desk, hold, stored)  # noqa: PLW2901 - with one slot more
         return (found[-1].record_id, found[-1].version) if len(found) == _CHUNK else None
 
-    @staticmethod
-    def _keep(desk: Desk, hold: Hold, stored: StoredVersion) -> StoredVersion:
+    def _keep(self, desk: Desk, hold: Hold, stored: StoredVersion) -> StoredVersion:
         if stored.header is None:
             return stored
-        if (hold.leaf,) not in header_leaves(stored.header):
-            # Not through the keyring: it gives out no key of somebody who is being erased.
-            state = desk.tenancy.keys.state
-            binding = Binding(desk.tx.tenant_id, stored.scope, stored.record_id, stored.version)
-            opened = open_key(binding, stored.header, state.derive)
-            header = opened.add_slot(stored.header, {hold.leaf: state.derive(hold.leaf)})
-            opened.wipe()
-            records.rewrap(desk.tx, stored.record_id, stored.version, header)
-            stored = stored._replace(header=header)
-        holds.keep(desk.tx, hold.id, stored.record_id, stored.version)
+        # Not through the keyring: it gives out no key of somebody who is being erased.
+        kept = with_slot(desk.tenancy.keys, stored, of=self._leaf(desk), more=hold.leaf)
+        if kept != stored:
+            records.rewrap(desk.tx, kept)
+        holds.keep(desk.tx, hold.id, kept.record_id, kept.version)
+        return kept
+
+    def _leaf(self, desk: Desk) -> int:
+        person = subjects.get(desk.tx, self._person)
+        if person is None:
+            raise KeyFailure("Somebody who is to be erased is not there; nothing was re-wrapped or erased.")
+        return person.leaf
+
+
+def with_slot(keys: TenantKeyring, stored: StoredVersion, *, of: int, more: int) -> StoredVersion:
+    """A version that the leaf `more` opens as well; of its segments, those that `of` is needed for.
+
+    The same version when it does already.
+    """
+    binding = binding_of(keys, stored)
+    stored = stored._replace(header=_with_slot(keys, binding, stored.header or b"", more))
+    if not stored.segments:
         return stored
+    sealed = list(segments.decode(stored.content or b""))
+    for place, one in enumerate(sealed):
+        if one is not None and any(of in slot for slot in founding_leaves(one.header)):
+            header = _with_slot(keys, binding.segment(place), one.header, more)
+            sealed[place] = one._replace(header=header)
+    return stored._replace(content=segments.encode(sealed))
+
+
+def _with_slot(keys: TenantKeyring, binding: Binding, header: bytes, leaf: int) -> bytes:
+    if (leaf,) in header_leaves(header):
+        return header
+    opened = open_key(binding, header, keys.state.derive)
+    more = opened.add_slot(header, {leaf: keys.state.derive(leaf)})
+    opened.wipe()
+    return more

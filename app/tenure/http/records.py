@@ -19,7 +19,16 @@ from tenure.http.reply import JSON, Reply, encode, json_reply
 from tenure.http.shapes import answers
 from tenure.ledger.canonical import MAX_INTEGER, canonical
 from tenure.listing import Query
-from tenure.model.record import Draft, Version, Written, check_json, check_metadata, check_subject
+from tenure.model.record import (
+    Draft,
+    Segment,
+    Shown,
+    Version,
+    Written,
+    check_json,
+    check_metadata,
+    check_subject,
+)
 
 _RECORD = "/v1/scopes/{scope_name:str}/records/{key:str}"
 _DIGITS = len(str(MAX_INTEGER))
@@ -132,17 +141,30 @@ async def get_record_by_body(request: Call, ask: NamedDependency[Ask]) -> ASGIAp
 
 # ── in ─────────────────────────────────────────────────────────────────────────────────────────────
 def _draft(body: wire.NewVersion) -> Draft:
-    check_json(body.content, "content")
+    given = body.model_fields_set
+    if not body.segments and "content" not in given:
+        raise wire.wrong_member("content", "content with its subjects, or segments")
+    if body.segments and given & {"content", "subjects"}:
+        raise wire.wrong_member("segments", "content with its subjects, or segments, not both")
     if body.metadata:
         check_metadata(body.metadata)
     return Draft(
-        content=canonical(body.content),
+        content=b"" if body.segments else _content(body.content, "content"),
         subjects=body.subjects,
         categories=body.categories,
         derived_from=body.derived_from,
         expires_at=body.expires_at,
         metadata=body.metadata,
+        segments=tuple(
+            Segment(_content(one.content, f"segments[{place}].content"), one.subjects)
+            for place, one in enumerate(body.segments)
+        ),
     )
+
+
+def _content(value: object, field_name: str) -> bytes:
+    check_json(value, field_name)
+    return canonical(value)
 
 
 def _selector(scope: Scope) -> tuple[int | None, int | None]:
@@ -205,6 +227,7 @@ def _written(written: Written) -> dict[str, Any]:
         "created_at": ids.rfc3339(written.created_at),
         "entry": written.entry,
         "commitment": written.commitment,
+        **({"commitments": written.commitments} if written.commitments else {}),
     }
 
 
@@ -228,7 +251,16 @@ def _shown(found: Version) -> dict[str, Any]:
     }
     if found.content is not None:
         shown["content"] = msgspec.Raw(found.content)
+    if found.segments:
+        shown["segments"] = [_segment(one) for one in found.segments]
     return shown
+
+
+def _segment(one: Shown) -> dict[str, Any]:
+    if one.erased:
+        return {"erased": True, "certificate": one.certificate}
+    content = msgspec.Raw(one.content or b"null")
+    return {"subjects": one.subjects, "content": content, "commitment": one.commitment}
 
 
 HANDLERS: list[Any] = [

@@ -144,6 +144,17 @@ class Written(Shape):
     created_at: Time
     entry: str
     commitment: str | None
+    commitments: list[str] = []
+
+
+class Segment(Shape):
+    """A part about some people only; of an erased one only that, and the certificate once it is signed."""
+
+    subjects: list[str] = []
+    content: Any = None
+    commitment: str = ""
+    erased: bool = False
+    certificate: str | None = None
 
 
 class RecordHead(Written):
@@ -158,9 +169,10 @@ class RecordHead(Written):
 
 
 class Record(RecordHead):
-    """A version with its content."""
+    """A version with its content, or with the segments that it was written in."""
 
-    content: Any
+    content: Any = None
+    segments: list[Segment] = []
 
 
 class RecordPage(Shape):
@@ -294,12 +306,13 @@ class Shred(Shape):
 
 
 class Impact(Shape):
-    """What an erasure would do to the versions about a person."""
+    """What an erasure would do to the versions about a person. `segments` go from versions that stay."""
 
     subject: str
     versions: int
     erased: int
     shared: int
+    segments: int
     held: int
     holds: list[dict[str, str]]
 

@@ -11,14 +11,21 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from litestar import Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from tenure import ids
 from tenure.errors import Invalid, Malformed
 from tenure.ledger.canonical import MAX_INTEGER
-from tenure.model.record import MAX_DEPTH, MAX_DERIVED, MAX_KEY
+from tenure.model.record import MAX_DEPTH, MAX_DERIVED, MAX_KEY, MAX_SEGMENTS
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -109,11 +116,22 @@ class NewPrincipal(Body):
     roles: Annotated[tuple[Text, ...], Field(max_length=64)]
 
 
-class NewVersion(Body):
-    """A version to store: any JSON, whom it is about, and how it is labelled."""
+class NewSegment(Body):
+    """A part of a version, and the people whom this part is about."""
 
     content: Any
     subjects: tuple[Reference, ...] = ()
+
+
+class NewVersion(Body):
+    """A version to store: any JSON, whom it is about, and how it is labelled.
+
+    In `segments`, instead of `content` and `subjects`, each part has people of its own.
+    """
+
+    content: Any = None
+    subjects: tuple[Reference, ...] = ()
+    segments: Annotated[tuple[NewSegment, ...], Field(max_length=MAX_SEGMENTS)] = ()
     categories: Annotated[tuple[Text, ...], Field(min_length=1, max_length=64)]
     derived_from: Annotated[tuple[Id, ...], Field(max_length=MAX_DERIVED)] = ()
     expires_at: Future | None = None

@@ -5,7 +5,7 @@ version, and not to the root key's version: rotating the root must not touch a s
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from hmac import compare_digest
 from os import urandom
@@ -44,6 +44,10 @@ class Binding:
             self.record.encode(),
             self.version.to_bytes(8),
         )
+
+    def segment(self, place: int) -> "Binding":
+        """What one segment of this version belongs to, by its place from 0."""
+        return replace(self, record=f"{self.record}/segments/{place}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,11 @@ def header_leaves(header: bytes) -> tuple[tuple[int, ...], ...]:
     """The leaves of every slot, founding slots first. Tampered when it is no header; otherwise unverified."""
     parsed = headers.parse(header)
     return tuple(slot.leaves for slot in parsed.slots + parsed.added)
+
+
+def founding_leaves(header: bytes) -> tuple[tuple[int, ...], ...]:
+    """The leaves of the slots it was sealed with. Tampered when it is no header; otherwise unverified."""
+    return tuple(slot.leaves for slot in headers.parse(header).slots)
 
 
 def _slots_hash(founding: bytes) -> bytes:

@@ -20,7 +20,7 @@ from tenure.ledger.canonical import MAX_INTEGER, canonical, encode_simple, parse
 _ANY_WRITER = "0" * 16
 _MOST_DIGITS = len(str(MAX_INTEGER))
 # Upper bounds in bytes, so that small entries need no encoding to know that they fit.
-_MOST_FIXED, _MOST_TOKEN, _MOST_ACCESS = 600, 203, 200
+_MOST_FIXED, _MOST_TOKEN, _MOST_ACCESS = 600, 203, 230
 
 
 class Kind(StrEnum):
@@ -66,10 +66,11 @@ class Action(StrEnum):
 
 
 class Access(NamedTuple):
-    """One version that an entry is about. `record` is its opaque id.
+    """One version that an entry is about, or one segment of it. `record` is its opaque id.
 
-    `commitment` (32 bytes) binds the content. `entry` (16 bytes) is the nonce of the entry in which the
-    access happened: only the seal of a decision names it, so that its commitments can be opened.
+    `segment` is the place, from 0, in a version that was written in segments. `commitment` (32 bytes) binds
+    the content. `entry` (16 bytes) is the nonce of the entry in which the access happened: only the seal of
+    a decision names it, so that its commitments can be opened.
     """
 
     record: str
@@ -77,6 +78,7 @@ class Access(NamedTuple):
     action: Action
     commitment: bytes | None = None
     entry: bytes | None = None
+    segment: int | None = None
 
     def members(self) -> dict[str, Any]:
         """The JSON form."""
@@ -89,6 +91,8 @@ class Access(NamedTuple):
             members["commitment"] = to_base64(self.commitment)
         if self.entry is not None:
             members["entry"] = to_base64(self.entry)
+        if self.segment is not None:
+            members["segment"] = self.segment
         return members
 
 
@@ -221,6 +225,7 @@ def accesses_of(members: Sequence[Mapping[str, Any]], *, entry_nonce: str | None
             action=Action(access["action"]),
             commitment=_optional_bytes(access.get("commitment")),
             entry=_optional_bytes(entry_nonce or access.get("entry")),
+            segment=access.get("segment"),
         )
         for access in members
     ]

@@ -60,7 +60,11 @@ _ACCESS_REQUIRED: Mapping[str, Check] = {
     "version": _is_count,
     "action": lambda value: type(value) is str and value in ACTIONS,
 }
-_ACCESS_OPTIONAL: Mapping[str, Check] = {"commitment": _is_commitment, "entry": _is_nonce}
+_ACCESS_OPTIONAL: Mapping[str, Check] = {
+    "commitment": _is_commitment,
+    "entry": _is_nonce,
+    "segment": _is_count,
+}
 
 
 def _is_access(value: object) -> bool:

@@ -12,6 +12,7 @@ MAX_SUBJECTS = 64
 MAX_DEPTH = 64
 MAX_METADATA_BYTES = 16 << 10
 MAX_DERIVED = 64
+MAX_SEGMENTS = 64
 
 _SUBJECT = re.compile(r"[a-z][a-z0-9_-]{0,31}:[^\s\x00-\x1f\x7f]{1,200}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -19,8 +20,19 @@ _SAFE_INT = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a version that is about these people only. `content` is canonical JSON (RFC 8785)."""
+
+    content: bytes
+    subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
-    """A version as its writer gives it. `content` is canonical JSON (RFC 8785)."""
+    """A version as its writer gives it. `content` is canonical JSON (RFC 8785).
+
+    With `segments` it has neither content nor subjects of its own.
+    """
 
     content: bytes
     subjects: tuple[str, ...]
@@ -28,11 +40,22 @@ class Draft:
     derived_from: tuple[str, ...] = ()
     expires_at: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Segment, ...]:
+        """What is sealed to people of its own: the segments, or the whole."""
+        return self.segments or (Segment(self.content, self.subjects),)
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Everybody it is about, once."""
+        return tuple(dict.fromkeys(one for part in self.parts for one in part.subjects))
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a writer gets back: names no content."""
+    """What a writer gets back: names no content. A version in segments has a commitment for each instead."""
 
     record: str
     version: int
@@ -42,11 +65,26 @@ class Written:
     created_at: int
     entry: str
     commitment: str | None
+    commitments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A segment as a reader gets it: opened, or what is left of an erased one."""
+
+    subjects: tuple[str, ...] = ()
+    content: bytes | None = None
+    commitment: str | None = None
+    erased: bool = False
+    certificate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """An opened version: what a permitted reader gets. `content` is canonical JSON, or None if not asked."""
+    """An opened version: what a permitted reader gets. `content` is canonical JSON, or None if not asked.
+
+    One written in segments has these instead of a content, and a commitment for each.
+    """
 
     record: str
     version: int
@@ -63,6 +101,7 @@ class Version:
     derived_from: tuple[str, ...]
     expires_at: int | None
     tier: str = "hot"
+    segments: tuple[Shown, ...] = ()
 
 
 def check_key(key: str) -> None:
@@ -77,17 +116,40 @@ def check_key(key: str) -> None:
     _check_text(key, "key")
 
 
-def check_subjects(subjects: tuple[str, ...]) -> None:
+def check_people(draft: Draft) -> None:
+    """A draft's subjects and segments: how many there may be, and that each is a reference."""
+    if not draft.segments:
+        _check_subjects(draft.subjects, "subjects")
+        return
+    if draft.content or draft.subjects or len(draft.segments) > MAX_SEGMENTS:
+        raise Invalid(
+            "A version is one content, or up to 64 segments with people of their own; nothing was written.",
+            field="segments",
+            rule=f"1 to {MAX_SEGMENTS} segments, and neither content nor subjects beside them",
+            remedy="Put what is about everybody into a segment that names everybody.",
+        )
+    for place, segment in enumerate(draft.segments):
+        _check_subjects(segment.subjects, f"segments[{place}].subjects")
+    if len(draft.people) > MAX_SUBJECTS:
+        raise Invalid(
+            "The segments name too many people; nothing was written.",
+            field="segments",
+            rule=f"at most {MAX_SUBJECTS} different references in all segments",
+            remedy="Split a record about more people.",
+        )
+
+
+def _check_subjects(subjects: tuple[str, ...], field_name: str) -> None:
     """Subject references are `kind:identifier`, at most 64, none twice."""
     if len(subjects) > MAX_SUBJECTS or len(set(subjects)) != len(subjects):
         raise Invalid(
             "The list of subjects is too long or names someone twice; nothing was written.",
-            field="subjects",
+            field=field_name,
             rule=f"at most {MAX_SUBJECTS} different references",
             remedy="Name each person once; split a record about more people.",
         )
     for place, subject in enumerate(subjects):
-        check_subject(subject, f"subjects[{place}]")
+        check_subject(subject, f"{field_name}[{place}]")
 
 
 def check_subject(subject: str, field_name: str = "subject") -> None:

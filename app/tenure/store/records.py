@@ -16,11 +16,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import Select as CoreSelect
+from sqlalchemy import Update as CoreUpdate
 
 from tenure.store import tables
 from tenure.store.session import Tx
 from tenure.store.statements import AnyOf, Insert, Select, Update
 
+Place = tuple[str, int]
+"""(record id, number) of a version."""
 _r, _v, _s = tables.records, tables.versions, tables.version_subjects
 
 
@@ -42,6 +45,7 @@ class StoredVersion(NamedTuple):
     head: bytes | None
     content: bytes | None
     shred_id: str | None
+    segments: int | None
 
 
 _COLUMNS = (
@@ -60,6 +64,7 @@ _COLUMNS = (
     _v.c.head,
     _v.c.content,
     _v.c.shred_id,
+    _v.c.segments,
 )
 _OF_RECORD = and_(_v.c.tenant_id == _r.c.tenant_id, _v.c.record_id == _r.c.id)
 
@@ -92,7 +97,7 @@ def as_of(tx: Tx, key_index: str, at: int) -> StoredVersion | None:
     return _one(tx, _r.c.key_index == key_index, _v.c.created_at <= at)
 
 
-def by_ids(tx: Tx, pairs: Sequence[tuple[str, int]]) -> list[StoredVersion]:
+def by_ids(tx: Tx, pairs: Sequence[Place]) -> list[StoredVersion]:
     """Versions by (record id, number), one statement."""
     wanted = set(pairs)
     found = tx.execute(
@@ -196,9 +201,7 @@ def _listing(
     return query
 
 
-def of_subject(
-    tx: Tx, subject_id: str, *, limit: int, after: tuple[str, int] | None = None
-) -> list[StoredVersion]:
+def of_subject(tx: Tx, subject_id: str, *, limit: int, after: Place | None = None) -> list[StoredVersion]:
     """Versions that carry a subject, in every scope, by record and number."""
     query = base(tx, _s, _s.c.subject_id == subject_id).order_by(_s.c.record_id, _s.c.version).limit(limit)
     if after is not None:
@@ -246,42 +249,57 @@ def inventory(tx: Tx, subject_id: str) -> list[tuple[str, str, str, int]]:
     return [tuple(row) for row in tx.execute(query)]
 
 
-def purge(tx: Tx, versions: Sequence[tuple[str, int]], shred_id: str) -> None:
+def purge(tx: Tx, versions: Sequence[Place], shred_id: str) -> None:
     """Remove the ciphertext of versions for good; what stays says only that something was erased."""
     _withdraw(tx, versions, "erased", shred_id=shred_id, header=None, head=None, content=None)
 
 
-def withhold(tx: Tx, versions: Sequence[tuple[str, int]], shred_id: str) -> None:
+def withhold(tx: Tx, versions: Sequence[Place], shred_id: str) -> None:
     """Take versions that only a hold keeps out of everybody's sight; their ciphertext stays."""
     _withdraw(tx, versions, "held", shred_id=shred_id)
 
 
-def _withdraw(tx: Tx, versions: Sequence[tuple[str, int]], state: str, **values: Any) -> None:  # noqa: ANN401 - column values
-    if not versions:
-        return
-    which = [{"record": record_id, "number": number} for record_id, number in versions]
-    for table, record, number, new in (
-        (_v, _v.c.record_id, _v.c.version, {"state": state, **values}),
-        (_r, _r.c.id, _r.c.latest, {"state": state}),
-    ):
-        here = (
-            table.c.tenant_id == tx.tenant_id,
-            record == bindparam("record"),
-            number == bindparam("number"),
-        )
-        tx.execute(update(table).where(*here).values(**new), which)
+def _withdraw(tx: Tx, versions: Sequence[Place], state: str, **values: Any) -> None:  # noqa: ANN401 - column values
+    if versions:
+        tx.execute(_at_each(tx).values(state=state, **values), _each(versions))
+        here = (_r.c.tenant_id == tx.tenant_id, _r.c.id == bindparam("record"))
+        current = update(_r).where(*here, _r.c.latest == bindparam("number"))
+        tx.execute(current.values(state=state), _each(versions))
 
 
-def rewrap(tx: Tx, record_id: str, version: int, header: bytes) -> None:
-    """Store a version's header with a slot more."""
-    tx.execute(
-        update(_v)
-        .where(_v.c.tenant_id == tx.tenant_id, _v.c.record_id == record_id, _v.c.version == version)
-        .values(header=header)
+def rewrap(tx: Tx, stored: StoredVersion) -> None:
+    """Store a version's header and segments with a slot more."""
+    place = (stored.record_id, stored.version)
+    tx.execute(_at_each(tx).values(header=stored.header, content=stored.content), _each([place]))
+
+
+def name_shred(tx: Tx, versions: Sequence[Place], shred_id: str) -> None:
+    """Note in versions that others still read which erasure a hold keeps a part of them from."""
+    if versions:
+        tx.execute(_at_each(tx).values(shred_id=shred_id), _each(versions))
+
+
+def cut(tx: Tx, versions: Sequence[tuple[Place, bytes]]) -> None:
+    """Store what is left of the contents of versions."""
+    if versions:
+        which = _each([place for place, _ in versions])
+        lefts = [{**one, "left": left} for one, (_, left) in zip(which, versions, strict=True)]
+        tx.execute(_at_each(tx).values(content=bindparam("left")), lefts)
+
+
+def _at_each(tx: Tx) -> CoreUpdate:
+    return update(_v).where(
+        _v.c.tenant_id == tx.tenant_id,
+        _v.c.record_id == bindparam("record"),
+        _v.c.version == bindparam("number"),
     )
 
 
-def unlink_subject(tx: Tx, subject_id: str, versions: Sequence[tuple[str, int]]) -> None:
+def _each(versions: Sequence[Place]) -> list[dict[str, Any]]:
+    return [{"record": record_id, "number": number} for record_id, number in versions]
+
+
+def unlink_subject(tx: Tx, subject_id: str, versions: Sequence[Place]) -> None:
     """Forget that a subject was in these versions."""
     if versions:
         statement = _s.delete().where(
@@ -290,7 +308,7 @@ def unlink_subject(tx: Tx, subject_id: str, versions: Sequence[tuple[str, int]])
             _s.c.record_id == bindparam("record"),
             _s.c.version == bindparam("number"),
         )
-        tx.execute(statement, [{"record": record_id, "number": number} for record_id, number in versions])
+        tx.execute(statement, _each(versions))
 
 
 def _base(tx: Tx) -> CoreSelect[Any]:

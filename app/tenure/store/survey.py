@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, case, or_, select
 
+from tenure.keys import segments
 from tenure.store import tables
 from tenure.store.session import Tx
 
@@ -11,12 +12,13 @@ _v, _s = tables.versions, tables.subjects
 
 
 class SealedHeader(NamedTuple):
-    """A version's address and header; nothing of its content."""
+    """The address and header of a version, or of a segment of one; nothing of its content."""
 
     record_id: str
     version: int
     scope: str
     header: bytes
+    segment: int | None = None
 
 
 class ErasedSubject(NamedTuple):
@@ -28,8 +30,9 @@ class ErasedSubject(NamedTuple):
 
 
 def headers(tx: Tx, after: tuple[str, int] | None, limit: int) -> list[SealedHeader]:
-    """A page of the versions that still have ciphertext, by record and number."""
-    query = select(_v.c.record_id, _v.c.version, _v.c.scope, _v.c.header).where(
+    """A page of the versions that still have ciphertext, by record and number, each before its segments."""
+    in_segments = case((_v.c.segments.is_not(None), _v.c.content))
+    query = select(_v.c.record_id, _v.c.version, _v.c.scope, _v.c.header, in_segments).where(
         _v.c.tenant_id == tx.tenant_id, _v.c.header.is_not(None)
     )
     if after is not None:
@@ -38,7 +41,13 @@ def headers(tx: Tx, after: tuple[str, int] | None, limit: int) -> list[SealedHea
             or_(_v.c.record_id > record_id, and_(_v.c.record_id == record_id, _v.c.version > version))
         )
     rows = tx.execute(query.order_by(_v.c.record_id, _v.c.version).limit(limit))
-    return [SealedHeader(row[0], row[1], row[2], bytes(row[3])) for row in rows]
+    found: list[SealedHeader] = []
+    for record_id, version, scope, header, content in rows:
+        whole = SealedHeader(record_id, version, scope, bytes(header))
+        places = segments.decode(bytes(content)) if content is not None else []
+        parts = [whole._replace(header=one.header, segment=n) for n, one in enumerate(places) if one]
+        found += [whole, *parts]
+    return found
 
 
 def erased(tx: Tx) -> list[ErasedSubject]:

@@ -200,6 +200,7 @@ versions = _table(
     Column("header", LargeBinary),
     Column("head", LargeBinary),
     Column("content", LargeBinary),
+    Column("segments", SmallInteger),  # how many the content has; null when it is one
     Column("shred_id", Id),
     Index("ix_versions_id", "tenant_id", "id", unique=True),
 )

@@ -293,6 +293,22 @@ class Record:
         return mac(key, lp(nonce, record) + version.to_bytes(8, "big"))
 
 
+def read_segments(blob):
+    """(header, head, content) in each place, None where one was purged."""
+    inp = Input(blob)
+    inp.magic(b"TNSG\x01")
+    places = []
+    for _ in range(inp.u(2)):
+        header = inp.lp()
+        places.append((header, inp.lp(), inp.lp()) if header else None)
+    inp.end()
+    return places
+
+
+def write_segments(places):
+    return b"TNSG\x01" + len(places).to_bytes(2, "big") + b"".join(lp(*(one or [b""])) for one in places)
+
+
 def write_record(place, dek, founding, added, parts, leaf_keys):
     """(header, {part: bytes}). `place` is (tenant, scope, record, version); slots are (leaves, salt)."""
     *names, version = place

@@ -15,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenure.errors import Shredded, Tampered
+from tenure.keys import segments
 from tenure.keys.ggm import PuncturedState
 from tenure.keys.manifest import open_manifest
 from tenure.keys.seal import Binding, Sealed, header_leaves, open_key
+from tenure.keys.segments import SealedSegment
 from tenure.rootstore.files import FilesRootStore
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "keys"
@@ -215,3 +217,20 @@ def test_punctures_in_any_batches_and_shards_of_any_size(batches, asked, limit):
                 state.derive(leaf)
         else:
             assert state.derive(leaf) == theirs == second.leaf_key(SEED, leaf)
+
+
+@given(
+    st.lists(st.none() | st.tuples(st.binary(min_size=1), st.binary(), st.binary()), max_size=5), st.data()
+)
+def test_segments_that_the_second_writes(places, data):
+    """Both read what either wrote; what is cut, longer or of another format is refused by both."""
+    blob = second.write_segments(places)
+    ours = [SealedSegment(*one) if one else None for one in places]
+    assert segments.encode(ours) == blob
+    assert segments.decode(blob) == ours
+    at = data.draw(st.integers(0, len(blob) - 1))
+    for wrong in (blob[:at], blob + b"\x00", b"X" + blob[1:]):
+        with pytest.raises(second.Refused):
+            second.read_segments(wrong)
+        with pytest.raises(Tampered):
+            segments.decode(wrong)

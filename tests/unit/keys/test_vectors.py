@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keys_second as second
 import pytest
+from cryptography.exceptions import InvalidTag
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "keys"
 
@@ -104,6 +105,27 @@ def test_half_a_slot_opens_nothing(seed, case):
             second.Record(
                 case["tenant"], case["scope"], case["record"], case["version"], hexed(case["header"]), some
             )
+
+
+def test_segments():
+    """Each opens with its own people's leaves, in its own place only; one may be purged."""
+    case = vector("segments.json")
+    stored, purged = (second.read_segments(hexed(case[name])) for name in ("stored", "purged"))
+    assert [one is None for one in purged] == [False, True, False]
+    assert [one for one in purged if one] == [stored[0], stored[2]]
+    for places, name in ((stored, "stored"), (purged, "purged")):
+        assert second.write_segments(places).hex() == case[name]
+    for place, (said, (header, head, content)) in enumerate(zip(case["segments"], stored, strict=True)):
+        keys = {leaf: second.leaf_key(hexed(case["seed"]), leaf) for leaf in said["leaves"]}
+        for tried in range(3):
+            address = (case["tenant"], case["scope"], f"{case['record']}/segments/{tried}", case["version"])
+            if tried != place:
+                with pytest.raises(InvalidTag):
+                    second.Record(*address, header, keys)
+                continue
+            opened = second.Record(*address, header, keys)
+            assert opened.part("head", head).decode() == said["head"]
+            assert opened.part("content", content).decode() == said["content"]
 
 
 @pytest.mark.parametrize(("seed", "case"), cases("blind-index.json"))

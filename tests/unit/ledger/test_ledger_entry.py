@@ -36,6 +36,7 @@ ACCESSES = st.builds(
     st.sampled_from(Action),
     st.none() | st.binary(min_size=32, max_size=32),
     st.none() | st.binary(min_size=16, max_size=16),
+    st.none() | st.integers(0, 2**53 - 1),
 )
 DATA = st.dictionaries(
     st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True),
@@ -196,6 +197,7 @@ BAD_MEMBERS = [
     {"accesses": (Access(an_id(1), 2**53, Action.RETURNED),)},
     {"accesses": (Access(an_id(1), 1, Action.RETURNED, bytes(31)),)},
     {"accesses": (Access(an_id(1), 1, Action.RETURNED, entry=bytes(3)),)},
+    {"accesses": (Access(an_id(1), 1, Action.RETURNED, segment=-1),)},
 ]
 
 

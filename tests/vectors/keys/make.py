@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from unittest import mock
 
-from tenure.keys import blind, manifest, seal, sealed_shard, slots, state
+from tenure.keys import blind, manifest, seal, sealed_shard, segments, slots, state
 from tenure.keys.ggm import PuncturedState, leaf_number
 from tenure.rootstore.files import FilesRootStore
 
@@ -48,6 +48,7 @@ def everything() -> dict[str, object]:
             "state.json": sealed_state(),
             "sealed-record.json": sealed_records(),
             "blind-index.json": blind_indexes(),
+            "segments.json": segments_of_one_version(),
         }
 
 
@@ -148,6 +149,24 @@ def sealed_records() -> object:
             }
         )
     return {"seed": SEED.hex(), "cases": cases}
+
+
+def segments_of_one_version() -> object:
+    """Three people's segments, and the same once the second person's was purged."""
+    derive = PuncturedState.fresh(SEED).derive
+    whole = seal.Binding(TENANT, "support.conversations", RECORD, 7)
+    places: list[segments.SealedSegment | None] = []
+    said = []
+    for place, leaves in enumerate(([5000], [5001], [5000, 5002])):
+        parts = {"head": b'{"subjects":[]}', "content": b'"part %d"' % place}
+        keys = {leaf: bytes(derive(leaf)) for leaf in leaves}
+        sealed, _ = seal.seal(whole.segment(place), [keys], parts)
+        places.append(segments.SealedSegment(sealed.header, sealed.parts["head"], sealed.parts["content"]))
+        said.append({"leaves": leaves, **{name: data.decode() for name, data in parts.items()}})
+    purged = [places[0], None, places[2]]
+    address = {"tenant": TENANT, "scope": whole.scope, "record": RECORD, "version": 7}
+    blobs = [segments.encode(one).hex() for one in (places, purged)]
+    return {"seed": SEED.hex(), **address, "segments": said, "stored": blobs[0], "purged": blobs[1]}
 
 
 def blind_indexes() -> object:
