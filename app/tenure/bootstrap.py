@@ -30,6 +30,7 @@ from tenure.governance.manifests import Manifests
 from tenure.governance.principals import Principals
 from tenure.governance.recovery import recover
 from tenure.governance.replica import Replica
+from tenure.governance.residue import Residue
 from tenure.governance.restore import refuse_unfinished
 from tenure.governance.rootkeys import RootKeys
 from tenure.governance.service import Service
@@ -100,6 +101,7 @@ class Tenure:
         self.erasures = Erasures(service)
         self.holds = Holds(service, self._schedule.requested)
         self.subjects = Subjects(service, self._schedule.requested)
+        self.residue = Residue(service, ground, self.sequencer, tenancies, objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
         self._sequencing: asyncio.Task[None] | None = None
         self.started = False

@@ -79,6 +79,9 @@ ROWS = {
     "shredSubject": Row("POST", "/v1/subjects/{doomed}:shred", "dpo", "agent"),
     "shredTenant": Row("POST", "/v1/tenants/{tenant}:shred", "operator", "admin", elsewhere=403),
     "previewShred": Row("GET", "/v1/subjects/{subject}/impact", "dpo", "auditor"),
+    "scanForResidue": Row(
+        "POST", "/v1/shreds/{shred}:scan", "dpo", "auditor", body={"values": ["Ada Lovelace"]}
+    ),
     "listShreds": Row("GET", "/v1/shreds", "dpo", "agent", elsewhere=200),
     "placeHold": Row(
         "POST",

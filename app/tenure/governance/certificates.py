@@ -16,22 +16,46 @@ PROVES = (
 )
 DOES_NOT_PROVE = (
     "That nobody copied plaintext while reading it was allowed; the ledger names those reads.",
-    "Anything about free text on the person in records that do not carry the person as a subject.",
     "Anything about records derived from this person's that do not carry the person as a subject.",
     "Anything about copies that applications made outside Tenure.",
     "That no backup of the database holds ciphertext; what it may hold opens with no key that is left.",
     "That nobody copied the root key before; and destruction itself is the root store's own statement.",
 )
+_UNLABELLED = {
+    False: "Anything about free text on the person in records that do not carry the person as a subject.",
+    True: "Anything about free text on the person, in records that do not carry the person as a subject, in "
+    "other words than were searched for.",
+}
 
 
 class Evidence(NamedTuple):
-    """What a certificate states; `at` in microseconds. The erasure is purged and names its certificate."""
+    """What a certificate states; `at` in microseconds.
+
+    The erasure is purged, names its certificate, and has what is `stated` of the keys among its findings.
+    """
 
     tenant_id: str
     shred: Shred
-    capabilities: Capabilities
-    destroyed: Mapping[int, Destruction]
     at: int
+
+
+def stated(capabilities: Capabilities, destroyed: Mapping[int, Destruction]) -> dict[str, Any]:
+    """What was done to the keys, for the findings of an erasure: kept until its certificate is signed."""
+    return {
+        "keys": {
+            "provider": capabilities.provider,
+            "guarantee": capabilities.guarantee,
+            "root_versions_destroyed": [
+                {
+                    "version": version,
+                    "unusable_at": ids.rfc3339(one.unusable_at),
+                    "irrecoverable_at": ids.rfc3339(one.irrecoverable_at),
+                    "evidence": dict(one.evidence),
+                }
+                for version, one in sorted(destroyed.items())
+            ],
+        }
+    }
 
 
 def issue(signer: Signer, evidence: Evidence) -> str:
@@ -41,7 +65,8 @@ def issue(signer: Signer, evidence: Evidence) -> str:
 
 def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
     shred, findings = evidence.shred, evidence.shred.findings
-    latest = max((one.irrecoverable_at for one in evidence.destroyed.values()), default=evidence.at)
+    keys, at = findings["keys"], ids.rfc3339(evidence.at)
+    latest = max((one["irrecoverable_at"] for one in keys["root_versions_destroyed"]), default=at)
     return {
         "v": VERSION,
         "kind": KIND,
@@ -50,25 +75,13 @@ def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
         "origin": origin,
         "shred": shred.id,
         shred.kind: shred.target_id,
-        "issued_at": ids.rfc3339(evidence.at),
-        "irrecoverable_at": ids.rfc3339(latest),
+        "issued_at": at,
+        "irrecoverable_at": latest,
         "steps": [
             {"step": step, "at": at}
             for step, at in sorted(shred.steps.items(), key=lambda item: str(item[1]))
         ],
-        "keys": {
-            "provider": evidence.capabilities.provider,
-            "guarantee": evidence.capabilities.guarantee,
-            "root_versions_destroyed": [
-                {
-                    "version": version,
-                    "unusable_at": ids.rfc3339(one.unusable_at),
-                    "irrecoverable_at": ids.rfc3339(one.irrecoverable_at),
-                    "evidence": dict(one.evidence),
-                }
-                for version, one in sorted(evidence.destroyed.items())
-            ],
-        },
+        "keys": keys,
         "stores": {
             "database": {
                 "versions_purged": findings["purged"],
@@ -78,8 +91,12 @@ def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
             },
             "objects": "hold no sealed content in this version",
         },
+        "residue": {
+            "read_back": findings["remnants"],
+            "searched_for_values": findings.get("scan", "not asked for"),
+        },
         **({"holds": findings["holds"]} if findings.get("holds") else {}),
         "proves": list(PROVES),
-        "does_not_prove": list(DOES_NOT_PROVE),
+        "does_not_prove": [_UNLABELLED["scan" in findings], *DOES_NOT_PROVE],
         "entry": findings["entry"],
     }

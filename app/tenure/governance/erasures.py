@@ -9,13 +9,16 @@ from tenure.ledger.entry import Kind as Act
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential
 from tenure.store import shreds
-from tenure.store.shreds import Kind, Shred
+from tenure.store.shreds import AWAITING, Kind, Shred
 
 SCOPE = "tenure.shreds"
 _WAITS = {
     "fencing": "Other processes of this cell have yet to acknowledge the new key state; a silent one is "
     "waited for until its lease ends.",
     "destroying": "The root store has yet to report the old root key destroyed; no certificate before that.",
+    "incomplete": "The purge left something behind and is tried again; no certificate before it is all gone. "
+    "The service's log says what.",
+    AWAITING: "The search for given values that was asked for: POST /v1/shreds/{id}:scan.",
 }
 
 
@@ -65,8 +68,11 @@ class Erasures:
         return await self._service.run(credential, "tenure.certificates", "read", work)
 
 
-def ask_for(seat: Seat, kind: Kind, target_id: str) -> Shred:
-    """Put an erasure on record and in the queue of the next batch. In the asker's transaction."""
+def ask_for(seat: Seat, kind: Kind, target_id: str, *, scan: bool = False) -> Shred:
+    """Put an erasure on record and in the queue of the next batch. In the asker's transaction.
+
+    With `scan` its certificate waits for a search (`governance.residue`).
+    """
     shred = Shred(
         id=ids.new_id(),
         kind=kind,
@@ -76,7 +82,7 @@ def ask_for(seat: Seat, kind: Kind, target_id: str) -> Shred:
         steps={"requested": ids.rfc3339(seat.desk.now)},
         requested_by=seat.principal.id,
         requested_at=seat.desk.now,
-        findings={},
+        findings={"scan": AWAITING} if scan else {},
         certificate_id=None,
     )
     shreds.create(seat.desk.tx, shred)

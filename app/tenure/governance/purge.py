@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+import structlog
+
 from tenure import ids
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
-from tenure.governance.certificates import Evidence, issue
+from tenure.errors import KeyFailure
+from tenure.governance.certificates import Evidence, issue, stated
 from tenure.governance.plan import Erasure
 from tenure.keyring import TenantKeyring
 from tenure.keys import segments
@@ -23,23 +26,40 @@ from tenure.keys.seal import header_leaves
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.sequencer import Sequencer
-from tenure.store import holds, records, shreds, subjects, tenants
+from tenure.store import holds, records, remnants, shreds, subjects, tenants
 from tenure.store.records import Place, StoredVersion
 from tenure.store.session import Tx
-from tenure.store.shreds import DONE, Batch, Kind, Shred
+from tenure.store.shreds import AWAITING, DONE, Batch, Kind, Shred
 from tenure.store.tenants import Epoch
 
+_log = structlog.get_logger(__name__)
 CHUNK = 500
 SAMPLE = 32
 
 
-async def everything(batcher: Batcher, batch: Batch) -> None:
-    """Purge all that the batch erased. Safe to repeat."""
+async def everything(batcher: Batcher, batch: Batch) -> bool:
+    """Purge all that the batch erased; whether nothing is left. Safe to repeat.
+
+    Where something is left that a purge should have taken there is no entry and no certificate; the erasure
+    shows as incomplete, and the next run purges again.
+    """
+    whole = True
     for tenant_id, mine in batch.plan.items():
         for erasure in mine["erasures"]:
-            more = True
-            while more:
-                more = await batcher.submit(tenant_id, Solo(partial(_chunk, erasure=erasure)))
+            try:
+                while await batcher.submit(tenant_id, Solo(partial(_chunk, erasure=erasure))):
+                    pass
+            except KeyFailure as failure:
+                _log.error("a purge left something behind", shred=erasure["shred"], reason=failure.detail)
+                await batcher.submit(tenant_id, Solo(partial(_incomplete, shred_id=erasure["shred"])))
+                whole = False
+    return whole
+
+
+def _incomplete(desk: Desk, *, shred_id: str) -> None:
+    shred = shreds.get(desk.tx, shred_id)
+    if shred is not None:
+        shreds.move(desk.tx, stepped(shred, "incomplete"))
 
 
 def _chunk(desk: Desk, *, erasure: Erasure) -> bool:
@@ -50,11 +70,25 @@ def _chunk(desk: Desk, *, erasure: Erasure) -> bool:
     return _PURGES[Kind(erasure["kind"])](desk, shred)
 
 
+def _purge(tx: Tx, dead: list[Place], shred: Shred) -> None:
+    """Remove ciphertext, and look whether it is gone: a step that did nothing must not count as done."""
+    records.purge(tx, dead, shred.id)
+    if remnants.sealed(tx, dead):
+        raise _left("ciphertext")
+
+
+def _left(what: str) -> KeyFailure:
+    return KeyFailure(
+        f"After a purge there is still {what} of what was erased; it is not certified.",
+        remedy="Look at the database: a trigger, a policy or a restored table may undo the purge.",
+    )
+
+
 def _of_subject(desk: Desk, shred: Shred) -> bool:
     tx = desk.tx
     found = records.of_subject(tx, shred.target_id, limit=CHUNK)
     fates = _judged(desk, found)
-    records.purge(tx, fates.dead, shred.id)
+    _purge(tx, fates.dead, shred)
     records.withhold(tx, fates.held, shred.id)
     records.name_shred(tx, fates.partly, shred.id)
     records.unlink_subject(tx, shred.target_id, [_place(one) for one in found])
@@ -74,7 +108,7 @@ def _of_hold(desk: Desk, shred: Shred) -> bool:
     tx = desk.tx
     found = holds.versions(tx, shred.target_id, limit=CHUNK)
     fates = _judged(desk, found)
-    records.purge(tx, fates.dead, shred.id)
+    _purge(tx, fates.dead, shred)
     holds.let_go(tx, shred.target_id, [_place(one) for one in found])
     records.cut(tx, fates.cut)
     shred = _counted(shred, **fates.counts())
@@ -171,7 +205,10 @@ def _counted(shred: Shred, **more: int) -> Shred:
 
 
 def _finished(desk: Desk, shred: Shred) -> Shred:
-    """Everything is purged: on record, before any certificate says so."""
+    """Everything is purged: read back, and on record, before any certificate says so."""
+    left = remnants.remnants(desk.tx, shred)
+    if any(left.values()):
+        raise _left(" and ".join(name for name, count in left.items() if count))
     certificate_id = shred.certificate_id or ids.new_id()
     data = {
         "shred": shred.id,
@@ -182,7 +219,7 @@ def _finished(desk: Desk, shred: Shred) -> Shred:
         "segments": shred.findings["segments"],
     }
     entry = desk.tx.append(EntryDraft(kind=Act.PURGE, at=desk.now, outcome="ok", data=data))
-    more = {"entry": entry, "certificate": certificate_id}
+    more = {"entry": entry, "certificate": certificate_id, "remnants": left}
     return stepped(shred._replace(findings={**shred.findings, **more}), "purged")
 
 
@@ -194,30 +231,38 @@ async def certify(
     capabilities: Capabilities,
     destroyed: Mapping[int, Destruction],
 ) -> None:
-    """Sign the certificates of a batch whose old root keys are all destroyed. Safe to repeat."""
+    """Sign the certificates of a batch whose old root keys are all destroyed. Safe to repeat.
+
+    Of those only that are purged and read back.
+    """
+    keys = stated(capabilities, destroyed)
 
     def work(desk: Desk) -> None:
         tx = desk.tx
         signer = sequencer.signer(tx)
         for shred in shreds.in_batch(tx, batch.op_id):
-            if shred.state == DONE:
+            if shred.state == DONE or "entry" not in shred.findings:
                 continue
-            certificate_id = str(shred.findings["certificate"])
-            done = stepped(shred, DONE, certificate_id=certificate_id)
-            evidence = Evidence(
-                tenant_id=tx.tenant_id,
-                shred=done,
-                capabilities=capabilities,
-                destroyed=destroyed,
-                at=ids.now(),  # after the last step that the certificate names
-            )
+            shred = shred._replace(findings={**shred.findings, **keys})  # noqa: PLW2901 - with what is known now
+            if shred.findings.get("scan") == AWAITING:
+                shreds.move(tx, stepped(shred, AWAITING))
+                continue
+            done, evidence = certified(desk, shred)
             if shred.certificate_id is None:  # a replayed erasure keeps the certificate it was given
+                certificate_id = str(done.certificate_id)
                 shreds.keep_certificate(tx, certificate_id, shred.id, issue(signer, evidence), at=evidence.at)
             shreds.move(tx, done)
         tenants.raise_epoch(tx, Epoch.KEYS)
 
     for tenant_id in batch.plan:
         await batcher.submit(tenant_id, Solo(work))
+
+
+def certified(desk: Desk, shred: Shred) -> tuple[Shred, Evidence]:
+    """The completed erasure, and what its certificate states."""
+    done = stepped(shred, DONE, certificate_id=str(shred.findings["certificate"]))
+    # After the last step that the certificate names.
+    return done, Evidence(tenant_id=desk.tx.tenant_id, shred=done, at=ids.now())
 
 
 # ── states and steps ───────────────────────────────────────────────────────────────────────────────

@@ -33,7 +33,7 @@ from tenure.sequencer import origin_of
 from tenure.store import holds, keystate, log, shreds, subjects, tenants
 from tenure.store.keystate import Pointer, SealedShard
 from tenure.store.session import Tx, Writers
-from tenure.store.shreds import Batch, Kind, Shred
+from tenure.store.shreds import AWAITING, Batch, Kind, Shred
 from tenure.store.tenants import Epoch
 
 _log = structlog.get_logger(__name__)
@@ -204,7 +204,7 @@ def _erasing_again(tx: Tx, mirror: Mirror, op_id: str, one: Erasure, now: int) -
         steps={"replayed": ids.rfc3339(now)},
         requested_by=CELL,
         requested_at=now,
-        findings={},
+        findings={"scan": AWAITING} if one.get("scan") and kept is None else {},
         certificate_id=kept[0] if kept else None,
     )
     if shreds.get(tx, shred.id) is None:

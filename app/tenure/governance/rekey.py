@@ -15,7 +15,7 @@ from tenure.keys.seal import Binding, open_key
 from tenure.sealing import REF, SUBJECTS_SCOPE
 from tenure.store import holds, subjects, tenants
 from tenure.store.session import Tx
-from tenure.store.shreds import Kind, Shred
+from tenure.store.shreds import AWAITING, Kind, Shred
 
 
 def planned(tx: Tx, waiting: Iterable[Shred]) -> TenantPlan:
@@ -30,7 +30,10 @@ def planned(tx: Tx, waiting: Iterable[Shred]) -> TenantPlan:
             moving |= {bucket} if bucket is not None else set()
         elif shred.kind == Kind.HOLD and (hold := holds.get(tx, shred.target_id)) is not None:
             leaves = [hold.leaf]
-        erasures.append(Erasure(shred=shred.id, kind=shred.kind, target=shred.target_id, leaves=leaves))
+        erasure = Erasure(shred=shred.id, kind=shred.kind, target=shred.target_id, leaves=leaves)
+        if shred.findings.get("scan") == AWAITING:
+            erasure["scan"] = True
+        erasures.append(erasure)
     buckets = _moves(tx, sorted(moving))
     punctured = [leaf for one in erasures for leaf in one["leaves"]] + [old for _, old, _ in buckets]
     return TenantPlan(erasures=erasures, leaves=punctured, buckets=buckets)

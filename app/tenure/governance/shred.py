@@ -151,7 +151,7 @@ class Shredder:
             self._asked[batch.op_id] = time.monotonic() + _ASK_AGAIN_S
 
     async def _complete(self, batch: Batch, term: int) -> bool:
-        """Steps 2 to 8; False when the provider has not destroyed yet and everything else is done."""
+        """Steps 2 to 8; False when the provider has not destroyed yet, or a purge left something behind."""
         plan = batch.plan
         if batch.state == "intent":
             self._ground.mirror.put_intent(batch.op_id, plan)
@@ -165,13 +165,15 @@ class Shredder:
         destroyed = await self._destroy(batch, term)
         pending = any(one.state != "destroyed" for one in destroyed.values())
         await self._note(batch, "destroying" if pending else "destroyed")
-        await purge.everything(self._batcher, batch)
+        whole = await purge.everything(self._batcher, batch)
         if pending:
             return False
         await purge.certify(
             self._batcher, self._sequencer, batch, self._ground.roots.capabilities(), destroyed
         )
         await asyncio.to_thread(keep_certificates, self._ground, plan)
+        if not whole:
+            return False
         await self._inside(CELL, lambda desk: self._close(desk, batch))
         await asyncio.to_thread(self._ground.database.compact)
         return True

@@ -55,13 +55,19 @@ class Subjects:
         return await self._service.run(credential, SCOPE, "read", work)
 
     async def shred(
-        self, credential: Credential, subject_id: str, once: Once | None = None, *, at_once: bool = False
+        self,
+        credential: Credential,
+        subject_id: str,
+        once: Once | None = None,
+        *,
+        at_once: bool = False,
+        scan: bool = False,
     ) -> dict[str, Any]:
         """Ask for a person's erasure: `{"shred","state"}`, and `certificate` when it is already done.
 
         From the commit on every read and write about the person answers 410; the batch of
-        `governance.shred` does the rest, the next one or one `at_once`. Asking twice answers with the same
-        erasure.
+        `governance.shred` does the rest, the next one or one `at_once`. With `scan` the certificate waits for
+        a search (`governance.residue`). Asking twice answers with the same erasure.
         """
         check_id(subject_id, "data subject")
 
@@ -72,7 +78,7 @@ class Subjects:
                 found = shreds.get(tx, person.shred_id)
                 if found is not None:
                     return shown(found)
-            shred = ask_for(seat, Kind.SUBJECT, subject_id)
+            shred = ask_for(seat, Kind.SUBJECT, subject_id, scan=scan)
             store.set_state(tx, subject_id, state="erasing", shred_id=shred.id)
             tenants.raise_epoch(tx, Epoch.KEYS)
             return shown(shred)

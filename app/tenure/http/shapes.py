@@ -305,6 +305,15 @@ class Shred(Shape):
     certificate: str = ""
 
 
+class Scan(Shred):
+    """A search for given values: the summary that a certificate may carry, and where something was found."""
+
+    attached: bool
+    residue: dict[str, Any]
+    found: list[dict[str, Any]]
+    values_salt: str
+
+
 class Impact(Shape):
     """What an erasure would do to the versions about a person. `segments` go from versions that stay."""
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from litestar import get
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
@@ -58,4 +58,24 @@ async def get_certificate(
     return Reply(200, envelope.encode())
 
 
-HANDLERS: list[Any] = [list_shreds, get_shred, get_certificate]
+@post(
+    "/v1/shreds/{id:str}/:scan",
+    operation_id="scanForResidue",
+    status_code=200,
+    responses=answers(200, shapes.Scan, "What was found"),
+)
+async def scan_for_residue(
+    request: Call,
+    id: FromPath[str],  # noqa: A002 - the path's own word
+    credential: NamedDependency[Credential],
+) -> ASGIApp:
+    """Search everything of the tenant for values of the erased person: text that names no subject.
+
+    An erasure that waits for a search is certified by one that finds nothing, or whose findings are accepted.
+    """
+    data = await wire.received(request, wire.NewScan)
+    found = await tenure_of(request).residue.scan(credential, id, data.values, accept=data.accept)
+    return json_reply(200, found)
+
+
+HANDLERS: list[Any] = [list_shreds, get_shred, scan_for_residue, get_certificate]

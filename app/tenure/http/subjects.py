@@ -51,13 +51,14 @@ async def shred_subject(
     id: FromPath[str],  # noqa: A002 - the path's own word
     credential: NamedDependency[Credential],
     at_once: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
+    scan: FromQuery[bool] = False,  # noqa: FBT002
 ) -> ASGIApp:
     """Erase a person: destroy the keys of everything about them, in every copy.
 
-    With the next batch, or `at_once`.
+    With the next batch, or `at_once`. With `scan` the certificate waits for POST /v1/shreds/{id}:scan.
     """
     once = await read_once(request)
-    asked = await tenure_of(request).subjects.shred(credential, id, once, at_once=at_once)
+    asked = await tenure_of(request).subjects.shred(credential, id, once, at_once=at_once, scan=scan)
     return json_reply(202, asked)
 
 

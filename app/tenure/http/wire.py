@@ -185,6 +185,13 @@ class SubjectReference(Body):
     ref: Reference
 
 
+class NewScan(Body):
+    """Values to search for, and whether what is found shall not hold up the certificate. Nothing is kept."""
+
+    values: Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)]
+    accept: Annotated[bool, Field(strict=True)] = False
+
+
 class NewHold(Body):
     """A legal hold. `ground` says why, in administrators' words and about nobody."""
 

@@ -5,6 +5,7 @@ is named by its line, and by its label if that says nothing.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -52,6 +53,15 @@ def parse_values(raw: bytes) -> tuple[Value, ...]:
                 remedy="Write label<TAB>value, or only the value. Labels are printed: keep them impersonal.",
             )
         values.append(Value(line, text, label))
+    _check_all(values)
+    return tuple(values)
+
+
+def values_of(texts: Sequence[str]) -> tuple[Value, ...]:
+    """Values given one by one, numbered from 1. Raises as `parse_values`."""
+    for line, text in enumerate(texts, start=1):
+        _check_text(text, line)
+    values = [Value(line, text) for line, text in enumerate(texts, start=1)]
     _check_all(values)
     return tuple(values)
 

@@ -205,11 +205,21 @@ def of_subject(tx: Tx, subject_id: str, *, limit: int, after: Place | None = Non
     """Versions that carry a subject, in every scope, by record and number."""
     query = base(tx, _s, _s.c.subject_id == subject_id).order_by(_s.c.record_id, _s.c.version).limit(limit)
     if after is not None:
-        query = query.where(
-            tuple_(_s.c.record_id, _s.c.version)
-            > tuple_(literal(after[0], tables.Id), literal(after[1], BigInteger))
-        )
+        query = query.where(_beyond(_s, after))
     return [StoredVersion(*row) for row in tx.execute(query)]
+
+
+def live(tx: Tx, *, limit: int, after: Place | None = None) -> list[StoredVersion]:
+    """Versions that somebody may read, old ones too, in every scope, by record and number."""
+    query = _base(tx).where(_v.c.state == "live").order_by(_v.c.record_id, _v.c.version).limit(limit)
+    if after is not None:
+        query = query.where(_beyond(_v, after))
+    return [StoredVersion(*row) for row in tx.execute(query)]
+
+
+def _beyond(table: Table, after: Place) -> ColumnElement[bool]:
+    here = tuple_(literal(after[0], tables.Id), literal(after[1], BigInteger))
+    return tuple_(table.c.record_id, table.c.version) > here
 
 
 def base(tx: Tx, link: Table, *conditions: ColumnElement[bool]) -> CoreSelect[Any]:

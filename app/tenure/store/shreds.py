@@ -13,6 +13,9 @@ from tenure.store.session import Tx
 _s, _c, _b, _q = tables.shreds, tables.certificates, tables.key_batches, tables.shred_queue
 
 DONE = "completed"
+AWAITING = "awaiting-scan"
+"""The state of an erasure that is done but for a search that was asked for; as `scan` among the findings:
+that one was asked for."""
 
 
 class Kind(StrEnum):
