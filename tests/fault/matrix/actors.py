@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from fault.matrix.children import Ear, Say
-from fault.matrix.scene import DYING, GONE, SURVIVING, TENANTS, tenant
+from fault.matrix.scene import DYING, GONE, SURVIVING, TENANTS, tenant, words
 from support.cell import Cell
 from support.durable import Step, When, witnessed
 from tenure.errors import Erased, TenureError, Unavailable
@@ -115,6 +115,7 @@ def left_behind(cell: Cell) -> Actor:
         async with cell.opened(**changes):
             for piece in (*DYING, *SURVIVING):
                 await cell.value(piece.key, scope=piece.scope, tenant=tenant(cell, piece.tenant))
+            await words(cell)
             late = _late_writer(cell)
             say(ready=True)
             await asyncio.to_thread(ear.line, 10 * PATIENCE_S)
@@ -139,11 +140,15 @@ async def _goes_on(cell: Cell) -> dict[str, Any]:
                     value = f"refused: {failure.kind}"
                 read[f"{piece.tenant}/{piece.key}/{version}"] = value
     try:
+        said: list[str | None] = await words(cell)
+    except TenureError:
+        said = []
+    try:
         await cell.put("late", "written by the replica", "customer:late")
         wrote = True
     except TenureError:
         wrote = False
-    return {"read": read, "wrote": wrote}
+    return {"read": read, "words": said, "wrote": wrote}
 
 
 async def _told(cell: Cell, key: str, how: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from support.attic import Attic
 from support.cell import JOINT, NOTES, SCOPE, Cell, Tenant, blank, furnish
 from support.postgres import APP, OWNER, Server
+from tenure.model.record import Draft, Segment
 from tenure.rootstore.files import FilesRootStore
 
 GONE, EARLIER = "customer:gone", "customer:earlier"
@@ -54,6 +55,12 @@ SURVIVING = (
 )
 DEAD = (_piece("one", "earlier", "earlier"),)
 """Erased before the case begins, with a certificate of its own."""
+
+HERS, HIS = (
+    Segment(json.dumps(f"{name}'s words").encode(), (f"customer:{name}",)) for name in ("gone", "stays")
+)
+TALK = "talk"
+"""A record of tenant one in two segments: one dies, the other survives."""
 
 Stored = dict[tuple[str, int], tuple[bytes | None, ...]]
 
@@ -131,6 +138,8 @@ async def _people(scene: Scene) -> None:
                 await cell.put(
                     piece.key, value, *piece.subjects, scope=piece.scope, tenant=tenant(cell, piece.tenant)
                 )
+        talk = Draft(b"", (), ("contact",), segments=(HERS, HIS))
+        await cell.tenure.gateway.write(cell.one.ask(), SCOPE, TALK, talk)
         await cell.erase(EARLIER)
         for name in TENANTS:
             records = {
@@ -140,6 +149,12 @@ async def _people(scene: Scene) -> None:
             }
             stored = cell.stored(tenant(cell, name))
             scene.survivors[name] = {at: parts for at, parts in stored.items() if at[0] in records}
+
+
+async def words(cell: Cell) -> list[str | None]:
+    """What is read of the talk, segment by segment."""
+    found = await cell.get(TALK)
+    return [None if one.content is None else json.loads(one.content) for one in found.segments]
 
 
 def tenant(cell: Cell, name: str) -> Tenant:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -13,11 +14,25 @@ from typing import Any
 
 from fault.matrix.actors import PATIENCE_S, RUNNING, request, settled
 from fault.matrix.children import Child
-from fault.matrix.scene import DEAD, DYING, GONE, SURVIVING, TENANTS, Piece, Scene, tenant
+from fault.matrix.scene import (
+    DEAD,
+    DYING,
+    GONE,
+    HERS,
+    HIS,
+    SURVIVING,
+    TENANTS,
+    Piece,
+    Scene,
+    tenant,
+    words,
+)
 from support.attic import Attic, Rows, mirror_of, newest_copy
 from support.cell import Cell
 from support.oracle import Oracle
 from tenure.errors import Erased, TenureError
+from tenure.keys import segments
+from tenure.keys.segments import SealedSegment
 from tenure.ledger.certificate import verify_certificate
 from tenure.ledger.note import Verifier
 from tenure.rootstore.files import FilesRootStore
@@ -79,7 +94,7 @@ class Judge:
             return
         if self._scene.root in self._live_roots():
             self.verdict.early.append("a certificate exists while the old root key lives")
-        if contents(DYING) & Oracle(self._attic, keys_of(self._cell)).reads("content"):
+        if (contents(DYING) | {HERS.content}) & Oracle(self._attic, keys_of(self._cell)).reads("content"):
             self.verdict.early.append("a certificate exists while stored bytes and live keys give the person")
 
     def _live_roots(self) -> set[int]:
@@ -141,6 +156,8 @@ class Judge:
             piece = next(one for one in (*DYING, *SURVIVING) if f"{one.tenant}/{one.key}" in what)
             if piece in DYING and not value.startswith("refused"):
                 self.verdict.resurrections.append(f"a replica that was left behind served {what}")
+        if json.loads(HERS.content) in said["words"]:
+            self.verdict.resurrections.append("a replica that was left behind served a segment")
         survivors = {f"{one.tenant}/{one.key}/1": one.values[0] for one in SURVIVING}
         if said["wrote"] and not survivors.items() <= said["read"].items():
             self.verdict.lost.append(f"a replica that works does not read everyone: {said['read']}")
@@ -156,6 +173,11 @@ class Judge:
                 value = await self._read(piece, version, shred)
                 if value is not None:
                     self.verdict.resurrections.append(f"{piece.tenant}/{piece.key} reads {value!r}")
+        hers, his = await words(self._cell)
+        if hers is not None:
+            self.verdict.resurrections.append(f"the segment reads {hers!r}")
+        if his != json.loads(HIS.content):
+            self.verdict.lost.append(f"the other's segment reads {his!r}")
         for name in TENANTS:
             found = await self._cell.tenure.subjects.lookup(tenant(self._cell, name)["dpo"], GONE)
             if found["items"]:
@@ -175,7 +197,9 @@ class Judge:
             if not self._scene.survivors[name].items() <= stored.items():
                 self.verdict.lost.append(f"{name}: stored bytes of a survivor changed")
             kept = {at[0] for at, parts in stored.items() if any(parts)} - self._late()
-            if kept - {at[0] for at in self._scene.survivors[name]}:
+            unpurged = kept - {at[0] for at in self._scene.survivors[name]}
+            left = [one for at, parts in stored.items() if at[0] in unpurged for one in _segments(parts)]
+            if len(unpurged) != (name == "one") or len(left) != len(unpurged):
                 self.verdict.other.append(f"{name}: ciphertext of the erased was not purged")
 
     def _late(self) -> set[str]:
@@ -223,14 +247,19 @@ class Judge:
     def _oracle(self) -> None:
         final = _kept(self._cell)
         everything = Oracle(self._attic | final, keys_of(self._cell)).reads("content")
-        if found := everything & contents((*DYING, *DEAD)):
+        if found := everything & (contents((*DYING, *DEAD)) | {HERS.content}):
             self.verdict.resurrections.append(f"the oracle opens {sorted(found)}")
-        if missing := contents(SURVIVING) - everything:
+        if missing := (contents(SURVIVING) | {HIS.content}) - everything:
             self.verdict.lost.append(f"the oracle does not open {sorted(missing)}")
         mirrored = Attic(texts=final.texts)
         mirrored.keep_mirror(mirror_of(self._cell))
         if missing := contents(SURVIVING) - Oracle(mirrored, keys_of(self._cell)).reads("content"):
             self.verdict.lost.append(f"the mirror alone would not give {sorted(missing)}")
+
+
+def _segments(parts: Sequence[bytes | None]) -> list[SealedSegment]:
+    """What is left of the talk's segments; of anything else, a failure."""
+    return [one for one in segments.decode(parts[-1] or b"") if one is not None]
 
 
 def _verifiers(cell: Cell, name: str) -> list[Verifier]:
