@@ -18,17 +18,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tenure import ids, listing
+from tenure import ids, lineage, listing
 from tenure.access import Ask, Caller, check_scope_name
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Needs, Solo
-from tenure.errors import Denied, Erased, Invalid, KeyReused, NotFound, Stale, Tampered
+from tenure.errors import Denied, Erased, KeyReused, NotFound, Stale, Tampered
 from tenure.keys.ggm import leaf_number
 from tenure.keys.seal import Binding
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.listing import History, Page, Query
 from tenure.model.record import (
-    MAX_DERIVED,
     Draft,
     Version,
     Written,
@@ -87,7 +86,7 @@ class Gateway:
         """
         check_address(scope, key)
         check_subjects(draft.subjects)
-        check_sources(draft.derived_from)
+        lineage.check_ids(draft.derived_from)
         draft = replace(draft, categories=tuple(sorted(set(draft.categories))))
         operation = Write(ask, scope, key, draft, condition or Condition(), idempotency_key)
         return await self._batcher.submit(ask.credential.tenant_id, operation)  # type: ignore[no-any-return]
@@ -274,12 +273,12 @@ class Write(_OnRecord):
         if (first := self._first_use(desk, caller)) is not None:
             return first
         self.condition.check(stored, desk.now)
-        self._check_sources(desk)
+        lineage.check_known(desk, self.draft)
         if (gone := self._erasing(desk)) is not None:
             caller.record(Kind.WRITE, "erased", nonce=nonce)
             return gone
-        slots, people = self._slots(desk)
-        return self._store(caller, index, stored, slots, people, nonce)
+        slots, people, behind = self._slots(desk)
+        return self._store(caller, index, stored, slots, people, behind, nonce)
 
     def _store(
         self,
@@ -288,6 +287,7 @@ class Write(_OnRecord):
         stored: StoredVersion | None,
         slots: list[list[int]],
         people: list[StoredSubject],
+        behind: list[int],
         nonce: bytes,
     ) -> Written:
         desk, draft = caller.desk, self.draft
@@ -318,7 +318,17 @@ class Write(_OnRecord):
         store_version(desk, new, caller.principal.id, first=stored is None)
         desk.tx.put(
             records.INSERT_SUBJECT_LINK,
-            *({"subject_id": one.id, "record_id": record_id, "version": number} for one in people),
+            *(
+                {"subject_id": one.id, "record_id": record_id, "version": number, "derived": records.LABELLED}
+                for one in people
+            ),
+        )
+        desk.tx.put(
+            records.INSERT_DERIVED_LINK,
+            *(
+                {"leaf": leaf, "record_id": record_id, "version": number, "derived": records.DERIVED}
+                for leaf in behind
+            ),
         )
         desk.tx.put(
             records.INSERT_LINEAGE,
@@ -337,20 +347,27 @@ class Write(_OnRecord):
         self._remember(desk, caller, written)
         return written
 
-    def _slots(self, desk: Desk) -> tuple[list[list[int]], list[StoredSubject]]:
-        """Leaves that open the version: all of one slot. *any*: one slot of all; *all*: a slot each."""
+    def _slots(self, desk: Desk) -> tuple[list[list[int]], list[StoredSubject], list[int]]:
+        """Leaves that open the version, the people it names, and the leaves of those behind its sources.
+
+        It opens with all leaves of any one slot. *any*: one slot of all it names; *all*: a slot each. What
+        names nobody is sealed to everybody behind its sources, so that it goes with the first one erased.
+        """
         people = [subject_of(desk, reference) for reference in self.draft.subjects]
-        leaves = [person.leaf for person in people] or [self._scope_leaf(desk)]
+        if not people:
+            behind = lineage.living(desk, self.draft)
+            return [behind or [self._scope_leaf(desk)]], [], behind
+        leaves = [person.leaf for person in people]
         spec = desk.tenancy.policy.configuration.scopes[self.scope]
-        return ([[leaf] for leaf in leaves] if spec.joint_erasure == "all" else [leaves]), people
+        return ([[leaf] for leaf in leaves] if spec.joint_erasure == "all" else [leaves]), people, []
 
     def _erasing(self, desk: Desk) -> Erased | None:
-        """The 410 if anybody the version is about is being erased."""
+        """The 410 if anybody the version is about, or whom it would be derived from, is being erased."""
         for reference in self.draft.subjects:
             person = desk.found.subjects.get(desk.tenancy.keys.blind_index("subject", reference))
             if person is not None and person.state != "active":
                 return erased(desk.tx, person.shred_id)
-        return None
+        return lineage.gone(desk, self.scope, self.draft)
 
     def _scope_leaf(self, desk: Desk) -> int:
         leaf = desk.found.scopes.get(self.scope)
@@ -359,16 +376,6 @@ class Write(_OnRecord):
             desk.found.add(desk.found.scopes, self.scope, leaf)
             desk.tx.put(subjects.INSERT_SCOPE_LEAF, {"scope": self.scope, "leaf": leaf})
         return leaf
-
-    def _check_sources(self, desk: Desk) -> None:
-        for place, source in enumerate(self.draft.derived_from):
-            if desk.found.versions.get(source) != "live":
-                raise Invalid(
-                    "A source this was derived from is not there; nothing was written.",
-                    field=f"derived_from[{place}]",
-                    rule="the version_id of a live version of this tenant",
-                    remedy="Name the version_id that a read or write returned.",
-                )
 
     def _key_hash(self, tenancy: Tenancy, principal_id: str) -> str:
         return idempotency.key_hash(tenancy.keys, principal_id, self.idempotency_key or "")
@@ -476,18 +483,6 @@ def check_address(scope: str, key: str) -> None:
     """A record's address must be one that can exist at all."""
     check_scope_name(scope)
     check_key(key)
-
-
-def check_sources(derived_from: tuple[str, ...]) -> None:
-    """At most 64 version ids."""
-    for place, source in enumerate(derived_from):
-        if place >= MAX_DERIVED or not ids.is_id(source):
-            raise Invalid(
-                "A source this was derived from is not a version's id; nothing was written.",
-                field=f"derived_from[{place}]",
-                rule=f"at most {MAX_DERIVED} version_ids",
-                remedy="Name the version_id that a read or write returned.",
-            )
 
 
 def subject_of(desk: Desk, reference: str) -> StoredSubject:

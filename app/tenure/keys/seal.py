@@ -4,7 +4,7 @@ Format: `docs/spec/sealed-record.md`. The associated data binds everything to te
 version, and not to the root key's version: rotating the root must not touch a single record.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -88,11 +88,14 @@ class OpenedKey:
         """The 32 bytes that end a header: they bind all of it to the DEK, and commit to the DEK."""
         return hmac_sha256(self._derive(b"tenure/v1/header"), self._bound + lp(b"header", body))
 
-    def add_slot(self, header: bytes, slot: Mapping[int, Octets]) -> bytes:
+    def add_slot(
+        self, header: bytes, slot: Mapping[int, Octets], *, spent: Container[tuple[int, ...]] = ()
+    ) -> bytes:
         """The header with one slot more, for the same DEK: so a hold re-wraps before a leaf's puncture.
 
-        The parts stay as they are. Raises Tampered when `header` is not the one this key was opened from,
-        Invalid for a slot that is empty or there already.
+        The parts stay as they are. Earlier added slots of `spent` leaves, which nothing opens any more, are
+        left out: a header that is re-wrapped at every erasure does not grow with them. Raises Tampered when
+        `header` is not the one this key was opened from, Invalid for a slot that is empty or there already.
         """
         parsed = headers.parse(header)
         if not compare_digest(self.header_tag(parsed.body), parsed.tag):
@@ -102,7 +105,8 @@ class OpenedKey:
         dek = bytes(self._dek)
         self._alive()
         added = headers.new_slot(slot, dek, self._bound + lp(b"rewrap", self._slots_hash))
-        section = headers.encode_section(one.encode() for one in (*parsed.added, added))
+        kept = [one for one in parsed.added if one.leaves not in spent]
+        section = headers.encode_section(one.encode() for one in (*kept, added))
         body = headers.MAGIC + parsed.founding + section
         return body + self.header_tag(body)
 
@@ -185,6 +189,11 @@ def header_leaves(header: bytes) -> tuple[tuple[int, ...], ...]:
     """The leaves of every slot, founding slots first. Tampered when it is no header; otherwise unverified."""
     parsed = headers.parse(header)
     return tuple(slot.leaves for slot in parsed.slots + parsed.added)
+
+
+def founding_leaves(header: bytes) -> frozenset[int]:
+    """The leaves that a version was sealed to, without later slots. Tampered when it is no header."""
+    return frozenset(leaf for slot in headers.parse(header).slots for leaf in slot.leaves)
 
 
 def _slots_hash(founding: bytes) -> bytes:

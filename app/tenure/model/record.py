@@ -12,6 +12,8 @@ MAX_SUBJECTS = 64
 MAX_DEPTH = 64
 MAX_METADATA_BYTES = 16 << 10
 MAX_DERIVED = 64
+MAX_BEHIND = 1024
+"""Most people behind one derived version: each of their keys is mixed into its own."""
 
 _SUBJECT = re.compile(r"[a-z][a-z0-9_-]{0,31}:[^\s\x00-\x1f\x7f]{1,200}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
