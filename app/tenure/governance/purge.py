@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from tenure import ids
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
+from tenure.governance import derived
 from tenure.governance.certificates import Evidence, issue
 from tenure.governance.plan import Erasure
 from tenure.keys.blind import FIRST_FREE
@@ -39,25 +40,38 @@ async def everything(batcher: Batcher, batch: Batch) -> None:
         for erasure in mine["erasures"]:
             more = True
             while more:
-                more = await batcher.submit(tenant_id, Solo(partial(_chunk, erasure=erasure)))
+                work = partial(_chunk, erasure=erasure, rules=mine["derived"])
+                more = await batcher.submit(tenant_id, Solo(work))
 
 
-def _chunk(desk: Desk, *, erasure: Erasure) -> bool:
+def _chunk(desk: Desk, *, erasure: Erasure, rules: derived.Rules) -> bool:
     """Purge some; whether there is more."""
     shred = shreds.get(desk.tx, erasure["shred"])
     if shred is None or shred.findings.get("entry"):
         return False
-    return _PURGES[Kind(erasure["kind"])](desk, shred)
+    return _PURGES[Kind(erasure["kind"])](desk, shred, rules)
 
 
-def _of_subject(desk: Desk, shred: Shred) -> bool:
+def _of_subject(desk: Desk, shred: Shred, rules: derived.Rules) -> bool:
     tx = desk.tx
-    found = records.of_subject(tx, shred.target_id, limit=CHUNK)
-    fates = _judged(desk, found)
+    named = records.of_subject(tx, shred.target_id, limit=CHUNK, derived=False)
+    made = records.of_subject(tx, shred.target_id, limit=CHUNK - len(named), derived=True)
+    found = [*named, *made]
+    fates, after = _judged(desk, found), _judged(desk, made)
     records.purge(tx, fates.dead, shred.id)
     records.withhold(tx, fates.held, shred.id)
     records.unlink_subject(tx, shred.target_id, [_place(one) for one in found])
-    shred = _counted(shred, purged=len(fates.dead), kept=len(fates.open), held=len(fates.held))
+    shared = len(fates.open) - len(after.open)
+    shred = _counted(shred, purged=len(fates.dead), kept=shared, held=len(fates.held))
+    places = {_place(one): one for one in made}
+    shred = derived.settled(
+        desk,
+        shred,
+        rules,
+        dead=len(after.dead),
+        lost=[places[one] for one in (*after.dead, *after.held)],
+        kept=[places[one] for one in after.open],
+    )
     if len(found) < CHUNK:
         gone: dict[str, Any] = dict.fromkeys(("ref_index", "bucket", "ref_header", "sealed_ref"))
         subjects.set_state(tx, shred.target_id, state="erased", **gone)
@@ -68,7 +82,7 @@ def _of_subject(desk: Desk, shred: Shred) -> bool:
     return len(found) == CHUNK
 
 
-def _of_hold(desk: Desk, shred: Shred) -> bool:
+def _of_hold(desk: Desk, shred: Shred, _rules: derived.Rules) -> bool:
     tx = desk.tx
     found = holds.versions(tx, shred.target_id, limit=CHUNK)
     fates = _judged(desk, found)
@@ -83,7 +97,7 @@ def _of_hold(desk: Desk, shred: Shred) -> bool:
     return len(found) == CHUNK
 
 
-def _of_tenant(desk: Desk, shred: Shred) -> bool:
+def _of_tenant(desk: Desk, shred: Shred, _rules: derived.Rules) -> bool:
     tx, cell = desk.tx, desk.tx.tenant_id
     tx.as_tenant(shred.target_id)
     purged = tenants.purge(tx, CHUNK)
@@ -146,6 +160,10 @@ def _finished(desk: Desk, shred: Shred) -> Shred:
         "kept": shred.findings["kept"],
         "held": shred.findings["held"],
     }
+    if (made := shred.findings.get("derived")) is not None:
+        data["derived"] = made["shredded"]
+        data["derived_kept"] = sum(one["versions"] for one in made["kept"])
+        data["rederivations"] = made["rederivation_asked"]
     entry = desk.tx.append(EntryDraft(kind=Act.PURGE, at=desk.now, outcome="ok", data=data))
     more = {"entry": entry, "certificate": certificate_id}
     return stepped(shred._replace(findings={**shred.findings, **more}), "purged")
