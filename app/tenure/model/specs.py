@@ -6,7 +6,7 @@ a `PydanticCustomError` whose type is the frozen name of the rule and whose cont
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -114,11 +114,10 @@ def _webhook(value: str) -> str:
 
 
 def _hours(value: object) -> object:
-    if type(value) is int and 1 <= value <= HOURS_MAX:
-        return value
-    raise broken(
-        "hours", f"is not 1 to {HOURS_MAX} whole hours", "Write a number such as 72, without quotes."
-    )
+    # A number in YAML is read as a float; true is no number.
+    if type(value) in (int, float) and value in range(1, HOURS_MAX + 1):
+        return int(cast("float", value))
+    raise broken("hours", f"is not 1 to {HOURS_MAX} whole hours", "Write a number such as 72 without quotes.")
 
 
 def _alone_to_list(value: object) -> object:
