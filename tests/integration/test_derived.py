@@ -12,6 +12,8 @@ from support.erasure import assert_certified
 from support.oracle import Oracle
 from tenure.errors import Erased, Invalid
 from tenure.listing import Query
+from tenure.store.pipeline import Pipeline
+from tenure.store.session import Tx
 
 pytestmark = pytest.mark.anyio
 
@@ -313,3 +315,29 @@ async def test_hundreds_of_versions_are_judged_in_chunks(cell: Cell, monkeypatch
     assert certified["derived"]["shredded"] == 4
     assert [one["versions"] for one in certified["derived"]["kept"]] == [4]
     assert [await cell.value(f"kept{n}", scope=KEPT) for n in range(4)] == [0, 1, 2, 3]
+
+
+async def test_a_derived_write_takes_no_round_trip_more(
+    scaled: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two: its question, and its commit with everything that it stores. The sequencer's own are not counted."""
+    async with scaled.opened():
+        sources = [(await scaled.put(f"k{n}", n, f"customer:{n}")).version_id for n in range(3)]
+        await derive(scaled, "warm", 0, *sources)
+        trips: list[str] = []
+        run, execute = Pipeline.run, Tx.execute
+
+        def counted(self: Pipeline, statements: Any) -> Any:
+            sql = b"".join(one.sql for one in statements).decode()
+            trips.extend(["question"] if "scope_leaves" in sql else [])
+            trips.extend(["commit"] if "INSERT INTO lineage" in sql else [])
+            return run(self, statements)
+
+        def alone(self: Tx, statement: Any, params: Any = None) -> Any:
+            trips.extend(["more"] if "subjects" in str(statement) else [])
+            return execute(self, statement, params)
+
+        monkeypatch.setattr(Pipeline, "run", counted)
+        monkeypatch.setattr(Tx, "execute", alone)
+        await derive(scaled, "summary", 1, *sources)
+    assert trips == ["question", "commit"]
