@@ -8,9 +8,10 @@ import pytest
 
 from support.attic import Attic
 from support.cell import NOTES, Cell
-from support.erasure import assert_certified
+from support.erasure import Failing, InjectedError, assert_certified
 from support.oracle import Oracle
 from tenure.errors import Erased, Invalid
+from tenure.keys.seal import header_leaves
 from tenure.listing import Query
 from tenure.store.pipeline import Pipeline
 from tenure.store.session import Tx
@@ -43,6 +44,11 @@ def stored(*values: Any) -> set[bytes]:
 def links(cell: Cell) -> list[int]:
     """Whether each link to a person is a label's (0) or lineage's (1)."""
     return sorted(row[0] for row in cell.rows("SELECT derived FROM version_subjects"))
+
+
+def sealed_to(cell: Cell) -> set[tuple[int, ...]]:
+    """The slots of everything that is stored."""
+    return {slot for header, *_ in cell.stored().values() if header for slot in header_leaves(header)}
 
 
 async def everything_read(cell: Cell, attic: Attic) -> set[bytes]:
@@ -128,7 +134,14 @@ async def test_what_is_derived_from_nobodys_data_is_nobodys(cell: Cell) -> None:
     source = await derive(cell, "facts", "opening hours")
     await derive(cell, "summary", "always open", source)
     assert links(cell) == []
-    await cell.put("talk", 1, "customer:1")
+    assert len(sealed_to(cell)) == 1, "both to the scope"
+    await declare(cell, scope(KEPT, None))
+    talk = await cell.put("talk", 1, "customer:1", scope=KEPT)
+    await derive(cell, "elsewhere", "always open", source, where=KEPT)
+    await derive(cell, "mixed", "they ask when it is open", source, talk.version_id, where=KEPT)
+    assert all(len(slot) == 1 for slot in sealed_to(cell)), "no scope's leaf is taken for a person's"
+    assert len(sealed_to(cell)) == 3, "this scope, the other one, the person"
+    assert links(cell) == [0, 1]
     await cell.erase("customer:1")
     assert await cell.value("summary", scope=NOTES) == "always open"
 
@@ -284,6 +297,23 @@ async def test_a_rule_that_changes_in_the_middle_of_an_erasure_changes_nothing(
     monkeypatch.setattr(shredder, "_fence", change)
     certified = await assert_certified(cell, await cell.erase("customer:1"))
     assert certified["derived"]["kept"] == [{"scope": KEPT, "ground": KEEP["ground"], "versions": 1}]
+    assert await cell.value("summary", scope=KEPT) == "summary"
+
+
+@pytest.mark.parametrize("method", ["_advance", "_fence"])
+async def test_keeping_is_safe_to_repeat(cell: Cell, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    await declare(cell, scope(KEPT, KEEP))
+    source = await cell.put("talk", "talk", "customer:1")
+    written = await cell.put("summary", "summary", scope=KEPT, derived_from=(source.version_id,))
+    shred = await cell.request("customer:1")
+    with monkeypatch.context() as patch:
+        Failing(f"shredder.{method}", 1, "before").into(cell.tenure, patch)
+        with pytest.raises(InjectedError):
+            await cell.tenure.shredder.run()
+    await cell.tenure.shredder.run()
+    certified = await assert_certified(cell, await cell.erasure(shred))
+    assert certified["derived"]["kept"] == [{"scope": KEPT, "ground": KEEP["ground"], "versions": 1}]
+    assert len(header_leaves(cell.stored()[written.record, 1][0] or b"")) == 2
     assert await cell.value("summary", scope=KEPT) == "summary"
 
 
