@@ -22,7 +22,7 @@ from tenure.keys.seal import header_leaves
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.sequencer import Sequencer
-from tenure.store import holds, records, shreds, subjects, tenants
+from tenure.store import holds, records, rederivations, shreds, subjects, tenants
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
 from tenure.store.shreds import DONE, Batch, Kind, Shred
@@ -105,6 +105,7 @@ def _of_tenant(desk: Desk, shred: Shred, _rules: derived.Rules) -> bool:
     shred = _counted(shred, purged=purged, kept=0, held=0)
     if not purged:
         tenants.unregister(tx, shred.target_id)
+        rederivations.forget(tx, shred.target_id)
         shred = _finished(desk, shred)
     shreds.move(tx, shred)
     return purged > 0

@@ -130,6 +130,11 @@ def dequeue(tx: Tx) -> None:
         tx.as_tenant(tenant_id)
 
 
+def forget(tx: Tx, tenant_id: str) -> None:
+    """Take a tenant out that is gone. Cell transaction."""
+    tx.execute(delete(_q).where(_q.c.tenant_id == CELL, _q.c.id == tenant_id))
+
+
 def _enqueue(tx: Tx) -> None:
     tenant_id = tx.tenant_id
     tx.as_tenant(CELL)
