@@ -232,3 +232,43 @@ async def _passes_for_nothing_else(cell: Cell, application: Webhook) -> None:
 def test_waits_grow_and_end_at_an_hour() -> None:
     assert [wait_s(n) for n in (1, 2, 3, 4)] == [10, 20, 40, 80]
     assert {wait_s(n) for n in (10, 100, 10**6)} == {3600}
+
+
+async def test_a_tenant_that_is_gone_is_asked_nothing_more(cell: Cell) -> None:
+    with webhook() as application:
+        await lose(cell, application.url)
+        assert len(cell.rows("SELECT * FROM rederivation_queue")) == 1
+        await cell.tenure.tenants.shred(cell.operator, cell.one.id)
+        await cell.tenure.shredder.run()
+        await cell.tenure.rederivations.run()
+        assert application.bodies == []
+    assert cell.rows("SELECT * FROM rederivation_queue") == []
+    assert cell.rows("SELECT * FROM rederivations") == []
+
+
+async def test_the_list_comes_in_pages(cell: Cell) -> None:
+    await declare(cell, scope(AGAIN, rule("http://127.0.0.1:9/nobody")))
+    source = (await cell.put("talk", 1, "customer:gone")).version_id
+    for n in range(5):
+        await derive(cell, f"k{n}", n, source, where=AGAIN)
+    state = await cell.erase("customer:gone")
+    seen, before = [], None
+    while True:
+        page = await cell.tenure.rederivations.page(cell.one["dpo"], before=before, limit=2)
+        seen += [one["id"] for one in page["items"]]
+        if (before := page["next"]) is None:
+            break
+    assert seen == sorted(seen, reverse=True)
+    assert len(seen) == 5
+    assert (await cell.erasure(state["shred"]))["rederivations"] == {"pending": 5}
+
+
+async def test_the_service_asks_by_itself(place: Cell) -> None:
+    with webhook() as application:
+        async with place.opened(rederive_interval_s=0.1):
+            await lose(place, application.url)
+            for _ in range(200):
+                if await states(place) == ["asked"]:
+                    break
+                await asyncio.sleep(0.05)
+        assert len(application.bodies) == 1

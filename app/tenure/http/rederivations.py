@@ -1,6 +1,6 @@
 """What applications are to derive again without an erased person: for those who rather ask than are asked."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -14,7 +14,7 @@ from tenure.http.shapes import answers
 from tenure.ids import is_id
 from tenure.model.principal import Credential
 
-State = Literal["pending", "asked", "done", "overdue"]
+STATES = ["pending", "asked", "done", "overdue"]
 _CURSOR = "rederivation"
 
 
@@ -26,7 +26,7 @@ _CURSOR = "rederivation"
 async def list_rederivations(
     request: Call,
     credential: NamedDependency[Credential],
-    only: Annotated[State | None, QueryParameter(name="state")] = None,
+    only: Annotated[str | None, QueryParameter(name="state", schema_extra={"enum": STATES})] = None,
     cursor: FromQuery[str | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=wire.MAX_PAGE)] = wire.DEFAULT_PAGE,
 ) -> ASGIApp:
@@ -34,6 +34,8 @@ async def list_rederivations(
     before = None if cursor is None else wire.from_cursor(_CURSOR, cursor)
     if before is not None and not is_id(before):
         raise wire.bad_cursor()
+    if only is not None and only not in STATES:
+        raise wire.wrong_member("state", f"one of {', '.join(STATES)}")
     page = await tenure_of(request).rederivations.page(credential, state=only, before=before, limit=limit)
     following = None if page["next"] is None else wire.to_cursor(_CURSOR, page["next"])
     return json_reply(200, {**page, "next": following})
