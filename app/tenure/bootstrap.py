@@ -29,6 +29,7 @@ from tenure.governance.ledger import LedgerReader
 from tenure.governance.manifests import Manifests
 from tenure.governance.principals import Principals
 from tenure.governance.recovery import recover
+from tenure.governance.rederive import Rederivations
 from tenure.governance.replica import Replica
 from tenure.governance.residue import Residue
 from tenure.governance.restore import refuse_unfinished
@@ -91,7 +92,10 @@ class Tenure:
             self._replica,
             batch_size=settings.shred_batch_size,
         )
-        self._schedule = Schedule(self.shredder, settings.shred_interval_s)
+        self.rederivations = Rederivations(service, self._batcher, self.sequencer)
+        self._schedule = Schedule(
+            self.shredder, settings.shred_interval_s, self.rederivations, settings.rederive_interval_s
+        )
         self.gateway = Gateway(self._batcher)
         self.decisions = Decisions(self._batcher, self._database, tenancies)
         self.tenants = Tenants(service, ground, self._schedule.requested)

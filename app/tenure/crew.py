@@ -9,7 +9,7 @@ from tenure.errors import KeyFailure, TenureError
 from tenure.model.principal import Credential, Principal
 from tenure.store import decisions, idempotency, records, subjects
 from tenure.store.database import Clash
-from tenure.store.records import StoredVersion
+from tenure.store.records import Source, StoredVersion
 from tenure.store.session import Tx
 from tenure.store.statements import Params, Select
 from tenure.store.subjects import StoredSubject
@@ -46,7 +46,7 @@ class Found:
     scopes: dict[str, int] = field(default_factory=dict)
     decisions: dict[str, tuple[str, str, int | None]] = field(default_factory=dict)
     """id → (principal id, purpose, sealed at)."""
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, Source] = field(default_factory=dict)
     first_uses: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     """(principal id, key hash) → (payload hash, result)."""
     _added: list[tuple[dict[Any, Any], Any, Any]] = field(default_factory=list)
@@ -205,7 +205,11 @@ def _ask(tx: Tx, needs: Needs) -> Found:
             lambda rows: found.decisions.update((row[0], (row[1], row[2], row[3])) for row in rows),
         )
     if needs.versions:
-        add(records.KNOWN_VERSIONS, {"ids": needs.versions}, found.versions.update)
+        add(
+            records.KNOWN_VERSIONS,
+            {"ids": needs.versions},
+            lambda rows: found.versions.update((row[0], Source(*row)) for row in rows),
+        )
     if needs.first_uses:
         params = {"principals": [p for p, _ in needs.first_uses], "keys": [k for _, k in needs.first_uses]}
         add(

@@ -18,17 +18,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tenure import ids, listing
+from tenure import ids, lineage, listing
 from tenure.access import Ask, Caller, check_scope_name
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Needs, Solo
-from tenure.errors import Denied, Erased, Invalid, KeyReused, NotFound, Stale, Tampered
+from tenure.errors import Denied, Erased, KeyReused, NotFound, Stale, Tampered
 from tenure.keys.ggm import leaf_number
 from tenure.keys.seal import Binding
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.listing import History, Page, Query
 from tenure.model.record import (
-    MAX_DERIVED,
     Draft,
     Version,
     Written,
@@ -86,7 +85,7 @@ class Gateway:
         """
         check_address(scope, key)
         check_people(draft)
-        check_sources(draft.derived_from)
+        lineage.check_ids(draft.derived_from)
         draft = replace(draft, categories=tuple(sorted(set(draft.categories))))
         operation = Write(ask, scope, key, draft, condition or Condition(), idempotency_key)
         return await self._batcher.submit(ask.credential.tenant_id, operation)  # type: ignore[no-any-return]
@@ -274,7 +273,7 @@ class Write(_OnRecord):
         if (first := self._first_use(desk, caller)) is not None:
             return first
         self.condition.check(stored, desk.now)
-        self._check_sources(desk)
+        lineage.check_known(desk, self.draft)
         if (gone := self._erasing(desk)) is not None:
             caller.record(Kind.WRITE, "erased", nonce=nonce)
             return gone
@@ -324,8 +323,20 @@ class Write(_OnRecord):
         desk.tx.put(
             records.INSERT_SUBJECT_LINK,
             *(
-                {"subject_id": subject_of(desk, one).id, "record_id": record_id, "version": number}
+                {
+                    "subject_id": subject_of(desk, one).id,
+                    "record_id": record_id,
+                    "version": number,
+                    "derived": records.LABELLED,
+                }
                 for one in draft.people
+            ),
+        )
+        desk.tx.put(
+            records.INSERT_DERIVED_LINK,
+            *(
+                {"leaf": leaf, "record_id": record_id, "version": number, "derived": records.DERIVED}
+                for leaf in self._behind(desk)
             ),
         )
         desk.tx.put(
@@ -347,18 +358,27 @@ class Write(_OnRecord):
         return written
 
     def _slots(self, desk: Desk, people: tuple[str, ...]) -> list[list[int]]:
-        """Leaves that open a part: all of one slot. *any*: one slot of all; *all*: a slot each."""
-        leaves = [subject_of(desk, reference).leaf for reference in people] or [self._scope_leaf(desk)]
+        """Leaves that open a part: all of one slot. *any*: one slot of all it names; *all*: a slot each.
+
+        What names nobody is sealed to everybody behind its sources, so that it goes with the first of them.
+        """
+        if not people:
+            return [self._behind(desk) or [self._scope_leaf(desk)]]
+        leaves = [subject_of(desk, reference).leaf for reference in people]
         spec = desk.tenancy.policy.configuration.scopes[self.scope]
         return [[leaf] for leaf in leaves] if spec.joint_erasure == "all" else [leaves]
 
+    def _behind(self, desk: Desk) -> list[int]:
+        """Leaves of the people behind the sources of what names nobody."""
+        return [] if self.draft.people else lineage.living(desk, self.draft)
+
     def _erasing(self, desk: Desk) -> Erased | None:
-        """The 410 if anybody the version is about is being erased."""
+        """The 410 if anybody the version is about, or whom it would be derived from, is being erased."""
         for reference in self.draft.people:
             person = desk.found.subjects.get(desk.tenancy.keys.blind_index("subject", reference))
             if person is not None and person.state != "active":
                 return erased(desk.tx, person.shred_id)
-        return None
+        return lineage.gone(desk, self.scope, self.draft)
 
     def _scope_leaf(self, desk: Desk) -> int:
         leaf = desk.found.scopes.get(self.scope)
@@ -367,16 +387,6 @@ class Write(_OnRecord):
             desk.found.add(desk.found.scopes, self.scope, leaf)
             desk.tx.put(subjects.INSERT_SCOPE_LEAF, {"scope": self.scope, "leaf": leaf})
         return leaf
-
-    def _check_sources(self, desk: Desk) -> None:
-        for place, source in enumerate(self.draft.derived_from):
-            if desk.found.versions.get(source) != "live":
-                raise Invalid(
-                    "A source this was derived from is not there; nothing was written.",
-                    field=f"derived_from[{place}]",
-                    rule="the version_id of a live version of this tenant",
-                    remedy="Name the version_id that a read or write returned.",
-                )
 
     def _key_hash(self, tenancy: Tenancy, principal_id: str) -> str:
         return idempotency.key_hash(tenancy.keys, principal_id, self.idempotency_key or "")
@@ -487,18 +497,6 @@ def check_address(scope: str, key: str) -> None:
     """A record's address must be one that can exist at all."""
     check_scope_name(scope)
     check_key(key)
-
-
-def check_sources(derived_from: tuple[str, ...]) -> None:
-    """At most 64 version ids."""
-    for place, source in enumerate(derived_from):
-        if place >= MAX_DERIVED or not ids.is_id(source):
-            raise Invalid(
-                "A source this was derived from is not a version's id; nothing was written.",
-                field=f"derived_from[{place}]",
-                rule=f"at most {MAX_DERIVED} version_ids",
-                remedy="Name the version_id that a read or write returned.",
-            )
 
 
 def subject_of(desk: Desk, reference: str) -> StoredSubject:

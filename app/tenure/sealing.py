@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from tenure.errors import Erased, Shredded, Tampered
 from tenure.keyring import TenantKeyring
 from tenure.keys import segments
-from tenure.keys.seal import Binding, OpenedKey, founding_leaves, header_leaves, seal
+from tenure.keys.seal import Binding, OpenedKey, founding_slots, header_leaves, seal
 from tenure.keys.segments import SealedSegment
 from tenure.model.record import Draft
 from tenure.store import shreds, subjects
@@ -137,7 +137,7 @@ def open_head(keys: TenantKeyring, opened: OpenedKey, stored: StoredVersion) -> 
 
 def _staying(keys: TenantKeyring, header: bytes, people: Sequence[str]) -> tuple[str, ...]:
     """Of the people of a record that all must leave, each with a slot, those who are still here."""
-    slots = founding_leaves(header) if len(people) > 1 else ()
+    slots = founding_slots(header) if len(people) > 1 else ()
     if len(slots) != len(people):
         return tuple(people)
     return tuple(one for one, slot in zip(people, slots, strict=True) if not keys.is_gone(slot))

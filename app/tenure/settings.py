@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     """How often waiting erasures are gathered into one batch. 0: as soon as they are asked for."""
     shred_batch_size: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     """How many erasures one batch takes at most; the rest waits for the next, which follows at once."""
+    rederive_interval_s: Annotated[float, Field(gt=0, le=86_400)] = 5.0
+    """How often it is looked whether applications are to be asked to derive something again."""
     replica_lease_s: Annotated[float, Field(ge=1, le=300)] = 10.0
     """PostgreSQL: for how long a silent process is waited for before an erasure goes on without it."""
     lanes: Annotated[int, Field(ge=1, le=64)] = 4

@@ -35,6 +35,8 @@ TABLES = (
     "policy_bundles",
     "principals",
     "records",
+    "rederivation_queue",
+    "rederivations",
     "replicas",
     "scope_leaves",
     "shred_queue",
@@ -378,6 +380,7 @@ def upgrade() -> None:
         sa.Column("subject_id", ID, nullable=False),
         sa.Column("record_id", ID, nullable=False),
         sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("derived", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint(
             "tenant_id", "subject_id", "record_id", "version", name=op.f("pk_version_subjects")
         ),
@@ -411,8 +414,35 @@ def upgrade() -> None:
         sa.Column("next", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "writer", name=op.f("pk_writers")),
     )
+    _rederivations()
     if op.get_bind().dialect.name == "postgresql":
         isolate()
+
+
+def _rederivations() -> None:
+    op.create_table(
+        "rederivations",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("shred_id", ID, nullable=False),
+        sa.Column("scope", TOKEN, nullable=False),
+        sa.Column("record_id", ID, nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("version_id", ID, nullable=False),
+        sa.Column("state", TOKEN, nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.Column("deadline", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_rederivations")),
+    )
+    op.create_index("ix_rederivations_state", "rederivations", ["tenant_id", "state", "id"])
+    op.create_index("ix_rederivations_shred", "rederivations", ["tenant_id", "shred_id"])
+    op.create_table(
+        "rederivation_queue",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_rederivation_queue")),
+    )
 
 
 def isolate() -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
+from test_derived import AGAIN, REDERIVE, declare, derive, scope
 
-from support.cell import SUPPORT, Cell, Tenant, crash
+from support.cell import NOTES, SUPPORT, Cell, Tenant, crash
 from support.erasure import Failing, InjectedError, assert_certified, assert_erased, root_versions
 from support.postgres import OWNER, Server
 from tenure.client.source import DirSource
 from tenure.decisions import Opening
-from tenure.errors import NotFound, RootLost
+from tenure.errors import Erased, NotFound, RootLost
 from tenure.ledger.audit import audit
 from tenure.ledger.receipt import verify_receipt
 from tenure.model.apikey import parse_api_key
@@ -276,6 +277,26 @@ async def test_a_backup_from_between_request_and_batch(place: Cell, backups: Bac
     async with place.opened():
         await assert_erased(place, "gone", certificate=state["certificate"])
         assert await place.value("stays") == "about stays"
+
+
+async def test_what_was_derived_goes_again_and_is_asked_for_again(place: Cell, backups: Backups) -> None:
+    async with place.opened():
+        await declare(place, scope(AGAIN, REDERIVE))
+        source = (await place.put("talk", 1, "customer:gone")).version_id
+        first = await derive(place, "summary", 2, source)
+        await derive(place, "again", 3, first, where=AGAIN)
+    backup = backups.take()
+    async with place.opened():
+        state = await place.erase("customer:gone")
+    backup.put_back()
+    async with place.opened() as tenure:
+        for key, where in (("summary", NOTES), ("again", AGAIN)):
+            with pytest.raises(Erased) as gone:
+                await place.get(key, scope=where)
+            assert gone.value.certificate == state["certificate"]
+        (asked,) = (await tenure.rederivations.page(place.one["dpo"], state="pending"))["items"]
+        assert asked["shred"] == state["shred"]
+        assert not [parts for parts in place.stored().values() if any(parts)]
 
 
 async def test_a_tenant_made_after_the_backup_is_lost_and_harms_nobody(place: Cell, backups: Backups) -> None:

@@ -384,6 +384,7 @@ def blank(
         "data_dir": folder / "data",
         "root_dir": folder / "root",
         "shred_interval_s": NEVER,
+        "rederive_interval_s": NEVER,
         "replica_lease_s": 2.0,
     }
     if kind == "sqlite":

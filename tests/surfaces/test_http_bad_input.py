@@ -220,6 +220,10 @@ CASES = [
     Bad("an unknown kind of entry", 422, "kind", "GET", f"/v1/ledger/entries?kind={CANARY}", who="auditor"),
     Bad("entries of no id", 422, "principal", "GET", "/v1/ledger/entries?principal=%00", who="auditor"),
     Bad("entries from no time", 422, "from", "GET", f"/v1/ledger/entries?from={CANARY}", who="auditor"),
+    Bad("an unknown state of what is derived again", 422, "state", "GET",
+        f"/v1/rederivations?state={CANARY}", who="dpo"),
+    Bad("a forged page of what is derived again", 400, "cursor", "GET",
+        "/v1/rederivations?cursor=cmVkZXJpdmF0aW9uOng=", who="dpo"),
     Bad("entries with a forged cursor", 400, "cursor", "GET", "/v1/ledger/entries?cursor=x", who="auditor"),
     Bad("a negative page of entries", 422, "limit", "GET", "/v1/ledger/entries?limit=-1", who="auditor"),
     # the service itself

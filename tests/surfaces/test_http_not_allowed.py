@@ -94,6 +94,7 @@ ROWS = {
     "listHolds": Row("GET", "/v1/holds", "dpo", "agent", elsewhere=200),
     "getHold": Row("GET", "/v1/holds/{hold}", "dpo", "auditor"),
     "releaseHold": Row("POST", "/v1/holds/{hold}:release", "dpo", "lead"),
+    "listRederivations": Row("GET", "/v1/rederivations?state=pending", "dpo", "auditor", elsewhere=200),
     "getShred": Row("GET", "/v1/shreds/{shred}", "dpo", "auditor"),
     "getCertificate": Row("GET", "/v1/certificates/{certificate}", "auditor", "agent"),
     "getLedgerKey": Row("GET", "/v1/ledger/key", "auditor", "agent", elsewhere=200),

@@ -80,6 +80,7 @@ def who_may(operation: str, path: str) -> str:
         ("ledger", "auditor"),
         ("subjects", "dpo"),
         ("shreds", "dpo"),
+        ("rederivations", "dpo"),
         ("certif", "dpo"),
         ("holds", "dpo"),
     ):

@@ -30,6 +30,7 @@ _HELP = {
     "port": "Port to listen on.",
     "max_body_bytes": "Largest request body.",
     "shred_interval_s": "Seconds between batches of erasures; 0: at once.",
+    "rederive_interval_s": "Seconds between rounds of asking applications to derive something again.",
     "lanes": "Transactions at once (PostgreSQL).",
     "log_level": "debug, info, warning or error.",
 }

@@ -16,7 +16,8 @@ PROVES = (
 )
 DOES_NOT_PROVE = (
     "That nobody copied plaintext while reading it was allowed; the ledger names those reads.",
-    "Anything about records derived from this person's that do not carry the person as a subject.",
+    "Anything about what was derived from this person's records and names other people, or no sources.",
+    "Anything about the versions under `derived.kept`: on the ground given there they stay readable.",
     "Anything about copies that applications made outside Tenure.",
     "That no backup of the database holds ciphertext; what it may hold opens with no key that is left.",
     "That nobody copied the root key before; and destruction itself is the root store's own statement.",
@@ -95,6 +96,7 @@ def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
             "read_back": findings["remnants"],
             "searched_for_values": findings.get("scan", "not asked for"),
         },
+        **({"derived": findings["derived"]} if "derived" in findings else {}),
         **({"holds": findings["holds"]} if findings.get("holds") else {}),
         "proves": list(PROVES),
         "does_not_prove": [_UNLABELLED["scan" in findings], *DOES_NOT_PROVE],

@@ -8,7 +8,7 @@ from tenure.governance.service import Seat, Service
 from tenure.ledger.entry import Kind as Act
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential
-from tenure.store import shreds
+from tenure.store import rederivations, shreds
 from tenure.store.shreds import AWAITING, Kind, Shred
 
 SCOPE = "tenure.shreds"
@@ -29,14 +29,18 @@ class Erasures:
         self._service = service
 
     async def state(self, credential: Credential, shred_id: str) -> dict[str, Any]:
-        """How far an erasure is: `{"shred","state","kind",<kind>,"steps","requested_at","waits_for"?,…}`."""
+        """How far an erasure is: `{"shred","state","kind",<kind>,"steps","requested_at","waits_for"?,…}`.
+
+        `"rederivations":{state: count}` when applications were to derive something again.
+        """
         check_id(shred_id, "erasure")
 
         def work(seat: Seat) -> dict[str, Any]:
             found = shreds.get(seat.desk.tx, shred_id)
             if found is None:
                 raise NotFound("There is no such erasure.", field="id")
-            return _followed(found)
+            again = rederivations.of_shred(seat.desk.tx, shred_id)
+            return _followed(found) | ({"rederivations": again} if again else {})
 
         return await self._service.run(credential, SCOPE, "read", work)
 

@@ -15,6 +15,14 @@ class Erasure(TypedDict):
     """Its certificate waits for a search."""
 
 
+class Rule(TypedDict):
+    """What a scope does with derived versions that name nobody (`model.specs.DerivedSpec`)."""
+
+    on_erasure: str
+    ground: str | None
+    within_hours: int | None
+
+
 class TenantPlan(TypedDict):
     """A tenant's part of a batch."""
 
@@ -23,6 +31,8 @@ class TenantPlan(TypedDict):
     """Everything to puncture: of the erasures, and the old leaves of buckets."""
     buckets: list[tuple[int, int, int]]
     """(blind-index bucket, its leaf now, its leaf afterwards)."""
+    derived: dict[str, Rule]
+    """By scope, as declared when the batch began; a scope that is not here shreds."""
 
 
 Plan = dict[str, TenantPlan]

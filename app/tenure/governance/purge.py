@@ -7,7 +7,7 @@ transaction that removes it: a crash in between loses neither a row nor its coun
 import random
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
@@ -15,19 +15,18 @@ from tenure import ids
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import KeyFailure
+from tenure.governance import derived
 from tenure.governance.certificates import Evidence, issue, stated
+from tenure.governance.fates import judged
 from tenure.governance.plan import Erasure
-from tenure.keyring import TenantKeyring
-from tenure.keys import segments
 from tenure.keys.blind import FIRST_FREE
 from tenure.keys.ggm import leaf_number
 from tenure.keys.rootstore import Capabilities, Destruction
-from tenure.keys.seal import header_leaves
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.sequencer import Sequencer
-from tenure.store import holds, records, remnants, shreds, subjects, tenants
-from tenure.store.records import Place, StoredVersion
+from tenure.store import holds, records, rederivations, remnants, shreds, subjects, tenants
+from tenure.store.records import Place
 from tenure.store.session import Tx
 from tenure.store.shreds import AWAITING, DONE, Batch, Kind, Shred
 from tenure.store.tenants import Epoch
@@ -46,8 +45,9 @@ async def everything(batcher: Batcher, batch: Batch) -> bool:
     whole = True
     for tenant_id, mine in batch.plan.items():
         for erasure in mine["erasures"]:
+            work = partial(_chunk, erasure=erasure, rules=mine["derived"])
             try:
-                while await batcher.submit(tenant_id, Solo(partial(_chunk, erasure=erasure))):
+                while await batcher.submit(tenant_id, Solo(work)):
                     pass
             except KeyFailure as failure:
                 _log.error("a purge left something behind", shred=erasure["shred"], reason=failure.detail)
@@ -62,12 +62,12 @@ def _incomplete(desk: Desk, *, shred_id: str) -> None:
         shreds.move(desk.tx, stepped(shred, "incomplete"))
 
 
-def _chunk(desk: Desk, *, erasure: Erasure) -> bool:
+def _chunk(desk: Desk, *, erasure: Erasure, rules: derived.Rules) -> bool:
     """Purge some; whether there is more."""
     shred = shreds.get(desk.tx, erasure["shred"])
     if shred is None or shred.findings.get("entry"):
         return False
-    return _PURGES[Kind(erasure["kind"])](desk, shred)
+    return _PURGES[Kind(erasure["kind"])](desk, shred, rules)
 
 
 def _purge(tx: Tx, dead: list[Place], shred: Shred) -> None:
@@ -84,16 +84,28 @@ def _left(what: str) -> KeyFailure:
     )
 
 
-def _of_subject(desk: Desk, shred: Shred) -> bool:
+def _of_subject(desk: Desk, shred: Shred, rules: derived.Rules) -> bool:
     tx = desk.tx
-    found = records.of_subject(tx, shred.target_id, limit=CHUNK)
-    fates = _judged(desk, found)
+    named = records.of_subject(tx, shred.target_id, limit=CHUNK, derived=False)
+    made = records.of_subject(tx, shred.target_id, limit=CHUNK - len(named), derived=True)
+    found = [*named, *made]
+    fates, after = judged(desk, found), judged(desk, made)
     _purge(tx, fates.dead, shred)
     records.withhold(tx, fates.held, shred.id)
     records.name_shred(tx, fates.partly, shred.id)
-    records.unlink_subject(tx, shred.target_id, [_place(one) for one in found])
+    records.unlink_subject(tx, shred.target_id, [one.place for one in found])
     records.cut(tx, fates.cut)
-    shred = _counted(shred, **fates.counts())
+    counts = fates.counts()
+    shred = _counted(shred, **{**counts, "kept": counts["kept"] - len(after.open)})
+    places = {one.place: one for one in made}
+    shred = derived.settled(
+        desk,
+        shred,
+        rules,
+        dead=len(after.dead),
+        lost=[places[one] for one in (*after.dead, *after.held)],
+        kept=[places[one] for one in after.open],
+    )
     if len(found) < CHUNK:
         gone: dict[str, Any] = dict.fromkeys(("ref_index", "bucket", "ref_header", "sealed_ref"))
         subjects.set_state(tx, shred.target_id, state="erased", **gone)
@@ -104,12 +116,12 @@ def _of_subject(desk: Desk, shred: Shred) -> bool:
     return len(found) == CHUNK
 
 
-def _of_hold(desk: Desk, shred: Shred) -> bool:
+def _of_hold(desk: Desk, shred: Shred, _rules: derived.Rules) -> bool:
     tx = desk.tx
     found = holds.versions(tx, shred.target_id, limit=CHUNK)
-    fates = _judged(desk, found)
+    fates = judged(desk, found)
     _purge(tx, fates.dead, shred)
-    holds.let_go(tx, shred.target_id, [_place(one) for one in found])
+    holds.let_go(tx, shred.target_id, [one.place for one in found])
     records.cut(tx, fates.cut)
     shred = _counted(shred, **fates.counts())
     if len(found) < CHUNK:
@@ -120,7 +132,7 @@ def _of_hold(desk: Desk, shred: Shred) -> bool:
     return len(found) == CHUNK
 
 
-def _of_tenant(desk: Desk, shred: Shred) -> bool:
+def _of_tenant(desk: Desk, shred: Shred, _rules: derived.Rules) -> bool:
     tx, cell = desk.tx, desk.tx.tenant_id
     tx.as_tenant(shred.target_id)
     purged = tenants.purge(tx, CHUNK)
@@ -128,75 +140,13 @@ def _of_tenant(desk: Desk, shred: Shred) -> bool:
     shred = _counted(shred, purged=purged, kept=0, held=0, segments=0)
     if not purged:
         tenants.unregister(tx, shred.target_id)
+        rederivations.forget(tx, shred.target_id)
         shred = _finished(desk, shred)
     shreds.move(tx, shred)
     return purged > 0
 
 
 _PURGES = {Kind.SUBJECT: _of_subject, Kind.HOLD: _of_hold, Kind.TENANT: _of_tenant}
-
-
-class _Fates(NamedTuple):
-    """What becomes of versions: nothing opens them any more; only a hold does; somebody still reads them.
-
-    Of those that stay, `cut` holds what is left of the contents of which some segments go, and `partly` those
-    of which only a hold keeps some.
-    """
-
-    dead: list[Place]
-    held: list[Place]
-    open: list[Place]
-    cut: list[tuple[Place, bytes]]
-    partly: list[Place]
-    segments: int
-    """How many segments go."""
-
-    def counts(self) -> dict[str, int]:
-        """For the findings of an erasure."""
-        return {
-            "purged": len(self.dead),
-            "kept": len(self.open),
-            "held": len(self.held) + len(self.partly),
-            "segments": self.segments,
-        }
-
-
-def _judged(desk: Desk, found: list[StoredVersion]) -> _Fates:
-    keys = desk.tenancy.keys
-    fates = _Fates([], [], [], [], [], 0)
-    for one in found:
-        if one.header is None:
-            continue  # a tombstone, or purged before
-        living = _living(keys, one.header)
-        whole = fates.open
-        if not living:
-            whole = fates.dead
-        elif all(keys.is_withheld(slot) for slot in living):
-            whole = fates.held
-        whole.append(_place(one))
-        if one.segments and whole is not fates.dead:
-            fates = _judge_segments(keys, one, fates, partly=fates.partly if whole is fates.open else [])
-    return fates
-
-
-def _judge_segments(keys: TenantKeyring, one: StoredVersion, fates: _Fates, partly: list[Place]) -> _Fates:
-    sealed = segments.decode(one.content or b"")
-    ways = [_living(keys, each.header) if each else [] for each in sealed]
-    left = [each if living else None for each, living in zip(sealed, ways, strict=True)]
-    if left != sealed:
-        fates.cut.append((_place(one), segments.encode(left)))
-    if any(living and all(keys.is_withheld(slot) for slot in living) for living in ways):
-        partly.append(_place(one))
-    return fates._replace(segments=fates.segments + left.count(None) - sealed.count(None))
-
-
-def _living(keys: TenantKeyring, header: bytes) -> list[tuple[int, ...]]:
-    """The slots that still have all their leaves."""
-    return [slot for slot in header_leaves(header) if not any(keys.state.is_punctured(leaf) for leaf in slot)]
-
-
-def _place(stored: StoredVersion) -> Place:
-    return stored.record_id, stored.version
 
 
 def _counted(shred: Shred, **more: int) -> Shred:
@@ -218,6 +168,10 @@ def _finished(desk: Desk, shred: Shred) -> Shred:
         "held": shred.findings["held"],
         "segments": shred.findings["segments"],
     }
+    if (made := shred.findings.get("derived")) is not None:
+        data["derived"] = made["shredded"]
+        data["derived_kept"] = sum(one["versions"] for one in made["kept"])
+        data["rederivations"] = made["rederivation_asked"]
     entry = desk.tx.append(EntryDraft(kind=Act.PURGE, at=desk.now, outcome="ok", data=data))
     more = {"entry": entry, "certificate": certificate_id, "remnants": left}
     return stepped(shred._replace(findings={**shred.findings, **more}), "purged")

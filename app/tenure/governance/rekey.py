@@ -7,6 +7,7 @@ has some 250.
 
 from collections.abc import Iterable, Sequence
 
+from tenure.governance import derived
 from tenure.governance.plan import Erasure, TenantPlan
 from tenure.keyring import Keyring, stored_state
 from tenure.keys import blind
@@ -36,7 +37,7 @@ def planned(tx: Tx, waiting: Iterable[Shred]) -> TenantPlan:
         erasures.append(erasure)
     buckets = _moves(tx, sorted(moving))
     punctured = [leaf for one in erasures for leaf in one["leaves"]] + [old for _, old, _ in buckets]
-    return TenantPlan(erasures=erasures, leaves=punctured, buckets=buckets)
+    return TenantPlan(erasures=erasures, leaves=punctured, buckets=buckets, derived=derived.rules(tx))
 
 
 def move_buckets(tx: Tx, keyring: Keyring, buckets: Sequence[Sequence[int]]) -> None:

@@ -1,22 +1,31 @@
-"""Holds, before a puncture: what a hold covers gets one more slot, for the hold's own leaf.
+"""Before a puncture: what must outlive the person gets one more slot.
 
-Erasing the person then takes every other way to the data; the hold's leaf stays, and no key is ever given out
-for it (`keyring`). It exists so that a court can be answered, not so that anybody reads on.
+What a hold covers gets one for the hold's own leaf. Erasing the person then takes every other way to the
+data; the hold's leaf stays, and no key is ever given out for it (`keyring`). It exists so that a court can be
+answered, not so that anybody reads on.
+
+A derived version in a scope whose rule is `keep` gets one for whoever else is behind it, or else for its
+scope's leaf: it is read on. When the next of them is erased, the rule of that day decides again.
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Protocol
 
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
-from tenure.errors import KeyFailure
-from tenure.governance.plan import Plan
+from tenure.errors import Shredded
+from tenure.governance import derived
+from tenure.governance.plan import Plan, TenantPlan
 from tenure.governance.replica import Fence
 from tenure.keyring import TenantKeyring
 from tenure.keys import segments
+from tenure.keys.ggm import leaf_number
 from tenure.keys.seal import Binding, founding_leaves, header_leaves, open_key
 from tenure.sealing import binding_of
-from tenure.store import holds, records, subjects
+from tenure.store import holds, records, subjects, tenants
 from tenure.store.database import Database
 from tenure.store.holds import Hold
 from tenure.store.records import Place, StoredVersion
@@ -26,80 +35,131 @@ _CHUNK = 500
 _POLL_S = 0.05
 
 
+class Rewrapped(Protocol):
+    """Re-wraps what must be of the person's next versions after a place; all that it looked at."""
+
+    def __call__(self, desk: Desk, *, person: str, after: Place | None) -> list[StoredVersion]:
+        """At most one chunk."""
+
+
 async def for_holds(batcher: Batcher, database: Database, plan: Plan) -> None:
     """Re-wrap everything of the batch's people that a hold covers. Safe to repeat; nothing without holds."""
     for tenant_id, mine in plan.items():
-        people = [one["target"] for one in mine["erasures"] if one["kind"] == Kind.SUBJECT]
+        people = _people(mine)
         covering: list[Hold] = await batcher.submit(tenant_id, Solo(lambda desk: holds.active(desk.tx)))
-        if not people or not covering:
-            continue
-        # Writes that began before the intent may still be on their way in.
-        fence = await asyncio.to_thread(Fence, database, 0)
-        while any(await asyncio.to_thread(fence.waiting)):  # noqa: ASYNC110 - what is awaited is in the database
-            await asyncio.sleep(_POLL_S)
-        for person in people:
-            after: Place | None = None
-            while True:
-                work = _Chunk(person, covering, after)
-                after = await batcher.submit(tenant_id, Solo(work))
-                if after is None:
-                    break
+        if people and covering:
+            await _everything(batcher, database, tenant_id, people, partial(_hold, covering=covering))
 
 
-class _Chunk:
-    """Some of one person's versions; called with a desk, it returns where the next chunk begins after."""
-
-    def __init__(self, person: str, covering: list[Hold], after: Place | None) -> None:
-        self._person = person
-        self._holds = covering
-        self._after = after
-
-    def __call__(self, desk: Desk) -> Any:  # noqa: ANN401
-        found = records.of_subject(desk.tx, self._person, limit=_CHUNK, after=self._after)
-        for stored in found:
-            for hold in self._holds:
-                if hold.covers(self._person, stored):
-                    stored = self._keep(desk, hold, stored)  # noqa: PLW2901 - with one slot more
-        return (found[-1].record_id, found[-1].version) if len(found) == _CHUNK else None
-
-    def _keep(self, desk: Desk, hold: Hold, stored: StoredVersion) -> StoredVersion:
-        if stored.header is None:
-            return stored
-        # Not through the keyring: it gives out no key of somebody who is being erased.
-        kept = with_slot(desk.tenancy.keys, stored, of=self._leaf(desk), more=hold.leaf)
-        if kept != stored:
-            records.rewrap(desk.tx, kept)
-        holds.keep(desk.tx, hold.id, kept.record_id, kept.version)
-        return kept
-
-    def _leaf(self, desk: Desk) -> int:
-        person = subjects.get(desk.tx, self._person)
-        if person is None:
-            raise KeyFailure("Somebody who is to be erased is not there; nothing was re-wrapped or erased.")
-        return person.leaf
+async def for_keeping(batcher: Batcher, database: Database, plan: Plan) -> None:
+    """Re-wrap what was derived from the batch's people, where the scope keeps it. Safe to repeat."""
+    for tenant_id, mine in plan.items():
+        people, scopes = _people(mine), derived.keeping(mine["derived"])
+        if people and scopes:
+            keep = partial(_keep, scopes=scopes, going=frozenset(mine["leaves"]))
+            await _everything(batcher, database, tenant_id, people, keep)
 
 
-def with_slot(keys: TenantKeyring, stored: StoredVersion, *, of: int, more: int) -> StoredVersion:
-    """A version that the leaf `more` opens as well; of its segments, those that `of` is needed for.
+def _people(mine: TenantPlan) -> list[str]:
+    return [one["target"] for one in mine["erasures"] if one["kind"] == Kind.SUBJECT]
 
-    The same version when it does already.
+
+async def _everything(
+    batcher: Batcher, database: Database, tenant_id: str, people: Iterable[str], rewrapped: Rewrapped
+) -> None:
+    # Writes that began before the intent may still be on their way in.
+    fence = await asyncio.to_thread(Fence, database, 0)
+    while any(await asyncio.to_thread(fence.waiting)):  # noqa: ASYNC110 - what is awaited is in the database
+        await asyncio.sleep(_POLL_S)
+    for person in people:
+        after: Place | None = None
+        while True:
+            work = partial(_chunk, person=person, after=after, rewrapped=rewrapped)
+            after = await batcher.submit(tenant_id, Solo(work))
+            if after is None:
+                break
+
+
+def _chunk(desk: Desk, *, person: str, after: Place | None, rewrapped: Rewrapped) -> Place | None:
+    """Some of one person's versions; where the next chunk begins after."""
+    found = rewrapped(desk, person=person, after=after)
+    return (found[-1].record_id, found[-1].version) if len(found) == _CHUNK else None
+
+
+def _hold(desk: Desk, *, person: str, after: Place | None, covering: Sequence[Hold]) -> list[StoredVersion]:
+    found = records.of_subject(desk.tx, person, limit=_CHUNK, after=after)
+    known = subjects.get(desk.tx, person)
+    for stored in found:
+        for hold in covering:
+            if known is not None and hold.covers(person, stored):
+                slotted = _slotted(desk, stored, (hold.leaf,), of=known.leaf)
+                if slotted is not None:
+                    stored = slotted  # noqa: PLW2901 - with one slot more
+                    holds.keep(desk.tx, hold.id, stored.record_id, stored.version)
+    return found
+
+
+def _keep(
+    desk: Desk, *, person: str, after: Place | None, scopes: frozenset[str], going: frozenset[int]
+) -> list[StoredVersion]:
+    found = records.of_subject(desk.tx, person, limit=_CHUNK, after=after, derived=True)
+    punctured = desk.tenancy.keys.state.is_punctured
+    for stored in found:
+        if stored.scope in scopes and stored.header is not None:
+            behind = founding_leaves(stored.header)
+            staying = tuple(sorted(leaf for leaf in behind - going if not punctured(leaf)))
+            _slotted(desk, stored, staying or (_scope_leaf(desk, stored.scope),))
+    return found
+
+
+def _slotted(
+    desk: Desk, stored: StoredVersion, leaves: tuple[int, ...], *, of: int | None = None
+) -> StoredVersion | None:
+    """A version with a slot more, stored so; of its segments, those that the leaf `of` is needed for.
+
+    None when nothing opens it any more.
     """
+    if stored.header is None:
+        return None
+    keys = desk.tenancy.keys
     binding = binding_of(keys, stored)
-    stored = stored._replace(header=_with_slot(keys, binding, stored.header or b"", more))
-    if not stored.segments:
-        return stored
-    sealed = list(segments.decode(stored.content or b""))
-    for place, one in enumerate(sealed):
-        if one is not None and any(of in slot for slot in founding_leaves(one.header)):
-            header = _with_slot(keys, binding.segment(place), one.header, more)
-            sealed[place] = one._replace(header=header)
-    return stored._replace(content=segments.encode(sealed))
+    try:
+        slotted = stored._replace(header=_with_slot(keys, binding, stored.header, leaves))
+    except Shredded:
+        return None
+    if stored.segments and of is not None:
+        sealed = segments.decode(stored.content or b"")
+        for place, one in enumerate(sealed):
+            if one is not None and of in founding_leaves(one.header):
+                with suppress(Shredded):  # gone with somebody else before
+                    header = _with_slot(keys, binding.segment(place), one.header, leaves)
+                    sealed[place] = one._replace(header=header)
+        slotted = slotted._replace(content=segments.encode(sealed))
+    if slotted != stored:
+        records.rewrap(desk.tx, slotted)
+    return slotted
 
 
-def _with_slot(keys: TenantKeyring, binding: Binding, header: bytes, leaf: int) -> bytes:
-    if (leaf,) in header_leaves(header):
+def _with_slot(keys: TenantKeyring, binding: Binding, header: bytes, leaves: tuple[int, ...]) -> bytes:
+    """The header with a slot more, unless it has that. Shredded when nothing opens it any more."""
+    slots = header_leaves(header)
+    if leaves in slots:
         return header
-    opened = open_key(binding, header, keys.state.derive)
-    more = opened.add_slot(header, {leaf: keys.state.derive(leaf)})
+    # Not through the keyring: it gives out no key of somebody who is being erased.
+    state = keys.state
+    opened = open_key(binding, header, state.derive)
+    spent = {slot for slot in slots if any(state.is_punctured(leaf) for leaf in slot)}
+    more = opened.add_slot(header, {leaf: state.derive(leaf) for leaf in leaves}, spent=spent)
     opened.wipe()
     return more
+
+
+def _scope_leaf(desk: Desk, scope: str) -> int:
+    """The leaf of what is about nobody in a scope; made when nothing there needed it yet."""
+    found = desk.tx.ask((subjects.SCOPE_LEAVES, {"scopes": [scope]}))[0]
+    if found:
+        return int(found[0][1])
+    leaf = leaf_number(*tenants.take_leaves(desk.tx, 1))
+    desk.tx.put(subjects.INSERT_SCOPE_LEAF, {"scope": scope, "leaf": leaf})
+    desk.tx.flush()
+    return leaf

@@ -156,6 +156,7 @@ class Shredder:
         if batch.state == "intent":
             self._ground.mirror.put_intent(batch.op_id, plan)
             await rewrap.for_holds(self._batcher, self._ground.database, plan)
+            await rewrap.for_keeping(self._batcher, self._ground.database, plan)
             for tenant_id in _dropped(batch, self._ground.keyring.manifest()):
                 await self._sequencer.run(tenant_id)  # its log can be signed for the last time
             staged = await self._advance(batch, term)

@@ -93,6 +93,10 @@ class Subjects:
         `{"subject","versions","erased","shared","held","holds":[{"id","by","ground"}]}`: of `versions`,
         `erased` become unreadable, `shared` stay readable through others whom they are about too, and `held`
         of the erased ones are kept, unreadable, by the holds.
+
+        `"derived":{"shred","rederive","keep","labelled","scopes":[{"scope","rule","versions"}]}`: versions
+        that name nobody and were derived from the person's, by today's rule of their scope; and `labelled`
+        ones about others, 10 000 at most, which an erasure does not touch.
         """
         check_id(subject_id, "data subject")
 

@@ -298,11 +298,54 @@ class Subject(Shape):
 
 
 class Shred(Shape):
-    """An erasure; `certificate` is there once it is signed."""
+    """An erasure; `certificate` is there once it is signed.
+
+    `rederivations`, of a single one: how many in each state, when something is to be derived again.
+    """
 
     shred: str
     state: str
     certificate: str = ""
+    rederivations: dict[str, int] = Field(default_factory=dict)
+
+
+class Rederivation(Shape):
+    """A record whose current version went with a person, to be derived again without the person."""
+
+    id: str
+    shred: str
+    scope: str
+    record: str
+    version: int
+    version_id: str
+    state: Literal["pending", "asked", "done", "overdue"]
+    attempts: int
+    deadline: Time
+
+
+class RederivationPage(Shape):
+    """What is to be derived again, newest first."""
+
+    items: list[Rederivation]
+    next: str | None
+
+
+class DerivedInScope(Shape):
+    """Derived versions in one scope, and its rule for them."""
+
+    scope: str
+    rule: Literal["shred", "rederive", "keep"]
+    versions: int
+
+
+class DerivedImpact(Shape):
+    """Versions derived from a person's that name nobody, by rule; `labelled` ones name others and stay."""
+
+    shred: int
+    rederive: int
+    keep: int
+    labelled: int
+    scopes: list[DerivedInScope]
 
 
 class Scan(Shred):
@@ -324,6 +367,7 @@ class Impact(Shape):
     segments: int
     held: int
     holds: list[dict[str, str]]
+    derived: DerivedImpact
 
 
 class ShredPage(Shape):

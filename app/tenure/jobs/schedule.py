@@ -5,6 +5,7 @@ import asyncio
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from tenure.governance.rederive import Rederivations
 from tenure.governance.shred import Shredder
 
 _log = structlog.get_logger(__name__)
@@ -13,9 +14,17 @@ _log = structlog.get_logger(__name__)
 class Schedule:
     """APScheduler in this process, one run of a job at a time."""
 
-    def __init__(self, shredder: Shredder, shred_interval_s: float) -> None:
+    def __init__(
+        self,
+        shredder: Shredder,
+        shred_interval_s: float,
+        rederivations: Rederivations,
+        rederive_interval_s: float,
+    ) -> None:
         self._shredder = shredder
         self._interval = shred_interval_s
+        self._rederivations = rederivations
+        self._rederive_interval = rederive_interval_s
         self._scheduler = AsyncIOScheduler(timezone="UTC")
         self._now: set[asyncio.Task[None]] = set()
 
@@ -32,6 +41,14 @@ class Schedule:
         self._scheduler.add_job(
             self._shred, "interval", seconds=self._interval or 5, max_instances=1, coalesce=True, id="shred"
         )
+        self._scheduler.add_job(
+            self._rederive,
+            "interval",
+            seconds=self._rederive_interval,
+            max_instances=1,
+            coalesce=True,
+            id="rederive",
+        )
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -44,3 +61,9 @@ class Schedule:
             await asyncio.shield(self._shredder.run())
         except Exception as failure:  # noqa: BLE001 - repeated at the next interval
             _log.error("erasure batch failed, will be repeated", error=type(failure).__name__)
+
+    async def _rederive(self) -> None:
+        try:
+            await self._rederivations.run()
+        except Exception as failure:  # noqa: BLE001 - repeated at the next interval
+            _log.error("asking to derive again failed, will be repeated", error=type(failure).__name__)

@@ -4,7 +4,7 @@ Format: `docs/spec/sealed-record.md`. The associated data binds everything to te
 version, and not to the root key's version: rotating the root must not touch a single record.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from hmac import compare_digest
@@ -92,11 +92,14 @@ class OpenedKey:
         """The 32 bytes that end a header: they bind all of it to the DEK, and commit to the DEK."""
         return hmac_sha256(self._derive(b"tenure/v1/header"), self._bound + lp(b"header", body))
 
-    def add_slot(self, header: bytes, slot: Mapping[int, Octets]) -> bytes:
+    def add_slot(
+        self, header: bytes, slot: Mapping[int, Octets], *, spent: Container[tuple[int, ...]] = ()
+    ) -> bytes:
         """The header with one slot more, for the same DEK: so a hold re-wraps before a leaf's puncture.
 
-        The parts stay as they are. Raises Tampered when `header` is not the one this key was opened from,
-        Invalid for a slot that is empty or there already.
+        The parts stay as they are. Earlier added slots of `spent` leaves, which nothing opens any more, are
+        left out: a header that is re-wrapped at every erasure does not grow with them. Raises Tampered when
+        `header` is not the one this key was opened from, Invalid for a slot that is empty or there already.
         """
         parsed = headers.parse(header)
         if not compare_digest(self.header_tag(parsed.body), parsed.tag):
@@ -106,7 +109,8 @@ class OpenedKey:
         dek = bytes(self._dek)
         self._alive()
         added = headers.new_slot(slot, dek, self._bound + lp(b"rewrap", self._slots_hash))
-        section = headers.encode_section(one.encode() for one in (*parsed.added, added))
+        kept = [one for one in parsed.added if one.leaves not in spent]
+        section = headers.encode_section(one.encode() for one in (*kept, added))
         body = headers.MAGIC + parsed.founding + section
         return body + self.header_tag(body)
 
@@ -191,9 +195,14 @@ def header_leaves(header: bytes) -> tuple[tuple[int, ...], ...]:
     return tuple(slot.leaves for slot in parsed.slots + parsed.added)
 
 
-def founding_leaves(header: bytes) -> tuple[tuple[int, ...], ...]:
+def founding_slots(header: bytes) -> tuple[tuple[int, ...], ...]:
     """The leaves of the slots it was sealed with. Tampered when it is no header; otherwise unverified."""
     return tuple(slot.leaves for slot in headers.parse(header).slots)
+
+
+def founding_leaves(header: bytes) -> frozenset[int]:
+    """All leaves that it was sealed to, without those of later slots. Raises as `founding_slots`."""
+    return frozenset(leaf for slot in founding_slots(header) for leaf in slot)
 
 
 def _slots_hash(founding: bytes) -> bytes:

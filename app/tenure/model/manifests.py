@@ -38,6 +38,7 @@ _RULES = {
     "string_too_long": ("size", "is too long", "Shorten it to 2000 characters."),
     "too_long": ("size", "has too many items", "Split it; 1000 items at most."),
     "tuple_type": ("list", "is not a list", "Write a list: `[a, b]`."),
+    "model_type": ("mapping", "is not a mapping", "Write a mapping: `{key: value}`."),
     "dict_type": ("mapping", "is not a mapping", "Write a mapping: `{key: value}`."),
 }
 

@@ -13,6 +13,8 @@ MAX_DEPTH = 64
 MAX_METADATA_BYTES = 16 << 10
 MAX_DERIVED = 64
 MAX_SEGMENTS = 64
+MAX_BEHIND = 1024
+"""Most people behind one derived version: each of their keys is mixed into its own."""
 
 _SUBJECT = re.compile(r"[a-z][a-z0-9_-]{0,31}:[^\s\x00-\x1f\x7f]{1,200}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -130,6 +132,13 @@ def check_people(draft: Draft) -> None:
         )
     for place, segment in enumerate(draft.segments):
         _check_subjects(segment.subjects, f"segments[{place}].subjects")
+        if draft.derived_from and not segment.subjects:
+            raise Invalid(
+                "A segment names nobody, and its sources may be somebody's; nothing was written.",
+                field=f"segments[{place}].subjects",
+                rule="in a version with sources each segment names its people",
+                remedy="Name the people, or store that part as a derived record of its own.",
+            )
     if len(draft.people) > MAX_SUBJECTS:
         raise Invalid(
             "The segments name too many people; nothing was written.",

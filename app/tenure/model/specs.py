@@ -6,7 +6,8 @@ a `PydanticCustomError` whose type is the frozen name of the rule and whose cont
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +17,7 @@ from pydantic import (
     Field,
     Strict,
     field_serializer,
+    field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -30,6 +32,7 @@ from tenure.model.vocabulary import LAWFUL_BASES, edges
 TEXT_MAX = 2000
 LIST_MAX = 1000
 TREE_MAX = 1000
+HOURS_MAX = 720
 TREE_DEPTH_MAX = 24
 """Leaves room under the 32 levels of a document for the manifest, and for the list it may stand in."""
 
@@ -37,6 +40,7 @@ TREE_DEPTH_MAX = 24
 _RFC3339 = re.compile(
     r"(?:19[7-9]\d|[2-9]\d{3})-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)\Z"
 )
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _LABEL_REMEDY = "Use lowercase letters, digits and inner hyphens, 63 characters at most."
 
 
@@ -86,6 +90,34 @@ def _action(value: str) -> str:
             "action", f"{names.shown(value)} is not an action", "Use read, write, list, delete or `*`."
         )
     return value
+
+
+def _webhook(value: str) -> str:
+    """https, or http to this very machine; no credentials, which manifests and bundles would show around."""
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname or "", url.port
+    except ValueError:
+        host = ""
+    plain = value.isascii() and value.isprintable() and " " not in value
+    if (
+        not (plain and host and (url.scheme == "https" or (url.scheme == "http" and host in _LOOPBACK)))
+        or "@" in url.netloc
+        or "#" in value
+    ):
+        raise broken(
+            "webhook",
+            "is not a web address that can be asked",
+            "Write an https address without user, password and fragment; http is for localhost only.",
+        )
+    return value
+
+
+def _hours(value: object) -> object:
+    # A number in YAML is read as a float; true is no number.
+    if type(value) in (int, float) and value in range(1, HOURS_MAX + 1):
+        return int(cast("float", value))
+    raise broken("hours", f"is not 1 to {HOURS_MAX} whole hours", "Write a number such as 72 without quotes.")
 
 
 def _alone_to_list(value: object) -> object:
@@ -156,6 +188,8 @@ _NameOrAny = Annotated[str, Strict(), AfterValidator(_label_or_any)]
 _NamesOrAny = Annotated[tuple[_NameOrAny, ...], BeforeValidator(_alone_to_list), *_set_of]
 _Pattern = Annotated[str, Strict(), AfterValidator(_pattern)]
 _Patterns = Annotated[tuple[_Pattern, ...], *_set_of]
+_Webhook = Annotated[Text, AfterValidator(_webhook)]
+_Hours = Annotated[int, BeforeValidator(_hours)]
 _Action = Annotated[str, Strict(), AfterValidator(_action)]
 _Actions = Annotated[tuple[_Action, ...], BeforeValidator(_alone_to_list), *_set_of]
 
@@ -181,6 +215,32 @@ class VocabularySpec(Spec):
     lawful_bases: _ListOfNames = tuple(sorted(LAWFUL_BASES))
 
 
+class DerivedSpec(Spec):
+    """What becomes of a scope's derived versions that name nobody, when a person behind them is erased."""
+
+    on_erasure: Literal["shred", "rederive", "keep"] = "shred"
+    ground: Text | None = None
+    webhook: _Webhook | None = None
+    within_hours: _Hours | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        keeps, asks = self.on_erasure == "keep", self.on_erasure == "rederive"
+        if keeps != bool((self.ground or "").strip()) or (self.ground is not None and not keeps):
+            raise broken(
+                "derived-ground",
+                "`keep` and `ground` do not stand together",
+                "Say in `ground` why derived data outlives the person; leave it out with another rule.",
+            )
+        if asks != (self.webhook is not None) or asks != (self.within_hours is not None):
+            raise broken(
+                "derived-webhook",
+                "`rederive`, `webhook` and `withinHours` do not stand together",
+                "Say with `rederive` whom to ask and for how long; leave both out with another rule.",
+            )
+        return self
+
+
 class ScopeSpec(Spec):
     """A place for context: whose it is, what may be written there, and on which ground."""
 
@@ -192,6 +252,18 @@ class ScopeSpec(Spec):
     subjects: Literal["required", "optional", "none"]
     joint_erasure: Literal["any", "all"] = "any"
     ground: Text | None = None
+    derived: DerivedSpec | None = None
+
+    @field_validator("derived")
+    @classmethod
+    def _one_spelling(cls, value: DerivedSpec | None) -> DerivedSpec | None:
+        """The default written out is the default left out: both have one digest."""
+        return None if value == DerivedSpec() else value
+
+    @property
+    def on_derived(self) -> DerivedSpec:
+        """The rule for derived versions, given or not."""
+        return self.derived or DerivedSpec()
 
     @model_validator(mode="after")
     def _all_needs_ground(self) -> Self:

@@ -32,6 +32,12 @@ def every(tx: Tx) -> list[dict[str, Any]]:
     ]
 
 
+def specs(tx: Tx, kind: str) -> dict[str, dict[str, Any]]:
+    """The specs of one kind's manifests by name."""
+    rows = tx.execute(select(_m.c.name, _m.c.spec).where(_m.c.tenant_id == tx.tenant_id, _m.c.kind == kind))
+    return {row.name: json.loads(row.spec) for row in rows}
+
+
 def put(tx: Tx, kind: str, name: str, spec: dict[str, Any], *, generation: int, at: int) -> None:
     """Create or replace one manifest."""
     tx.execute(delete(_m).where(_m.c.tenant_id == tx.tenant_id, _m.c.kind == kind, _m.c.name == name))

@@ -20,11 +20,15 @@ from sqlalchemy import Update as CoreUpdate
 
 from tenure.store import tables
 from tenure.store.session import Tx
-from tenure.store.statements import AnyOf, Insert, Select, Update
+from tenure.store.statements import AnyOf, Insert, InsertFound, Select, Update
 
 Place = tuple[str, int]
 """(record id, number) of a version."""
-_r, _v, _s = tables.records, tables.versions, tables.version_subjects
+_r, _v, _s, _d = tables.records, tables.versions, tables.version_subjects, tables.lineage
+_p, _l = tables.subjects, tables.scope_leaves
+
+LABELLED, DERIVED = 0, 1
+"""How a version goes with a person: it names them; it names nobody and was derived from what is theirs."""
 
 
 class StoredVersion(NamedTuple):
@@ -46,6 +50,11 @@ class StoredVersion(NamedTuple):
     content: bytes | None
     shred_id: str | None
     segments: int | None
+
+    @property
+    def place(self) -> Place:
+        """Which version it is."""
+        return self.record_id, self.version
 
 
 _COLUMNS = (
@@ -73,14 +82,30 @@ CURRENT = Select(
     .join(_v, and_(_OF_RECORD, _v.c.version == _r.c.latest))
     .where(_r.c.tenant_id == bindparam("tenant_id"), AnyOf(_r.c.key_index, "keys"))
 )
+
+
+class Source(NamedTuple):
+    """A version that something is derived from. `scope_leaf`: of its scope, if that has one."""
+
+    version_id: str
+    state: str
+    shred_id: str | None
+    header: bytes | None
+    scope_leaf: int | None
+
+
 KNOWN_VERSIONS = Select(
-    select(_v.c.id, _v.c.state).where(_v.c.tenant_id == bindparam("tenant_id"), AnyOf(_v.c.id, "ids"))
+    select(_v.c.id, _v.c.state, _v.c.shred_id, _v.c.header, _l.c.leaf)
+    .select_from(_v.outerjoin(_l, and_(_l.c.tenant_id == _v.c.tenant_id, _l.c.scope == _v.c.scope)))
+    .where(_v.c.tenant_id == bindparam("tenant_id"), AnyOf(_v.c.id, "ids"))
 )
+"""Rows of `Source`."""
 
 INSERT_RECORD = Insert(tables.records)
 INSERT_VERSION = Insert(tables.versions)
 INSERT_LABELS = Insert(tables.label_sets, ignore_existing=True)
 INSERT_SUBJECT_LINK = Insert(tables.version_subjects)
+INSERT_DERIVED_LINK = InsertFound(_s, into="subject_id", value=_p.c.id, by=_p.c.leaf)
 INSERT_LINEAGE = Insert(tables.lineage, ignore_existing=True)
 MOVE_RECORD = Update(
     tables.records, key=("tenant_id", "id"), values=("latest", "labels", "state", "updated_at")
@@ -190,6 +215,7 @@ def _listing(
             and_(
                 _s.c.tenant_id == _v.c.tenant_id,
                 _s.c.subject_id == filters.subject_id,
+                _s.c.derived == LABELLED,
                 _s.c.record_id == _v.c.record_id,
                 _s.c.version == _v.c.version,
             ),
@@ -201,9 +227,17 @@ def _listing(
     return query
 
 
-def of_subject(tx: Tx, subject_id: str, *, limit: int, after: Place | None = None) -> list[StoredVersion]:
-    """Versions that carry a subject, in every scope, by record and number."""
+def of_subject(
+    tx: Tx, subject_id: str, *, limit: int, after: Place | None = None, derived: bool | None = None
+) -> list[StoredVersion]:
+    """Versions that go with a subject, in every scope, by record and number.
+
+    `derived`: only those that name nobody and were derived from the subject's; False: only those that name
+    the subject; None: both.
+    """
     query = base(tx, _s, _s.c.subject_id == subject_id).order_by(_s.c.record_id, _s.c.version).limit(limit)
+    if derived is not None:
+        query = query.where(_s.c.derived == (DERIVED if derived else LABELLED))
     if after is not None:
         query = query.where(_beyond(_s, after))
     return [StoredVersion(*row) for row in tx.execute(query)]
@@ -220,6 +254,51 @@ def live(tx: Tx, *, limit: int, after: Place | None = None) -> list[StoredVersio
 def _beyond(table: Table, after: Place) -> ColumnElement[bool]:
     here = tuple_(literal(after[0], tables.Id), literal(after[1], BigInteger))
     return tuple_(table.c.record_id, table.c.version) > here
+
+
+def labelled_descendants(tx: Tx, subject_id: str, *, most: int) -> int:
+    """How many live versions about others were derived from what goes with a subject; counted up to `most`.
+
+    The first such version on each line of descent: what names its own people hides what is beneath it.
+    """
+    child = _v.alias("child")
+    mine = select(_s.c.subject_id).where(
+        _s.c.tenant_id == tx.tenant_id,
+        _s.c.subject_id == subject_id,
+        _s.c.record_id == child.c.record_id,
+        _s.c.version == child.c.version,
+    )
+    # Whatever names nobody is linked to the subject itself, so what is not linked names others.
+    found = (
+        select(child.c.id)
+        .select_from(_s)
+        .join(
+            _v,
+            and_(
+                _v.c.tenant_id == _s.c.tenant_id,
+                _v.c.record_id == _s.c.record_id,
+                _v.c.version == _s.c.version,
+            ),
+        )
+        .join(_d, and_(_d.c.tenant_id == _v.c.tenant_id, _d.c.parent_id == _v.c.id))
+        .join(child, and_(child.c.tenant_id == _d.c.tenant_id, child.c.id == _d.c.child_id))
+        .where(
+            _s.c.tenant_id == tx.tenant_id,
+            _s.c.subject_id == subject_id,
+            child.c.state == "live",
+            ~mine.correlate(child).exists(),
+        )
+        .distinct()
+        .limit(most)
+    )
+    return int(tx.execute(select(func.count()).select_from(found.subquery())).scalar_one())
+
+
+def sources(tx: Tx, version_id: str) -> list[Source]:
+    """What a version was derived from, by id."""
+    parents = select(_d.c.parent_id).where(_d.c.tenant_id == tx.tenant_id, _d.c.child_id == version_id)
+    ids = list(tx.execute(parents).scalars())
+    return [Source(*row) for row in sorted(tx.ask((KNOWN_VERSIONS, {"ids": ids}))[0])]
 
 
 def base(tx: Tx, link: Table, *conditions: ColumnElement[bool]) -> CoreSelect[Any]:
@@ -252,7 +331,7 @@ def inventory(tx: Tx, subject_id: str) -> list[tuple[str, str, str, int]]:
                 _s.c.version == _v.c.version,
             ),
         )
-        .where(_v.c.tenant_id == tx.tenant_id, _s.c.subject_id == subject_id)
+        .where(_v.c.tenant_id == tx.tenant_id, _s.c.subject_id == subject_id, _s.c.derived == LABELLED)
         .group_by(_v.c.scope, _v.c.labels, _v.c.state)
         .order_by(_v.c.scope, _v.c.labels)
     )

@@ -122,6 +122,45 @@ class Insert:
         return [{column.name: row.get(column.name) for column in self._columns} for row in rows]
 
 
+class InsertFound(Insert):
+    """Many rows, each with one value looked up in another table of the tenant, in the same statement.
+
+    `into` of the table becomes `value` of the row that has the given `by`; a row that finds none is left out.
+    """
+
+    def __init__(self, table: Table, *, into: str, value: Column[Any], by: Column[Any]) -> None:
+        super().__init__(table)
+        self._into, self._value, self._by = into, value, by
+        self._given = [by if column.name == into else column for column in table.columns]
+        self._encoders = [(column.name, array_encoder(column)) for column in self._given]
+
+    def _insert(self, given: str, source: str, condition: str) -> str:
+        names = ", ".join(column.name for column in self._columns)
+        values = ", ".join(
+            f"f.{self._value.name}" if column.name == self._into else f"{given}{column.name}"
+            for column in self._columns
+        )
+        return f"INSERT INTO {self._table.name} ({names}) SELECT {values} FROM {source} {condition}"
+
+    @cached_property
+    def _sql(self) -> bytes:
+        names = ", ".join(column.name for column in self._given)
+        source = f"unnest({', '.join(_arrays(self._given))}) AS u({names}) JOIN {self._value.table.name} AS f"
+        by = self._by.name
+        return self._insert("u.", source, f"ON f.tenant_id = u.tenant_id AND f.{by} = u.{by}").encode()
+
+    @cached_property
+    def sqlite(self) -> str:
+        """One named parameter per given column."""
+        by = self._by.name
+        condition = f"WHERE f.tenant_id = :tenant_id AND f.{by} = :{by}"
+        return self._insert(":", f"{self._value.table.name} AS f", condition)
+
+    def rows(self, rows: Sequence[Params]) -> list[dict[str, Any]]:
+        """Rows as the driver takes them."""
+        return [dict(row) for row in rows]
+
+
 class Update:
     """Many rows of one table, each found by its key columns."""
 

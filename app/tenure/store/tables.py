@@ -209,6 +209,8 @@ version_subjects = _table(
     Column("subject_id", Id, primary_key=True),
     Column("record_id", Id, primary_key=True),
     Column("version", BigInteger, primary_key=True, autoincrement=False),
+    # 0: the version names the person. 1: it names nobody and was derived from what is about the person.
+    Column("derived", SmallInteger, nullable=False),
 )
 lineage = _table(
     "lineage",
@@ -327,6 +329,23 @@ held_versions = _table(
     Column("record_id", Id, primary_key=True),
     Column("version", BigInteger, primary_key=True, autoincrement=False),
 )
+# What an application is to derive again without a person; and the tenants in which that is under way.
+rederivations = _table(
+    "rederivations",
+    Column("id", Id, primary_key=True),
+    Column("shred_id", Id, nullable=False),
+    Column("scope", Token, nullable=False),
+    Column("record_id", Id, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("version_id", Id, nullable=False),
+    Column("state", Token, nullable=False),  # pending, asked, done, overdue
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Instant, nullable=False),
+    Column("deadline", Instant, nullable=False),
+    Index("ix_rederivations_state", "tenant_id", "state", "id"),
+    Index("ix_rederivations_shred", "tenant_id", "shred_id"),
+)
+rederivation_queue = _table("rederivation_queue", Column("id", Id, primary_key=True))
 certificates = _table(
     "certificates",
     Column("id", Id, primary_key=True),

@@ -193,6 +193,26 @@ def test_what_a_standard_yaml_writer_writes_is_read_back(values):
 
 label = st.text("ab1", min_size=1, max_size=4) | st.sampled_from(["no", "a-b", "null", "1e3", "0x1", "1-2"])
 
+DERIVED = [
+    {"onErasure": "shred"},
+    {"onErasure": "keep", "ground": "a duty to keep"},
+    {"onErasure": "rederive", "webhook": "https://a.example:8443/x?y=z", "withinHours": 720},
+    {"onErasure": "rederive", "webhook": "http://localhost/x", "withinHours": 1},
+    {"onErasure": "rederive", "webhook": "http://[::1]:8080/x", "withinHours": 1},
+]
+
+
+def test_a_rule_for_derived_data_has_one_spelling():
+    def digest(**more):
+        spec = {"description": "d", "controller": "c", "categories": ["x1"], "subjects": "none", **more}
+        scope = {"apiVersion": "tenure/v1", "kind": "Scope", "metadata": {"name": "xs"}, "spec": spec}
+        vocabulary = {"categories": {"x1": {}}, "purposes": {"x2": {}}}
+        both = [{**scope, "kind": "Vocabulary", "metadata": {"name": "default"}, "spec": vocabulary}, scope]
+        return Configuration.empty().with_manifests(parse_manifests(both)).digest()
+
+    assert digest() == digest(derived={}) == digest(derived={"onErasure": "shred"})
+    assert len({digest(derived=rule) for rule in DERIVED}) == len(DERIVED)
+
 
 @st.composite
 def whole_sets(draw):
@@ -201,6 +221,7 @@ def whole_sets(draw):
     text = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=30)
     scope = "x" + ".".join(draw(st.lists(label, min_size=1, max_size=3)))
     joint = draw(st.sampled_from([{}, {"jointErasure": "any"}, {"jointErasure": "all", "ground": "because"}]))
+    derived = draw(st.sampled_from([{}, *({"derived": rule} for rule in DERIVED)]))
     return [
         {
             "apiVersion": "tenure/v1",
@@ -218,6 +239,7 @@ def whole_sets(draw):
                 "categories": draw(st.lists(st.sampled_from(words), min_size=1, unique=True)),
                 "subjects": draw(st.sampled_from(["required", "optional", "none"])),
                 **joint,
+                **derived,
             },
         },
         {

@@ -52,6 +52,8 @@ DEEP = {"c0": {}}
 for _level in range(1, 25):
     DEEP = {f"c{_level}": DEEP}
 
+REDERIVE = {"onErasure": "rederive", "webhook": "https://a.example/again", "withinHours": 72}
+
 # manifest, path to change, new value, field of the error (after manifests[i].), rule
 CASES = [
     ("role", "apiVersion", GONE, "apiVersion", "required"),
@@ -122,6 +124,46 @@ CASES = [
     ("scope", "spec.jointErasure", "some", "spec.jointErasure", "choice"),
     ("scope", "spec.jointErasure", "all", "spec", "joint-erasure-ground"),
     ("scope", "spec.ground", "because", "spec", "joint-erasure-ground"),
+    ("scope", "spec.derived", "keep", "spec.derived", "mapping"),
+    ("scope", "spec.derived", {"onErasure": "forget"}, "spec.derived.onErasure", "choice"),
+    ("scope", "spec.derived", {"on_erasure": "keep"}, "spec.derived.on_erasure", "unknown-field"),
+    ("scope", "spec.derived", {"onErasure": "keep"}, "spec.derived", "derived-ground"),
+    ("scope", "spec.derived", {"onErasure": "keep", "ground": " "}, "spec.derived", "derived-ground"),
+    ("scope", "spec.derived", {"onErasure": "shred", "ground": "x"}, "spec.derived", "derived-ground"),
+    ("scope", "spec.derived", REDERIVE | {"ground": "x"}, "spec.derived", "derived-ground"),
+    ("scope", "spec.derived", {"onErasure": "rederive"}, "spec.derived", "derived-webhook"),
+    ("scope", "spec.derived", {"onErasure": "rederive", "withinHours": 1}, "spec.derived", "derived-webhook"),
+    (
+        "scope",
+        "spec.derived",
+        {"onErasure": "rederive", "webhook": "https://a.example"},
+        "spec.derived",
+        "derived-webhook",
+    ),
+    ("scope", "spec.derived", {"webhook": "https://a.example"}, "spec.derived", "derived-webhook"),
+    *(
+        ("scope", "spec.derived", REDERIVE | {"withinHours": hours}, "spec.derived.withinHours", "hours")
+        for hours in (0, 721, 1.5, "72", True, -1)
+    ),
+    *(
+        ("scope", "spec.derived", REDERIVE | {"webhook": webhook}, "spec.derived.webhook", "webhook")
+        for webhook in (
+            "",
+            "a.example",
+            "ftp://a.example",
+            "https://",
+            "https:///x",
+            "http://a.example",
+            "http://localhost.a.example",
+            "https://user:secret@a.example",
+            "https://a.example/#x",
+            "https://a.example:99999",
+            "https://a.example/x y",
+            "https://[::1",
+            "https://ä.example",
+        )
+    ),
+    ("scope", "spec.derived", REDERIVE | {"webhook": 3}, "spec.derived.webhook", "text"),
     ("grant", "spec.roles", ["unheard-of"], "spec.roles", "declared-role"),
     ("grant", "spec.roles", [], "spec.roles", "not-empty"),
     ("grant", "spec.roles", ["*"], "spec", "named-roles"),

@@ -21,6 +21,7 @@ SCOPES = (
     "tenure.subjects",
     "tenure.shreds",
     "tenure.holds",
+    "tenure.rederivations",
     "tenure.certificates",
     "tenure.ledger",
     "tenure.decisions",
