@@ -372,3 +372,18 @@ async def test_a_derived_write_takes_no_round_trip_more(
         monkeypatch.setattr(Tx, "execute", alone)
         await derive(scaled, "summary", 1, *sources)
     assert trips == ["question", "commit"]
+
+
+async def test_as_many_people_as_may_be_behind_one_version(embedded: Cell) -> None:
+    async with embedded.opened():
+        crowds = [[f"customer:{n}x{m}" for m in range(32)] for n in range(32)]
+        sources = [(await embedded.put(str(n), n, *crowd)).version_id for n, crowd in enumerate(crowds)]
+        more = (await embedded.put("more", 1, "customer:more")).version_id
+        with pytest.raises(Invalid):
+            await derive(embedded, "summary", 1, *sources, more)
+        await derive(embedded, "summary", 1, *sources)
+        assert len(links(embedded)) == 2 * 1024 + 1
+        assert await embedded.value("summary", scope=NOTES) == 1
+        await embedded.erase("customer:31x31")
+        with pytest.raises(Erased):
+            await embedded.get("summary", scope=NOTES)

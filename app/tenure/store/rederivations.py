@@ -117,17 +117,16 @@ def queue(tx: Tx) -> list[str]:
 def dequeue(tx: Tx) -> None:
     """Take the transaction's tenant out when nothing of it is open.
 
-    Locks its row first: whoever adds to the list meanwhile is seen here, or puts the tenant in again.
+    Looks again with its row gone: whoever adds meanwhile is seen here, or puts the tenant in again.
     """
+    if _is_open(tx):
+        return
     tenant_id = tx.tenant_id
     tx.as_tenant(CELL)
-    here = (_q.c.tenant_id == CELL, _q.c.id == tenant_id)
-    tx.execute(delete(_q).where(*here))
+    forget(tx, tenant_id)
     tx.as_tenant(tenant_id)
-    if _select(tx, _t.c.state.in_(_OPEN), limit=1):
-        tx.as_tenant(CELL)
-        tx.execute(insert(_q).values(tenant_id=CELL, id=tenant_id))
-        tx.as_tenant(tenant_id)
+    if _is_open(tx):
+        _enqueue(tx)
 
 
 def forget(tx: Tx, tenant_id: str) -> None:
@@ -142,6 +141,10 @@ def _enqueue(tx: Tx) -> None:
     if tx.execute(there).first() is None:
         tx.execute(insert(_q).values(tenant_id=CELL, id=tenant_id))
     tx.as_tenant(tenant_id)
+
+
+def _is_open(tx: Tx) -> bool:
+    return bool(_select(tx, _t.c.state.in_(_OPEN), limit=1))
 
 
 def _of(tx: Tx, one: Rederivation) -> Update:
