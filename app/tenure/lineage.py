@@ -8,20 +8,25 @@ are in its founding slot, so its own descendants find them there.
 from tenure import ids
 from tenure.crew import Desk
 from tenure.errors import Erased, Invalid
-from tenure.keys.seal import founding_leaves
+from tenure.keys.ggm import PuncturedState
+from tenure.keys.seal import founding_slots
 from tenure.model.record import MAX_BEHIND, MAX_DERIVED, Draft
 from tenure.sealing import WITHDRAWN, erased
 from tenure.store import subjects
 from tenure.store.records import Source
 
 
-def people_behind(source: Source) -> frozenset[int]:
+def people_behind(source: Source, state: PuncturedState) -> frozenset[int]:
     """Leaves of the people whom a source is about or was derived from: those that it was sealed to.
 
     Not its scope's leaf, and not what was added to its header later, for a hold or by an erasure. Leaves of
-    people who were erased since are among them.
+    people who were erased since are among them: the source stayed with what it says about them. Of a source
+    in segments they are not, for their segments are gone.
     """
-    return founding_leaves(source.header) - {source.scope_leaf} if source.header else frozenset()
+    slots = founding_slots(source.header) if source.header else ()
+    if source.segments:
+        slots = tuple(slot for slot in slots if not any(map(state.is_punctured, slot)))
+    return frozenset(leaf for slot in slots for leaf in slot) - {source.scope_leaf}
 
 
 def check_ids(derived_from: tuple[str, ...]) -> None:
@@ -88,4 +93,5 @@ def living(desk: Desk, draft: Draft) -> list[int]:
 
 def _behind(desk: Desk, draft: Draft) -> frozenset[int]:
     sources = (desk.found.versions[source] for source in draft.derived_from)
-    return frozenset[int]().union(*map(people_behind, sources))
+    state = desk.tenancy.keys.state
+    return frozenset[int]().union(*(people_behind(source, state) for source in sources))

@@ -43,6 +43,7 @@ def drilled(cell: Cell, tenant_id: str) -> list[dict[str, Any]]:
     found = cell.rows(
         "SELECT body FROM entries WHERE kind = 'drill' AND CAST(tenant_id AS TEXT) = :t", t=tenant_id
     )
+    found.sort(key=lambda row: str(json.loads(bytes(row[0]))["at"]))  # several writers
     return [json.loads(bytes(row[0])) for row in found]
 
 
@@ -266,7 +267,7 @@ async def _rewritten(cell: Cell, record_id: str) -> None:
             leaf = cell.rows("SELECT leaf FROM subjects")[0][0]
             binding = Binding(cell.one.id, "support.conversations", record_id, 1)
             draft = Draft(b'{"v":"new"}', ("customer:1",), ("contact",))
-            return seal_version(keys, binding, "k", draft, [[leaf]])
+            return seal_version(keys, binding, "k", draft, [[[leaf]]])
 
         return ground.database.read(cell.one.id, inside)
 

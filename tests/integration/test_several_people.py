@@ -282,3 +282,31 @@ def _opens(item: dict) -> str:
         version=item["version"],
         content=canonical(item["content"]),
     ).hex()
+
+
+async def test_a_summary_of_a_talk_goes_with_whoever_is_in_it(cell: Cell) -> None:
+    """And once her segment is gone, what is made of the rest is his alone."""
+    talk = await cell.tenure.gateway.write(cell.one.ask(), SCOPE, "k", CASES["segments"].draft)
+    await cell.put("of both", 1, scope=NOTES, derived_from=(talk.version_id,))
+    await cell.erase(ANNA)
+    with pytest.raises(Erased):
+        await cell.get("of both", scope=NOTES)
+    await cell.put("of the rest", 1, scope=NOTES, derived_from=(talk.version_id,))
+    assert await cell.value("of the rest", scope=NOTES) == 1
+    await cell.erase(BEN)
+    with pytest.raises(Erased):
+        await cell.get("of the rest", scope=NOTES)
+
+
+async def test_a_segment_about_nobody_has_no_sources(cell: Cell) -> None:
+    talk = await cell.tenure.gateway.write(cell.one.ask(), SCOPE, "k", CASES["segments"].draft)
+    draft = Draft(
+        b"",
+        (),
+        ("contact",),
+        derived_from=(talk.version_id,),
+        segments=(part("x", BEN), part("summary of anna's")),
+    )
+    with pytest.raises(Invalid) as wrong:
+        await cell.tenure.gateway.write(cell.one.ask(), NOTES, "summary", draft)
+    assert wrong.value.field == "segments[1].subjects"

@@ -144,7 +144,8 @@ def _is_untouched(desk: Desk, source: Source) -> bool:
     """Whether a source is there and nobody behind it was erased: from any other nothing can be derived."""
     keys = desk.tenancy.keys
     return source.state == "live" and not any(
-        keys.is_withheld((leaf,)) or keys.state.is_punctured(leaf) for leaf in people_behind(source)
+        keys.is_withheld((leaf,)) or keys.state.is_punctured(leaf)
+        for leaf in people_behind(source, keys.state)
     )
 
 

@@ -85,17 +85,21 @@ CURRENT = Select(
 
 
 class Source(NamedTuple):
-    """A version that something is derived from. `scope_leaf`: of its scope, if that has one."""
+    """A version that something is derived from. `scope_leaf`: of its scope, if that has one.
+
+    `segments`: how many its content has; None when it is one.
+    """
 
     version_id: str
     state: str
     shred_id: str | None
     header: bytes | None
     scope_leaf: int | None
+    segments: int | None
 
 
 KNOWN_VERSIONS = Select(
-    select(_v.c.id, _v.c.state, _v.c.shred_id, _v.c.header, _l.c.leaf)
+    select(_v.c.id, _v.c.state, _v.c.shred_id, _v.c.header, _l.c.leaf, _v.c.segments)
     .select_from(_v.outerjoin(_l, and_(_l.c.tenant_id == _v.c.tenant_id, _l.c.scope == _v.c.scope)))
     .where(_v.c.tenant_id == bindparam("tenant_id"), AnyOf(_v.c.id, "ids"))
 )
