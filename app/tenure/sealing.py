@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from tenure.errors import Erased, Shredded, Tampered
 from tenure.keyring import TenantKeyring
 from tenure.keys.seal import Binding, OpenedKey, header_leaves, seal
+from tenure.keys.secret import Octets
 from tenure.model.record import Draft, Version
 from tenure.store import shreds, subjects
 from tenure.store.records import StoredVersion
@@ -56,7 +57,7 @@ def seal_version(
         ensure_ascii=False,
         separators=(",", ":"),
     ).encode()
-    leaves: list[Mapping[int, bytes]] = [{leaf: keys.leaf_key(leaf) for leaf in slot} for slot in slots]
+    leaves: list[Mapping[int, Octets]] = [{leaf: keys.leaf_key(leaf) for leaf in slot} for slot in slots]
     sealed, opened = seal(binding, leaves, {HEAD: head, CONTENT: draft.content})
     return SealedVersion(sealed.header, sealed.parts[HEAD], sealed.parts[CONTENT], opened)
 

@@ -1,6 +1,5 @@
 """Tenants: the cell operator's verb, and the first start of a cell."""
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from tenure.governance.principals import add_principal
 from tenure.governance.service import Once, Seat, Service
 from tenure.ids import CELL
 from tenure.keys.blind import FIRST_FREE
+from tenure.keys.secret import fresh_key
 from tenure.keys.state import CellManifest, new_tenant
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
@@ -125,7 +125,7 @@ def initialise(ground: Ground) -> str | None:
 
 
 def _with_tenant(ground: Ground, old: CellManifest, tenant_id: str, version: int) -> Staged:
-    made = new_tenant(old, tenant_id, secrets.token_bytes(32), secrets.token_bytes(32))
+    made = new_tenant(old, tenant_id, fresh_key(), fresh_key())
     return seal_state(made, ground.roots, version)
 
 

@@ -3,7 +3,7 @@
 A test compares it with the `cryptography` package's HKDF.
 """
 
-from tenure.keys.encoding import Octets
+from tenure.keys.secret import Octets, Secret, joined, taken
 from tenure.mac import hmac_sha256
 
 _NO_SALT = bytes(32)
@@ -11,19 +11,19 @@ _BLOCK = 32
 _MAX_BLOCKS = 255
 
 
-def extract(secret: Octets, salt: Octets = _NO_SALT) -> bytes:
+def extract(secret: Octets, salt: Octets = _NO_SALT) -> Secret:
     """RFC 5869 §2.2: the 32-byte pseudorandom key. Without a salt: 32 zero bytes, as the RFC says."""
-    return hmac_sha256(salt, secret)
+    return taken(hmac_sha256(salt, secret))
 
 
-def expand(key: Octets, info: bytes, length: int = _BLOCK) -> bytes:
+def expand(key: Octets, info: bytes, length: int = _BLOCK) -> Secret:
     """RFC 5869 §2.3: `length` bytes (at most 255 * 32) for `info` from a pseudorandom key."""
-    if length <= _BLOCK:
-        return hmac_sha256(key, info + b"\x01")[:length]
+    if length == _BLOCK:
+        return taken(hmac_sha256(key, info + b"\x01"))
     if length > _MAX_BLOCKS * _BLOCK:
         raise ValueError("HKDF-SHA256 gives at most 8160 bytes")
-    block, blocks = b"", []
-    for counter in range(1, -(-length // _BLOCK) + 1):
-        block = hmac_sha256(key, block + info + counter.to_bytes(1))
-        blocks.append(block)
-    return b"".join(blocks)[:length]
+    blocks = [taken(hmac_sha256(key, info + b"\x01"))]
+    for counter in range(2, -(-length // _BLOCK) + 1):
+        blocks.append(taken(hmac_sha256(key, joined((blocks[-1], info, counter.to_bytes(1))))))
+    whole = joined(blocks)
+    return whole if len(whole) == length else Secret(memoryview(whole)[:length])

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
-from os import urandom
 from typing import Final
 
 from tenure.errors import Invalid, KeyFailure, Shredded
 from tenure.keys import slots as headers
-from tenure.keys.encoding import Octets, lp, wipe
+from tenure.keys.encoding import lp
 from tenure.keys.hkdf import expand, extract
 from tenure.keys.parts import open_part, seal_part
+from tenure.keys.secret import Octets, Secret, fresh_key, taken, wipe
 from tenure.mac import hmac_sha256
 
 FORMAT: Final = b"tenure/v1/sealed-record"
@@ -63,8 +63,8 @@ class OpenedKey:
         """`bound` is the encoded binding; only `seal` and `open_key` make these."""
         self._bound = bound
         self._slots_hash = slots_hash
-        self._dek = bytearray(dek)
-        self._root = bytearray(extract(dek))
+        self._dek = Secret(dek)
+        self._root = extract(dek)
         self._wiped = False
 
     def __repr__(self) -> str:
@@ -79,10 +79,10 @@ class OpenedKey:
         """The ciphertext of one part. Each name once for a version: a key seals one message."""
         return seal_part(*self._part(part_name), data)
 
-    def opening_salt(self, nonce: bytes, record: str, version: int) -> bytes:
+    def opening_salt(self, nonce: bytes, record: str, version: int) -> Secret:
         """The 32-byte salt of a ledger commitment: derivable while the version can be opened, no longer."""
         message = lp(nonce, record.encode()) + version.to_bytes(8)
-        return hmac_sha256(self._derive(b"tenure/v1/opening"), message)
+        return taken(hmac_sha256(self._derive(b"tenure/v1/opening"), message))
 
     def header_tag(self, body: bytes) -> bytes:
         """The 32 bytes that end a header: they bind all of it to the DEK, and commit to the DEK."""
@@ -99,7 +99,7 @@ class OpenedKey:
             raise headers.bad("it is not the header that this key was opened from")
         if tuple(sorted(slot)) in header_leaves(header) or len(parsed.added) == _MAX_SLOTS:
             raise Invalid("The version has that slot already, or has no room for it.", rule="slot")
-        dek = bytes(self._dek)
+        dek = Secret(self._dek)
         self._alive()
         added = headers.new_slot(slot, dek, self._bound + lp(b"rewrap", self._slots_hash))
         section = headers.encode_section(one.encode() for one in (*parsed.added, added))
@@ -112,7 +112,7 @@ class OpenedKey:
         wipe(self._dek)
         wipe(self._root)
 
-    def _part(self, name: str) -> tuple[bytes, bytes]:
+    def _part(self, name: str) -> tuple[Secret, bytes]:
         if name in _RESERVED:
             raise Invalid(
                 "A sealed part cannot have that name; nothing was sealed or opened.", rule="part-name"
@@ -120,7 +120,7 @@ class OpenedKey:
         part = name.encode()
         return self._derive(lp(b"tenure/v1/part", part)), self._bound + lp(part, self._slots_hash)
 
-    def _derive(self, info: bytes) -> bytes:
+    def _derive(self, info: bytes) -> Secret:
         key = expand(self._root, info)
         self._alive()
         return key
@@ -147,7 +147,7 @@ def seal(
             "A version needs 1 to 65 535 slots of different leaves; nothing was sealed.", rule="slot"
         )
     bound = binding.encode()
-    dek, front = urandom(headers.KEY_BYTES), bound + lp(b"dek")
+    dek, front = fresh_key(), bound + lp(b"dek")
     founding = headers.encode_section(headers.new_slot(slot, dek, front).encode() for slot in slots)
     opened = OpenedKey(bound, _slots_hash(founding), dek)
     body = headers.MAGIC + founding + _NO_ADDED

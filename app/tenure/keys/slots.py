@@ -15,14 +15,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tenure.errors import Invalid, Tampered
-from tenure.keys.encoding import Octets, lp
+from tenure.keys.encoding import lp
 from tenure.keys.hkdf import expand, extract
 from tenure.keys.nodes import LEAVES
+from tenure.keys.secret import KEY_BYTES, Octets, Secret, joined, unsealed
 
 MAGIC: Final = b"TNSR\x01\x01"
 """Four letters, format version 1, algorithm 1: AES-256-GCM with HKDF-SHA256 and HMAC-SHA256."""
 TAG_BYTES: Final = 32
-KEY_BYTES: Final = 32
 
 _LEAF_BYTES: Final = 5
 _FIXED: Final = 32 + 32 + 48  # salt, commitment, wrapped DEK
@@ -104,20 +104,19 @@ def new_slot(keys: Mapping[int, Octets], dek: Octets, front: bytes) -> Slot:
     if any(len(key) != KEY_BYTES for key in ordered):
         raise Invalid("A leaf key is not 32 bytes long; nothing was sealed.", rule="slot")
     salt = urandom(32)
-    mixed = _mix(leaves, ordered, salt)
+    mixed = memoryview(_mix(leaves, ordered, salt))
     seat = encode_leaves(leaves) + salt
-    return Slot(
-        leaves, salt, mixed[KEY_BYTES:], AESGCM(mixed[:KEY_BYTES]).encrypt(_NONCE, dek, front + lp(seat))
-    )
+    wrapped = AESGCM(mixed[:KEY_BYTES]).encrypt(_NONCE, dek, front + lp(seat))
+    return Slot(leaves, salt, bytes(mixed[KEY_BYTES:]), wrapped)
 
 
-def open_slot(slot: Slot, keys: Iterable[Octets], front: bytes) -> bytes:
+def open_slot(slot: Slot, keys: Iterable[Octets], front: bytes) -> Secret:
     """The DEK, from the keys of the slot's leaves in order. Tampered when commitment or wrap do not hold."""
-    mixed = _mix(slot.leaves, keys, slot.salt)
+    mixed = memoryview(_mix(slot.leaves, keys, slot.salt))
     if not compare_digest(mixed[KEY_BYTES:], slot.commitment):
         raise bad("a slot's commitment is not of its leaves' keys")
     try:
-        return AESGCM(mixed[:KEY_BYTES]).decrypt(_NONCE, slot.wrapped, front + lp(slot.seat))
+        return unsealed(mixed[:KEY_BYTES], _NONCE, slot.wrapped, front + lp(slot.seat))
     except InvalidTag:
         raise bad("a slot was made for another record, version, place or format") from None
 
@@ -130,9 +129,12 @@ def bad(why: str) -> Tampered:
     )
 
 
-def _mix(leaves: Iterable[int], keys: Iterable[Octets], salt: bytes) -> bytes:
+def _mix(leaves: Iterable[int], keys: Iterable[Octets], salt: bytes) -> Secret:
     """64 bytes from a slot's leaves: 32 wrap the DEK, 32 commit to those."""
-    secret = b"".join([lp(leaf.to_bytes(_LEAF_BYTES), key) for leaf, key in zip(leaves, keys, strict=True)])
+    parts: list[Octets] = []
+    for leaf, key in zip(leaves, keys, strict=True):
+        parts += (lp(leaf.to_bytes(_LEAF_BYTES)), len(key).to_bytes(4), key)
+    secret = joined(parts)
     return expand(extract(secret, salt), _INFO, 2 * KEY_BYTES)
 
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenure.errors import Tampered
-from tenure.keys.encoding import Reader, lp, wipe
+from tenure.keys.encoding import Reader, lp
 from tenure.keys.hkdf import expand, extract
 from tenure.keys.padme import padded_length
+from tenure.keys.secret import wipe
 
 parts = st.lists(st.binary(max_size=6), max_size=5)
 

@@ -1,0 +1,107 @@
+"""After the certificate no key of the erased person lies anywhere in the service's memory.
+
+Looked at from outside: every page of a real service process, through `/proc/PID/mem`.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from support.cell import SCOPE, SUPPORT, Cell
+from support.memory import readable, secrets_of, seen
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="another process's memory is read through Linux's /proc"
+)
+_PERSON, _SURVIVOR = "customer:1", "customer:2"
+
+
+class Service:
+    """A service process, and calls to it."""
+
+    def __init__(self, pid: int, client: httpx.Client, cell: Cell) -> None:
+        self.pid = pid
+        self._client = client
+        self._keys = cell.one.keys
+
+    def ok(self, who: str, method: str, path: str, **more: Any) -> Any:
+        """The JSON of a call that must succeed."""
+        headers = {"Authorization": f"Bearer {self._keys[who]}", "Tenure-Purpose": SUPPORT}
+        answer = self._client.request(method, path, headers=headers, **more)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def write(self, key: str, subject: str) -> str:
+        """Write a record, and read it so that its keys are cached; its id."""
+        draft = {"content": {"v": key}, "subjects": [subject], "categories": ["contact"]}
+        self.ok("agent", "PUT", f"/v1/scopes/{SCOPE}/records/{key}", json=draft)
+        return str(self.read(key)["record"])
+
+    def read(self, key: str) -> Any:
+        """Read a record."""
+        return self.ok("agent", "GET", f"/v1/scopes/{SCOPE}/records/{key}")
+
+    def erase(self, subject: str) -> None:
+        """Erase a person and wait for the certificate."""
+        found = self.ok("dpo", "POST", "/v1/subjects:lookup", json={"ref": subject})["items"][0]["id"]
+        shred = self.ok("dpo", "POST", f"/v1/subjects/{found}:shred")["shred"]
+        for _ in range(600):
+            if "certificate" in self.ok("dpo", "GET", f"/v1/shreds/{shred}"):
+                return
+            time.sleep(0.05)
+        raise AssertionError("no certificate")
+
+
+@contextmanager
+def serving(cell: Cell, log: Path) -> Iterator[Service]:
+    """The cell, served by a process of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    given = cell.settings.model_dump() | {"port": port, "shred_interval_s": 0.0}
+    env = {**os.environ, **{f"TENURE_{name.upper()}": str(value) for name, value in given.items()}}
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tenure.main"], env=env, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            for _ in range(600):
+                try:
+                    if client.get("/health/ready").status_code == 200:
+                        break
+                except httpx.TransportError:
+                    time.sleep(0.05)
+            else:
+                pytest.fail(log.read_text())
+            yield Service(process.pid, client, cell)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_no_key_of_an_erased_person_is_left_in_memory(place: Cell, tmp_path: Path) -> None:
+    with serving(place, tmp_path / "log") as service:
+        if not readable(service.pid):
+            pytest.skip("only root reads the memory of a service that lets nobody trace it")
+        record, other = service.write("leaves", _PERSON), service.write("stays", _SURVIVOR)
+        gone, stays = secrets_of(place, record, place.one.id), secrets_of(place, other, place.one.id)
+        # The search finds what is there: the same pages, the same way.
+        assert seen(service.pid, gone.live) == set(gone.live)
+        assert seen(service.pid, stays.live) == set(stays.live)
+
+        service.erase(_PERSON)
+        assert service.read("stays")["content"] == {"v": "stays"}
+        found = seen(service.pid, gone.every)
+        assert found == set()
+        kept = {name: stays.live[name] for name in ("leaf key", "DEK")}
+        assert seen(service.pid, kept) == set(kept), "and it still finds what is still there"
