@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import httpx
 import pytest
 
 from support.cell import SCOPE, SUPPORT, Cell
-from support.memory import readable, secrets_of, seen
+from support.memory import readable, secrets_of, seen, used
+from tenure.keys.nodes import Node
+from tenure.keys.seal import Binding
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="another process's memory is read through Linux's /proc"
@@ -89,6 +92,55 @@ def serving(cell: Cell, log: Path) -> Iterator[Service]:
         process.wait()
 
 
+_USES_KEYS = """
+import sys
+from hashlib import sha256
+from tenure.keys.ggm import PuncturedState
+from tenure.keys.nodes import LEAF_BITS
+from tenure.keys.seal import Binding, open_key, seal
+
+seed = sha256(b"a test's seed").digest()
+state = PuncturedState.fresh(seed)
+binding = Binding("tenant", "scope", "record", 1)
+sealed, opened = seal(binding, [{5000: state.derive(5000)}], {"content": b"{}"})
+opened.wipe()
+opened = open_key(binding, sealed.header, state.derive)
+assert opened.open("content", sealed.parts["content"]) == b"{}"
+opened.wipe()
+after = state.puncture([5000])
+print(sealed.header.hex(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_service_dumps_no_core(embedded: Cell, tmp_path: Path) -> None:
+    with serving(embedded, tmp_path / "log") as service:
+        limits = Path(f"/proc/{service.pid}/limits").read_text().splitlines()
+        assert [line.split()[4:6] for line in limits if "core file" in line] == [["0", "0"]]
+
+
+def test_nobody_may_dump_or_trace_it_after_that() -> None:
+    """The kernel's own word (`PR_GET_DUMPABLE`), in a process that may be dumped until then."""
+    asks = "import ctypes; ask = lambda: ctypes.CDLL(None).prctl(3, 0, 0, 0, 0); print(ask());"
+    then = "from tenure.coredumps import refuse_core_dumps; refuse_core_dumps(); print(ask())"
+    answer = subprocess.run([sys.executable, "-c", asks + then], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["1", "0"]
+
+
+def test_what_was_derived_and_let_go_of_is_nowhere() -> None:
+    """Looked for at once: without the wiping it finds keys, since nothing came that needed the place."""
+    command = [sys.executable, "-c", _USES_KEYS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        header = bytes.fromhex(process.stdout.readline())
+        if not readable(process.pid):
+            pytest.skip("another process's memory may not be read here")
+        root = Node(0, 0, sha256(b"a test's seed").digest())
+        assert seen(process.pid, {"seed": bytes(root.seed)}) == {"seed"}
+        assert seen(process.pid, used(root, 5000, Binding("tenant", "scope", "record", 1), header)) == set()
+        process.communicate("")
+
+
 def test_no_key_of_an_erased_person_is_left_in_memory(place: Cell, tmp_path: Path) -> None:
     with serving(place, tmp_path / "log") as service:
         if not readable(service.pid):
@@ -98,6 +150,7 @@ def test_no_key_of_an_erased_person_is_left_in_memory(place: Cell, tmp_path: Pat
         # The search finds what is there: the same pages, the same way.
         assert seen(service.pid, gone.live) == set(gone.live)
         assert seen(service.pid, stays.live) == set(stays.live)
+        assert seen(service.pid, gone.passing) == set(), "what was needed on the way is wiped at once"
 
         service.erase(_PERSON)
         assert service.read("stays")["content"] == {"v": "stays"}

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from support.cell import Cell
 from tenure.keys import blind
-from tenure.keys.hkdf import expand
-from tenure.keys.nodes import LEAF_BITS, Node
+from tenure.keys.encoding import lp
+from tenure.keys.hkdf import expand, extract
+from tenure.keys.nodes import LEAF_BITS, Node, leaf_key
 from tenure.keys.seal import Binding, header_leaves, open_key
+from tenure.keys.slots import parse
 from tenure.keys.state import open_manifest, open_shard
 from tenure.rootstore.files import FilesRootStore
 
@@ -49,13 +51,6 @@ def _pieces(pid: int) -> Iterator[bytes]:
                     memory.seek(at)
                     yield memory.read(min(_PIECE + _LAP, stop - at))
                 at += _PIECE
-
-
-def core_limits(pid: int) -> tuple[str, str]:
-    """(soft, hard) limit of a process's core dumps, as the kernel shows them."""
-    shown = Path(f"/proc/{pid}/limits").read_text()
-    soft, hard = re.findall(r"Max core file size +(\S+) +(\S+)", shown)[0]
-    return soft, hard
 
 
 @dataclass
@@ -101,29 +96,36 @@ def secrets_of(cell: Cell, record: str, tenant: str) -> Secrets:
         if (node := shard.node_over(leaf)) is not None:
             break
     assert node is not None
-    path = {f"seed at depth {one.depth}": bytes(one.seed) for one in _path(node, leaf)}
-    key = bytes(shard.key_of(leaf) or b"")
-    ((bucket,),) = cell.rows("SELECT bucket FROM subjects WHERE leaf = :l", l=leaf)
-    opened = open_key(Binding(tenant, scope, record, 1), bytes(header), lambda _: key)
-    parts = {f"key of {name}": bytes(opened._part(name)[0]) for name in ("head", "content")}
-    root_files = sorted(cell.settings.root_keys.glob("*.key"))
-    return Secrets(
-        live={
-            "leaf key": key,
-            "DEK": bytes(opened._dek),
-            "key of the DEK's keys": bytes(opened._root),
-            "covering seed": bytes(node.seed),
-            "shard key": bytes(ref.key),
-            "key of the person's index": bytes(shard.key_of(blind.bucket_leaf(bucket)) or b""),
-        },
-        passing={
-            **path,
-            **parts,
-            "key of header tags": bytes(expand(opened._root, b"tenure/v1/header")),
-            "cell key": cell_keys[0],
-            "root key": root_files[-1].read_bytes()[-32:],
-        },
+    ((bucket,),) = cell.rows(
+        "SELECT bucket FROM subjects WHERE CAST(tenant_id AS TEXT) = :t AND leaf = :l", t=tenant, l=leaf
     )
+    keys = used(node, leaf, Binding(tenant, scope, record, 1), bytes(header))
+    live = {name: keys.pop(name) for name in ("leaf key", "DEK", "key of the DEK's keys")}
+    live |= {
+        "covering seed": bytes(node.seed),
+        "shard key": bytes(ref.key),
+        "key of the person's index": bytes(shard.key_of(blind.bucket_leaf(bucket)) or b""),
+    }
+    root_files = sorted(cell.settings.root_keys.glob("*.key"))
+    return Secrets(live, keys | {"cell key": cell_keys[0], "root key": root_files[-1].read_bytes()[-32:]})
+
+
+def used(node: Node, leaf: int, binding: Binding, header: bytes) -> dict[str, bytes]:
+    """Every key between a covering seed and the parts of a version under one of its leaves."""
+    key = bytes(leaf_key(node.seed, node.depth, leaf))
+    opened = open_key(binding, header, lambda _: key)
+    prk = extract(lp(leaf.to_bytes(5), key), parse(header).slots[0].salt)
+    return {
+        **{f"seed at depth {one.depth}": bytes(one.seed) for one in _path(node, leaf)},
+        "leaf key": key,
+        "key of the slot's keys": prk,
+        "wrapping key": expand(prk, b"tenure/v1/slot"),
+        "DEK": bytes(opened._dek),
+        "key of the DEK's keys": bytes(opened._root),
+        "key of header tags": expand(opened._root, b"tenure/v1/header"),
+        "key of openings": expand(opened._root, b"tenure/v1/opening"),
+        **{f"key of {name}": opened._part(name)[0] for name in ("head", "content")},
+    }
 
 
 def _path(node: Node, leaf: int) -> Iterator[Node]:

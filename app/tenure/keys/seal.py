@@ -20,6 +20,8 @@ from tenure.mac import hmac_sha256
 
 FORMAT: Final = b"tenure/v1/sealed-record"
 ALGORITHM: Final = b"AES-256-GCM/HKDF-SHA256"
+_FRONT: Final = lp(FORMAT, ALGORITHM)
+_HEADER: Final = lp(b"header")
 _RESERVED: Final = frozenset({"", "dek", "rewrap", "header"})
 _MAX_SLOTS: Final = 0xFFFF
 _NO_ADDED: Final = bytes(2)
@@ -36,13 +38,8 @@ class Binding:
 
     def encode(self) -> bytes:
         """The front of every associated data."""
-        return lp(
-            FORMAT,
-            ALGORITHM,
-            self.tenant.encode(),
-            self.scope.encode(),
-            self.record.encode(),
-            self.version.to_bytes(8),
+        return _FRONT + lp(
+            self.tenant.encode(), self.scope.encode(), self.record.encode(), self.version.to_bytes(8)
         )
 
 
@@ -59,12 +56,12 @@ class OpenedKey:
 
     __slots__ = ("_bound", "_dek", "_root", "_slots_hash", "_wiped")
 
-    def __init__(self, bound: bytes, slots_hash: bytes, dek: Octets) -> None:
-        """`bound` is the encoded binding; only `seal` and `open_key` make these."""
+    def __init__(self, bound: bytes, slots_hash: bytes, dek: Secret) -> None:
+        """`bound` is the encoded binding; only `seal` and `open_key` make these, and give the key away."""
         self._bound = bound
         self._slots_hash = slots_hash
-        self._dek = Secret(dek)
-        self._root = extract(dek)
+        self._dek = dek
+        self._root = taken(extract(dek))
         self._wiped = False
 
     def __repr__(self) -> str:
@@ -73,20 +70,34 @@ class OpenedKey:
 
     def open(self, part_name: str, ciphertext: bytes) -> bytes:
         """The data of one part. Tampered unless it is that part of this very version, whole."""
-        return open_part(*self._part(part_name), ciphertext)
+        key, aad = self._part(part_name)
+        try:
+            return open_part(key, aad, ciphertext)
+        finally:
+            wipe(key)
 
     def seal(self, part_name: str, data: bytes) -> bytes:
         """The ciphertext of one part. Each name once for a version: a key seals one message."""
-        return seal_part(*self._part(part_name), data)
+        key, aad = self._part(part_name)
+        try:
+            return seal_part(key, aad, data)
+        finally:
+            wipe(key)
 
     def opening_salt(self, nonce: bytes, record: str, version: int) -> Secret:
         """The 32-byte salt of a ledger commitment: derivable while the version can be opened, no longer."""
         message = lp(nonce, record.encode()) + version.to_bytes(8)
-        return taken(hmac_sha256(self._derive(b"tenure/v1/opening"), message))
+        key = self._derive(b"tenure/v1/opening")
+        salt = taken(hmac_sha256(key, message))
+        wipe(key)
+        return salt
 
     def header_tag(self, body: bytes) -> bytes:
         """The 32 bytes that end a header: they bind all of it to the DEK, and commit to the DEK."""
-        return hmac_sha256(self._derive(b"tenure/v1/header"), self._bound + lp(b"header", body))
+        key = self._derive(b"tenure/v1/header")
+        tag = hmac_sha256(key, self._bound + _HEADER + lp(body))
+        wipe(key)
+        return tag
 
     def add_slot(self, header: bytes, slot: Mapping[int, Octets]) -> bytes:
         """The header with one slot more, for the same DEK: so a hold re-wraps before a leaf's puncture.
@@ -112,7 +123,7 @@ class OpenedKey:
         wipe(self._dek)
         wipe(self._root)
 
-    def _part(self, name: str) -> tuple[Secret, bytes]:
+    def _part(self, name: str) -> tuple[bytes, bytes]:
         if name in _RESERVED:
             raise Invalid(
                 "A sealed part cannot have that name; nothing was sealed or opened.", rule="part-name"
@@ -120,7 +131,8 @@ class OpenedKey:
         part = name.encode()
         return self._derive(lp(b"tenure/v1/part", part)), self._bound + lp(part, self._slots_hash)
 
-    def _derive(self, info: bytes) -> Secret:
+    def _derive(self, info: bytes) -> bytes:
+        """A key that the caller wipes."""
         key = expand(self._root, info)
         self._alive()
         return key
