@@ -97,6 +97,20 @@ class Mirror:
         """Whether a batch is journalled."""
         return self.objects.get(f"journal/{op_id}") is not None
 
+    def put_rewrapped(self, name: str, content: dict[str, Any]) -> None:
+        """Keep headers that a batch re-wrapped; `name` is OP/TENANT/PART."""
+        self.objects.put(f"rewrapped/{name}", json.dumps(content, sort_keys=True).encode())
+
+    def rewrapped_names(self, op_id: str, tenant_id: str) -> list[str]:
+        """Names of what is kept of a batch and tenant."""
+        found = self.objects.names(f"rewrapped/{op_id}/{tenant_id}")
+        return [name.removeprefix("rewrapped/") for name in found]
+
+    def rewrapped(self, name: str) -> dict[str, Any]:
+        """What was kept under a name."""
+        content: dict[str, Any] = json.loads(self.objects.get(f"rewrapped/{name}") or b"{}")
+        return content
+
     # ── heads and restores ───────────────────────────────────────────────────────────────────────
     def put_head(self, tenant_id: str, head: dict[str, Any]) -> None:
         """Remember a log's newest published head."""

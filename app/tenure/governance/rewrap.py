@@ -9,6 +9,7 @@ from typing import Any
 
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
+from tenure.errors import Shredded
 from tenure.governance.plan import Plan
 from tenure.governance.replica import Fence
 from tenure.keys.seal import Binding, header_leaves, open_key
@@ -67,7 +68,10 @@ class _Chunk:
             # Not through the keyring: it gives out no key of somebody who is being erased.
             state = desk.tenancy.keys.state
             binding = Binding(desk.tx.tenant_id, stored.scope, stored.record_id, stored.version)
-            opened = open_key(binding, stored.header, state.derive)
+            try:
+                opened = open_key(binding, stored.header, state.derive)
+            except Shredded:
+                return stored  # nothing opens it any more, so there is nothing to keep
             header = opened.add_slot(stored.header, {hold.leaf: state.derive(hold.leaf)})
             opened.wipe()
             records.rewrap(desk.tx, stored.record_id, stored.version, header)

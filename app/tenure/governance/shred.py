@@ -29,7 +29,7 @@ from tenure import ids
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import Conflict, KeyFailure, NotYet, RootLost, Unavailable
-from tenure.governance import purge, rekey, rewrap
+from tenure.governance import purge, rekey, rewrap, rewrapped
 from tenure.governance.ground import Ground, keep_certificates, re_mirror
 from tenure.governance.keychange import (
     Staged,
@@ -156,6 +156,7 @@ class Shredder:
         if batch.state == "intent":
             self._ground.mirror.put_intent(batch.op_id, plan)
             await rewrap.for_holds(self._batcher, self._ground.database, plan)
+            await asyncio.to_thread(rewrapped.keep, self._ground, batch.op_id, plan)
             for tenant_id in _dropped(batch, self._ground.keyring.manifest()):
                 await self._sequencer.run(tenant_id)  # its log can be signed for the last time
             staged = await self._advance(batch, term)

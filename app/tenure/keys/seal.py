@@ -199,5 +199,15 @@ def header_leaves(header: bytes) -> tuple[tuple[int, ...], ...]:
     return tuple(slot.leaves for slot in parsed.slots + parsed.added)
 
 
+def added_leaves(header: bytes) -> tuple[tuple[int, ...], ...]:
+    """The leaves of every slot that was added since. Tampered when it is no header; otherwise unverified."""
+    return tuple(slot.leaves for slot in headers.parse(header).added)
+
+
+def same_founding(one: bytes, other: bytes) -> bool:
+    """Whether two headers have the same founding slots, as all headers of one version do."""
+    return headers.parse(one).founding == headers.parse(other).founding
+
+
 def _slots_hash(founding: bytes) -> bytes:
     return sha256(lp(b"tenure/v1/slots") + founding).digest()

@@ -1,7 +1,7 @@
 """Records, versions, labels, lineage: sealed columns and blind indexes only."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import (
     BigInteger,
@@ -207,6 +207,53 @@ def of_subject(
             > tuple_(literal(after[0], tables.Id), literal(after[1], BigInteger))
         )
     return [StoredVersion(*row) for row in tx.execute(query)]
+
+
+class Headed(NamedTuple):
+    """A version's place, and its header."""
+
+    record_id: str
+    version: int
+    header: bytes
+
+
+class HeaderQuery(Protocol):
+    """Headers of some versions, by record and number."""
+
+    def __call__(self, tx: Tx, *, limit: int, after: tuple[str, int] | None) -> list[Headed]:
+        """At most `limit` of them, after a place."""
+
+
+def headers_of(
+    tx: Tx, *, subject_ids: Sequence[str], limit: int, after: tuple[str, int] | None
+) -> list[Headed]:
+    """Headers of the versions that go with any of these subjects, by record and number."""
+    return headers_by(tx, _s, _s.c.subject_id.in_(subject_ids), limit=limit, after=after)
+
+
+def headers_by(
+    tx: Tx, link: Table, *conditions: ColumnElement[bool], limit: int, after: tuple[str, int] | None
+) -> list[Headed]:
+    """Headers of the versions that `link`, a table of (record, version), names under these conditions."""
+    place = tuple_(_v.c.record_id, _v.c.version)
+    named = select(link.c.record_id, link.c.version).where(link.c.tenant_id == tx.tenant_id, *conditions)
+    query = (
+        select(_v.c.record_id, _v.c.version, _v.c.header)
+        .where(_v.c.tenant_id == tx.tenant_id, _v.c.header.is_not(None), place.in_(named))
+        .order_by(_v.c.record_id, _v.c.version)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(place > tuple_(literal(after[0], tables.Id), literal(after[1], BigInteger)))
+    return [Headed(*row) for row in tx.execute(query)]
+
+
+def header(tx: Tx, record_id: str, version: int) -> bytes | None:
+    """One version's header; None when there is none, or no such version."""
+    query = select(_v.c.header).where(
+        _v.c.tenant_id == tx.tenant_id, _v.c.record_id == record_id, _v.c.version == version
+    )
+    return tx.execute(query).scalar_one_or_none()
 
 
 def base(tx: Tx, link: Table, *conditions: ColumnElement[bool]) -> CoreSelect[Any]:
