@@ -1,8 +1,9 @@
 """The mirror: where a restore of the data does not reach.
 
-Append-only copies of every sealed key state, the journal of erasures, each log's newest published head and
-the list of restores. It holds nothing in the clear but opaque ids and numbers, and nothing that opens without
-the root store. `02-keys.md` says why it must not share a backup with the data.
+Append-only copies of every sealed key state, the journal of erasures, the headers that a batch re-wrapped,
+each log's newest published head and the list of restores. It holds nothing in the clear but opaque ids,
+numbers and the grounds of holds, and nothing that opens without the root store. `02-keys.md` says why it must
+not share a backup with the data.
 """
 
 import json

@@ -99,8 +99,10 @@ def _followed(shred: Shred) -> dict[str, Any]:
         "steps": shred.steps,
         "requested_at": ids.rfc3339(shred.requested_at),
     }
-    if shred.state in _WAITS:
-        answer["waits_for"] = _WAITS[shred.state]
+    # Purged before the root store was done: that is what it waits for still.
+    waiting = "destroying" if shred.state == "purged" and "destroyed" not in shred.steps else shred.state
+    if waiting in _WAITS:
+        answer["waits_for"] = _WAITS[waiting]
     if "irrecoverable_at" in shred.findings:
         answer["irrecoverable_at"] = shred.findings["irrecoverable_at"]
     return answer
