@@ -77,6 +77,7 @@ def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
             },
             "objects": "hold no sealed content in this version",
         },
+        **({"ledger_handed_over": findings["logs"]} if findings.get("logs") else {}),
         **({"holds": findings["holds"]} if findings.get("holds") else {}),
         "proves": list(PROVES),
         "does_not_prove": list(DOES_NOT_PROVE),

@@ -1,6 +1,6 @@
 """What a batch of erasures will do, as it is kept in the database and in the mirrored journal: JSON."""
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class Erasure(TypedDict):
@@ -11,6 +11,8 @@ class Erasure(TypedDict):
     target: str
     leaves: list[int]
     """What opens what is erased."""
+    ledger: NotRequired[str]
+    """Of a tenant: `hand-over`, when its ledger goes too."""
 
 
 class TenantPlan(TypedDict):

@@ -31,22 +31,27 @@ CHUNK = 500
 SAMPLE = 32
 Place = tuple[str, int]
 """(record id, version)"""
+Handed = Mapping[str, list[dict[str, Any]]]
+"""Tenant → the logs of its ledger that were handed over; a tenant that is not in it keeps its ledger here."""
 
 
-async def everything(batcher: Batcher, batch: Batch) -> None:
-    """Purge all that the batch erased. Safe to repeat."""
+async def everything(batcher: Batcher, batch: Batch, handed: Handed) -> None:
+    """Purge all that the batch erased, and ledgers that were handed over. Safe to repeat."""
     for tenant_id, mine in batch.plan.items():
         for erasure in mine["erasures"]:
+            work = partial(_chunk, erasure=erasure, logs=handed.get(erasure["target"]))
             more = True
             while more:
-                more = await batcher.submit(tenant_id, Solo(partial(_chunk, erasure=erasure)))
+                more = await batcher.submit(tenant_id, Solo(work))
 
 
-def _chunk(desk: Desk, *, erasure: Erasure) -> bool:
+def _chunk(desk: Desk, *, erasure: Erasure, logs: list[dict[str, Any]] | None) -> bool:
     """Purge some; whether there is more."""
     shred = shreds.get(desk.tx, erasure["shred"])
     if shred is None or shred.findings.get("entry"):
         return False
+    if erasure["kind"] == Kind.TENANT:
+        return _of_tenant(desk, shred, logs)
     return _PURGES[Kind(erasure["kind"])](desk, shred)
 
 
@@ -83,20 +88,23 @@ def _of_hold(desk: Desk, shred: Shred) -> bool:
     return len(found) == CHUNK
 
 
-def _of_tenant(desk: Desk, shred: Shred) -> bool:
+def _of_tenant(desk: Desk, shred: Shred, logs: list[dict[str, Any]] | None) -> bool:
     tx, cell = desk.tx, desk.tx.tenant_id
     tx.as_tenant(shred.target_id)
-    purged = tenants.purge(tx, CHUNK)
+    purged = tenants.purge(tx, CHUNK, ledger=logs is not None)
     tx.as_tenant(cell)
     shred = _counted(shred, purged=purged, kept=0, held=0)
     if not purged:
         tenants.unregister(tx, shred.target_id)
+        shred = shred._replace(findings={**shred.findings, "ledger": "keep" if logs is None else "hand-over"})
+        if logs is not None:
+            shred.findings["logs"] = logs
         shred = _finished(desk, shred)
     shreds.move(tx, shred)
     return purged > 0
 
 
-_PURGES = {Kind.SUBJECT: _of_subject, Kind.HOLD: _of_hold, Kind.TENANT: _of_tenant}
+_PURGES = {Kind.SUBJECT: _of_subject, Kind.HOLD: _of_hold}
 
 
 class _Fates(NamedTuple):

@@ -30,7 +30,10 @@ def planned(tx: Tx, waiting: Iterable[Shred]) -> TenantPlan:
             moving |= {bucket} if bucket is not None else set()
         elif shred.kind == Kind.HOLD and (hold := holds.get(tx, shred.target_id)) is not None:
             leaves = [hold.leaf]
-        erasures.append(Erasure(shred=shred.id, kind=shred.kind, target=shred.target_id, leaves=leaves))
+        erasure = Erasure(shred=shred.id, kind=shred.kind, target=shred.target_id, leaves=leaves)
+        if "ledger" in shred.findings:
+            erasure["ledger"] = shred.findings["ledger"]
+        erasures.append(erasure)
     buckets = _moves(tx, sorted(moving))
     punctured = [leaf for one in erasures for leaf in one["leaves"]] + [old for _, old, _ in buckets]
     return TenantPlan(erasures=erasures, leaves=punctured, buckets=buckets)
