@@ -18,7 +18,7 @@ from tenure.keys import blind
 from tenure.keys.ggm import PuncturedState
 from tenure.keys.rootstore import RootStore
 from tenure.keys.seal import Binding, OpenedKey, open_key
-from tenure.keys.secret import Octets, Secret
+from tenure.keys.secret import Secret
 from tenure.keys.state import (
     CellManifest,
     ShardRef,
@@ -28,6 +28,7 @@ from tenure.keys.state import (
     open_manifest,
     open_shard,
 )
+from tenure.ledger.note import Signer
 from tenure.store import holds, keystate, subjects
 from tenure.store.database import Database
 from tenure.store.session import Tx
@@ -43,7 +44,6 @@ class TenantKeyring:
     """One tenant's keys at one key epoch."""
 
     tenant_id: str
-    ledger_seed: Octets
     state: PuncturedState
     seq: int
     """The key state's number."""
@@ -174,6 +174,7 @@ class Keyring:
         self._roots = roots
         self._lock = threading.Lock()
         self._live: Live | None = None
+        self._signers: dict[str, Signer] = {}
 
     def tenant(self, tx: Tx) -> TenantKeyring:
         """Open the keys of the transaction's tenant as they are now.
@@ -187,7 +188,6 @@ class Keyring:
             raise RootLost("This tenant has no keys in the live key state; nothing was opened.")
         return TenantKeyring(
             tenant_id=tx.tenant_id,
-            ledger_seed=keys.ledger_seed,
             state=stored_state(tx, keys),
             seq=live.pointer.seq,
             withheld=frozenset([*subjects.erasing(tx), *holds.leaves(tx)]),
@@ -198,6 +198,20 @@ class Keyring:
         """The live cell manifest."""
         return self.live().manifest
 
+    def signer(self, tenant_id: str, origin: str) -> Signer:
+        """What signs a tenant's log, kept until the key state moves. RootLost when the tenant has no keys."""
+        found = self._signers.get(origin)
+        if found is None:
+            live = self.live()
+            keys = live.manifest.tenants.get(tenant_id)
+            if keys is None:
+                raise RootLost("This tenant has no keys in the live key state; nothing was signed.")
+            found = Signer(origin, keys.ledger_seed)
+            with self._lock:
+                if self._live is live:
+                    self._signers[origin] = found
+        return found
+
     def live(self) -> "Live":
         """The live key state, re-opened when the pointer moved. One round trip on a second connection."""
         with self._lock:
@@ -207,6 +221,7 @@ class Keyring:
                     raise Tampered("The stored cell manifest is not the one the pointer names.")
                 opened = open_manifest(blob, self._roots)
                 self._live = Live(pointer, opened, manifest_root_version(blob))
+                self._signers = {}  # of tenants that are gone, among them
             return self._live
 
     def _sealed(self, tx: Tx) -> tuple[keystate.Pointer, bytes | None]:

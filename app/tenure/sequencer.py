@@ -71,7 +71,6 @@ class Sequencer:
         self._keyring = keyring
         self.objects, self._mirror = shelves
         self._trees: dict[str, tuple[int, bytes, Tree]] = {}
-        self._signers: dict[str, Signer] = {}
         self._heads = threading.Lock()
         self._dirty: set[str] = set()
         self._wake: asyncio.Event | None = None
@@ -101,7 +100,7 @@ class Sequencer:
         writes = tree.append(leaf_hash(entry.body) for entry in waiting)
         root = tree.root()
         note = sign_note(
-            Checkpoint(old.origin, tree.size, root).body, [self._signer(tx.tenant_id, old.origin)]
+            Checkpoint(old.origin, tree.size, root).body, [self._keyring.signer(tx.tenant_id, old.origin)]
         )
         log.place(tx, old.generation, old.size, waiting)
         for write in writes:
@@ -137,7 +136,7 @@ class Sequencer:
         there = self.objects.get(f"{base}/checkpoint")
         if there is not None and int(there.splitlines()[1]) >= current.size:
             return
-        self.objects.put(f"{base}/vkey", f"{self._signer(tenant_id, current.origin).vkey}\n".encode())
+        self.objects.put(f"{base}/vkey", f"{self._keyring.signer(tenant_id, current.origin).vkey}\n".encode())
         self.objects.put(f"{base}/checkpoint", note.encode())
         self._mirror.put_head(
             tenant_id,
@@ -155,12 +154,7 @@ class Sequencer:
         current = log.newest(tx)
         if current is None:
             raise TenureError("This tenant has no log.")
-        return self._signer(tx.tenant_id, current.origin)
-
-    def _signer(self, tenant_id: str, origin: str) -> Signer:
-        if origin not in self._signers:
-            self._signers[origin] = Signer(origin, self._keyring.manifest().tenants[tenant_id].ledger_seed)
-        return self._signers[origin]
+        return self._keyring.signer(tx.tenant_id, current.origin)
 
     def _tree(self, tx: Tx, old: Log) -> Tree:
         cached = self._trees.get(tx.tenant_id)

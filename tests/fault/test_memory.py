@@ -34,7 +34,7 @@ class Service:
     def __init__(self, pid: int, client: httpx.Client, cell: Cell) -> None:
         self.pid = pid
         self._client = client
-        self._keys = cell.one.keys
+        self._keys = cell.one.keys | {"operator": cell.operator_key}
 
     def ok(self, who: str, method: str, path: str, **more: Any) -> Any:
         """The JSON of a call that must succeed."""
@@ -56,9 +56,15 @@ class Service:
     def erase(self, subject: str) -> None:
         """Erase a person and wait for the certificate."""
         found = self.ok("dpo", "POST", "/v1/subjects:lookup", json={"ref": subject})["items"][0]["id"]
-        shred = self.ok("dpo", "POST", f"/v1/subjects/{found}:shred")["shred"]
+        self._until_certified("dpo", self.ok("dpo", "POST", f"/v1/subjects/{found}:shred"))
+
+    def offboard(self, tenant: str) -> None:
+        """Erase a tenant and wait for the certificate."""
+        self._until_certified("operator", self.ok("operator", "POST", f"/v1/tenants/{tenant}:shred"))
+
+    def _until_certified(self, who: str, asked: dict[str, str]) -> None:
         for _ in range(600):
-            if "certificate" in self.ok("dpo", "GET", f"/v1/shreds/{shred}"):
+            if "certificate" in self.ok(who, "GET", f"/v1/shreds/{asked['shred']}"):
                 return
             time.sleep(0.05)
         raise AssertionError("no certificate")
@@ -158,3 +164,15 @@ def test_no_key_of_an_erased_person_is_left_in_memory(place: Cell, tmp_path: Pat
         assert found == set()
         kept = {name: stays.live[name] for name in ("leaf key", "DEK")}
         assert seen(service.pid, kept) == set(kept), "and it still finds what is still there"
+
+
+def test_no_key_of_a_tenant_that_left_is_left_in_memory(place: Cell, tmp_path: Path) -> None:
+    """Whole: the keys of its shards, the seed that signed its log, and what opened a record."""
+    with serving(place, tmp_path / "log") as service:
+        if not readable(service.pid):
+            pytest.skip("only root reads the memory of a service that lets nobody trace it")
+        gone = secrets_of(place, service.write("leaves", _PERSON), place.one.id)
+        assert service.ok("auditor", "GET", "/v1/ledger/key")
+        assert seen(service.pid, gone.live | gone.tenant) == {*gone.live, *gone.tenant}
+        service.offboard(place.one.id)
+        assert seen(service.pid, gone.every | gone.tenant) == set()

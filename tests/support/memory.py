@@ -61,6 +61,8 @@ class Secrets:
     """What a process that has just read the version has in its caches."""
     passing: dict[str, bytes]
     """What it needed on the way, or what leads there with an old backup: wiped as soon as it was used."""
+    tenant: dict[str, bytes]
+    """What goes with the whole tenant only."""
 
     @property
     def every(self) -> dict[str, bytes]:
@@ -107,7 +109,11 @@ def secrets_of(cell: Cell, record: str, tenant: str) -> Secrets:
         "key of the person's index": bytes(shard.key_of(blind.bucket_leaf(bucket)) or b""),
     }
     root_files = sorted(cell.settings.root_keys.glob("*.key"))
-    return Secrets(live, keys | {"cell key": cell_keys[0], "root key": root_files[-1].read_bytes()[-32:]})
+    return Secrets(
+        live,
+        passing=keys | {"cell key": cell_keys[0], "root key": root_files[-1].read_bytes()[-32:]},
+        tenant={"ledger seed": bytes(manifest.tenants[tenant].ledger_seed)},
+    )
 
 
 def used(node: Node, leaf: int, binding: Binding, header: bytes) -> dict[str, bytes]:
