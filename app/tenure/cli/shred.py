@@ -17,6 +17,7 @@ from tenure.errors import NotFound, NotYet
 _POLL_S = 0.2
 _PERSON = "person"
 _PAGE = "20"
+_MORE = ("ledger", "handed_over", "certificate", "irrecoverable_at", "waits_for")
 
 
 class _PersonOrVerb(TyperGroup):
@@ -109,7 +110,7 @@ def follow(output: Output, one: dict[str, Any]) -> None:
     """An erasure for people: what it is of, its steps in their order, what it waits for."""
     kind = str(one["kind"])
     rows = [("erasure", one["shred"]), (kind, one[kind]), ("state", one["state"])]
-    more = [(name, one[name]) for name in ("certificate", "irrecoverable_at", "waits_for") if name in one]
+    more = [(name, one[name]) for name in _MORE if name in one]
     output.table(("", ""), [*rows, *more])
     steps(output, one["steps"], set())
 
