@@ -15,10 +15,10 @@ from typing import NamedTuple
 from tenure.errors import KeyFailure, RootLost, Shredded, Tampered
 from tenure.ids import CELL
 from tenure.keys import blind
-from tenure.keys.encoding import wipe
 from tenure.keys.ggm import PuncturedState
 from tenure.keys.rootstore import RootStore
 from tenure.keys.seal import Binding, OpenedKey, open_key
+from tenure.keys.secret import Secret
 from tenure.keys.state import (
     CellManifest,
     ShardRef,
@@ -28,6 +28,7 @@ from tenure.keys.state import (
     open_manifest,
     open_shard,
 )
+from tenure.ledger.note import Signer
 from tenure.store import holds, keystate, subjects
 from tenure.store.database import Database
 from tenure.store.session import Tx
@@ -43,7 +44,6 @@ class TenantKeyring:
     """One tenant's keys at one key epoch."""
 
     tenant_id: str
-    ledger_seed: bytes
     state: PuncturedState
     seq: int
     """The key state's number."""
@@ -51,11 +51,11 @@ class TenantKeyring:
     """Leaves that no key is given out for: of people whose erasure has begun, and of holds."""
     buckets: Mapping[int, int]
     """Blind-index bucket → its leaf, for buckets that an erasure moved."""
-    _leaves: dict[int, tuple[float, bytearray]] = field(default_factory=dict)
+    _leaves: dict[int, tuple[float, Secret]] = field(default_factory=dict)
     _opened: dict[Binding, tuple[float, bytes, OpenedKey]] = field(default_factory=dict)
-    _buckets: dict[int, bytearray] = field(default_factory=dict)
-    _selector: bytearray | None = None
-    _index: bytearray | None = None
+    _buckets: dict[int, Secret] = field(default_factory=dict)
+    _selector: Secret | None = None
+    _index: Secret | None = None
     _wiped: bool = False
 
     @property
@@ -63,23 +63,20 @@ class TenantKeyring:
         """Whether these keys were given up: whoever still works with them begins anew."""
         return self._wiped
 
-    def leaf_key(self, leaf: int) -> bytes:
-        """A leaf's key, 32 bytes; Shredded when it is being or was erased."""
+    def leaf_key(self, leaf: int) -> Secret:
+        """A leaf's key, 32 bytes, shared and not to be wiped; Shredded when it is being or was erased."""
         if leaf in self.withheld:
             raise Shredded("This key is being destroyed, or only kept for a hold; nothing was read.")
         cached = self._leaves.get(leaf)
         now = time.monotonic()
         if cached is not None and cached[0] > now:
-            copy = bytes(cached[1])
-            if self._leaves.get(leaf) is cached and not self._wiped:
-                return copy  # taken out, or marked, before anything is overwritten: the copy is of the key
+            return cached[1]
         key = self.state.derive(leaf)
-        copy = bytes(key)
         if not self._wiped:
             if len(self._leaves) >= MAX_LEAVES:
-                self._leaves.clear()  # not wiped: another thread may be copying one
+                self._leaves.clear()
             self._leaves[leaf] = (now + KEY_TTL_S, key)
-        return copy
+        return key
 
     def open_version(self, binding: Binding, header: bytes) -> OpenedKey:
         """The open key of a version, kept for a minute: unwrapping it costs more than what it opens.
@@ -92,7 +89,7 @@ class TenantKeyring:
             return kept[2]
         opened = open_key(binding, header, self.leaf_key)
         if len(self._opened) >= MAX_OPENED:
-            self._opened.clear()  # not wiped: another thread may be using one
+            self._opened.clear()  # not wiped at once: another thread may be using one
         self._opened[binding] = (now + KEY_TTL_S, header, opened)
         return opened
 
@@ -130,7 +127,7 @@ class TenantKeyring:
         """The leaf that a bucket's key is now."""
         return self.buckets.get(bucket) or blind.bucket_leaf(bucket)
 
-    def _bucket_key(self, bucket: int) -> bytearray:
+    def _bucket_key(self, bucket: int) -> Secret:
         key = self._buckets.get(bucket) or self.state.derive(self.bucket_leaf(bucket))
         if not self._wiped:
             self._buckets[bucket] = key
@@ -141,32 +138,25 @@ class TenantKeyring:
             raise KeyFailure("These keys were given up for newer ones; nothing was derived. Begin again.")
 
     def wipe(self) -> None:
-        """Overwrite every key, once and for all: seeds, and whatever was cached.
+        """Give up every key, once and for all: seeds, and whatever was cached.
 
-        A thread still using this object fails with KeyFailure, and begins anew with the live keys.
+        Seeds and version keys are overwritten now, shared keys when whoever works with one is done. A thread
+        still using this object fails with KeyFailure, and begins anew with the live keys.
         """
         self._wiped = True
         self.state.wipe()
-        leaves, self._leaves = self._leaves, {}
-        for _, key in leaves.values():
-            wipe(key)
         opened, self._opened = self._opened, {}
         for _, _, version_key in opened.values():
             version_key.wipe()
-        buckets, self._buckets = self._buckets, {}
-        for key in buckets.values():
-            wipe(key)
-        for single in (self._selector, self._index):
-            if single is not None:
-                wipe(single)
+        self._leaves, self._buckets = {}, {}
         self._selector = self._index = None
 
     def sweep(self) -> None:
         """Wipe cached keys whose minute is over, and that nobody can be using any more."""
         over = time.monotonic() - _GRACE_S
-        for leaf, (until, key) in list(self._leaves.items()):
-            if until < over and self._leaves.pop(leaf, None) is not None:
-                wipe(key)
+        for leaf, (until, _) in list(self._leaves.items()):
+            if until < over:
+                self._leaves.pop(leaf, None)
         for binding, (until, _, opened) in list(self._opened.items()):
             if until < over and self._opened.pop(binding, None) is not None:
                 opened.wipe()
@@ -188,6 +178,7 @@ class Keyring:
         self._roots = roots
         self._lock = threading.Lock()
         self._live: Live | None = None
+        self._signers: dict[str, Signer] = {}
 
     def tenant(self, tx: Tx) -> TenantKeyring:
         """Open the keys of the transaction's tenant as they are now.
@@ -201,7 +192,6 @@ class Keyring:
             raise RootLost("This tenant has no keys in the live key state; nothing was opened.")
         return TenantKeyring(
             tenant_id=tx.tenant_id,
-            ledger_seed=keys.ledger_seed,
             state=stored_state(tx, keys),
             seq=live.pointer.seq,
             withheld=frozenset([*subjects.erasing(tx), *holds.leaves(tx)]),
@@ -212,6 +202,20 @@ class Keyring:
         """The live cell manifest."""
         return self.live().manifest
 
+    def signer(self, tenant_id: str, origin: str) -> Signer:
+        """What signs a tenant's log, kept until the key state moves. RootLost when the tenant has no keys."""
+        found = self._signers.get(origin)
+        if found is None:
+            live = self.live()
+            keys = live.manifest.tenants.get(tenant_id)
+            if keys is None:
+                raise RootLost("This tenant has no keys in the live key state; nothing was signed.")
+            found = Signer(origin, keys.ledger_seed)
+            with self._lock:
+                if self._live is live:
+                    self._signers[origin] = found
+        return found
+
     def live(self) -> "Live":
         """The live key state, re-opened when the pointer moved. One round trip on a second connection."""
         with self._lock:
@@ -221,6 +225,7 @@ class Keyring:
                     raise Tampered("The stored cell manifest is not the one the pointer names.")
                 opened = open_manifest(blob, self._roots)
                 self._live = Live(pointer, opened, manifest_root_version(blob))
+                self._signers = {}  # of tenants that are gone, among them
             return self._live
 
     def _sealed(self, tx: Tx) -> tuple[keystate.Pointer, bytes | None]:

@@ -13,6 +13,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
 from tenure.bootstrap import open_tenure
+from tenure.coredumps import refuse_core_dumps
 from tenure.http.app import create_app
 from tenure.logs import log_as_json
 from tenure.settings import Settings
@@ -25,6 +26,7 @@ _YOUNG = 10_000
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; then answer what is under way and end the writers on record."""
+    refuse_core_dumps()  # before any key is opened
     asyncio.run(serve(settings))
 
 

@@ -14,6 +14,7 @@ from tenure.errors import Erased, Shredded, Tampered
 from tenure.keyring import TenantKeyring
 from tenure.keys import segments
 from tenure.keys.seal import Binding, OpenedKey, founding_slots, header_leaves, seal
+from tenure.keys.secret import Octets
 from tenure.keys.segments import SealedSegment
 from tenure.model.record import Draft
 from tenure.store import shreds, subjects
@@ -78,7 +79,7 @@ def seal_version(
     return SealedVersion(sealed.header, sealed.parts[HEAD], segments.encode(kept), tuple(each))
 
 
-def _keyed(keys: TenantKeyring, slots: Slots) -> list[Mapping[int, bytes]]:
+def _keyed(keys: TenantKeyring, slots: Slots) -> list[Mapping[int, Octets]]:
     return [{leaf: keys.leaf_key(leaf) for leaf in slot} for slot in slots]
 
 

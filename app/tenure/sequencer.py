@@ -69,9 +69,8 @@ class Sequencer:
         self._batcher = batcher
         self._database = database
         self._keyring = keyring
-        self._objects, self._mirror = shelves
+        self.objects, self._mirror = shelves
         self._trees: dict[str, tuple[int, bytes, Tree]] = {}
-        self._signers: dict[str, Signer] = {}
         self._heads = threading.Lock()
         self._dirty: set[str] = set()
         self._wake: asyncio.Event | None = None
@@ -101,7 +100,7 @@ class Sequencer:
         writes = tree.append(leaf_hash(entry.body) for entry in waiting)
         root = tree.root()
         note = sign_note(
-            Checkpoint(old.origin, tree.size, root).body, [self._signer(tx.tenant_id, old.origin)]
+            Checkpoint(old.origin, tree.size, root).body, [self._keyring.signer(tx.tenant_id, old.origin)]
         )
         log.place(tx, old.generation, old.size, waiting)
         for write in writes:
@@ -127,18 +126,18 @@ class Sequencer:
         current, note, files = fresh
         base = published_name(tenant_id, current.generation)
         for name, data in files:
-            self._objects.put(f"{base}/{name}", data)
+            self.objects.put(f"{base}/{name}", data)
         with self._heads:
             self._put_head(tenant_id, base, current, note)
         return current
 
     def _put_head(self, tenant_id: str, base: str, current: Log, note: str) -> None:
         """Checkpoint and mirrored head, unless a newer one is there: published heads only grow."""
-        there = self._objects.get(f"{base}/checkpoint")
+        there = self.objects.get(f"{base}/checkpoint")
         if there is not None and int(there.splitlines()[1]) >= current.size:
             return
-        self._objects.put(f"{base}/vkey", f"{self._signer(tenant_id, current.origin).vkey}\n".encode())
-        self._objects.put(f"{base}/checkpoint", note.encode())
+        self.objects.put(f"{base}/vkey", f"{self._keyring.signer(tenant_id, current.origin).vkey}\n".encode())
+        self.objects.put(f"{base}/checkpoint", note.encode())
         self._mirror.put_head(
             tenant_id,
             {
@@ -155,12 +154,7 @@ class Sequencer:
         current = log.newest(tx)
         if current is None:
             raise TenureError("This tenant has no log.")
-        return self._signer(tx.tenant_id, current.origin)
-
-    def _signer(self, tenant_id: str, origin: str) -> Signer:
-        if origin not in self._signers:
-            self._signers[origin] = Signer(origin, self._keyring.manifest().tenants[tenant_id].ledger_seed)
-        return self._signers[origin]
+        return self._keyring.signer(tx.tenant_id, current.origin)
 
     def _tree(self, tx: Tx, old: Log) -> Tree:
         cached = self._trees.get(tx.tenant_id)
@@ -213,9 +207,14 @@ class Sequencer:
             asyncio.get_running_loop().call_later(1.0, self.wake, tenant_id)
 
 
+def published_logs(tenant_id: str) -> str:
+    """Where a tenant's logs lie in the object tier, a folder for each generation."""
+    return f"ledger/{tenant_id}"
+
+
 def published_name(tenant_id: str, generation: int) -> str:
     """Where a log lies in the object tier."""
-    return f"ledger/{tenant_id}/{generation}"
+    return f"{published_logs(tenant_id)}/{generation}"
 
 
 def origin_of(prefix: str, tenant_id: str, generation: int) -> str:

@@ -3,30 +3,11 @@
 import pytest
 
 from support.cell import JOINT, NOTES, SCOPE, Cell
-from support.erasure import assert_certified, assert_erased
+from support.erasure import assert_certified, assert_erased, kept_by
 from tenure.errors import Conflict, Erased, NotFound
-from tenure.keyring import stored_state
-from tenure.keys.seal import Binding, open_key
 from tenure.listing import Query
-from tenure.store import holds as stored_holds
 
 pytestmark = pytest.mark.anyio
-
-
-def kept_by(cell: Cell, hold: str) -> list[bytes]:
-    """What the hold's leaf opens, by somebody who has the key state: a court's order, not the API."""
-    ground = cell.tenure.shredder._ground
-
-    def look(tx):
-        state = stored_state(tx, ground.keyring.manifest().tenants[cell.one.id])
-        found = []
-        for one in stored_holds.versions(tx, hold, limit=100):
-            assert one.header is not None
-            binding = Binding(cell.one.id, one.scope, one.record_id, one.version)
-            found.append(open_key(binding, one.header, state.derive).open("content", one.content or b""))
-        return found
-
-    return ground.database.read(cell.one.id, look)
 
 
 async def place(cell: Cell, by: str, target: str) -> str:

@@ -239,7 +239,7 @@ async def test_reading_and_writing_about_others_goes_on_meanwhile(cell: Cell) ->
 def test_cached_keys_are_never_handed_out_overwritten(moment: str) -> None:
     """Two lanes share a tenant's keys: one forgetting them must not give the other zeros to seal with."""
     state = PuncturedState.fresh(b"s" * 32)
-    keys = TenantKeyring("t", b"", state, 1, frozenset(), {})
+    keys = TenantKeyring("t", state, 1, frozenset(), {})
     right = bytes(state.derive(5000))
     keys.leaf_key(5000)
     cache = type("Interrupted", (dict,), {moment: _interrupted(moment, keys)})
@@ -267,7 +267,7 @@ def _interrupted(name: str, keys: TenantKeyring) -> Any:
 
 def test_an_erasing_person_has_no_key_whatever_is_cached() -> None:
     state = PuncturedState.fresh(b"s" * 32)
-    keys = TenantKeyring("t", b"", state, 1, frozenset({5000}), {})
+    keys = TenantKeyring("t", state, 1, frozenset({5000}), {})
     with pytest.raises(Shredded):
         keys.leaf_key(5000)
 

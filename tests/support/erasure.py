@@ -11,8 +11,12 @@ import pytest
 from support.cell import SCOPE, Cell, Tenant
 from tenure.bootstrap import Tenure
 from tenure.errors import Erased
+from tenure.keyring import stored_state
+from tenure.keys.seal import Binding, open_key
 from tenure.ledger.certificate import verify_certificate
 from tenure.listing import Query
+from tenure.store import holds as stored_holds
+from tenure.store.session import Tx
 
 When = Literal["before", "after"]
 
@@ -45,6 +49,22 @@ async def assert_certified(cell: Cell, state: dict[str, Any], tenant: Tenant | N
     assert report.certificate["shred"] == state["shred"]
     assert report.certificate["tenant"] == (tenant or cell.one).id
     return report.certificate
+
+
+def kept_by(cell: Cell, hold: str) -> list[bytes]:
+    """What the hold's leaf opens, by somebody who has the key state: a court's order, not the API."""
+    ground = cell.tenure.shredder._ground
+
+    def look(tx: Tx) -> list[bytes]:
+        state = stored_state(tx, ground.keyring.manifest().tenants[cell.one.id])
+        found = []
+        for one in stored_holds.versions(tx, hold, limit=100):
+            assert one.header is not None
+            binding = Binding(cell.one.id, one.scope, one.record_id, one.version)
+            found.append(open_key(binding, one.header, state.derive).open("content", one.content or b""))
+        return found
+
+    return ground.database.read(cell.one.id, look)
 
 
 def root_versions(cell: Cell) -> dict[str, list[int]]:

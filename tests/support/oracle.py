@@ -16,6 +16,7 @@ from support.attic import Address, Attic, SealedText
 from tenure.errors import KeyFailure, Shredded
 from tenure.keys.rootstore import RootStore
 from tenure.keys.seal import open_key
+from tenure.keys.secret import Octets
 from tenure.keys.shard import Shard
 from tenure.keys.state import ShardRef, open_manifest, open_shard
 from tenure.rootstore.files import FilesRootStore
@@ -38,7 +39,7 @@ class Oracle:
                 with suppress(KeyFailure):
                     self._shards.setdefault(tenant, []).append(open_shard(blob, tenant, ref))
 
-    def leaf_key(self, tenant: str, leaf: int) -> bytes:
+    def leaf_key(self, tenant: str, leaf: int) -> Octets:
         """A leaf's key, from whichever shard still gives it; Shredded when none does."""
         for shard in self._shards.get(tenant, ()):
             key = shard.key_of(leaf)
@@ -68,4 +69,4 @@ def _named(blob: bytes, roots: Iterable[RootStore]) -> Iterator[tuple[Address, b
         with suppress(KeyFailure):
             for tenant, keys in open_manifest(blob, root).tenants.items():
                 for ref in keys.shards:
-                    yield Address(tenant, ref.depth, ref.prefix, ref.seq), ref.key
+                    yield Address(tenant, ref.depth, ref.prefix, ref.seq), bytes(ref.key)

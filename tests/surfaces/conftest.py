@@ -24,6 +24,7 @@ class World:
     """A served cell: API keys by caller, and ids of things that exist in tenant `acme`."""
 
     client: TestClient[Any]
+    data_dir: Path
     keys: dict[str, str] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
 
@@ -96,7 +97,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     operator = prepare(settings)
     assert operator is not None
     with TestClient(create_app(Tenure(settings)), raise_server_exceptions=False) as client:
-        world = World(client, {"operator": operator, "nonsense": "tnr_nonsense"})
+        world = World(client, settings.data_dir, {"operator": operator, "nonsense": "tnr_nonsense"})
         world.tenant("acme")
         world.tenant("other")
         for who in (*ROLES, "admin"):

@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tenure.cli.entry import app
+from tenure.keys.rootstore import Destruction
+from tenure.rootstore.files import FilesRootStore
 
 WHO = "customer:42"
 
@@ -89,3 +91,61 @@ def test_is_the_officers_alone(shred, who):
     found = shred("--id", shred.person, "--json", who=who)
     assert found.exit_code == 1
     assert json.loads(found.stdout)["error"]["kind"] == "denied"
+
+
+def test_the_verb_may_be_named(shred, tmp_path):
+    found = shred("person", WHO, "--out", tmp_path / "kept", "--json")
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["subject"] == shred.person
+
+
+@pytest.mark.parametrize("order", [["--wait", "60", WHO], [WHO, "--wait", "60"]])
+def test_options_may_come_first(shred, tmp_path, order):
+    found = shred("--out", tmp_path / "kept", *order, "--json")
+    assert found.exit_code == 0, found.output
+
+
+def test_status_shows_one_erasure_and_the_newest(shred, tmp_path):
+    assert json.loads(shred("status", "--json").stdout)["items"] == []
+    done = json.loads(shred(WHO, "--out", tmp_path / "1", "--json").stdout)
+    page = json.loads(shred("status", "--json").stdout)
+    assert [one["shred"] for one in page["items"]] == [done["shred"]]
+    one = json.loads(shred("status", done["shred"], "--json").stdout)
+    assert {name: done[name] for name in one} == one
+    shown = shred("status", done["shred"])
+    assert shown.exit_code == 0
+    assert all(word in shown.stdout for word in (done["certificate"], shred.person, "completed"))
+    steps = [line.split()[-1] for line in shown.stdout.splitlines() if line[:2] == "20"]
+    assert (steps[0], steps[-1]) == ("requested", "completed")
+    assert done["shred"] in shred("status").stdout
+
+
+def test_status_says_what_an_erasure_waits_for(shred, monkeypatch):
+    async def under_way():
+        async with shred.cell.opened():
+            return await shred.cell.request(WHO)
+
+    asked = asyncio.run(under_way())
+    monkeypatch.setattr(FilesRootStore, "destroy", lambda *_: Destruction("pending", 1, 2, {}))
+    monkeypatch.setattr("tenure.governance.shred._PATIENCE_S", 0.0)
+    shown = json.loads(shred("status", asked, "--json").stdout)
+    assert "root store" in shown["waits_for"]
+    assert "destroyed" not in shown["steps"]
+    assert "certificate" not in shown
+
+
+@pytest.mark.parametrize("wrong", ["01900000-0000-7000-8000-000000000000", "nonsense"])
+def test_status_of_nothing_is_a_no(shred, wrong):
+    found = shred("status", wrong, "--json")
+    assert found.exit_code == 1
+    assert json.loads(found.stdout)["error"]["kind"] in ("not-found", "invalid")
+
+
+@pytest.mark.parametrize("name", [[WHO], ["--id", None]])
+def test_impact_says_what_would_go_and_does_nothing(shred, name):
+    name = [shred.person if one is None else one for one in name]
+    would = json.loads(shred("impact", *name, "--json").stdout)
+    assert (would["subject"], would["versions"], would["erased"]) == (shred.person, 1, 1)
+    assert json.loads(shred("status", "--json").stdout)["items"] == []
+    assert shred.person in shred("impact", *name).stdout
+    assert shred("impact").exit_code == 2

@@ -8,6 +8,7 @@ import typer
 from tenure.cli import (
     cell,
     doctor,
+    holds,
     keeping,
     manifests,
     principals,
@@ -40,7 +41,8 @@ app.command(rich_help_panel=_GOVERN)(manifests.apply)
 app.command(rich_help_panel=_GOVERN)(manifests.get)
 app.add_typer(tenants.app, name="tenant", rich_help_panel=_GOVERN)
 app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
-app.command(rich_help_panel=_GOVERN)(shred.shred)
+app.add_typer(shred.app, name="shred", rich_help_panel=_GOVERN)
+app.add_typer(holds.app, name="hold", rich_help_panel=_GOVERN)
 app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)

@@ -1,4 +1,4 @@
-"""`tenure shred`: erase a person, wait for it, keep the certificate."""
+"""`tenure shred`: erase a person, wait for it, keep the certificate; follow erasures; look before one."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from tenure.cli.governing import governing, segment
 from tenure.cli.output import Output
@@ -14,18 +15,39 @@ from tenure.client.http import Connection
 from tenure.errors import NotFound, NotYet
 
 _POLL_S = 0.2
+_PERSON = "person"
+_PAGE = "20"
+_MORE = ("ledger", "handed_over", "certificate", "irrecoverable_at", "waits_for")
 
 
+class _PersonOrVerb(TyperGroup):
+    """`tenure shred customer:42` is `tenure shred person customer:42`: a reference has a colon."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own context
+        """Put the verb in front, unless there is one or help is asked for."""
+        if not args or args[0] not in (*self.commands, "--help"):
+            args = [_PERSON, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_PersonOrVerb,
+    help="Erase a person: tenure shred customer:42. Options: tenure shred person --help. Or follow erasures.",
+)
+
+_Ref = Annotated[str | None, typer.Argument(metavar="[SUBJECT_REF]", help="The person, such as customer:42.")]
+_Id = Annotated[
+    str | None, typer.Option("--id", metavar="ID", help="The person's id instead of the reference.")
+]
+
+
+@app.command(_PERSON)
 @governing
 async def shred(
     connection: Connection,
     output: Output,
-    ref: Annotated[
-        str | None, typer.Argument(metavar="[SUBJECT_REF]", help="The person, such as customer:42.")
-    ] = None,
-    subject_id: Annotated[
-        str | None, typer.Option("--id", metavar="ID", help="The person's id instead of the reference.")
-    ] = None,
+    ref: _Ref = None,
+    subject_id: _Id = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Where to keep the certificate.")
     ] = None,
@@ -33,8 +55,7 @@ async def shred(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> Any:  # noqa: ANN401
     """Erase a person in every copy, with a data protection officer's key. This cannot be undone."""
-    if (ref is None) == (subject_id is None):
-        raise typer.BadParameter("Name the person by SUBJECT_REF or by --id.")
+    _one_name(ref, subject_id)
     if not (yes or output.as_json) and sys.stdin.isatty():
         typer.confirm("Destroy this person's keys, in every copy, for good?", abort=True)
     found = subject_id or await _id_of(connection, ref or "")
@@ -48,6 +69,60 @@ async def shred(
     return {**done, "certificate_file": str(path)}
 
 
+@app.command()
+@governing
+async def status(
+    connection: Connection,
+    output: Output,
+    shred_id: Annotated[
+        str | None, typer.Argument(metavar="[SHRED_ID]", help="One erasure. Left out: the newest ones.")
+    ] = None,
+) -> Any:  # noqa: ANN401
+    """Show an erasure, its steps and what it waits for; or the newest erasures."""
+    if shred_id is None:
+        page = await connection.call("GET", "/v1/shreds", params={"limit": _PAGE})
+        rows = [(one["shred"], one["kind"], one["state"], one["requested_at"]) for one in page["items"]]
+        output.table(("erasure", "of", "state", "requested"), rows)
+        if page["next"] is not None:
+            output.line("There are older ones: GET /v1/shreds gives every page.")
+        return page
+    one = await connection.call("GET", f"/v1/shreds/{segment(shred_id)}")
+    follow(output, one)
+    return one
+
+
+@app.command()
+@governing
+async def impact(connection: Connection, output: Output, ref: _Ref = None, subject_id: _Id = None) -> Any:  # noqa: ANN401
+    """Show what an erasure would do. Nothing is done."""
+    _one_name(ref, subject_id)
+    found = subject_id or await _id_of(connection, ref or "")
+    would = await connection.call("GET", f"/v1/subjects/{segment(found)}/impact")
+    counts = [(name, value) for name, value in would.items() if isinstance(value, int | str)]
+    output.table(("", ""), counts)
+    if would["holds"]:
+        rows = [(one["id"], one["by"], one["ground"]) for one in would["holds"]]
+        output.table(("hold", "by", "ground"), rows, title="Kept, unreadable, by")
+    return would
+
+
+def follow(output: Output, one: dict[str, Any]) -> None:
+    """An erasure for people: what it is of, its steps in their order, what it waits for."""
+    kind = str(one["kind"])
+    rows = [("erasure", one["shred"]), (kind, one[kind]), ("state", one["state"])]
+    more = [(name, one[name]) for name in _MORE if name in one]
+    output.table(("", ""), [*rows, *more])
+    steps(output, one["steps"], set())
+
+
+def steps(output: Output, reached: dict[str, Any], said: set[str]) -> None:
+    """Say each step once, in the order of their times."""
+    for step, at in sorted(reached.items(), key=lambda item: str(item[1])):
+        if step not in said:
+            said.add(step)
+            output.line(f"{at}  {step}")
+
+
 async def finished(
     connection: Connection, shred_id: str, output: Output, *, seconds: float
 ) -> dict[str, Any]:
@@ -57,18 +132,20 @@ async def finished(
     end = loop.time() + seconds
     while True:
         state = await connection.call("GET", f"/v1/shreds/{segment(shred_id)}")
-        for step, at in sorted(state["steps"].items(), key=lambda item: str(item[1])):
-            if step not in said:
-                said.add(step)
-                output.line(f"{at}  {step}")
+        steps(output, state["steps"], said)
         if "certificate" in state:
             return dict(state)
         if loop.time() >= end:
             raise NotYet(
                 f"The erasure {shred_id} is under way; it goes on while the service runs.",
-                remedy="Ask again with the same command.",
+                remedy=f"Ask again with the same command, or look: tenure shred status {shred_id}",
             )
         await asyncio.sleep(_POLL_S)
+
+
+def _one_name(ref: str | None, subject_id: str | None) -> None:
+    if (ref is None) == (subject_id is None):
+        raise typer.BadParameter("Name the person by SUBJECT_REF or by --id.")
 
 
 async def _id_of(connection: Connection, ref: str) -> str:

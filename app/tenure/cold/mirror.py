@@ -1,8 +1,9 @@
 """The mirror: where a restore of the data does not reach.
 
-Append-only copies of every sealed key state, the journal of erasures, each log's newest published head and
-the list of restores. It holds nothing in the clear but opaque ids and numbers, and nothing that opens without
-the root store. `02-keys.md` says why it must not share a backup with the data.
+Append-only copies of every sealed key state, the journal of erasures, the headers that a batch re-wrapped,
+each log's newest published head and the list of restores. It holds nothing in the clear but opaque ids,
+numbers and the grounds of holds, and nothing that opens without the root store. `02-keys.md` says why it must
+not share a backup with the data.
 """
 
 import json
@@ -96,6 +97,20 @@ class Mirror:
     def has_intent(self, op_id: str) -> bool:
         """Whether a batch is journalled."""
         return self.objects.get(f"journal/{op_id}") is not None
+
+    def put_rewrapped(self, name: str, content: dict[str, Any]) -> None:
+        """Keep headers that a batch re-wrapped; `name` is OP/TENANT/PART."""
+        self.objects.put(f"rewrapped/{name}", json.dumps(content, sort_keys=True).encode())
+
+    def rewrapped_names(self, op_id: str, tenant_id: str) -> list[str]:
+        """Names of what is kept of a batch and tenant."""
+        found = self.objects.names(f"rewrapped/{op_id}/{tenant_id}")
+        return [name.removeprefix("rewrapped/") for name in found]
+
+    def rewrapped(self, name: str) -> dict[str, Any]:
+        """What was kept under a name."""
+        content: dict[str, Any] = json.loads(self.objects.get(f"rewrapped/{name}") or b"{}")
+        return content
 
     # ── heads and restores ───────────────────────────────────────────────────────────────────────
     def put_head(self, tenant_id: str, head: dict[str, Any]) -> None:

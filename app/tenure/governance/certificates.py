@@ -97,6 +97,7 @@ def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
             "searched_for_values": findings.get("scan", "not asked for"),
         },
         **({"derived": findings["derived"]} if "derived" in findings else {}),
+        **({"ledger_handed_over": findings["logs"]} if findings.get("logs") else {}),
         **({"holds": findings["holds"]} if findings.get("holds") else {}),
         "proves": list(PROVES),
         "does_not_prove": [_UNLABELLED["scan" in findings], *DOES_NOT_PROVE],

@@ -72,10 +72,10 @@ class Erasures:
         return await self._service.run(credential, "tenure.certificates", "read", work)
 
 
-def ask_for(seat: Seat, kind: Kind, target_id: str, *, scan: bool = False) -> Shred:
+def ask_for(seat: Seat, kind: Kind, target_id: str, **findings: str) -> Shred:
     """Put an erasure on record and in the queue of the next batch. In the asker's transaction.
 
-    With `scan` its certificate waits for a search (`governance.residue`).
+    `findings`: what was asked for besides, and the next batch must know.
     """
     shred = Shred(
         id=ids.new_id(),
@@ -86,7 +86,7 @@ def ask_for(seat: Seat, kind: Kind, target_id: str, *, scan: bool = False) -> Sh
         steps={"requested": ids.rfc3339(seat.desk.now)},
         requested_by=seat.principal.id,
         requested_at=seat.desk.now,
-        findings={"scan": AWAITING} if scan else {},
+        findings=dict(findings),
         certificate_id=None,
     )
     shreds.create(seat.desk.tx, shred)
@@ -109,8 +109,14 @@ def _followed(shred: Shred) -> dict[str, Any]:
         "steps": shred.steps,
         "requested_at": ids.rfc3339(shred.requested_at),
     }
-    if shred.state in _WAITS:
-        answer["waits_for"] = _WAITS[shred.state]
+    # Purged before the root store was done: that is what it waits for still.
+    waiting = "destroying" if shred.state == "purged" and "destroyed" not in shred.steps else shred.state
+    if waiting in _WAITS:
+        answer["waits_for"] = _WAITS[waiting]
+    if "ledger" in shred.findings:
+        answer["ledger"] = shred.findings["ledger"]
+    if "logs" in shred.findings:
+        answer["handed_over"] = f"handover/{shred.target_id}"
     if "irrecoverable_at" in shred.findings:
         answer["irrecoverable_at"] = shred.findings["irrecoverable_at"]
     return answer

@@ -42,16 +42,22 @@ def _certificates(tx: Tx, shred_ids: list[str]) -> list[tuple[str, str, str]]:
     ]
 
 
-def re_mirror_history(ground: Ground) -> None:
-    """Copy what the mirror lacks of the journal of erasures, certificates and leaf epochs; for start-up."""
+def re_mirror_history(ground: Ground) -> list[str]:
+    """Copy what the mirror lacks of the journal of erasures, certificates and leaf epochs; for start-up.
+
+    The batches that it lacked.
+    """
+    lacked = []
     for finished in (False, True):
         for batch in ground.database.read(CELL, partial(shreds.batches, finished=finished)):
             if not ground.mirror.has_intent(batch.op_id):
+                lacked.append(batch.op_id)
                 ground.mirror.put_intent(batch.op_id, batch.plan)
                 keep_certificates(ground, batch.plan)
     epoch = ground.database.read(CELL, tenants.leaf_sequence)[0]
     if epoch > ground.mirror.leaf_epoch():
         ground.mirror.put_restore(epoch, {"mirrored": "again"})
+    return lacked
 
 
 def re_mirror(ground: Ground) -> None:

@@ -12,7 +12,6 @@ from tenure.errors import Denied, Malformed, NotFound, NotYet
 from tenure.governance.service import Service
 from tenure.keyring import Keyring
 from tenure.ledger.merkle import HASH_SIZE
-from tenure.ledger.note import Signer
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle, tile_width
 from tenure.model.principal import Credential
 from tenure.store import log
@@ -38,8 +37,8 @@ class LedgerReader:
         """`{"vkey","origin"}`: what verifiers pin."""
 
         def work(tx: Tx, current: Log) -> dict[str, str]:
-            seed = self._keyring.manifest().tenants[tx.tenant_id].ledger_seed
-            return {"vkey": Signer(current.origin, seed).vkey, "origin": current.origin}
+            signer = self._keyring.signer(tx.tenant_id, current.origin)
+            return {"vkey": signer.vkey, "origin": current.origin}
 
         return await self._read(credential, work)
 

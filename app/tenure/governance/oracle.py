@@ -11,6 +11,7 @@ from tenure.cold.mirror import Mirror
 from tenure.errors import RootLost, Shredded, Tampered
 from tenure.ids import CELL
 from tenure.keys.rootstore import RootStore
+from tenure.keys.secret import Secret
 from tenure.keys.shard import Shard
 from tenure.keys.state import (
     CellManifest,
@@ -34,13 +35,13 @@ class Reach:
         """Whether any of them derives a leaf's key."""
         return any(shard.covers(leaf) for shard in self._shards)
 
-    def key(self, leaf: int) -> bytes:
+    def key(self, leaf: int) -> Secret:
         """A leaf's key; Shredded when none derives it."""
         for shard in self._shards:
             if shard.covers(leaf):
                 key = shard.key_of(leaf)
                 if key is not None:
-                    return bytes(key)
+                    return key
         raise Shredded("No key at hand derives this leaf.")
 
 

@@ -13,6 +13,8 @@ class Erasure(TypedDict):
     """What opens what is erased."""
     scan: NotRequired[bool]
     """Its certificate waits for a search."""
+    ledger: NotRequired[str]
+    """Of a tenant: `hand-over`, when its ledger goes too."""
 
 
 class Rule(TypedDict):

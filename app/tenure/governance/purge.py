@@ -34,18 +34,21 @@ from tenure.store.tenants import Epoch
 _log = structlog.get_logger(__name__)
 CHUNK = 500
 SAMPLE = 32
+Handed = Mapping[str, list[dict[str, Any]]]
+"""Tenant → the logs of its ledger that were handed over; a tenant that is not in it keeps its ledger here."""
 
 
-async def everything(batcher: Batcher, batch: Batch) -> bool:
-    """Purge all that the batch erased; whether nothing is left. Safe to repeat.
+async def everything(batcher: Batcher, batch: Batch, handed: Handed) -> bool:
+    """Purge all that the batch erased, and ledgers that were handed over; whether nothing is left.
 
-    Where something is left that a purge should have taken there is no entry and no certificate; the erasure
-    shows as incomplete, and the next run purges again.
+    Safe to repeat. Where something is left that a purge should have taken there is no entry and no
+    certificate; the erasure shows as incomplete, and the next run purges again.
     """
     whole = True
     for tenant_id, mine in batch.plan.items():
         for erasure in mine["erasures"]:
-            work = partial(_chunk, erasure=erasure, rules=mine["derived"])
+            logs = handed.get(erasure["target"])
+            work = partial(_chunk, erasure=erasure, rules=mine["derived"], logs=logs)
             try:
                 while await batcher.submit(tenant_id, Solo(work)):
                     pass
@@ -62,12 +65,18 @@ def _incomplete(desk: Desk, *, shred_id: str) -> None:
         shreds.move(desk.tx, stepped(shred, "incomplete"))
 
 
-def _chunk(desk: Desk, *, erasure: Erasure, rules: derived.Rules) -> bool:
+def _chunk(desk: Desk, *, erasure: Erasure, rules: derived.Rules, logs: list[dict[str, Any]] | None) -> bool:
     """Purge some; whether there is more."""
     shred = shreds.get(desk.tx, erasure["shred"])
     if shred is None or shred.findings.get("entry"):
         return False
-    return _PURGES[Kind(erasure["kind"])](desk, shred, rules)
+    match Kind(erasure["kind"]):
+        case Kind.SUBJECT:
+            return _of_subject(desk, shred, rules)
+        case Kind.HOLD:
+            return _of_hold(desk, shred)
+        case Kind.TENANT:
+            return _of_tenant(desk, shred, logs)
 
 
 def _purge(tx: Tx, dead: list[Place], shred: Shred) -> None:
@@ -116,7 +125,7 @@ def _of_subject(desk: Desk, shred: Shred, rules: derived.Rules) -> bool:
     return len(found) == CHUNK
 
 
-def _of_hold(desk: Desk, shred: Shred, _rules: derived.Rules) -> bool:
+def _of_hold(desk: Desk, shred: Shred) -> bool:
     tx = desk.tx
     found = holds.versions(tx, shred.target_id, limit=CHUNK)
     fates = judged(desk, found)
@@ -132,21 +141,21 @@ def _of_hold(desk: Desk, shred: Shred, _rules: derived.Rules) -> bool:
     return len(found) == CHUNK
 
 
-def _of_tenant(desk: Desk, shred: Shred, _rules: derived.Rules) -> bool:
+def _of_tenant(desk: Desk, shred: Shred, logs: list[dict[str, Any]] | None) -> bool:
     tx, cell = desk.tx, desk.tx.tenant_id
     tx.as_tenant(shred.target_id)
-    purged = tenants.purge(tx, CHUNK)
+    purged = tenants.purge(tx, CHUNK, ledger=logs is not None)
     tx.as_tenant(cell)
     shred = _counted(shred, purged=purged, kept=0, held=0, segments=0)
     if not purged:
         tenants.unregister(tx, shred.target_id)
         rederivations.forget(tx, shred.target_id)
+        shred = shred._replace(findings={**shred.findings, "ledger": "keep" if logs is None else "hand-over"})
+        if logs is not None:
+            shred.findings["logs"] = logs
         shred = _finished(desk, shred)
     shreds.move(tx, shred)
     return purged > 0
-
-
-_PURGES = {Kind.SUBJECT: _of_subject, Kind.HOLD: _of_hold, Kind.TENANT: _of_tenant}
 
 
 def _counted(shred: Shred, **more: int) -> Shred:

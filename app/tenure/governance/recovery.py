@@ -3,7 +3,8 @@
     1 compare   key pointer, journal of erasures and every log's head with what the mirror remembers
     2 adopt     behind: the newest mirrored key state that a live root opens becomes the live one
     3 epoch     a new leaf epoch begins, recorded in the mirror, before any leaf is handed out
-    4 journal   erasures that the database has forgotten are put back as batches under way
+    4 journal   erasures that the database has forgotten are put back as batches under way, with the headers
+                that they had re-wrapped
     5 logs      a log that is behind its published head ends; a new generation names head and loss
     6 re-mirror whatever the mirror lacks (it may have been lost) is copied there again
 
@@ -19,7 +20,7 @@ import structlog
 from tenure import ids
 from tenure.cold.mirror import Mirror
 from tenure.errors import RootLost
-from tenure.governance import rekey
+from tenure.governance import rekey, rewrapped
 from tenure.governance.ground import Ground, re_mirror, re_mirror_history
 from tenure.governance.keychange import Mirrored, newest_mirrored
 from tenure.governance.plan import Erasure, Plan
@@ -103,11 +104,15 @@ def recover(ground: Ground, *, declared: bool = False) -> Recovered:
         for tenant_id in tenant_ids:
             ground.database.write(tenant_id, partial(tenants.begin_leaf_epoch, epoch=epoch))
         ground.database.write(CELL, partial(_mend_buckets, ground=ground))
+        for op_id, plan in _unfinished(ground, forgotten).items():
+            for tenant_id in plan.keys() & living:
+                rewrapped.put_back(ground, op_id, tenant_id)
         for op_id, plan in forgotten.items():
             ground.database.write(CELL, partial(_put_back, ground=ground, op_id=op_id, plan=plan))
         lost = [_new_generation(ground, tenant_id) for tenant_id in behind]
     re_mirror(ground)
-    re_mirror_history(ground)
+    if lacked := re_mirror_history(ground):
+        rewrapped.keep_again(ground, max(lacked), [one for one in tenant_ids if one in living])
     replayed = sum(len(mine["erasures"]) for plan in forgotten.values() for mine in plan.values())
     return Recovered(tenant_ids, restored, epoch, replayed, tuple(lost))
 
@@ -162,6 +167,12 @@ def _forgotten(ground: Ground) -> dict[str, Plan]:
     journalled = ground.mirror.intents()
     have = ground.database.read(CELL, known)
     return {op_id: plan for op_id, plan in journalled.items() if op_id not in have}
+
+
+def _unfinished(ground: Ground, forgotten: dict[str, Plan]) -> dict[str, Plan]:
+    """Batches that will go on here, oldest first: forgotten ones, and those under way in the copy."""
+    under_way = {one.op_id: one.plan for one in ground.database.read(CELL, shreds.batches)}
+    return dict(sorted({**under_way, **forgotten}.items()))
 
 
 def _put_back(tx: Tx, ground: Ground, op_id: str, plan: Plan) -> None:

@@ -34,6 +34,8 @@ def planned(tx: Tx, waiting: Iterable[Shred]) -> TenantPlan:
         erasure = Erasure(shred=shred.id, kind=shred.kind, target=shred.target_id, leaves=leaves)
         if shred.findings.get("scan") == AWAITING:
             erasure["scan"] = True
+        if "ledger" in shred.findings:
+            erasure["ledger"] = shred.findings["ledger"]
         erasures.append(erasure)
     buckets = _moves(tx, sorted(moving))
     punctured = [leaf for one in erasures for leaf in one["leaves"]] + [old for _, old, _ in buckets]

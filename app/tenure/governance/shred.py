@@ -29,7 +29,7 @@ from tenure import ids
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import Conflict, KeyFailure, NotYet, RootLost, Unavailable
-from tenure.governance import purge, rekey, rewrap
+from tenure.governance import handover, purge, rekey, rewrap, rewrapped
 from tenure.governance.ground import Ground, keep_certificates, re_mirror
 from tenure.governance.keychange import (
     Staged,
@@ -40,7 +40,7 @@ from tenure.governance.keychange import (
     stage,
     swap,
 )
-from tenure.governance.plan import TenantPlan
+from tenure.governance.plan import Plan, TenantPlan
 from tenure.governance.replica import Fence, Replica, root_op, term_of
 from tenure.ids import CELL
 from tenure.keyring import Live, stored_state
@@ -82,6 +82,7 @@ class Shredder:
         self._sequencer = sequencer
         self._replica = replica
         self._size = batch_size
+        self._handover = handover.Handover(ground, sequencer.objects)
         self._busy = asyncio.Lock()
         self._asked: dict[str, float] = {}
 
@@ -157,8 +158,11 @@ class Shredder:
             self._ground.mirror.put_intent(batch.op_id, plan)
             await rewrap.for_holds(self._batcher, self._ground.database, plan)
             await rewrap.for_keeping(self._batcher, self._ground.database, plan)
+            await asyncio.to_thread(rewrapped.keep, self._ground, batch.op_id, plan)
             for tenant_id in _dropped(batch, self._ground.keyring.manifest()):
                 await self._sequencer.run(tenant_id)  # its log can be signed for the last time
+            for tenant_id in handover.leaving(plan):
+                await asyncio.to_thread(self._handover.pin, tenant_id)
             staged = await self._advance(batch, term)
             self._ground.mirror.put_pointer(staged.pointer.seq, staged.pointer.digest)
         await self._fence(batch)
@@ -166,7 +170,10 @@ class Shredder:
         destroyed = await self._destroy(batch, term)
         pending = any(one.state != "destroyed" for one in destroyed.values())
         await self._note(batch, "destroying" if pending else "destroyed")
-        whole = await purge.everything(self._batcher, batch)
+        handed = await asyncio.to_thread(self._handed_over, plan)
+        whole = await purge.everything(self._batcher, batch, handed)
+        for tenant_id in handed:
+            await asyncio.to_thread(self._handover.drop_published, tenant_id)
         if pending:
             return False
         await purge.certify(
@@ -350,6 +357,10 @@ class Shredder:
             )
 
     # ── 8 purge, certificate: `governance.purge` ─────────────────────────────────────────────────
+    def _handed_over(self, plan: Plan) -> purge.Handed:
+        written = {tenant_id: self._handover.write(tenant_id) for tenant_id in handover.leaving(plan)}
+        return {tenant_id: logs for tenant_id, logs in written.items() if logs is not None}
+
     def _close(self, desk: Desk, batch: Batch) -> None:
         drop_dead(desk.tx, self._ground.keyring.manifest())
         shreds.move_batch(desk.tx, batch.op_id, "swapped", DONE)

@@ -12,7 +12,7 @@ from tenure.model.principal import Credential
 from tenure.model.record import check_subject
 from tenure.store import records, shreds, tenants
 from tenure.store import subjects as store
-from tenure.store.shreds import Kind
+from tenure.store.shreds import AWAITING, Kind
 from tenure.store.tenants import Epoch
 
 SCOPE = "tenure.subjects"
@@ -78,7 +78,7 @@ class Subjects:
                 found = shreds.get(tx, person.shred_id)
                 if found is not None:
                     return shown(found)
-            shred = ask_for(seat, Kind.SUBJECT, subject_id, scan=scan)
+            shred = ask_for(seat, Kind.SUBJECT, subject_id, **({"scan": AWAITING} if scan else {}))
             store.set_state(tx, subject_id, state="erasing", shred_id=shred.id)
             tenants.raise_epoch(tx, Epoch.KEYS)
             return shown(shred)

@@ -1,18 +1,19 @@
 """Tenants: the cell operator's verb, and the first start of a cell."""
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
 from tenure import ids
-from tenure.errors import NotFound
+from tenure.errors import Conflict, NotFound
 from tenure.governance.erasures import ask_for, shown
 from tenure.governance.ground import Ground
+from tenure.governance.handover import Choice
 from tenure.governance.keychange import Staged, mirror_state, seal_state, stage, swap
 from tenure.governance.principals import add_principal
 from tenure.governance.service import Once, Seat, Service
 from tenure.ids import CELL
 from tenure.keys.blind import FIRST_FREE
+from tenure.keys.secret import fresh_key
 from tenure.keys.state import CellManifest, new_tenant
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
@@ -66,12 +67,21 @@ class Tenants:
             self._ground.mirror.put_pointer(pointer.seq, pointer.digest)
         return made
 
-    async def shred(self, credential: Credential, tenant_id: str, once: Once | None = None) -> dict[str, Any]:
+    async def shred(
+        self,
+        credential: Credential,
+        tenant_id: str,
+        once: Once | None = None,
+        *,
+        ledger: Choice = "keep",
+    ) -> dict[str, Any]:
         """Offboard a tenant: `{"shred","state"}`. Its keys go with the next batch, then all its rows.
 
-        Its published ledger stays where it is: it says what was done, and nothing about anybody. Every
-        call with the tenant's own API keys is refused from the commit on. The operator's log signs the
-        certificate, since the tenant's signing key is destroyed with the rest.
+        Its published ledger says what was done, and nothing about anybody: it stays where it is, or is put
+        together for handing over (`governance.handover`) and deleted here. Conflict when the tenant is
+        leaving already and was asked to leave the other way. Every call with the tenant's own API keys is
+        refused from the commit on. The operator's log signs the certificate, since the tenant's signing key
+        is destroyed with the rest.
         """
         check_id(tenant_id, "tenant")
 
@@ -81,8 +91,9 @@ class Tenants:
                 raise NotFound("There is no such tenant; nothing was erased.", field="id")
             found = shreds.of_target(tx, Kind.TENANT, tenant_id)
             if found is not None:
+                _same_choice(found.findings.get("ledger", "keep"), ledger)
                 return shown(found)
-            shred = ask_for(seat, Kind.TENANT, tenant_id)
+            shred = ask_for(seat, Kind.TENANT, tenant_id, **({} if ledger == "keep" else {"ledger": ledger}))
             tx.as_tenant(tenant_id)
             tx.append(EntryDraft(kind=Act.SHRED, at=seat.desk.now, outcome="offboarding"))
             principals.revoke_all(tx, at=seat.desk.now)
@@ -93,6 +104,16 @@ class Tenants:
         answer = await self._service.run(credential, SCOPE, "shred", work, once=once)
         self._requested()
         return answer
+
+
+def _same_choice(asked_before: str, ledger: Choice) -> None:
+    if asked_before != ledger:
+        raise Conflict(
+            "This tenant is leaving already, and was asked to leave the other way; nothing was changed.",
+            field="ledger",
+            rule=asked_before,
+            remedy="Ask with the same choice to see how far it is.",
+        )
 
 
 def initialise(ground: Ground) -> str | None:
@@ -125,7 +146,7 @@ def initialise(ground: Ground) -> str | None:
 
 
 def _with_tenant(ground: Ground, old: CellManifest, tenant_id: str, version: int) -> Staged:
-    made = new_tenant(old, tenant_id, secrets.token_bytes(32), secrets.token_bytes(32))
+    made = new_tenant(old, tenant_id, fresh_key(), fresh_key())
     return seal_state(made, ground.roots, version)
 
 

@@ -85,10 +85,12 @@ _BODIES: dict[str, type[wire.Body]] = {
     "openDecision": wire.NewDecision,
     "sealDecision": wire.Outcome,
     "createTenant": wire.NewTenant,
+    "shredTenant": wire.Leaving,
     "createPrincipal": wire.NewPrincipal,
     "lookupSubject": wire.SubjectReference,
     "placeHold": wire.NewHold,
 }
+_MAY_HAVE_NO_BODY = {"shredTenant"}
 _MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}
 _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
 _OPEN = {"isAlive", "isReady"}
@@ -140,7 +142,10 @@ def _complete(operation: Json) -> Json:
         operation["parameters"] = parameters
     if name in _BODIES:
         schema = {"$ref": f"#/components/schemas/{_BODIES[name].__name__}"}
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        operation["requestBody"] = {
+            "required": name not in _MAY_HAVE_NO_BODY,
+            "content": {"application/json": {"schema": schema}},
+        }
     if name == "applyManifests":
         operation["requestBody"] = {"required": True, "content": _MANIFESTS}
     responses = {status: answer for status, answer in operation["responses"].items() if status[0] == "2"}

@@ -38,9 +38,11 @@ async def shred_tenant(
     id: FromPath[str],  # noqa: A002 - the path's own word
     credential: NamedDependency[Credential],
 ) -> ASGIApp:
-    """Offboard a tenant: destroy its keys and everything it stored. Its ledger stays."""
+    """Offboard a tenant: destroy its keys and everything it stored. Its ledger stays, or is handed over."""
+    how = await wire.received(request, wire.Leaving) if await request.body() else wire.Leaving()
     once = await read_once(request)
-    return json_reply(202, await tenure_of(request).tenants.shred(credential, id, once))
+    asked = await tenure_of(request).tenants.shred(credential, id, once, ledger=how.ledger)
+    return json_reply(202, asked)
 
 
 HANDLERS: list[Any] = [create_tenant, shred_tenant]

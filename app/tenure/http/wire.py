@@ -108,6 +108,12 @@ class NewTenant(Body):
     name: Text
 
 
+class Leaving(Body):
+    """How a tenant leaves. `hand-over`: its ledger is put together for it, and deleted here."""
+
+    ledger: Literal["keep", "hand-over"] = "keep"
+
+
 class NewPrincipal(Body):
     """A principal to create, with its roles."""
 

@@ -9,8 +9,9 @@ were in it (`docs/spec/keys.md`, "Blind indexes").
 from typing import Final
 
 from tenure.errors import Invalid
-from tenure.keys.encoding import Octets, lp
+from tenure.keys.encoding import lp
 from tenure.keys.nodes import leaf_number
+from tenure.keys.secret import Octets
 from tenure.mac import hmac_sha256
 
 BUCKETS: Final = 4096

@@ -1,9 +1,7 @@
-"""The one length-prefix encoding of every key format, its strict reader, and the wiping of key bytes."""
+"""The one length-prefix encoding of every key format, and its strict reader."""
 
 from tenure.errors import Tampered
-
-Octets = bytes | bytearray
-"""What keys and messages come as: keys that are held longer than a call are bytearrays."""
+from tenure.keys.secret import Octets, Secret
 
 
 def lp(*parts: Octets) -> bytes:
@@ -14,30 +12,24 @@ def lp(*parts: Octets) -> bytes:
     return b"".join([len(part).to_bytes(4) + part for part in parts])
 
 
-def wipe(key: bytearray) -> None:
-    """Overwrite a key in place. Best effort: copies that libraries made are out of reach."""
-    key[:] = bytes(len(key))
-
-
 class Reader:
     """Takes fields off a byte string, front to back. Every failure is Tampered: nothing is repaired."""
 
     __slots__ = ("_at", "_data", "_what")
 
-    def __init__(self, data: bytes, what: str) -> None:
+    def __init__(self, data: Octets, what: str) -> None:
         """`what` names the format in error messages."""
-        self._data = data
+        self._data = memoryview(data)
         self._at = 0
         self._what = what
 
     def take(self, length: int) -> bytes:
         """The next `length` bytes."""
-        end = self._at + length
-        if end > len(self._data):
-            raise self.bad("it ends too early")
-        taken = self._data[self._at : end]
-        self._at = end
-        return taken
+        return bytes(self._next(length))
+
+    def secret(self, length: int) -> Secret:
+        """The next `length` bytes, which are a key."""
+        return Secret(self._next(length))
 
     def number(self, width: int) -> int:
         """The next unsigned big-endian integer of `width` bytes."""
@@ -60,6 +52,14 @@ class Reader:
         """Nothing may be left."""
         if self._at != len(self._data):
             raise self.bad("it has bytes after its end")
+
+    def _next(self, length: int) -> memoryview:
+        end = self._at + length
+        if end > len(self._data):
+            raise self.bad("it ends too early")
+        found = self._data[self._at : end]
+        self._at = end
+        return found
 
     def bad(self, why: str) -> Tampered:
         """The error for this input."""

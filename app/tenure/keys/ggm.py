@@ -11,6 +11,7 @@ from typing import Final
 
 from tenure.errors import Shredded, Tampered
 from tenure.keys.nodes import LEAF_BITS, SEED_BYTES, Descent, Node, check_leaf, leaf_number
+from tenure.keys.secret import Octets, Secret
 from tenure.keys.shard import Shard
 
 __all__ = ["LEAF_BITS", "SHARD_LIMIT", "Node", "PuncturedState", "Shard", "leaf_number"]
@@ -38,7 +39,7 @@ class PuncturedState:
             free = shard.first_leaf + (1 << (LEAF_BITS - shard.depth))
 
     @classmethod
-    def fresh(cls, seed: bytes) -> "PuncturedState":
+    def fresh(cls, seed: Octets) -> "PuncturedState":
         """Nothing punctured: one shard of one node, from 32 random bytes."""
         if len(seed) != SEED_BYTES:
             raise ValueError("a seed has 32 bytes")
@@ -63,14 +64,14 @@ class PuncturedState:
         """How many leaves are still derivable, of 2^40."""
         return sum(shard.leaf_count for shard in self.shards)
 
-    def derive(self, leaf: int) -> bytearray:
+    def derive(self, leaf: int) -> Secret:
         """The 32-byte key of a leaf. Shredded when it was punctured, Invalid when it is no leaf number."""
         check_leaf(leaf)
         shard = self._shard(leaf)
         key = shard.key_of(leaf) if shard else None
         if key is None:
             raise Shredded("This key was destroyed and cannot be derived again; nothing was opened.")
-        return bytearray(key)
+        return key
 
     def is_punctured(self, leaf: int) -> bool:
         """True when no key will ever come from this leaf again. Invalid when it is no leaf number."""

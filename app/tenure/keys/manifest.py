@@ -15,10 +15,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tenure.errors import Tampered
-from tenure.keys.encoding import Reader, lp, wipe
+from tenure.keys.encoding import Reader, lp
 from tenure.keys.nodes import LEAF_BITS, SEED_BYTES
 from tenure.keys.rootstore import RootStore
-from tenure.keys.sealed_shard import KEY_BYTES, ShardRef
+from tenure.keys.sealed_shard import ShardRef
+from tenure.keys.secret import KEY_BYTES, Octets, Secret, fresh_key, joined, taken, unsealed, wipe
 
 _SEALED: Final = b"TNSM\x01"
 _PLAIN: Final = b"TNCM\x01"
@@ -32,7 +33,7 @@ _WHAT: Final = "cell manifest"
 class TenantKeys:
     """One tenant's entry. `ledger_seed` (32 bytes) signs the tenant's log of `ledger_generation`."""
 
-    ledger_seed: bytes = field(repr=False)
+    ledger_seed: Octets = field(repr=False, hash=False)
     ledger_generation: int
     shards: tuple[ShardRef, ...]
     """Left to right, without overlap; none when every leaf is punctured."""
@@ -57,14 +58,14 @@ class CellManifest:
 
 def seal_manifest(manifest: CellManifest, root: RootStore, version: int) -> bytes:
     """Seal a manifest under root `version`. RootLost when that version is not live."""
-    cell_key = bytearray(urandom(KEY_BYTES))
+    cell_key = fresh_key()
     nonce = urandom(_NONCE_BYTES)
     place = manifest.seq.to_bytes(8) + version.to_bytes(8)
-    sealed_key = root.seal(version, bytes(cell_key), lp(_CELL_KEY_FORMAT, place))
+    handed_over = bytes(cell_key)
+    sealed_key = root.seal(version, handed_over, lp(_CELL_KEY_FORMAT, place))
+    wipe(handed_over)
     header = _SEALED + place + lp(sealed_key) + nonce
-    blob = header + AESGCM(cell_key).encrypt(nonce, _encode(manifest), lp(_FORMAT, header))
-    wipe(cell_key)
-    return blob
+    return header + AESGCM(cell_key).encrypt(nonce, _encode(manifest), lp(_FORMAT, header))
 
 
 def open_manifest(blob: bytes, root: RootStore) -> CellManifest:
@@ -74,17 +75,15 @@ def open_manifest(blob: bytes, root: RootStore) -> CellManifest:
     place = reader.take(16)
     sealed_key, nonce, sealed = reader.prefixed(), reader.take(_NONCE_BYTES), reader.rest()
     header = blob[: len(blob) - len(sealed)]
-    cell_key = bytearray(root.unseal(int.from_bytes(place[8:]), sealed_key, lp(_CELL_KEY_FORMAT, place)))
+    cell_key = taken(root.unseal(int.from_bytes(place[8:]), sealed_key, lp(_CELL_KEY_FORMAT, place)))
     try:
-        plain = AESGCM(cell_key).decrypt(nonce, sealed, lp(_FORMAT, header))
+        plain = unsealed(cell_key, nonce, sealed, lp(_FORMAT, header))
     except (InvalidTag, ValueError):  # a wrong tag, or too short or too long to have one
         raise Tampered(
             "The cell manifest does not open under its own key: it was changed. Nothing was opened; fetch it "
             "again from the mirror.",
             rule="cell-manifest",
         ) from None
-    finally:
-        wipe(cell_key)
     manifest = _decode(plain)
     if manifest.seq != int.from_bytes(place[:8]):
         raise reader.bad("its number inside is not the one outside")
@@ -103,25 +102,25 @@ def manifest_digest(blob: bytes) -> bytes:
     return sha256(blob).digest()
 
 
-def _encode(manifest: CellManifest) -> bytes:
+def _encode(manifest: CellManifest) -> Secret:
     tenants = sorted((tenant.encode(), keys) for tenant, keys in manifest.tenants.items())
-    parts = [_PLAIN, manifest.seq.to_bytes(8), len(tenants).to_bytes(4)]
+    parts: list[Octets] = [_PLAIN, manifest.seq.to_bytes(8), len(tenants).to_bytes(4)]
     for tenant, keys in tenants:
         parts += (lp(tenant), keys.ledger_seed, keys.ledger_generation.to_bytes(4))
         parts.append(len(keys.shards).to_bytes(4))
         for ref in keys.shards:
             parts += (ref.depth.to_bytes(1), ref.prefix.to_bytes(5), ref.seq.to_bytes(8), ref.key, ref.digest)
-    return b"".join(parts)
+    return joined(parts)
 
 
-def _decode(plain: bytes) -> CellManifest:
+def _decode(plain: Secret) -> CellManifest:
     reader = Reader(plain, _WHAT)
     reader.expect(_PLAIN)
     seq, count = reader.number(8), reader.number(4)
     tenants: dict[str, TenantKeys] = {}
     for _ in range(count):
         name = reader.prefixed().decode(errors="replace")  # which then does not encode to the same again
-        tenants[name] = TenantKeys(reader.take(SEED_BYTES), reader.number(4), _decode_shards(reader))
+        tenants[name] = TenantKeys(reader.secret(SEED_BYTES), reader.number(4), _decode_shards(reader))
     reader.end()
     manifest = CellManifest(seq, tenants)
     if _encode(manifest) != plain:  # order, repeated tenants
@@ -134,7 +133,7 @@ def _decode_shards(reader: Reader) -> tuple[ShardRef, ...]:
     free = 0
     for _ in range(reader.number(4)):
         depth, prefix, seq = reader.number(1), reader.number(5), reader.number(8)
-        ref = ShardRef(depth, prefix, seq, reader.take(KEY_BYTES), reader.take(32))
+        ref = ShardRef(depth, prefix, seq, reader.secret(KEY_BYTES), reader.take(32))
         if depth > LEAF_BITS or prefix >> depth or prefix << (LEAF_BITS - depth) < free:
             raise reader.bad("its shards overlap or are out of range")
         free = prefix + 1 << (LEAF_BITS - depth)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from tenure.errors import Invalid
-from tenure.keys.encoding import Octets
+from tenure.keys.secret import Octets, Secret, taken, wipe
 from tenure.mac import hmac_sha256
 
 LEAF_BITS: Final = 40
@@ -27,7 +27,7 @@ class Node(NamedTuple):
 
     depth: int
     prefix: int
-    seed: bytes
+    seed: Octets
 
     def __repr__(self) -> str:
         """Without the seed: a repr ends in logs."""
@@ -40,7 +40,7 @@ class Node(NamedTuple):
 
     def child(self, bit: int) -> "Node":
         """The left (0) or right (1) child."""
-        return Node(self.depth + 1, self.prefix << 1 | bit, hmac_sha256(self.seed, _SIDES[bit]))
+        return Node(self.depth + 1, self.prefix << 1 | bit, taken(hmac_sha256(self.seed, _SIDES[bit])))
 
 
 def leaf_number(epoch: int, sequence: int) -> int:
@@ -61,11 +61,18 @@ def check_leaf(leaf: int) -> None:
         raise Invalid("A leaf number is out of range; no key was derived.", rule="leaf-number")
 
 
-def leaf_key(seed: Octets, depth: int, leaf: int) -> bytes:
+def leaf_key(seed: Octets, depth: int, leaf: int) -> Secret:
     """The 32-byte key of `leaf`, from the seed of the node of `depth` above it."""
+    at = seed
     for shift in range(LEAF_BITS - depth - 1, -1, -1):
-        seed = hmac_sha256(seed, _SIDES[leaf >> shift & 1])
-    return hmac_sha256(seed, _LEAF)
+        below = hmac_sha256(at, _SIDES[leaf >> shift & 1])
+        if at is not seed:
+            wipe(at)
+        at = below
+    key = taken(hmac_sha256(at, _LEAF))
+    if at is not seed:
+        wipe(at)
+    return key
 
 
 def cover_without(node: Node, leaves: Sequence[int], into: list[Node]) -> None:
@@ -92,7 +99,7 @@ class Descent:
     def __init__(self) -> None:
         self._path: list[Node] = []
 
-    def seed(self, origin: Node, depth: int, prefix: int) -> bytes:
+    def seed(self, origin: Node, depth: int, prefix: int) -> Octets:
         """The seed at (depth, prefix), which lies at or below `origin`."""
         path = self._path
         if not path or path[0] != origin:

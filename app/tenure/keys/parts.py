@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tenure.errors import Tampered
 from tenure.keys.padme import padded_length
+from tenure.keys.secret import Octets
 
 CHUNK: Final = 64 * 1024
 """Bytes of padded plaintext in every chunk but the last."""
@@ -24,7 +25,7 @@ _LENGTH: Final = 8
 _ONLY: Final = bytes(11) + b"\x01"
 
 
-def seal_part(key: bytes, aad: bytes, data: bytes) -> bytes:
+def seal_part(key: Octets, aad: bytes, data: bytes) -> bytes:
     """Seal the whole of a part. `key` (32 bytes) is of this part of this version and seals nothing else."""
     cipher = AESGCM(key)
     length = _padded_length(len(data))
@@ -39,7 +40,7 @@ def seal_part(key: bytes, aad: bytes, data: bytes) -> bytes:
     )
 
 
-def open_part(key: bytes, aad: bytes, sealed: bytes) -> bytes:
+def open_part(key: Octets, aad: bytes, sealed: bytes) -> bytes:
     """The data of a part. Tampered when any chunk is not as sealed, in its place, or when one is missing."""
     cipher = AESGCM(key)
     try:

@@ -8,18 +8,20 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from hmac import compare_digest
-from os import urandom
 from typing import Final
 
 from tenure.errors import Invalid, KeyFailure, Shredded
 from tenure.keys import slots as headers
-from tenure.keys.encoding import Octets, lp, wipe
+from tenure.keys.encoding import lp
 from tenure.keys.hkdf import expand, extract
 from tenure.keys.parts import open_part, seal_part
+from tenure.keys.secret import Octets, Secret, fresh_key, taken, wipe
 from tenure.mac import hmac_sha256
 
 FORMAT: Final = b"tenure/v1/sealed-record"
 ALGORITHM: Final = b"AES-256-GCM/HKDF-SHA256"
+_FRONT: Final = lp(FORMAT, ALGORITHM)
+_HEADER: Final = lp(b"header")
 _RESERVED: Final = frozenset({"", "dek", "rewrap", "header"})
 _MAX_SLOTS: Final = 0xFFFF
 _NO_ADDED: Final = bytes(2)
@@ -36,13 +38,8 @@ class Binding:
 
     def encode(self) -> bytes:
         """The front of every associated data."""
-        return lp(
-            FORMAT,
-            ALGORITHM,
-            self.tenant.encode(),
-            self.scope.encode(),
-            self.record.encode(),
-            self.version.to_bytes(8),
+        return _FRONT + lp(
+            self.tenant.encode(), self.scope.encode(), self.record.encode(), self.version.to_bytes(8)
         )
 
     def segment(self, place: int) -> "Binding":
@@ -63,12 +60,12 @@ class OpenedKey:
 
     __slots__ = ("_bound", "_dek", "_root", "_slots_hash", "_wiped")
 
-    def __init__(self, bound: bytes, slots_hash: bytes, dek: Octets) -> None:
-        """`bound` is the encoded binding; only `seal` and `open_key` make these."""
+    def __init__(self, bound: bytes, slots_hash: bytes, dek: Secret) -> None:
+        """`bound` is the encoded binding; only `seal` and `open_key` make these, and give the key away."""
         self._bound = bound
         self._slots_hash = slots_hash
-        self._dek = bytearray(dek)
-        self._root = bytearray(extract(dek))
+        self._dek = dek
+        self._root = taken(extract(dek))
         self._wiped = False
 
     def __repr__(self) -> str:
@@ -77,20 +74,34 @@ class OpenedKey:
 
     def open(self, part_name: str, ciphertext: bytes) -> bytes:
         """The data of one part. Tampered unless it is that part of this very version, whole."""
-        return open_part(*self._part(part_name), ciphertext)
+        key, aad = self._part(part_name)
+        try:
+            return open_part(key, aad, ciphertext)
+        finally:
+            wipe(key)
 
     def seal(self, part_name: str, data: bytes) -> bytes:
         """The ciphertext of one part. Each name once for a version: a key seals one message."""
-        return seal_part(*self._part(part_name), data)
+        key, aad = self._part(part_name)
+        try:
+            return seal_part(key, aad, data)
+        finally:
+            wipe(key)
 
-    def opening_salt(self, nonce: bytes, record: str, version: int) -> bytes:
+    def opening_salt(self, nonce: bytes, record: str, version: int) -> Secret:
         """The 32-byte salt of a ledger commitment: derivable while the version can be opened, no longer."""
         message = lp(nonce, record.encode()) + version.to_bytes(8)
-        return hmac_sha256(self._derive(b"tenure/v1/opening"), message)
+        key = self._derive(b"tenure/v1/opening")
+        salt = taken(hmac_sha256(key, message))
+        wipe(key)
+        return salt
 
     def header_tag(self, body: bytes) -> bytes:
         """The 32 bytes that end a header: they bind all of it to the DEK, and commit to the DEK."""
-        return hmac_sha256(self._derive(b"tenure/v1/header"), self._bound + lp(b"header", body))
+        key = self._derive(b"tenure/v1/header")
+        tag = hmac_sha256(key, self._bound + _HEADER + lp(body))
+        wipe(key)
+        return tag
 
     def add_slot(
         self, header: bytes, slot: Mapping[int, Octets], *, spent: Container[tuple[int, ...]] = ()
@@ -106,7 +117,7 @@ class OpenedKey:
             raise headers.bad("it is not the header that this key was opened from")
         if tuple(sorted(slot)) in header_leaves(header) or len(parsed.added) == _MAX_SLOTS:
             raise Invalid("The version has that slot already, or has no room for it.", rule="slot")
-        dek = bytes(self._dek)
+        dek = Secret(self._dek)
         self._alive()
         added = headers.new_slot(slot, dek, self._bound + lp(b"rewrap", self._slots_hash))
         kept = [one for one in parsed.added if one.leaves not in spent]
@@ -129,6 +140,7 @@ class OpenedKey:
         return self._derive(lp(b"tenure/v1/part", part)), self._bound + lp(part, self._slots_hash)
 
     def _derive(self, info: bytes) -> bytes:
+        """A key that the caller wipes."""
         key = expand(self._root, info)
         self._alive()
         return key
@@ -155,7 +167,7 @@ def seal(
             "A version needs 1 to 65 535 slots of different leaves; nothing was sealed.", rule="slot"
         )
     bound = binding.encode()
-    dek, front = urandom(headers.KEY_BYTES), bound + lp(b"dek")
+    dek, front = fresh_key(), bound + lp(b"dek")
     founding = headers.encode_section(headers.new_slot(slot, dek, front).encode() for slot in slots)
     opened = OpenedKey(bound, _slots_hash(founding), dek)
     body = headers.MAGIC + founding + _NO_ADDED
@@ -203,6 +215,16 @@ def founding_slots(header: bytes) -> tuple[tuple[int, ...], ...]:
 def founding_leaves(header: bytes) -> frozenset[int]:
     """All leaves that it was sealed to, without those of later slots. Raises as `founding_slots`."""
     return frozenset(leaf for slot in founding_slots(header) for leaf in slot)
+
+
+def added_leaves(header: bytes) -> tuple[tuple[int, ...], ...]:
+    """The leaves of every slot that was added since. Tampered when it is no header; otherwise unverified."""
+    return tuple(slot.leaves for slot in headers.parse(header).added)
+
+
+def same_founding(one: bytes, other: bytes) -> bool:
+    """Whether two headers have the same founding slots, as all headers of one version do."""
+    return headers.parse(one).founding == headers.parse(other).founding
 
 
 def _slots_hash(founding: bytes) -> bytes:

@@ -14,11 +14,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tenure.errors import Tampered
-from tenure.keys.encoding import Octets, Reader, lp
+from tenure.keys.encoding import Reader, lp
+from tenure.keys.secret import Octets, fresh_key, unsealed
 from tenure.keys.shard import Shard
 
 MAGIC: Final = b"TNSS\x01"
-KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _FORMAT: Final = b"tenure/v1/key-shard"
 
@@ -30,7 +30,7 @@ class ShardRef:
     depth: int
     prefix: int
     seq: int
-    key: bytes = field(repr=False)
+    key: Octets = field(repr=False, hash=False)
     digest: bytes
 
 
@@ -43,7 +43,7 @@ def seal_shard(tenant: str, shard: Shard, seq: int, key: Octets) -> bytes:
 
 def seal_under_fresh_key(tenant: str, shard: Shard, seq: int) -> tuple[ShardRef, bytes]:
     """Seal a shard under a key drawn for it; the reference carries that key into the manifest."""
-    key = urandom(KEY_BYTES)
+    key = fresh_key()
     blob = seal_shard(tenant, shard, seq, key)
     return ShardRef(shard.depth, shard.prefix, seq, key, sha256(blob).digest()), blob
 
@@ -59,7 +59,7 @@ def open_shard(blob: bytes, tenant: str, ref: ShardRef) -> Shard:
     reader.expect(MAGIC)
     nonce = reader.take(_NONCE_BYTES)
     try:
-        plain = AESGCM(ref.key).decrypt(nonce, reader.rest(), _aad(tenant, ref.depth, ref.prefix, ref.seq))
+        plain = unsealed(ref.key, nonce, reader.rest(), _aad(tenant, ref.depth, ref.prefix, ref.seq))
     except InvalidTag:
         raise _tampered() from None
     shard = Shard.decode(plain)

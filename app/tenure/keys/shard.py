@@ -12,14 +12,16 @@ from hmac import compare_digest
 from typing import Final
 
 from tenure.errors import KeyFailure, Tampered
-from tenure.keys.encoding import Reader, wipe
+from tenure.keys.encoding import Reader
 from tenure.keys.nodes import LEAF_BITS, SEED_BYTES, Node, cover_without, leaf_key
+from tenure.keys.secret import Octets, Secret, joined, wipe
 
 MAGIC: Final = b"TNKS\x01"
 _PREFIX_BYTES: Final = 5
 _FIXED: Final = len(MAGIC) + 1 + _PREFIX_BYTES + 4
 _PER_NODE: Final = 1 + 8 + SEED_BYTES
 _RUN: Final = 64
+Pieces = list[bytes | bytearray | memoryview]
 
 
 class Shard:
@@ -30,9 +32,7 @@ class Shard:
 
     __slots__ = ("_depths", "_firsts", "_seeds", "_wiped", "depth", "prefix")
 
-    def __init__(
-        self, depth: int, prefix: int, depths: bytes, firsts: "array[int]", seeds: bytearray
-    ) -> None:
+    def __init__(self, depth: int, prefix: int, depths: bytes, firsts: "array[int]", seeds: Secret) -> None:
         """From columns that are right by construction; `of` and `decode` check."""
         self.depth = depth
         self.prefix = prefix
@@ -47,7 +47,7 @@ class Shard:
         found = tuple(nodes)
         depths = bytes(node.depth for node in found)
         firsts = array("Q", (node.first_leaf for node in found))
-        shard = cls(depth, prefix, depths, firsts, bytearray().join(node.seed for node in found))
+        shard = cls(depth, prefix, depths, firsts, joined(node.seed for node in found))
         shard._check()
         return shard
 
@@ -93,7 +93,7 @@ class Shard:
         """True when `leaf` is of this subtree and unpunctured."""
         return self._find(leaf) is not None
 
-    def key_of(self, leaf: int) -> bytes | None:
+    def key_of(self, leaf: int) -> Secret | None:
         """The key of `leaf`; None when it is punctured or not of this subtree."""
         at = self._find(leaf)
         return None if at is None else leaf_key(self._seed(at), self._depths[at], leaf)
@@ -103,9 +103,10 @@ class Shard:
 
         Runs of nodes that both have are passed over whole: a batch changes a few of very many.
         """
-        mine, theirs = bytes(self._seeds), bytes(other._seeds)
+        copies = Secret(self._seeds), Secret(other._seeds)
         self._alive()
         other._alive()
+        mine, theirs = memoryview(copies[0]), memoryview(copies[1])
 
         def same(at: int, there: int, count: int) -> bool:
             return (
@@ -123,7 +124,7 @@ class Shard:
             while there < len(other) and other._firsts[there] < first:
                 there += 1
             if not same(at, there, 1):
-                yield Node(depth, first >> (LEAF_BITS - depth), _slots(mine, at, 1))
+                yield Node(depth, first >> (LEAF_BITS - depth), Secret(_slots(mine, at, 1)))
             at += 1
 
     def without(self, leaves: Sequence[int]) -> "Shard | None":
@@ -135,7 +136,8 @@ class Shard:
                 doomed.setdefault(at, []).append(leaf)
         if not doomed:
             return self
-        depths, firsts, seeds = bytearray(), array("Q"), bytearray()
+        depths, firsts = bytearray(), array("Q")
+        seeds: Pieces = []
         done = 0
         for at, gone in doomed.items():
             self._append(done, at, depths, firsts, seeds)
@@ -143,10 +145,10 @@ class Shard:
             cover_without(self._node(at), gone, fresh)
             depths += bytes(node.depth for node in fresh)
             firsts.extend(node.first_leaf for node in fresh)
-            seeds += b"".join(node.seed for node in fresh)
+            seeds += [node.seed for node in fresh]
             done = at + 1
         self._append(done, len(self), depths, firsts, seeds)
-        return Shard(self.depth, self.prefix, bytes(depths), firsts, seeds) if depths else None
+        return self._made(self.depth, self.prefix, depths, firsts, seeds) if depths else None
 
     def split(self, limit: int) -> list["Shard"]:
         """Itself, or shards of its half-subtrees, halved again until none encodes to more than `limit` bytes.
@@ -161,17 +163,16 @@ class Shard:
         shards = []
         for bit, begin, end in ((0, 0, cut), (1, cut, len(self))):
             if begin < end:
-                depths, firsts, seeds = bytearray(), array("Q"), bytearray()
+                depths, firsts = bytearray(), array("Q")
+                seeds: Pieces = []
                 self._append(begin, end, depths, firsts, seeds)
-                half = Shard(self.depth + 1, self.prefix << 1 | bit, bytes(depths), firsts, seeds)
+                half = self._made(self.depth + 1, self.prefix << 1 | bit, depths, firsts, seeds)
                 shards += half.split(limit)
         return shards
 
-    def encode(self) -> bytes:
+    def encode(self) -> Secret:
         """The canonical bytes. They are secret: see `state.seal_shard`."""
-        seeds = bytes(self._seeds)
-        self._alive()
-        return b"".join(
+        encoded = joined(
             (
                 MAGIC,
                 self.depth.to_bytes(1),
@@ -179,12 +180,14 @@ class Shard:
                 len(self).to_bytes(4),
                 self._depths,
                 _network_order(self._firsts).tobytes(),
-                seeds,
+                self._seeds,
             )
         )
+        self._alive()
+        return encoded
 
     @classmethod
-    def decode(cls, data: bytes) -> "Shard":
+    def decode(cls, data: Octets) -> "Shard":
         """Read canonical bytes; Tampered for any others, so that one state has one encoding."""
         reader = Reader(data, "key-state shard")
         reader.expect(MAGIC)
@@ -192,7 +195,7 @@ class Shard:
         depths = reader.take(count)
         firsts = array("Q")
         firsts.frombytes(reader.take(8 * count))
-        seeds = bytearray(reader.take(SEED_BYTES * count))
+        seeds = reader.secret(SEED_BYTES * count)
         reader.end()
         shard = cls(depth, prefix, depths, _network_order(firsts), seeds)
         shard._check()
@@ -224,13 +227,18 @@ class Shard:
                 raise _not_canonical("two siblings stand where only their parent may")
             free, last_depth = first + size, depth
 
-    def _append(
-        self, begin: int, end: int, depths: bytearray, firsts: "array[int]", seeds: bytearray
-    ) -> None:
+    def _append(self, begin: int, end: int, depths: bytearray, firsts: "array[int]", seeds: Pieces) -> None:
         depths += self._depths[begin:end]
         firsts.extend(self._firsts[begin:end])
-        seeds += self._seeds[SEED_BYTES * begin : SEED_BYTES * end]
+        seeds.append(_slots(memoryview(self._seeds), begin, end - begin))
+
+    def _made(
+        self, depth: int, prefix: int, depths: bytearray, firsts: "array[int]", seeds: Pieces
+    ) -> "Shard":
+        """A shard of this one's seeds, among others."""
+        made = Shard(depth, prefix, bytes(depths), firsts, joined(seeds))
         self._alive()
+        return made
 
     def _find(self, leaf: int) -> int | None:
         at = bisect_right(self._firsts, leaf) - 1
@@ -242,8 +250,8 @@ class Shard:
         depth = self._depths[at]
         return Node(depth, self._firsts[at] >> (LEAF_BITS - depth), self._seed(at))
 
-    def _seed(self, at: int) -> bytes:
-        seed = bytes(self._seeds[SEED_BYTES * at : SEED_BYTES * (at + 1)])
+    def _seed(self, at: int) -> Secret:
+        seed = Secret(_slots(memoryview(self._seeds), at, 1))
         self._alive()
         return seed
 
@@ -256,7 +264,7 @@ class Shard:
         return self.depth, self.prefix, self._depths, self._firsts, self._seeds
 
 
-def _slots(seeds: bytes, at: int, count: int) -> bytes:
+def _slots(seeds: memoryview, at: int, count: int) -> memoryview:
     return seeds[SEED_BYTES * at : SEED_BYTES * (at + count)]
 
 

@@ -15,16 +15,17 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tenure.errors import Invalid, Tampered
-from tenure.keys.encoding import Octets, lp
-from tenure.keys.hkdf import expand, extract
+from tenure.keys.encoding import lp
+from tenure.keys.hkdf import expand_blocks, extract
 from tenure.keys.nodes import LEAVES
+from tenure.keys.secret import KEY_BYTES, Octets, Secret, unsealed, wipe
 
 MAGIC: Final = b"TNSR\x01\x01"
 """Four letters, format version 1, algorithm 1: AES-256-GCM with HKDF-SHA256 and HMAC-SHA256."""
 TAG_BYTES: Final = 32
-KEY_BYTES: Final = 32
 
 _LEAF_BYTES: Final = 5
+_LEAF_LENGTH: Final = _LEAF_BYTES.to_bytes(4)
 _FIXED: Final = 32 + 32 + 48  # salt, commitment, wrapped DEK
 _MAX: Final = 0xFFFF
 _COUNTS: Final = struct.Struct(">6sH")
@@ -104,22 +105,24 @@ def new_slot(keys: Mapping[int, Octets], dek: Octets, front: bytes) -> Slot:
     if any(len(key) != KEY_BYTES for key in ordered):
         raise Invalid("A leaf key is not 32 bytes long; nothing was sealed.", rule="slot")
     salt = urandom(32)
-    mixed = _mix(leaves, ordered, salt)
+    key, commitment = _mix(leaves, ordered, salt)
     seat = encode_leaves(leaves) + salt
-    return Slot(
-        leaves, salt, mixed[KEY_BYTES:], AESGCM(mixed[:KEY_BYTES]).encrypt(_NONCE, dek, front + lp(seat))
-    )
+    wrapped = AESGCM(key).encrypt(_NONCE, dek, front + lp(seat))
+    wipe(key)
+    return Slot(leaves, salt, commitment, wrapped)
 
 
-def open_slot(slot: Slot, keys: Iterable[Octets], front: bytes) -> bytes:
+def open_slot(slot: Slot, keys: Iterable[Octets], front: bytes) -> Secret:
     """The DEK, from the keys of the slot's leaves in order. Tampered when commitment or wrap do not hold."""
-    mixed = _mix(slot.leaves, keys, slot.salt)
-    if not compare_digest(mixed[KEY_BYTES:], slot.commitment):
-        raise bad("a slot's commitment is not of its leaves' keys")
+    key, commitment = _mix(slot.leaves, keys, slot.salt)
     try:
-        return AESGCM(mixed[:KEY_BYTES]).decrypt(_NONCE, slot.wrapped, front + lp(slot.seat))
+        if not compare_digest(commitment, slot.commitment):
+            raise bad("a slot's commitment is not of its leaves' keys")
+        return unsealed(key, _NONCE, slot.wrapped, front + lp(slot.seat))
     except InvalidTag:
         raise bad("a slot was made for another record, version, place or format") from None
+    finally:
+        wipe(key)
 
 
 def bad(why: str) -> Tampered:
@@ -130,10 +133,17 @@ def bad(why: str) -> Tampered:
     )
 
 
-def _mix(leaves: Iterable[int], keys: Iterable[Octets], salt: bytes) -> bytes:
-    """64 bytes from a slot's leaves: 32 wrap the DEK, 32 commit to those."""
-    secret = b"".join([lp(leaf.to_bytes(_LEAF_BYTES), key) for leaf, key in zip(leaves, keys, strict=True)])
-    return expand(extract(secret, salt), _INFO, 2 * KEY_BYTES)
+def _mix(leaves: Iterable[int], keys: Iterable[Octets], salt: bytes) -> tuple[bytes, bytes]:
+    """From a slot's leaves: the 32 bytes that wrap the DEK, for the caller to wipe, and 32 that commit."""
+    parts: list[Octets] = []
+    for leaf, key in zip(leaves, keys, strict=True):
+        parts += (_LEAF_LENGTH, leaf.to_bytes(_LEAF_BYTES), len(key).to_bytes(4), key)
+    secret = b"".join(parts)  # as `lp` would, which leaves copies behind
+    mixed = extract(secret, salt)
+    wrapping, commitment = expand_blocks(mixed, _INFO, 2)
+    wipe(secret)
+    wipe(mixed)
+    return wrapping, commitment
 
 
 def _parse_section(header: bytes, at: int) -> tuple[tuple[Slot, ...], int]:

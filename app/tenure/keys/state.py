@@ -20,6 +20,7 @@ from tenure.keys.manifest import (
     seal_manifest,
 )
 from tenure.keys.sealed_shard import ShardRef, open_shard, seal_shard, seal_under_fresh_key
+from tenure.keys.secret import Octets
 
 __all__ = [
     "CellManifest",
@@ -49,7 +50,7 @@ class NextState:
 
 
 def new_tenant(
-    manifest: CellManifest, tenant: str, seed: bytes, ledger_seed: bytes, ledger_generation: int = 1
+    manifest: CellManifest, tenant: str, seed: Octets, ledger_seed: Octets, ledger_generation: int = 1
 ) -> NextState:
     """The manifest with one tenant more, whose key state grows from `seed` (32 random bytes)."""
     if tenant in manifest.tenants:

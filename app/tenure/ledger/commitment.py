@@ -6,7 +6,7 @@ _DOMAIN = b"tenure/v1"
 
 
 def commitment(
-    salt: bytes, *, tenant: str, decision: str | None, record: str, version: int, content: bytes
+    salt: bytes | bytearray, *, tenant: str, decision: str | None, record: str, version: int, content: bytes
 ) -> bytes:
     """HMAC-SHA256 (32 bytes) over one version's canonical content, as one entry saw it.
 

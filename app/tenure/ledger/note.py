@@ -111,7 +111,7 @@ class Verifier:
 class Signer:
     """A private key under a name; `seed` is the 32 bytes of RFC 8032 §5.1.5."""
 
-    def __init__(self, name: str, seed: bytes, algorithm: int = ED25519) -> None:
+    def __init__(self, name: str, seed: bytes | bytearray, algorithm: int = ED25519) -> None:
         if not is_name(name):
             raise Malformed(
                 "A key name is not empty and has no spaces and no `+`. No key was made.", rule="key-name"

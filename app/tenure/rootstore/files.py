@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tenure import durable, ids
 from tenure.errors import Invalid, KeyFailure, RootLost, Tampered, TooLarge
-from tenure.keys.encoding import lp, wipe
+from tenure.keys.encoding import lp
 from tenure.keys.rootstore import MAX_SEALED_BYTES, Capabilities, Destruction, RootVersion, RootVersions
+from tenure.keys.secret import Secret, fresh_key, joined, wipe
 
 PROVIDER: Final = "files"
 GUARANTEE: Final = (
@@ -40,7 +41,7 @@ _PRIVATE: Final = 0o700
 class _KeyFile(NamedTuple):
     created_at: int
     op_id: str
-    key: bytearray
+    key: Secret
 
 
 class FilesRootStore:
@@ -70,11 +71,8 @@ class FilesRootStore:
                 if old.op_id == op_id:
                     return old.version
             version = max(above, *(old.version for old in known), 0) + 1
-            key = bytearray(os.urandom(_KEY))
-            body = bytearray(_MAGIC + version.to_bytes(8) + ids.now().to_bytes(8) + lp(op_id.encode()) + key)
-            durable.write(self._key_path(version), body, prefix=_TEMPORARY)
-            wipe(key)
-            wipe(body)
+            head = _MAGIC + version.to_bytes(8) + ids.now().to_bytes(8) + lp(op_id.encode())
+            durable.write(self._key_path(version), joined((head, fresh_key())), prefix=_TEMPORARY)
         return version
 
     def seal(self, version: int, data: bytes, aad: bytes) -> bytes:
@@ -160,7 +158,7 @@ class FilesRootStore:
             raise _lost()
         return RootVersion(version, "live", found.created_at, found.op_id, PROVIDER)
 
-    def _live_key(self, version: int) -> bytearray:
+    def _live_key(self, version: int) -> Secret:
         found = self._key_file(version)
         if found is None:
             raise _lost()
@@ -172,7 +170,7 @@ class FilesRootStore:
     def _key_file(self, version: int) -> _KeyFile | None:
         try:
             with self._key_path(version).open("rb", buffering=0) as file:
-                raw = bytearray(os.fstat(file.fileno()).st_size)
+                raw = Secret(os.fstat(file.fileno()).st_size)
                 read = file.readinto(raw)
         except FileNotFoundError:
             return None
@@ -188,11 +186,9 @@ class FilesRootStore:
             or not raw.startswith(front)
             or raw[head : head + 4] != (len(op_id) - 4).to_bytes(4)
         ):
-            wipe(raw)
             raise _damaged()
-        parsed = _KeyFile(int.from_bytes(raw[head - 8 : head]), op_id[4:].decode(), raw[op_end:])
-        wipe(raw)
-        return parsed
+        key = Secret(memoryview(raw)[op_end:])
+        return _KeyFile(int.from_bytes(raw[head - 8 : head]), op_id[4:].decode(), key)
 
     def _record(self, version: int) -> dict[str, Any] | None:
         try:

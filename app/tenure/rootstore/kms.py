@@ -17,8 +17,8 @@ from typing import Final, Literal
 
 from tenure import ids
 from tenure.errors import RootLost, Tampered, TooLarge, Unavailable
-from tenure.keys.encoding import wipe
 from tenure.keys.rootstore import MAX_SEALED_BYTES, Capabilities, Destruction, RootVersion, RootVersions
+from tenure.keys.secret import wipe
 from tenure.rootstore import kms_notes as notes
 from tenure.rootstore.kms_calls import ENABLED, PENDING_DELETION, PENDING_IMPORT, KmsCalls, KmsKey
 from tenure.rootstore.kms_errors import Missing, Taken

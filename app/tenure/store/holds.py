@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from tenure.store import tables
-from tenure.store.records import StoredVersion, base
+from tenure.store.records import Headed, StoredVersion, base, headers_by
 from tenure.store.session import Tx
 
 _h, _k = tables.holds, tables.held_versions
@@ -85,6 +85,11 @@ def versions(tx: Tx, hold_id: str, *, limit: int) -> list[StoredVersion]:
     """Some of the versions that a hold keeps."""
     query = base(tx, _k, _k.c.hold_id == hold_id).limit(limit)
     return [StoredVersion(*row) for row in tx.execute(query)]
+
+
+def headers(tx: Tx, *, limit: int, after: tuple[str, int] | None) -> list[Headed]:
+    """Headers of everything that is kept by holds, by record and number."""
+    return headers_by(tx, _k, limit=limit, after=after)
 
 
 def keeping(tx: Tx, shred_id: str) -> list[Hold]:

@@ -288,6 +288,15 @@ def access_list(tx: Tx, digest: str) -> bytes | None:
     ).scalar_one_or_none()
 
 
+def access_lists(tx: Tx, *, after: str, limit: int) -> list[tuple[str, bytes]]:
+    """(digest, list) of the kept lists of accesses behind a digest, in order."""
+    table = tables.access_lists
+    query = select(table.c.digest, table.c.body).where(
+        table.c.tenant_id == tx.tenant_id, table.c.digest > after
+    )
+    return [(row.digest, row.body) for row in tx.execute(query.order_by(table.c.digest).limit(limit))]
+
+
 def count_entries(tx: Tx) -> int:
     """Entries of the transaction's tenant, placed or not; for `doctor`."""
     return int(

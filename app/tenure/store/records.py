@@ -1,7 +1,7 @@
 """Records, versions, labels, lineage: sealed columns and blind indexes only."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import (
     BigInteger,
@@ -9,6 +9,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    case,
     func,
     literal,
     select,
@@ -303,6 +304,48 @@ def sources(tx: Tx, version_id: str) -> list[Source]:
     parents = select(_d.c.parent_id).where(_d.c.tenant_id == tx.tenant_id, _d.c.child_id == version_id)
     ids = list(tx.execute(parents).scalars())
     return [Source(*row) for row in sorted(tx.ask((KNOWN_VERSIONS, {"ids": ids}))[0])]
+
+
+class Headed(NamedTuple):
+    """A version's place and header; of one in segments its content too, in which they have theirs."""
+
+    record_id: str
+    version: int
+    header: bytes
+    segments: bytes | None
+
+
+class HeaderQuery(Protocol):
+    """Headers of some versions, by record and number."""
+
+    def __call__(self, tx: Tx, *, limit: int, after: Place | None) -> list[Headed]:
+        """At most `limit` of them, after a place."""
+
+
+def headers_of(tx: Tx, *, subject_ids: Sequence[str], limit: int, after: Place | None) -> list[Headed]:
+    """Headers of the versions that go with any of these subjects, by record and number."""
+    return headers_by(tx, _s, _s.c.subject_id.in_(subject_ids), limit=limit, after=after)
+
+
+def headers_by(
+    tx: Tx, link: Table, *conditions: ColumnElement[bool], limit: int, after: Place | None
+) -> list[Headed]:
+    """Headers of the versions that `link`, a table of (record, version), names under these conditions."""
+    named = select(link.c.record_id, link.c.version).where(link.c.tenant_id == tx.tenant_id, *conditions)
+    in_segments = case((_v.c.segments.is_not(None), _v.c.content))
+    query = (
+        select(_v.c.record_id, _v.c.version, _v.c.header, in_segments)
+        .where(
+            _v.c.tenant_id == tx.tenant_id,
+            _v.c.header.is_not(None),
+            tuple_(_v.c.record_id, _v.c.version).in_(named),
+        )
+        .order_by(_v.c.record_id, _v.c.version)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(_beyond(_v, after))
+    return [Headed(*row) for row in tx.execute(query)]
 
 
 def base(tx: Tx, link: Table, *conditions: ColumnElement[bool]) -> CoreSelect[Any]:

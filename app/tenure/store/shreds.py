@@ -127,6 +127,14 @@ def keep_certificate(tx: Tx, certificate_id: str, shred_id: str, envelope: str, 
     )
 
 
+def certificates(tx: Tx, *, after: str | None, limit: int) -> list[tuple[str, str]]:
+    """(id, envelope) of the tenant's certificates behind an id, in order."""
+    query = select(_c.c.id, _c.c.envelope).where(_c.c.tenant_id == tx.tenant_id)
+    if after is not None:
+        query = query.where(_c.c.id > after)
+    return [(row.id, row.envelope) for row in tx.execute(query.order_by(_c.c.id).limit(limit))]
+
+
 def certificate(tx: Tx, certificate_id: str) -> str | None:
     """A certificate's envelope."""
     return tx.execute(

@@ -86,10 +86,13 @@ def key_epoch(tx: Tx) -> int:
     return int(tx.execute(select(table.c.key_epoch).where(table.c.tenant_id == tx.tenant_id)).scalar_one())
 
 
-def purge(tx: Tx, limit: int) -> int:
-    """Delete some of the rows of the transaction's tenant, its ledger excepted; how many. 0: all are gone."""
+def purge(tx: Tx, limit: int, *, ledger: bool = False) -> int:
+    """Delete some of the rows of the transaction's tenant; how many. 0: all are gone.
+
+    Those of its ledger only with `ledger`.
+    """
     for table in tables.metadata.sorted_tables:
-        if table.name in tables.LEDGER:
+        if table.name in tables.LEDGER and not ledger:
             continue
         key = list(table.primary_key.columns)
         some = select(*key).where(table.c.tenant_id == tx.tenant_id).limit(limit)

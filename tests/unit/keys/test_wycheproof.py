@@ -61,11 +61,12 @@ def test_hkdf_sha256():
     for _, test in chosen:
         secret, salt, info, expected = raw(test, "ikm", "salt", "info", "okm")
         key = hkdf.extract(secret, salt) if salt else hkdf.extract(secret)
+        count = -(-test["size"] // 32)
         if test["result"] == "valid":
-            assert hkdf.expand(key, info, test["size"]) == expected, test["tcId"]
+            assert b"".join(hkdf.expand_blocks(key, info, count))[: test["size"]] == expected, test["tcId"]
         else:
             with pytest.raises(ValueError, match="8160"):
-                hkdf.expand(key, info, test["size"])
+                hkdf.expand_blocks(key, info, count)
 
 
 def test_ed25519():

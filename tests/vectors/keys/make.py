@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from unittest import mock
 
-from tenure.keys import blind, manifest, seal, sealed_shard, segments, slots, state
+from tenure.keys import blind, manifest, seal, sealed_shard, secret, segments, slots, state
 from tenure.keys.ggm import PuncturedState, leaf_number
 from tenure.rootstore.files import FilesRootStore
 
@@ -38,7 +38,7 @@ def everything() -> dict[str, object]:
     """File name → content."""
     counter = Counter()
     with ExitStack() as patches:
-        for module in (seal, slots, sealed_shard, manifest):
+        for module in (secret, slots, sealed_shard, manifest):
             patches.enter_context(mock.patch.object(module, "urandom", counter))
         patches.enter_context(mock.patch("os.urandom", counter))
         patches.enter_context(mock.patch("tenure.ids.now", return_value=1_795_000_000_000_000))
