@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
-from test_derived import AGAIN, REDERIVE, declare, derive, scope
+from test_derived import AGAIN, KEEP, KEPT, REDERIVE, declare, derive, scope
 
+from support.attic import Attic
 from support.cell import NOTES, SCOPE, SUPPORT, Cell, Tenant, crash
 from support.erasure import (
     Failing,
@@ -19,6 +20,7 @@ from support.erasure import (
     kept_by,
     root_versions,
 )
+from support.oracle import Oracle
 from support.postgres import OWNER, Server
 from tenure.client.source import DirSource
 from tenure.decisions import Opening
@@ -27,6 +29,7 @@ from tenure.ledger.audit import audit
 from tenure.ledger.receipt import verify_receipt
 from tenure.listing import Query
 from tenure.model.apikey import parse_api_key
+from tenure.model.record import Draft, Segment
 
 pytestmark = pytest.mark.anyio
 
@@ -514,6 +517,55 @@ async def test_what_a_hold_keeps_outlives_a_restore(place: Cell, backups: Backup
         certified = await assert_certified(place, await place.erasure(released["shred"]))
         assert certified["stores"]["database"]["versions_purged"] == len(expected)
         assert len([parts for parts in place.stored().values() if any(parts)]) == 1
+
+
+async def test_what_a_scope_keeps_outlives_a_restore(place: Cell, backups: Backups) -> None:
+    async with place.opened():
+        await declare(place, scope(KEPT, KEEP))
+        talk = await place.put("talk", "hers", "customer:gone")
+        both = await place.put("both", "theirs", "customer:gone", "customer:stays")
+        await derive(place, "nobody's", 1, talk.version_id, where=KEPT)
+        await derive(place, "other's", 2, both.version_id, where=KEPT)
+    backup = backups.take()
+    async with place.opened():
+        state = await place.erase("customer:gone")
+        await place.tenure.sequencer.run(place.one.id)
+    backup.put_back()
+    async with place.opened() as tenure:
+        assert tenure.recovered.restored
+        await assert_erased(place, "talk", "both", certificate=state["certificate"])
+        assert [await place.value(key, scope=KEPT) for key in ("nobody's", "other's")] == [1, 2]
+        await declare(place, scope(KEPT, None))
+        await place.erase("customer:stays")
+        assert await place.value("nobody's", scope=KEPT) == 1
+        with pytest.raises(Erased):
+            await place.get("other's", scope=KEPT)
+
+
+async def test_a_held_segment_outlives_a_restore(place: Cell, backups: Backups) -> None:
+    words = [Segment(json.dumps(name).encode(), (f"customer:{name}",)) for name in ("gone", "stays")]
+    async with place.opened():
+        await place.tenure.gateway.write(
+            place.one.ask(), SCOPE, "talk", Draft(b"", (), ("contact",), segments=tuple(words))
+        )
+        hold = await _held(place, "other", "customer:gone")
+    backup = backups.take()
+    async with place.opened():
+        await place.erase("customer:gone")
+        await place.tenure.sequencer.run(place.one.id)
+    backup.put_back()
+    attic = Attic()
+    async with place.opened() as tenure:
+        assert tenure.recovered.restored
+        assert [one.content for one in (await place.get("talk")).segments] == [None, words[1].content]
+        await asyncio.to_thread(attic.keep, place)
+        reads = Oracle(attic, place.settings.root_dir / "keys").reads("content")
+        assert words[0].content in reads, "kept for the hold"
+        await tenure.holds.release(place.one["dpo"], hold)
+        await tenure.shredder.run()
+        await asyncio.to_thread(attic.keep, place)
+        reads = Oracle(attic, place.settings.root_dir / "keys").reads("content")
+        assert reads == {words[1].content}
 
 
 async def test_a_hold_that_was_released_keeps_nothing_after_a_restore(place: Cell, backups: Backups) -> None:

@@ -12,9 +12,13 @@ _v, _s = tables.versions, tables.subjects
 
 def remnants(tx: Tx, shred: Shred) -> dict[str, int]:
     """Kind of remnant → how many: all 0 when everything is purged. One to twenty statements, all by index."""
-    return {Kind.SUBJECT: _of_subject, Kind.HOLD: _of_hold, Kind.TENANT: _of_tenant}[Kind(shred.kind)](
-        tx, shred.target_id
-    )
+    match Kind(shred.kind):
+        case Kind.SUBJECT:
+            return _of_subject(tx, shred.target_id)
+        case Kind.HOLD:
+            return _of_hold(tx, shred.target_id)
+        case Kind.TENANT:
+            return _of_tenant(tx, shred.target_id, ledger=shred.findings.get("ledger") == "hand-over")
 
 
 def sealed(tx: Tx, versions: list[Place]) -> int:
@@ -37,12 +41,12 @@ def _of_hold(tx: Tx, hold_id: str) -> dict[str, int]:
     return {"links": _count(tx, kept.c.tenant_id == tx.tenant_id, kept.c.hold_id == hold_id)}
 
 
-def _of_tenant(tx: Tx, tenant_id: str) -> dict[str, int]:
-    """Tables that still have a row of the tenant, its ledger excepted. Cell transaction."""
+def _of_tenant(tx: Tx, tenant_id: str, *, ledger: bool) -> dict[str, int]:
+    """Tables that still have a row of the tenant, those of its `ledger` if it went too. Cell transaction."""
     cell = tx.tenant_id
     listed = _count(tx, tables.tenants.c.tenant_id == cell, tables.tenants.c.id == tenant_id)
     tx.as_tenant(tenant_id)
-    owned = [table for table in tables.metadata.sorted_tables if table.name not in tables.LEDGER]
+    owned = [one for one in tables.metadata.sorted_tables if ledger or one.name not in tables.LEDGER]
     left = sum(
         tx.execute(select(table.c.tenant_id).where(table.c.tenant_id == tenant_id).limit(1)).first()
         is not None
