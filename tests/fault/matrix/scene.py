@@ -61,6 +61,22 @@ HERS, HIS = (
 )
 TALK = "talk"
 """A record of tenant one in two segments: one dies, the other survives."""
+SUMMARY, COMPLAINT = "summary", "complaint"
+"""Of tenant one, derived from what dies: the first goes with it, the second is kept by its scope's rule."""
+MADE = {name: json.dumps({"v": f"made of it: {name}"}).encode() for name in (SUMMARY, COMPLAINT)}
+KEPT = "support.kept"
+_KEEPS = {
+    "apiVersion": "tenure/v1",
+    "kind": "Scope",
+    "metadata": {"name": KEPT},
+    "spec": {
+        "description": "Complaints",
+        "controller": "acme",
+        "categories": ["contact"],
+        "subjects": "optional",
+        "derived": {"onErasure": "keep", "ground": "The book of complaints must be kept"},
+    },
+}
 
 Stored = dict[tuple[str, int], tuple[bytes | None, ...]]
 
@@ -140,6 +156,11 @@ async def _people(scene: Scene) -> None:
                 )
         talk = Draft(b"", (), ("contact",), segments=(HERS, HIS))
         await cell.tenure.gateway.write(cell.one.ask(), SCOPE, TALK, talk)
+        await cell.tenure.manifests.apply(cell.one["admin"], json.dumps(_KEEPS), dry_run=False)
+        source = (await cell.get(DYING[0].key, scope=DYING[0].scope)).version_id
+        for key, scope in ((SUMMARY, NOTES), (COMPLAINT, KEPT)):
+            draft = Draft(MADE[key], (), ("contact",), derived_from=(source,))
+            await cell.tenure.gateway.write(cell.one.ask(), scope, key, draft)
         await cell.erase(EARLIER)
         for name in TENANTS:
             records = {

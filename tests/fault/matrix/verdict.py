@@ -15,11 +15,15 @@ from typing import Any
 from fault.matrix.actors import PATIENCE_S, RUNNING, request, settled
 from fault.matrix.children import Child
 from fault.matrix.scene import (
+    COMPLAINT,
     DEAD,
     DYING,
     GONE,
     HERS,
     HIS,
+    KEPT,
+    MADE,
+    SUMMARY,
     SURVIVING,
     TENANTS,
     Piece,
@@ -28,16 +32,19 @@ from fault.matrix.scene import (
     words,
 )
 from support.attic import Attic, Rows, mirror_of, newest_copy
-from support.cell import Cell
+from support.cell import NOTES, Cell
 from support.oracle import Oracle
 from tenure.errors import Erased, TenureError
 from tenure.keys import segments
-from tenure.keys.segments import SealedSegment
+from tenure.keys.segments import MAGIC
 from tenure.ledger.certificate import verify_certificate
 from tenure.ledger.note import Verifier
 from tenure.rootstore.files import FilesRootStore
 
 ASKED_AGAIN = "asked again"
+_GOING = {HERS.content, MADE[SUMMARY]}
+_STAYING = {HIS.content, MADE[COMPLAINT]}
+"""Of records that change with the erasure: what must be gone, and what must be there."""
 
 
 @dataclass
@@ -94,7 +101,7 @@ class Judge:
             return
         if self._scene.root in self._live_roots():
             self.verdict.early.append("a certificate exists while the old root key lives")
-        if (contents(DYING) | {HERS.content}) & Oracle(self._attic, keys_of(self._cell)).reads("content"):
+        if (contents(DYING) | _GOING) & Oracle(self._attic, keys_of(self._cell)).reads("content"):
             self.verdict.early.append("a certificate exists while stored bytes and live keys give the person")
 
     def _live_roots(self) -> set[int]:
@@ -173,6 +180,7 @@ class Judge:
                 value = await self._read(piece, version, shred)
                 if value is not None:
                     self.verdict.resurrections.append(f"{piece.tenant}/{piece.key} reads {value!r}")
+        await self._made()
         hers, his = await words(self._cell)
         if hers is not None:
             self.verdict.resurrections.append(f"the segment reads {hers!r}")
@@ -182,6 +190,20 @@ class Judge:
             found = await self._cell.tenure.subjects.lookup(tenant(self._cell, name)["dpo"], GONE)
             if found["items"]:
                 self.verdict.resurrections.append(f"{name} finds the person by reference")
+
+    async def _made(self) -> None:
+        """What was derived from what died: gone, or kept by its scope."""
+        try:
+            value = await self._cell.value(SUMMARY, scope=NOTES)
+            self.verdict.resurrections.append(f"the summary reads {value!r}")
+        except Erased:
+            pass
+        try:
+            value = (await self._cell.get(COMPLAINT, scope=KEPT)).content
+        except TenureError as failure:
+            value = repr(failure).encode()
+        if value != MADE[COMPLAINT]:
+            self.verdict.lost.append(f"what its scope keeps reads {value!r}")
 
     async def _surviving(self) -> None:
         for piece in SURVIVING:
@@ -198,8 +220,8 @@ class Judge:
                 self.verdict.lost.append(f"{name}: stored bytes of a survivor changed")
             kept = {at[0] for at, parts in stored.items() if any(parts)} - self._late()
             unpurged = kept - {at[0] for at in self._scene.survivors[name]}
-            left = [one for at, parts in stored.items() if at[0] in unpurged for one in _segments(parts)]
-            if len(unpurged) != (name == "one") or len(left) != len(unpurged):
+            left = [one for at, parts in stored.items() if at[0] in unpurged for one in _sealed(parts)]
+            if len(left) != len(unpurged) or len(left) != len(_STAYING) * (name == "one"):
                 self.verdict.other.append(f"{name}: ciphertext of the erased was not purged")
 
     def _late(self) -> set[str]:
@@ -247,9 +269,9 @@ class Judge:
     def _oracle(self) -> None:
         final = _kept(self._cell)
         everything = Oracle(self._attic | final, keys_of(self._cell)).reads("content")
-        if found := everything & (contents((*DYING, *DEAD)) | {HERS.content}):
+        if found := everything & (contents((*DYING, *DEAD)) | _GOING):
             self.verdict.resurrections.append(f"the oracle opens {sorted(found)}")
-        if missing := (contents(SURVIVING) | {HIS.content}) - everything:
+        if missing := (contents(SURVIVING) | _STAYING) - everything:
             self.verdict.lost.append(f"the oracle does not open {sorted(missing)}")
         mirrored = Attic(texts=final.texts)
         mirrored.keep_mirror(mirror_of(self._cell))
@@ -257,9 +279,10 @@ class Judge:
             self.verdict.lost.append(f"the mirror alone would not give {sorted(missing)}")
 
 
-def _segments(parts: Sequence[bytes | None]) -> list[SealedSegment]:
-    """What is left of the talk's segments; of anything else, a failure."""
-    return [one for one in segments.decode(parts[-1] or b"") if one is not None]
+def _sealed(parts: Sequence[bytes | None]) -> list[object]:
+    """Each ciphertext that is left of a version: its segments', or its own."""
+    content = parts[-1] or b""
+    return [one for one in segments.decode(content) if one] if content.startswith(MAGIC) else [content]
 
 
 def _verifiers(cell: Cell, name: str) -> list[Verifier]:
