@@ -1,6 +1,7 @@
 """`tenure shred`: what a data protection officer sees and keeps."""
 
 import asyncio
+import base64
 import json
 
 import pytest
@@ -149,3 +150,50 @@ def test_impact_says_what_would_go_and_does_nothing(shred, name):
     assert json.loads(shred("status", "--json").stdout)["items"] == []
     assert shred.person in shred("impact", *name).stdout
     assert shred("impact").exit_code == 2
+
+
+def test_a_search_goes_with_it_and_the_certificate_says_so(shred, tmp_path):
+    values = tmp_path / "values.txt"
+    values.write_text("name\tAda Lovelace\nada@example.org\n")
+    found = shred(WHO, "--scan", values, "--out", tmp_path / "kept", "--json")
+    assert found.exit_code == 0, found.output
+    payload = json.loads(base64.b64decode(json.loads((tmp_path / "kept").read_text())["payload"]))
+    searched = payload["residue"]["searched_for_values"]
+    assert (searched["verdict"], searched["values"]) == ("clean", 2)
+    assert "Lovelace" not in found.stdout
+
+
+def test_what_a_search_finds_is_shown_by_place_and_accepted(shred, tmp_path):
+    async def mention():
+        async with shred.cell.opened():
+            return (await shred.cell.put("other", "Ada Lovelace called", "customer:other")).record
+
+    record = asyncio.run(mention())
+    values = tmp_path / "values.txt"
+    values.write_text("Ada Lovelace\n")
+    found = shred(WHO, "--scan", values, "--out", tmp_path / "kept", "--yes")
+    assert found.exit_code == 1, found.output
+    assert record in found.stdout
+    assert "Lovelace" not in found.output
+    assert not (tmp_path / "kept").exists()
+    (waiting,) = json.loads(shred("status", "--json").stdout)["items"]
+    assert waiting["state"] == "awaiting-scan"
+    assert shred("--id", shred.person, "--yes").exit_code == 1, "it waits for the search that was asked for"
+    again = shred("scan", waiting["shred"], "--values", values, "--json")
+    assert again.exit_code == 1
+    assert json.loads(again.stdout)["residue"]["verdict"] == "residue"
+    done = shred(
+        "scan", waiting["shred"], "--values", values, "--accept", "--out", tmp_path / "kept", "--json"
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["state"] == "completed"
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"", b"abc\n"])
+def test_values_that_cannot_be_read_erase_nobody(shred, tmp_path, content):
+    values = tmp_path / "values.txt"
+    if content is not None:
+        values.write_bytes(content)
+    found = shred(WHO, "--scan", values, "--out", tmp_path / "kept", "--json")
+    assert found.exit_code != 0
+    assert json.loads(shred("status", "--json").stdout)["items"] == []

@@ -11,11 +11,13 @@ from typer.core import TyperGroup
 
 from tenure.cli.governing import governing, segment
 from tenure.cli.output import Output
+from tenure.cli.scanning import search, values_in
 from tenure.client.http import Connection
 from tenure.errors import NotFound, NotYet
 
 _POLL_S = 0.2
 _PERSON = "person"
+_AWAITING = "awaiting-scan"
 _PAGE = "20"
 _MORE = ("ledger", "handed_over", "certificate", "irrecoverable_at", "waits_for")
 
@@ -52,15 +54,60 @@ async def shred(
         Path | None, typer.Option("--out", metavar="FILE", help="Where to keep the certificate.")
     ] = None,
     wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for it.")] = 120,
+    scan: Annotated[
+        Path | None,
+        typer.Option(
+            "--scan",
+            metavar="FILE",
+            help="Search everything for these values too, one a line; the certificate tells how that went.",
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> Any:  # noqa: ANN401
     """Erase a person in every copy, with a data protection officer's key. This cannot be undone."""
     _one_name(ref, subject_id)
     if not (yes or output.as_json) and sys.stdin.isatty():
         typer.confirm("Destroy this person's keys, in every copy, for good?", abort=True)
+    values = None if scan is None else values_in(scan)
     found = subject_id or await _id_of(connection, ref or "")
-    asked = await connection.call("POST", f"/v1/subjects/{segment(found)}:shred")
+    query = {"scan": "true"} if values else {}
+    asked = await connection.call("POST", f"/v1/subjects/{segment(found)}:shred", params=query)
     done = await finished(connection, asked["shred"], output, seconds=wait)
+    if done["state"] == _AWAITING:
+        if not values:
+            raise NotYet(
+                "The erasure was asked for with a search, and its certificate waits for that.",
+                remedy=f"Search: tenure shred scan {asked['shred']} --values FILE",
+            )
+        await search(connection, output, asked["shred"], values, accept=False)
+        done = await finished(connection, asked["shred"], output, seconds=wait)
+    return await _kept(connection, output, done, out)
+
+
+@app.command("scan")
+@governing
+async def scan_again(
+    connection: Connection,
+    output: Output,
+    shred_id: Annotated[str, typer.Argument(metavar="SHRED_ID", help="The erasure.")],
+    values: Annotated[
+        Path,
+        typer.Option("--values", metavar="FILE", help="What to look for, one value a line; - for stdin."),
+    ],
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Certify the erasure whatever is found; the certificate says it.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where to keep the certificate.")
+    ] = None,
+) -> Any:  # noqa: ANN401
+    """Search everything that can still be opened for words of an erased person. 1 when it stays uncertified."""
+    await search(connection, output, shred_id, values_in(values), accept=accept)
+    done = await connection.call("GET", f"/v1/shreds/{segment(shred_id)}")
+    return await _kept(connection, output, done, out)
+
+
+async def _kept(connection: Connection, output: Output, done: dict[str, Any], out: Path | None) -> Any:  # noqa: ANN401
     envelope = await connection.call("GET", f"/v1/certificates/{done['certificate']}")
     path = out or Path(f"certificate-{done['certificate']}.json")
     path.write_text(json.dumps(envelope) + "\n", "utf-8")
@@ -126,14 +173,17 @@ def steps(output: Output, reached: dict[str, Any], said: set[str]) -> None:
 async def finished(
     connection: Connection, shred_id: str, output: Output, *, seconds: float
 ) -> dict[str, Any]:
-    """Wait for an erasure's certificate, saying each step once. Raises NotYet after `seconds`."""
+    """Wait for an erasure's certificate, or for all that comes before a search, saying each step once.
+
+    Raises NotYet after `seconds`.
+    """
     said: set[str] = set()
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:
         state = await connection.call("GET", f"/v1/shreds/{segment(shred_id)}")
         steps(output, state["steps"], said)
-        if "certificate" in state:
+        if "certificate" in state or state["state"] == _AWAITING:
             return dict(state)
         if loop.time() >= end:
             raise NotYet(
