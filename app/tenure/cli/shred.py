@@ -101,7 +101,7 @@ async def scan_again(
         Path | None, typer.Option("--out", metavar="FILE", help="Where to keep the certificate.")
     ] = None,
 ) -> Any:  # noqa: ANN401
-    """Search everything that can still be opened for words of an erased person. 1 when it stays uncertified."""
+    """Search everything that can still be opened for words of an erased person. 1: not certified yet."""
     await search(connection, output, shred_id, values_in(values), accept=accept)
     done = await connection.call("GET", f"/v1/shreds/{segment(shred_id)}")
     return await _kept(connection, output, done, out)
