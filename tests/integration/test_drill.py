@@ -41,7 +41,8 @@ def checks(done: Drill) -> set[str]:
 
 def drilled(cell: Cell, tenant_id: str) -> list[dict[str, Any]]:
     found = cell.rows(
-        "SELECT body FROM entries WHERE kind = 'drill' AND CAST(tenant_id AS TEXT) = :t", t=tenant_id
+        "SELECT body FROM entries WHERE kind = 'drill' AND CAST(tenant_id AS TEXT) = :t ORDER BY at",
+        t=tenant_id,
     )
     found.sort(key=lambda row: str(json.loads(bytes(row[0]))["at"]))  # several writers
     return [json.loads(bytes(row[0])) for row in found]

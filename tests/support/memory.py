@@ -5,7 +5,6 @@ The keys are derived here, in the process that looks: the one that is searched h
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from tenure.rootstore.files import FilesRootStore
 
 _MAP = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (r)... ")
 _PIECE = 16 << 20
+_PAGE = 4096
+_USERS_END = 1 << 63  # above it lies what is the kernel's
 _LAP = 128  # longer than any needle: one that lies across two pieces is found too
 
 
@@ -45,12 +46,17 @@ def _pieces(pid: int) -> Iterator[bytes]:
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         for begin, end, _ in _MAP.findall(maps):
             at, stop = int(begin, 16), int(end, 16)
-            while at < stop:
-                # Pages that were unmapped meanwhile, and the kernel's own, cannot be read.
-                with suppress(OSError, OverflowError, ValueError):
-                    memory.seek(at)
-                    yield memory.read(min(_PIECE + _LAP, stop - at))
-                at += _PIECE
+            while at < min(stop, _USERS_END):
+                memory.seek(at)
+                try:
+                    piece = memory.read(min(_PIECE + _LAP, stop - at))
+                except OSError:  # unmapped meanwhile, behind the end of a mapped file, the kernel's own
+                    at += _PAGE
+                    continue
+                if not piece:
+                    return  # the process ended
+                yield piece
+                at += min(len(piece), _PIECE)  # less than asked for: a page in it cannot be read
 
 
 @dataclass

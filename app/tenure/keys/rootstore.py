@@ -68,10 +68,16 @@ class RootStore(Protocol):
         """
 
     def seal(self, version: int, data: bytes, aad: bytes) -> bytes:
-        """Encrypt at most 64 bytes. TooLarge for more; RootLost when the version is not live."""
+        """Encrypt at most 64 bytes. TooLarge for more; RootLost when the version is not live.
+
+        The caller overwrites `data` afterwards: keep no reference to it.
+        """
 
     def unseal(self, version: int, sealed: bytes, aad: bytes) -> bytes:
-        """Undo `seal`. RootLost when the version is not live, Tampered when anything is not as sealed."""
+        """Undo `seal`. RootLost when the version is not live, Tampered when anything is not as sealed.
+
+        The caller overwrites the answer after use: give new bytes each time, and keep no reference.
+        """
 
     def destroy(self, version: int, op_id: str) -> Destruction:
         """Destroy a version; calls after the first say how far it is. RootLost for one that never was."""
