@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from tenure.errors import Tampered
+from tenure.governance import derived
 from tenure.governance.ground import Ground
 from tenure.governance.plan import Plan
 from tenure.keys import segments
@@ -24,7 +25,7 @@ from tenure.store.session import Tx
 from tenure.store.shreds import Kind
 
 _CHUNK = 500
-_AGAIN = "held"
+_AGAIN, _KEPT = "held", "kept"
 
 
 def keep(ground: Ground, op_id: str, plan: Plan) -> None:
@@ -37,9 +38,13 @@ def keep(ground: Ground, op_id: str, plan: Plan) -> None:
 
 
 def keep_again(ground: Ground, op_id: str, tenant_ids: Sequence[str]) -> None:
-    """After a loss of the mirror: copy the headers of everything that holds keep, under the newest batch."""
+    """After a loss of the mirror: copy what holds and scopes keep, under the newest batch."""
     for tenant_id in tenant_ids:
         _copy(ground, tenant_id, f"{op_id}/{tenant_id}/{_AGAIN}", holds.headers)
+        scopes = sorted(derived.keeping(ground.database.read(tenant_id, derived.rules)))
+        if scopes:
+            kept = partial(records.headers_in, scopes=scopes)
+            _copy(ground, tenant_id, f"{op_id}/{tenant_id}/{_KEPT}", kept)
 
 
 def put_back(ground: Ground, op_id: str, tenant_id: str) -> None:

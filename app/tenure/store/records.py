@@ -327,19 +327,24 @@ def headers_of(tx: Tx, *, subject_ids: Sequence[str], limit: int, after: Place |
     return headers_by(tx, _s, _s.c.subject_id.in_(subject_ids), limit=limit, after=after)
 
 
+def headers_in(tx: Tx, *, scopes: Sequence[str], limit: int, after: Place | None) -> list[Headed]:
+    """Headers of all versions in these scopes, by record and number. No index: reads the whole tenant."""
+    return _headed(tx, _v.c.scope.in_(scopes), limit=limit, after=after)
+
+
 def headers_by(
     tx: Tx, link: Table, *conditions: ColumnElement[bool], limit: int, after: Place | None
 ) -> list[Headed]:
     """Headers of the versions that `link`, a table of (record, version), names under these conditions."""
     named = select(link.c.record_id, link.c.version).where(link.c.tenant_id == tx.tenant_id, *conditions)
+    return _headed(tx, tuple_(_v.c.record_id, _v.c.version).in_(named), limit=limit, after=after)
+
+
+def _headed(tx: Tx, which: ColumnElement[bool], *, limit: int, after: Place | None) -> list[Headed]:
     in_segments = case((_v.c.segments.is_not(None), _v.c.content))
     query = (
         select(_v.c.record_id, _v.c.version, _v.c.header, in_segments)
-        .where(
-            _v.c.tenant_id == tx.tenant_id,
-            _v.c.header.is_not(None),
-            tuple_(_v.c.record_id, _v.c.version).in_(named),
-        )
+        .where(_v.c.tenant_id == tx.tenant_id, _v.c.header.is_not(None), which)
         .order_by(_v.c.record_id, _v.c.version)
         .limit(limit)
     )
