@@ -20,7 +20,6 @@ from tenure.access import Ask, Caller
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import Conflict, Erased, Invalid, NotFound, NotYet
-from tenure.gateway import subject_of
 from tenure.ledger.entry import Access, Action, Kind, accesses_of, parse_access_list, parse_entry
 from tenure.ledger.receipt import build_receipt
 from tenure.ledger.tree import inclusion
@@ -37,6 +36,7 @@ from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
 from tenure.store.subjects import BY_REF, StoredSubject
 from tenure.tenancy import Tenancies
+from tenure.writing import subject_of
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _FACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/@-]{0,127}")

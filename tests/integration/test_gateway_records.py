@@ -7,7 +7,7 @@ import pytest
 from support.cell import NOTES, SCOPE, Cell
 from tenure import ids
 from tenure.errors import Invalid, KeyReused, NotFound, Stale
-from tenure.gateway import Condition
+from tenure.writing import Condition
 
 pytestmark = pytest.mark.anyio
 

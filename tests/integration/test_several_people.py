@@ -13,12 +13,12 @@ from support.oracle import Oracle
 from tenure.access import Ask
 from tenure.decisions import Opening
 from tenure.errors import Erased, Invalid, Tampered
-from tenure.gateway import Condition
 from tenure.keys import segments as stored_segments
 from tenure.ledger.canonical import canonical
 from tenure.ledger.commitment import commitment
 from tenure.listing import Query
 from tenure.model.record import Draft, Segment, Version
+from tenure.writing import Condition
 
 pytestmark = pytest.mark.anyio
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tenure.crew import Desk
-from tenure.gateway import is_current
 from tenure.governance.plan import Rule
 from tenure.model.specs import ScopeSpec
+from tenure.reading import is_current
 from tenure.store import manifests, rederivations
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx

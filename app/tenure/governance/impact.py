@@ -7,7 +7,7 @@ from tenure.crew import Desk
 from tenure.governance import derived
 from tenure.keys import segments
 from tenure.keys.seal import header_leaves
-from tenure.store import holds, records
+from tenure.store import erasing, holds
 from tenure.store.holds import Hold
 from tenure.store.records import StoredVersion
 from tenure.store.subjects import StoredSubject
@@ -23,7 +23,7 @@ def impact(desk: Desk, person: StoredSubject) -> dict[str, Any]:
     counts = {"versions": 0, "erased": 0, "shared": 0, "segments": 0, "held": 0}
     used: set[str] = set()
     after: tuple[str, int] | None = None
-    while found := records.of_subject(desk.tx, person.id, limit=_CHUNK, after=after, derived=False):
+    while found := erasing.of_subject(desk.tx, person.id, limit=_CHUNK, after=after, derived=False):
         after = (found[-1].record_id, found[-1].version)
         for stored in found:
             if stored.header is None:
@@ -53,7 +53,7 @@ def _derived(desk: Desk, person: StoredSubject, covering: list[Hold]) -> tuple[d
     counts: Counter[str] = Counter()
     used: set[str] = set()
     after: tuple[str, int] | None = None
-    while found := records.of_subject(desk.tx, person.id, limit=_CHUNK, after=after, derived=True):
+    while found := erasing.of_subject(desk.tx, person.id, limit=_CHUNK, after=after, derived=True):
         after = (found[-1].record_id, found[-1].version)
         for stored in found:
             if stored.header is not None:
@@ -66,7 +66,7 @@ def _derived(desk: Desk, person: StoredSubject, covering: list[Hold]) -> tuple[d
     by_scope = [
         {"scope": scope, "rule": rules[scope], "versions": count} for scope, count in sorted(counts.items())
     ]
-    labelled = records.labelled_descendants(desk.tx, person.id, most=MOST_LABELLED)
+    labelled = erasing.labelled_descendants(desk.tx, person.id, most=MOST_LABELLED)
     return {**totals, "labelled": labelled, "scopes": by_scope}, used
 
 

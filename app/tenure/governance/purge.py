@@ -25,7 +25,7 @@ from tenure.keys.rootstore import Capabilities, Destruction
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.sequencer import Sequencer
-from tenure.store import holds, records, rederivations, remnants, shreds, subjects, tenants
+from tenure.store import erasing, holds, rederivations, remnants, shreds, subjects, tenants
 from tenure.store.records import Place
 from tenure.store.session import Tx
 from tenure.store.shreds import AWAITING, DONE, Batch, Kind, Shred
@@ -81,7 +81,7 @@ def _chunk(desk: Desk, *, erasure: Erasure, rules: derived.Rules, logs: list[dic
 
 def _purge(tx: Tx, dead: list[Place], shred: Shred) -> None:
     """Remove ciphertext, and look whether it is gone: a step that did nothing must not count as done."""
-    records.purge(tx, dead, shred.id)
+    erasing.purge(tx, dead, shred.id)
     if remnants.sealed(tx, dead):
         raise _left("ciphertext")
 
@@ -95,15 +95,15 @@ def _left(what: str) -> KeyFailure:
 
 def _of_subject(desk: Desk, shred: Shred, rules: derived.Rules) -> bool:
     tx = desk.tx
-    named = records.of_subject(tx, shred.target_id, limit=CHUNK, derived=False)
-    made = records.of_subject(tx, shred.target_id, limit=CHUNK - len(named), derived=True)
+    named = erasing.of_subject(tx, shred.target_id, limit=CHUNK, derived=False)
+    made = erasing.of_subject(tx, shred.target_id, limit=CHUNK - len(named), derived=True)
     found = [*named, *made]
     fates, after = judged(desk, found), judged(desk, made)
     _purge(tx, fates.dead, shred)
-    records.withhold(tx, fates.held, shred.id)
-    records.name_shred(tx, fates.partly, shred.id)
-    records.unlink_subject(tx, shred.target_id, [one.place for one in found])
-    records.cut(tx, fates.cut)
+    erasing.withhold(tx, fates.held, shred.id)
+    erasing.name_shred(tx, fates.partly, shred.id)
+    erasing.unlink_subject(tx, shred.target_id, [one.place for one in found])
+    erasing.cut(tx, fates.cut)
     counts = fates.counts()
     shred = _counted(shred, **{**counts, "kept": counts["kept"] - len(after.open)})
     places = {one.place: one for one in made}
@@ -131,7 +131,7 @@ def _of_hold(desk: Desk, shred: Shred) -> bool:
     fates = judged(desk, found)
     _purge(tx, fates.dead, shred)
     holds.let_go(tx, shred.target_id, [one.place for one in found])
-    records.cut(tx, fates.cut)
+    erasing.cut(tx, fates.cut)
     shred = _counted(shred, **fates.counts())
     if len(found) < CHUNK:
         holds.move(tx, shred.target_id, state=holds.RELEASED, released_at=desk.now)

@@ -28,7 +28,7 @@ from tenure.residue.texts import TextScan, joined
 from tenure.residue.values import values_of
 from tenure.sealing import labels_of, open_content, open_head, open_segments, unseal
 from tenure.sequencer import Sequencer
-from tenure.store import records, shreds, sweep
+from tenure.store import erasing, shreds, sweep
 from tenure.store.records import Place, StoredVersion
 from tenure.store.session import Tx
 from tenure.store.shreds import AWAITING, Shred
@@ -122,7 +122,7 @@ class Residue:
     def _versions(self, tx: Tx, search: TextScan, after: Place | None) -> Place | None:
         """Search a page of opened versions; where it ends."""
         desk = Desk.reading(tx, self._tenancies)
-        page = records.live(tx, limit=_PAGE, after=after)
+        page = erasing.live(tx, limit=_PAGE, after=after)
         for stored in page:
             where = {"record": stored.record_id, "version": stored.version, "scope": stored.scope}
             try:

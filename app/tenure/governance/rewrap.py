@@ -25,7 +25,7 @@ from tenure.keys import segments
 from tenure.keys.ggm import leaf_number
 from tenure.keys.seal import Binding, founding_leaves, header_leaves, open_key
 from tenure.sealing import binding_of
-from tenure.store import holds, records, subjects, tenants
+from tenure.store import erasing, holds, subjects, tenants
 from tenure.store.database import Database
 from tenure.store.holds import Hold
 from tenure.store.records import Place, StoredVersion
@@ -87,7 +87,7 @@ def _chunk(desk: Desk, *, person: str, after: Place | None, rewrapped: Rewrapped
 
 
 def _hold(desk: Desk, *, person: str, after: Place | None, covering: Sequence[Hold]) -> list[StoredVersion]:
-    found = records.of_subject(desk.tx, person, limit=_CHUNK, after=after)
+    found = erasing.of_subject(desk.tx, person, limit=_CHUNK, after=after)
     known = subjects.get(desk.tx, person)
     for stored in found:
         for hold in covering:
@@ -102,7 +102,7 @@ def _hold(desk: Desk, *, person: str, after: Place | None, covering: Sequence[Ho
 def _keep(
     desk: Desk, *, person: str, after: Place | None, scopes: frozenset[str], going: frozenset[int]
 ) -> list[StoredVersion]:
-    found = records.of_subject(desk.tx, person, limit=_CHUNK, after=after, derived=True)
+    found = erasing.of_subject(desk.tx, person, limit=_CHUNK, after=after, derived=True)
     punctured = desk.tenancy.keys.state.is_punctured
     for stored in found:
         if stored.scope in scopes and stored.header is not None:
@@ -136,7 +136,7 @@ def _slotted(
                     sealed[place] = one._replace(header=header)
         slotted = slotted._replace(content=segments.encode(sealed))
     if slotted != stored:
-        records.rewrap(desk.tx, slotted)
+        erasing.rewrap(desk.tx, slotted)
     return slotted
 
 

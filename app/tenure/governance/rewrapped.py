@@ -18,9 +18,10 @@ from tenure.governance.ground import Ground
 from tenure.governance.plan import Plan
 from tenure.keys import segments
 from tenure.keys.seal import added_leaves, same_founding
-from tenure.store import holds, records
+from tenure.store import erasing, holds, records
+from tenure.store.erasing import Headed
 from tenure.store.holds import RELEASED, Hold
-from tenure.store.records import Headed, Place, StoredVersion
+from tenure.store.records import Place, StoredVersion
 from tenure.store.session import Tx
 from tenure.store.shreds import Kind
 
@@ -33,7 +34,7 @@ def keep(ground: Ground, op_id: str, plan: Plan) -> None:
     for tenant_id, mine in plan.items():
         people = [one["target"] for one in mine["erasures"] if one["kind"] == Kind.SUBJECT]
         for at in range(0, len(people), _CHUNK):
-            of_people = partial(records.headers_of, subject_ids=people[at : at + _CHUNK])
+            of_people = partial(erasing.headers_of, subject_ids=people[at : at + _CHUNK])
             _copy(ground, tenant_id, f"{op_id}/{tenant_id}/{at:06d}", of_people)
 
 
@@ -43,7 +44,7 @@ def keep_again(ground: Ground, op_id: str, tenant_ids: Sequence[str]) -> None:
         _copy(ground, tenant_id, f"{op_id}/{tenant_id}/{_AGAIN}", holds.headers)
         scopes = sorted(derived.keeping(ground.database.read(tenant_id, derived.rules)))
         if scopes:
-            kept = partial(records.headers_in, scopes=scopes)
+            kept = partial(erasing.headers_in, scopes=scopes)
             _copy(ground, tenant_id, f"{op_id}/{tenant_id}/{_KEPT}", kept)
 
 
@@ -57,7 +58,7 @@ def put_back(ground: Ground, op_id: str, tenant_id: str) -> None:
         ground.database.write(tenant_id, partial(_put_back, content=content))
 
 
-def _copy(ground: Ground, tenant_id: str, name: str, query: records.HeaderQuery) -> None:
+def _copy(ground: Ground, tenant_id: str, name: str, query: erasing.HeaderQuery) -> None:
     for at, page in enumerate(_pages(ground, tenant_id, query)):
         made = [one for one in page if added_leaves(one.header)]
         if made:
@@ -67,7 +68,7 @@ def _copy(ground: Ground, tenant_id: str, name: str, query: records.HeaderQuery)
             ground.mirror.put_rewrapped(f"{name}-{at:06d}", _encoded(made, mine))
 
 
-def _pages(ground: Ground, tenant_id: str, query: records.HeaderQuery) -> Iterator[list[Headed]]:
+def _pages(ground: Ground, tenant_id: str, query: erasing.HeaderQuery) -> Iterator[list[Headed]]:
     after: Place | None = None
     while True:
         page = ground.database.read(tenant_id, partial(query, limit=_CHUNK, after=after))
@@ -108,7 +109,7 @@ def _put_back(tx: Tx, content: dict[str, Any]) -> None:
         if stored is None or stored.header is None:
             continue
         stored = stored._replace(header=_replaced(stored.header, header), content=_segments(stored, parts))
-        records.rewrap(tx, stored)
+        erasing.rewrap(tx, stored)
         for slot in added_leaves(stored.header or b""):
             for leaf in slot:
                 if leaf in by_leaf:

@@ -12,13 +12,13 @@ from litestar.types import Scope
 
 from tenure.access import Ask
 from tenure.errors import Malformed, Unauthenticated
-from tenure.gateway import Condition
 from tenure.governance.service import Once
 from tenure.http.wire import body_json
 from tenure.ids import is_id
 from tenure.ledger.canonical import canonical
 from tenure.model.apikey import parse_api_key
 from tenure.model.principal import Credential
+from tenure.writing import Condition
 
 if TYPE_CHECKING:
     from tenure.bootstrap import Tenure

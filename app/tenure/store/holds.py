@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from tenure.store import tables
-from tenure.store.records import Headed, StoredVersion, base, headers_by
+from tenure.store.erasing import Headed, headers_by
+from tenure.store.records import StoredVersion, base
 from tenure.store.session import Tx
 
 _h, _k = tables.holds, tables.held_versions
