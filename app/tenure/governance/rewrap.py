@@ -9,16 +9,16 @@ scope's leaf: it is read on. When the next of them is erased, the rule of that d
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import Shredded
 from tenure.governance import derived
-from tenure.governance.plan import Plan, TenantPlan
+from tenure.governance.plan import Plan
 from tenure.governance.replica import Fence
 from tenure.keyring import TenantKeyring
 from tenure.keys import segments
@@ -35,60 +35,72 @@ _CHUNK = 500
 _POLL_S = 0.05
 
 
-class Rewrapped(Protocol):
-    """Re-wraps what must be of the person's next versions after a place; all that it looked at."""
+Touched = dict[str, list[str]]
+"""Tenant → the people of whose versions some have a slot more."""
 
-    def __call__(self, desk: Desk, *, person: str, after: Place | None) -> list[StoredVersion]:
+
+class _Looked(NamedTuple):
+    """A chunk of one person's versions, and whether any of them has a slot more now."""
+
+    found: list[StoredVersion]
+    touched: bool
+
+
+class _Look(Protocol):
+    """Re-wraps what must be of the person's next versions after a place."""
+
+    def __call__(self, desk: Desk, *, person: str, after: Place | None) -> _Looked:
         """At most one chunk."""
 
 
-async def for_holds(batcher: Batcher, database: Database, plan: Plan) -> None:
-    """Re-wrap everything of the batch's people that a hold covers. Safe to repeat; nothing without holds."""
-    for tenant_id, mine in plan.items():
-        people = _people(mine)
-        covering: list[Hold] = await batcher.submit(tenant_id, Solo(lambda desk: holds.active(desk.tx)))
-        if people and covering:
-            await _everything(batcher, database, tenant_id, people, partial(_hold, covering=covering))
+async def before_puncture(batcher: Batcher, database: Database, plan: Plan) -> Touched:
+    """Re-wrap all that must outlive the batch's people. Safe to repeat.
 
-
-async def for_keeping(batcher: Batcher, database: Database, plan: Plan) -> None:
-    """Re-wrap what was derived from the batch's people, where the scope keeps it. Safe to repeat."""
+    One transaction for each tenant when there is no hold and no scope that keeps; a person whom no hold can
+    cover is not looked at.
+    """
+    touched: Touched = {}
     for tenant_id, mine in plan.items():
-        people, scopes = _people(mine), derived.keeping(mine["derived"])
-        if people and scopes:
+        people = [one["target"] for one in mine["erasures"] if one["kind"] == Kind.SUBJECT]
+        looks: list[tuple[str, _Look]] = []
+        if people:
+            active: list[Hold] = await batcher.submit(tenant_id, Solo(lambda desk: holds.active(desk.tx)))
+            for person in people:
+                covering = [hold for hold in active if hold.may_cover(person)]
+                looks += [(person, partial(_hold, covering=covering))] if covering else []
+        if scopes := derived.keeping(mine["derived"]):
             keep = partial(_keep, scopes=scopes, going=frozenset(mine["leaves"]))
-            await _everything(batcher, database, tenant_id, people, keep)
-
-
-def _people(mine: TenantPlan) -> list[str]:
-    return [one["target"] for one in mine["erasures"] if one["kind"] == Kind.SUBJECT]
+            looks += [(person, keep) for person in people]
+        if looks:
+            touched[tenant_id] = await _everything(batcher, database, tenant_id, looks)
+    return touched
 
 
 async def _everything(
-    batcher: Batcher, database: Database, tenant_id: str, people: Iterable[str], rewrapped: Rewrapped
-) -> None:
+    batcher: Batcher, database: Database, tenant_id: str, looks: Sequence[tuple[str, _Look]]
+) -> list[str]:
     # Writes that began before the intent may still be on their way in.
     fence = await asyncio.to_thread(Fence, database, 0)
     while any(await asyncio.to_thread(fence.waiting)):  # noqa: ASYNC110 - what is awaited is in the database
         await asyncio.sleep(_POLL_S)
-    for person in people:
+    touched: dict[str, None] = {}
+    for person, look in looks:
         after: Place | None = None
         while True:
-            work = partial(_chunk, person=person, after=after, rewrapped=rewrapped)
-            after = await batcher.submit(tenant_id, Solo(work))
-            if after is None:
+            work = partial(look, person=person, after=after)
+            seen: _Looked = await batcher.submit(tenant_id, Solo(work))
+            if seen.touched:
+                touched[person] = None
+            if len(seen.found) < _CHUNK:
                 break
+            after = seen.found[-1].place
+    return list(touched)
 
 
-def _chunk(desk: Desk, *, person: str, after: Place | None, rewrapped: Rewrapped) -> Place | None:
-    """Some of one person's versions; where the next chunk begins after."""
-    found = rewrapped(desk, person=person, after=after)
-    return (found[-1].record_id, found[-1].version) if len(found) == _CHUNK else None
-
-
-def _hold(desk: Desk, *, person: str, after: Place | None, covering: Sequence[Hold]) -> list[StoredVersion]:
+def _hold(desk: Desk, *, person: str, after: Place | None, covering: Sequence[Hold]) -> _Looked:
     found = erasing.of_subject(desk.tx, person, limit=_CHUNK, after=after)
     known = subjects.get(desk.tx, person)
+    touched = False
     for stored in found:
         for hold in covering:
             if known is not None and hold.covers(person, stored):
@@ -96,20 +108,22 @@ def _hold(desk: Desk, *, person: str, after: Place | None, covering: Sequence[Ho
                 if slotted is not None:
                     stored = slotted  # noqa: PLW2901 - with one slot more
                     holds.keep(desk.tx, hold.id, stored.record_id, stored.version)
-    return found
+                    touched = True
+    return _Looked(found, touched)
 
 
 def _keep(
     desk: Desk, *, person: str, after: Place | None, scopes: frozenset[str], going: frozenset[int]
-) -> list[StoredVersion]:
+) -> _Looked:
     found = erasing.of_subject(desk.tx, person, limit=_CHUNK, after=after, derived=True)
     punctured = desk.tenancy.keys.state.is_punctured
+    touched = False
     for stored in found:
         if stored.scope in scopes and stored.header is not None:
             behind = founding_leaves(stored.header)
             staying = tuple(sorted(leaf for leaf in behind - going if not punctured(leaf)))
-            _slotted(desk, stored, staying or (_scope_leaf(desk, stored.scope),))
-    return found
+            touched |= _slotted(desk, stored, staying or (_scope_leaf(desk, stored.scope),)) is not None
+    return _Looked(found, touched)
 
 
 def _slotted(

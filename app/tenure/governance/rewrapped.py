@@ -15,7 +15,7 @@ from typing import Any
 from tenure.errors import Tampered
 from tenure.governance import derived
 from tenure.governance.ground import Ground
-from tenure.governance.plan import Plan
+from tenure.governance.rewrap import Touched
 from tenure.keys import segments
 from tenure.keys.seal import added_leaves, same_founding
 from tenure.store import erasing, holds, records
@@ -23,19 +23,17 @@ from tenure.store.erasing import Headed
 from tenure.store.holds import RELEASED, Hold
 from tenure.store.records import Place, StoredVersion
 from tenure.store.session import Tx
-from tenure.store.shreds import Kind
 
 _CHUNK = 500
 _AGAIN, _KEPT = "held", "kept"
 
 
-def keep(ground: Ground, op_id: str, plan: Plan) -> None:
-    """Copy every re-wrapped header of the batch's people to the mirror, durably. Safe to repeat."""
-    for tenant_id, mine in plan.items():
-        people = [one["target"] for one in mine["erasures"] if one["kind"] == Kind.SUBJECT]
-        for at in range(0, len(people), _CHUNK):
-            of_people = partial(erasing.headers_of, subject_ids=people[at : at + _CHUNK])
-            _copy(ground, tenant_id, f"{op_id}/{tenant_id}/{at:06d}", of_people)
+def keep(ground: Ground, op_id: str, touched: Touched) -> None:
+    """Copy every re-wrapped header of these people to the mirror, durably. Safe to repeat."""
+    for tenant_id, people in touched.items():
+        for at, person in enumerate(people):
+            of_person = partial(erasing.headers_of, subject_id=person)
+            _copy(ground, tenant_id, f"{op_id}/{tenant_id}/{at:06d}", of_person)
 
 
 def keep_again(ground: Ground, op_id: str, tenant_ids: Sequence[str]) -> None:

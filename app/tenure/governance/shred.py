@@ -156,9 +156,8 @@ class Shredder:
         plan = batch.plan
         if batch.state == "intent":
             self._ground.mirror.put_intent(batch.op_id, plan)
-            await rewrap.for_holds(self._batcher, self._ground.database, plan)
-            await rewrap.for_keeping(self._batcher, self._ground.database, plan)
-            await asyncio.to_thread(rewrapped.keep, self._ground, batch.op_id, plan)
+            touched = await rewrap.before_puncture(self._batcher, self._ground.database, plan)
+            await asyncio.to_thread(rewrapped.keep, self._ground, batch.op_id, touched)
             for tenant_id in _dropped(batch, self._ground.keyring.manifest()):
                 await self._sequencer.run(tenant_id)  # its log can be signed for the last time
             for tenant_id in handover.leaving(plan):

@@ -12,6 +12,13 @@ from tenure.store.session import Tx
 
 _r, _v, _s, _d = tables.records, tables.versions, tables.version_subjects, tables.lineage
 
+_HEADED = (
+    _v.c.record_id,
+    _v.c.version,
+    _v.c.header,
+    case((_v.c.segments.is_not(None), _v.c.content)),
+)
+
 
 def of_subject(
     tx: Tx, subject_id: str, *, limit: int, after: Place | None = None, derived: bool | None = None
@@ -91,9 +98,26 @@ class HeaderQuery(Protocol):
         """At most `limit` of them, after a place."""
 
 
-def headers_of(tx: Tx, *, subject_ids: Sequence[str], limit: int, after: Place | None) -> list[Headed]:
-    """Headers of the versions that go with any of these subjects, by record and number."""
-    return headers_by(tx, _s, _s.c.subject_id.in_(subject_ids), limit=limit, after=after)
+def headers_of(tx: Tx, *, subject_id: str, limit: int, after: Place | None) -> list[Headed]:
+    """Headers of the versions that go with a subject, by record and number. By index: a page costs a page."""
+    query = (
+        select(*_HEADED)
+        .select_from(_s)
+        .join(
+            _v,
+            and_(
+                _v.c.tenant_id == _s.c.tenant_id,
+                _v.c.record_id == _s.c.record_id,
+                _v.c.version == _s.c.version,
+            ),
+        )
+        .where(_s.c.tenant_id == tx.tenant_id, _s.c.subject_id == subject_id, _v.c.header.is_not(None))
+        .order_by(_s.c.record_id, _s.c.version)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(beyond(_s, after))
+    return [Headed(*row) for row in tx.execute(query)]
 
 
 def headers_in(tx: Tx, *, scopes: Sequence[str], limit: int, after: Place | None) -> list[Headed]:
@@ -110,9 +134,8 @@ def headers_by(
 
 
 def _headed(tx: Tx, which: ColumnElement[bool], *, limit: int, after: Place | None) -> list[Headed]:
-    in_segments = case((_v.c.segments.is_not(None), _v.c.content))
     query = (
-        select(_v.c.record_id, _v.c.version, _v.c.header, in_segments)
+        select(*_HEADED)
         .where(_v.c.tenant_id == tx.tenant_id, _v.c.header.is_not(None), which)
         .order_by(_v.c.record_id, _v.c.version)
         .limit(limit)

@@ -26,6 +26,10 @@ class Hold(NamedTuple):
     placed_at: int
     released_at: int | None
 
+    def may_cover(self, subject_id: str) -> bool:
+        """Whether anything of this person may be held."""
+        return self.kind != "subject" or self.target == subject_id
+
     def covers(self, subject_id: str, stored: StoredVersion) -> bool:
         """Whether a version of this person is held."""
         return (
