@@ -36,15 +36,17 @@ class Connection:
         text: str | None = None,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
+        seconds: float | None = _TIMEOUT,
     ) -> Any:  # noqa: ANN401 - whatever the call answers
         """Parsed JSON, text for other media types, None for no content.
 
-        `body` is sent as JSON, or `text` as it is. Raises the `TenureError` that the service answered with,
-        `Unavailable` when it does not answer or answers with something else.
+        `body` is sent as JSON, or `text` as it is; the answer is waited for `seconds`, or with None for ever.
+        Raises the `TenureError` that the service answered with, `Unavailable` when it does not answer or
+        answers with something else.
         """
         try:
             response = await self._client.request(
-                method, path, json=body, content=text, headers=headers, params=params
+                method, path, json=body, content=text, headers=headers, params=params, timeout=seconds
             )
         except (httpx.HTTPError, httpx.InvalidURL) as failure:
             raise Unavailable(
