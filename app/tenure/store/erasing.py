@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Table, and_, bindparam, case, func, select
 from sqlalchemy import Update as CoreUpdate
 
 from tenure.store import tables
-from tenure.store.records import DERIVED, LABELLED, Place, StoredVersion, base, beyond, every
+from tenure.store.records import DERIVED, LABELLED, Place, StoredVersion, base, beyond, every, linked
 from tenure.store.session import Tx
 
 _r, _v, _s, _d = tables.records, tables.versions, tables.version_subjects, tables.lineage
@@ -60,14 +60,7 @@ def labelled_descendants(tx: Tx, subject_id: str, *, most: int) -> int:
     found = (
         select(child.c.id)
         .select_from(_s)
-        .join(
-            _v,
-            and_(
-                _v.c.tenant_id == _s.c.tenant_id,
-                _v.c.record_id == _s.c.record_id,
-                _v.c.version == _s.c.version,
-            ),
-        )
+        .join(_v, linked(_s))
         .join(_d, and_(_d.c.tenant_id == _v.c.tenant_id, _d.c.parent_id == _v.c.id))
         .join(child, and_(child.c.tenant_id == _d.c.tenant_id, child.c.id == _d.c.child_id))
         .where(
@@ -103,14 +96,7 @@ def headers_of(tx: Tx, *, subject_id: str, limit: int, after: Place | None) -> l
     query = (
         select(*_HEADED)
         .select_from(_s)
-        .join(
-            _v,
-            and_(
-                _v.c.tenant_id == _s.c.tenant_id,
-                _v.c.record_id == _s.c.record_id,
-                _v.c.version == _s.c.version,
-            ),
-        )
+        .join(_v, linked(_s))
         .where(_s.c.tenant_id == tx.tenant_id, _s.c.subject_id == subject_id, _v.c.header.is_not(None))
         .order_by(_s.c.record_id, _s.c.version)
         .limit(limit)

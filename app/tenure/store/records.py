@@ -242,14 +242,18 @@ def sources(tx: Tx, version_id: str) -> list[Source]:
     return [Source(*row) for row in sorted(tx.ask((KNOWN_VERSIONS, {"ids": ids}))[0])]
 
 
-def base(tx: Tx, link: Table, *conditions: ColumnElement[bool]) -> CoreSelect[Any]:
-    """Versions that `link`, a table of (record, version), names under these conditions."""
-    of_version = and_(
+def linked(link: Table) -> ColumnElement[bool]:
+    """A row of `link`, a table of (record, version), is of this version."""
+    return and_(
         link.c.tenant_id == _v.c.tenant_id,
         link.c.record_id == _v.c.record_id,
         link.c.version == _v.c.version,
     )
-    return every(tx).join(link, of_version).where(*conditions)
+
+
+def base(tx: Tx, link: Table, *conditions: ColumnElement[bool]) -> CoreSelect[Any]:
+    """Versions that `link`, a table of (record, version), names under these conditions."""
+    return every(tx).join(link, linked(link)).where(*conditions)
 
 
 def exists(tx: Tx, record_id: str) -> bool:
@@ -264,14 +268,7 @@ def inventory(tx: Tx, subject_id: str) -> list[tuple[str, str, str, int]]:
     """(scope, labels, state, versions) of one subject."""
     query = (
         select(_v.c.scope, _v.c.labels, _v.c.state, func.count())
-        .join(
-            _s,
-            and_(
-                _s.c.tenant_id == _v.c.tenant_id,
-                _s.c.record_id == _v.c.record_id,
-                _s.c.version == _v.c.version,
-            ),
-        )
+        .join(_s, linked(_s))
         .where(_v.c.tenant_id == tx.tenant_id, _s.c.subject_id == subject_id, _s.c.derived == LABELLED)
         .group_by(_v.c.scope, _v.c.labels, _v.c.state)
         .order_by(_v.c.scope, _v.c.labels)
