@@ -182,7 +182,8 @@ def _finished(desk: Desk, shred: Shred) -> Shred:
         data["derived_kept"] = sum(one["versions"] for one in made["kept"])
         data["rederivations"] = made["rederivation_asked"]
     entry = desk.tx.append(EntryDraft(kind=Act.PURGE, at=desk.now, outcome="ok", data=data))
-    more = {"entry": entry, "certificate": certificate_id, "remnants": left}
+    database = desk.tx.connection.dialect.name
+    more = {"entry": entry, "certificate": certificate_id, "remnants": left, "database": database}
     return stepped(shred._replace(findings={**shred.findings, **more}), "purged")
 
 
