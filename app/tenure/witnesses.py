@@ -161,4 +161,8 @@ def read_quorum(path: str) -> Quorum | None:
             field="TENURE_WITNESSES",
             rule="a file as docs/witness.md says",
         ) from None
-    return Quorum.parse(text)
+    try:
+        return Quorum.parse(text)
+    except Invalid as wrong:
+        wrong.field = f"TENURE_WITNESSES {wrong.field}"
+        raise

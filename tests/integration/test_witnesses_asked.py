@@ -8,11 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tenure import witnesses
+from tenure.errors import Invalid
 from tenure.ledger import tree
 from tenure.ledger.cosignature import Cosigner
 from tenure.ledger.note import note_body
 from tenure.ledger.quorum import Quorum, Witness
-from tenure.witnesses import Witnesses
+from tenure.witnesses import Witnesses, read_quorum
 from unit.ledger.test_ledger_witness import FORK, A
 
 KEY = Cosigner("witness.test/w", bytes(32))
@@ -96,6 +97,16 @@ def test_whatever_comes_the_checkpoint_stays_as_it_was(answer, outcome):
         sent = len(got)
         assert asked.cosign(NOTE, prove) == NOTE
         assert len(got) == sent  # it is left alone for a while
+
+
+@pytest.mark.parametrize("text", [None, "{}", "quorum none"])
+def test_a_wrong_file_names_the_setting(text, tmp_path):
+    file = tmp_path / "witnesses.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(Invalid) as caught:
+        read_quorum(str(file))
+    assert caught.value.field.startswith("TENURE_WITNESSES")
 
 
 def test_a_slow_one_is_not_waited_for_and_then_left_alone(monkeypatch):
