@@ -48,6 +48,7 @@ from tenure.settings import Settings
 from tenure.store import migrate
 from tenure.store.database import Database, Standing
 from tenure.tenancy import Tenancies
+from tenure.witnesses import Witnesses, read_quorum
 
 _log = structlog.get_logger(__name__)
 
@@ -82,8 +83,10 @@ class Tenure:
         )
         service = Service(self._batcher)
         objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
+        quorum = read_quorum(settings.witnesses)
+        self.witnesses = Witnesses(quorum) if quorum else None
         self.sequencer = Sequencer(
-            self._batcher, self._database, ground.keyring, Shelves(objects, ground.mirror)
+            self._batcher, self._database, ground.keyring, Shelves(objects, ground.mirror), self.witnesses
         )
         self.shredder = Shredder(
             self._batcher,
@@ -137,6 +140,8 @@ class Tenure:
             await self._sequencing
         await self._batcher.close(writer_end)
         await asyncio.to_thread(self._replica.stop)
+        if self.witnesses is not None:
+            self.witnesses.close()
         self._database.close()
         self._lock.close()
 

@@ -7,9 +7,11 @@ Operations commit their entries without a place (`batcher`). One sequencer per t
   3  integrate     contiguous places, leaf hashes, tiles; root and checkpoint, signed
   4  swap          the log's (size, root) by compare-and-set, with places, tiles and checkpoint
   5  commit        a crash before it leaves entries waiting, after it an unpublished checkpoint
-  6  publish       bundles and tiles, then the checkpoint, to the object tier; idempotent
+  6  publish       bundles and tiles, then the checkpoint, to the object tier; idempotent. In between,
+                   witnesses are asked to cosign it, for a short time; it is published with what came
   7  mirror        the head, where a restore of the data does not reach
-  8  mark          published up to here; a crash in 6 or 7 is repeated from the database
+  8  mark          published up to here; a crash in 6 or 7 is repeated from the database. Where witnesses
+                   are missing to the quorum, the newest checkpoint is offered and published again later
 
 A checkpoint leaves the service only after 5, so two different trees of one size are never signed.
 Receipts are given for published sizes only.
@@ -29,14 +31,16 @@ from tenure.crew import Solo
 from tenure.errors import TenureError, Unauthenticated
 from tenure.keyring import Keyring
 from tenure.ledger.checkpoint import Checkpoint
+from tenure.ledger.cosignature import merge
 from tenure.ledger.merkle import HASH_SIZE, leaf_hash
 from tenure.ledger.note import Signer, sign_note
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
-from tenure.ledger.tree import Tree
+from tenure.ledger.tree import Tree, consistency
 from tenure.store import log
 from tenure.store.database import Database
 from tenure.store.log import Log
 from tenure.store.session import Tx
+from tenure.witnesses import AGAIN_S, Witnesses
 
 MAX_TAKE = 1024
 GATHER_S = 0.1
@@ -65,11 +69,20 @@ class Shelves(NamedTuple):
 class Sequencer:
     """Integrates and publishes the logs of this cell."""
 
-    def __init__(self, batcher: Batcher, database: Database, keyring: Keyring, shelves: "Shelves") -> None:
+    def __init__(
+        self,
+        batcher: Batcher,
+        database: Database,
+        keyring: Keyring,
+        shelves: "Shelves",
+        witnesses: Witnesses | None = None,
+    ) -> None:
         self._batcher = batcher
         self._database = database
         self._keyring = keyring
         self.objects, self._mirror = shelves
+        self._witnesses = witnesses
+        self._offering: set[str] = set()
         self._trees: dict[str, tuple[int, bytes, Tree]] = {}
         self._heads = threading.Lock()
         self._dirty: set[str] = set()
@@ -113,41 +126,95 @@ class Sequencer:
 
     async def publish(self, tenant_id: str) -> None:
         """Steps 6 to 8 for everything not yet published; safe to repeat and to run twice at once."""
-        current = await asyncio.to_thread(self._put, tenant_id)
-        if current is not None:
-            done = Solo(lambda desk: log.mark_published(desk.tx, current.generation, current.size))
-            await self._batcher.submit(tenant_id, done)
+        found = await asyncio.to_thread(self._put, tenant_id)
+        if found is not None:
+            current, note = found
+            await self._batcher.submit(tenant_id, Solo(lambda desk: self._mark(desk.tx, current, note)))
+            self._offer_again(tenant_id, note)
 
-    def _put(self, tenant_id: str) -> Log | None:
-        """Steps 6 and 7, in a thread: the log as published, or None when there was nothing to do."""
+    def _put(self, tenant_id: str) -> tuple[Log, str] | None:
+        """Steps 6 and 7, in a thread: what is published now, or None when there was nothing to do."""
         fresh = self._database.read(tenant_id, _unpublished)
+        if fresh is None and self._witnesses is not None:
+            fresh = self._database.read(tenant_id, self._incomplete)
         if fresh is None:
             return None
         current, note, files = fresh
         base = published_name(tenant_id, current.generation)
         for name, data in files:
             self.objects.put(f"{base}/{name}", data)
+        note = self._cosigned(tenant_id, current, note)
         with self._heads:
             self._put_head(tenant_id, base, current, note)
-        return current
+        return current, note
+
+    def _mark(self, tx: Tx, current: Log, note: str) -> None:
+        """Step 8. Receipts carry the checkpoint as it was published."""
+        if self._witnesses is not None:
+            log.keep_cosigned(tx, current.generation, current.size, note)
+        log.mark_published(tx, current.generation, current.size)
+
+    def _incomplete(self, tx: Tx) -> tuple[Log, str, list[tuple[str, bytes]]] | None:
+        """The published head, where witnesses are missing to the quorum."""
+        current = log.newest(tx)
+        if self._witnesses is None or current is None or current.published != current.size:
+            return None
+        note = log.checkpoint(tx, current.generation, size=current.size)
+        if note is None or self._witnesses.quorum.is_met(note):
+            return None
+        return current, note, []
+
+    def _cosigned(self, tenant_id: str, current: Log, note: str) -> str:
+        """The checkpoint with the cosignatures that came in time."""
+        if self._witnesses is None:
+            return note
+
+        def prove(old: int, new: int) -> list[bytes]:
+            def from_tiles(tx: Tx) -> list[bytes]:
+                return consistency(
+                    old, new, lambda level, n: log.tile(tx, current.generation, level, n) or b""
+                )
+
+            return self._database.read(tenant_id, from_tiles)
+
+        return self._witnesses.cosign(note, prove)
+
+    def _offer_again(self, tenant_id: str, note: str) -> None:
+        """Come back to a checkpoint that is short of witnesses; once at a time for each log."""
+        if self._witnesses is None or self._witnesses.quorum.is_met(note) or tenant_id in self._offering:
+            return
+
+        def again() -> None:
+            self._offering.discard(tenant_id)
+            self.wake(tenant_id)
+
+        self._offering.add(tenant_id)
+        asyncio.get_running_loop().call_later(AGAIN_S, again)
 
     def _put_head(self, tenant_id: str, base: str, current: Log, note: str) -> None:
-        """Checkpoint and mirrored head, unless a newer one is there: published heads only grow."""
+        """Checkpoint and mirrored head, unless a newer one is there: published heads only grow.
+
+        A head that is there already is mirrored all the same: a crash may have come between the two.
+        """
         there = self.objects.get(f"{base}/checkpoint")
-        if there is not None and int(there.splitlines()[1]) >= current.size:
+        size = int(there.splitlines()[1]) if there is not None else -1
+        if size > current.size:
             return
-        self.objects.put(f"{base}/vkey", f"{self._keyring.signer(tenant_id, current.origin).vkey}\n".encode())
-        self.objects.put(f"{base}/checkpoint", note.encode())
-        self._mirror.put_head(
-            tenant_id,
-            {
-                "generation": current.generation,
-                "origin": current.origin,
-                "size": current.size,
-                "root": current.root.hex(),
-                "checkpoint": note,
-            },
-        )
+        if there is not None and size == current.size:
+            note = merge(there.decode(), note)
+        if note.encode() != there:
+            vkey = self._keyring.signer(tenant_id, current.origin).vkey
+            self.objects.put(f"{base}/vkey", f"{vkey}\n".encode())
+            self.objects.put(f"{base}/checkpoint", note.encode())
+        head = {
+            "generation": current.generation,
+            "origin": current.origin,
+            "size": current.size,
+            "root": current.root.hex(),
+            "checkpoint": note,
+        }
+        if self._mirror.head(tenant_id) != head:
+            self._mirror.put_head(tenant_id, head)
 
     def signer(self, tx: Tx) -> Signer:
         """The key that signs the newest generation of the transaction's tenant."""

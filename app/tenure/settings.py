@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     ledger_origin: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(/[a-z0-9._-]+)*$")] = "tenure.localhost"
     """First part of every log's origin line; a host name that you own."""
 
+    witnesses: str = ""
+    """A file that names the witnesses who cosign the logs (`docs/witness.md`). Empty: none."""
+
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8420
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20

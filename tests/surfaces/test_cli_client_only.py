@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import tenure
 from tenure.ledger.receipt import build_receipt
 from tenure.ledger.tree import inclusion
 from unit.ledger.logs import SIGNER, entries, publish
@@ -19,7 +21,7 @@ COMMANDS = {
     *("init", "serve", "demo", "doctor"),
     *("backup", "restore", "drill"),
     *("apply", "get", "tenant", "principal", "shred"),
-    *("verify", "audit", "residue"),
+    *("verify", "audit", "residue", "witness"),
 }
 PROGRAM = f"""
 import sys
@@ -35,7 +37,8 @@ main()
 
 def bare(*arguments, cwd=None, **env):
     command = [sys.executable, "-W", "error", "-c", PROGRAM, *map(str, arguments)]
-    env = {"TENURE_API_KEY": "tnr_x", **env}
+    # The tree under test, whichever one is installed.
+    env = {"TENURE_API_KEY": "tnr_x", "PYTHONPATH": str(Path(tenure.__file__).parents[1]), **env}
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env)
 
 

@@ -59,6 +59,8 @@ def _examine(settings: "Settings") -> Iterator[Finding]:
         return
     yield from _opening(settings)
     yield from _remembered(_mirror(settings))
+    if settings.witnesses:
+        yield from _cosigned(settings.witnesses, _mirror(settings))
 
 
 def _places(settings: "Settings") -> Iterator[Finding]:
@@ -193,6 +195,32 @@ def _remembered(mirror: Path) -> Iterator[Finding]:
             yield Finding("ledger", "failed", f"the mirrored head of {path.name} cannot be read")
             continue
         yield Finding("ledger", "ok", f"{path.name}: {detail}")
+
+
+def _cosigned(witnesses: str, mirror: Path) -> Iterator[Finding]:
+    """Whether each log's newest published head has its quorum of witnesses."""
+    from tenure.witnesses import read_quorum  # noqa: PLC0415 - not in the bare install
+
+    try:
+        quorum = read_quorum(witnesses)
+    except TenureError as failure:
+        yield Finding("witnesses", "failed", failure.detail, "See docs/witness.md.")
+        return
+    if quorum is None:
+        return
+    for path in sorted((mirror / "heads").glob("*-*")):
+        try:
+            missing = quorum.missing(json.loads(path.read_bytes())["checkpoint"])
+        except (OSError, ValueError, KeyError, TenureError):
+            continue  # the check of the ledger says so
+        there = len(quorum.witnesses) - len(missing)
+        detail = f"{path.name}: {there} of {len(quorum.witnesses)} cosigned, quorum {quorum.needed}"
+        if there >= quorum.needed:
+            yield Finding("witnesses", "ok", detail)
+        else:
+            names = ", ".join(one.key.name for one in missing)
+            remedy = f"The log goes on and offers it again. See the server's log about {names}."
+            yield Finding("witnesses", "warning", f"{detail}: not met", remedy)
 
 
 def _mirror(settings: "Settings") -> Path:

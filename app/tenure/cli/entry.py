@@ -17,6 +17,7 @@ from tenure.cli import (
     shred,
     tenants,
     verify,
+    witness,
 )
 from tenure.cli.demo import command as demo
 
@@ -47,6 +48,7 @@ app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)
 app.command(rich_help_panel=_PROVE)(residue.residue)
+app.add_typer(witness.app, name="witness", rich_help_panel=_PROVE)
 
 
 def _version(asked: bool) -> None:

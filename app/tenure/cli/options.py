@@ -26,6 +26,7 @@ _HELP = {
     "objects_url": "file:///…; in the data directory if left out.",
     "mirror_url": "file:///…; in the root directory if left out.",
     "ledger_origin": "First part of every log's name: a host name of yours.",
+    "witnesses": "File that names the witnesses of the logs; none if left out.",
     "host": "Address to listen on.",
     "port": "Port to listen on.",
     "max_body_bytes": "Largest request body.",

@@ -35,19 +35,27 @@ _Vkey = Annotated[
         "--vkey", metavar="KEY|@FILE", help="The log's verifier key; witnesses' keys too. May repeat."
     ),
 ]
+_Witness = Annotated[
+    list[str] | None, typer.Option("--witness", metavar="KEY|@FILE", help="A witness's key. May repeat.")
+]
+_Quorum = Annotated[
+    int, typer.Option(min=0, metavar="N", help="How many of the witnesses must have cosigned.")
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def verify(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Receipts and erasure certificates.")],
     vkey: _Vkey = None,
+    witness: _Witness = None,
+    quorum: _Quorum = 0,
     as_json: _Json = False,
 ) -> None:
     """Verify receipts and erasure certificates offline."""
     results = []
     for file in files:
         with _wrong_use(str(file)):
-            results.append((file, verify_file(file, vkey or ())))
+            results.append((file, verify_file(file, vkey or (), witnesses=witness or (), quorum=quorum)))
     if as_json:
         items = [{"file": str(file), "kind": found.kind, **_as_json(found.report)} for file, found in results]
         typer.echo(json.dumps({"ok": all(item["ok"] for item in items), "items": items}))
@@ -61,6 +69,8 @@ def verify(
 def audit(
     target: Annotated[str, typer.Argument(metavar="DIR|URL", help="A log's folder, or its base URL.")],
     vkey: _Vkey = None,
+    witness: _Witness = None,
+    quorum: _Quorum = 0,
     token: Annotated[
         str | None, typer.Option(envvar="TENURE_API_KEY", help="API key, for a URL.", show_envvar=True)
     ] = None,
@@ -72,7 +82,14 @@ def audit(
     """Recompute a whole log from its raw entries and compare it with what was signed and served."""
     with _wrong_use(target), open_source(target, token) as source, _bar(quiet=as_json) as progress:
         past = [path.read_bytes().decode("utf-8", "replace") for path in earlier or ()]
-        report = audit_log(source, vkey or (), earlier=past, progress=progress)
+        report = audit_log(
+            source,
+            vkey or (),
+            witnesses=witness or (),
+            quorum=quorum,
+            earlier=past,
+            progress=progress,
+        )
     if as_json:
         typer.echo(json.dumps({"target": target, **_as_json(report)}))
     else:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from tenure.errors import Invalid
-from tenure.ledger.note import Verifier
+from tenure.ledger.note import COSIGNATURE, Verifier
+from tenure.ledger.quorum import distinct, shortfall, witness_key
 from tenure.ledger.report import Report
 
 _SAME_PLACE = (
@@ -23,6 +24,31 @@ class Trust:
 
     verifiers: tuple[Verifier, ...]
     given: bool
+    quorum: int = 0
+    """How many of the witnesses must have cosigned."""
+
+    def watched(self, witnesses: Sequence[str], quorum: int) -> "Trust":
+        """The same with witnesses' keys (`KEY` or `@file`). Without a quorum given, none need have signed.
+
+        Raises `Invalid` for a key that is not a witness's or given twice, or a quorum beyond their number.
+        """
+        more = tuple(witness_key(line, "witness") for value in witnesses for line in _lines(value))
+        keys = tuple(dict.fromkeys((*self.verifiers, *more)))
+        cosigners = [key for key in keys if key.algorithm == COSIGNATURE]
+        distinct(cosigners)
+        if quorum > len({key.name for key in cosigners}):
+            raise Invalid(
+                "The quorum is larger than the number of witnesses given, so nothing could meet it. Nothing"
+                " was checked. Give their keys with --witness.",
+                field="quorum",
+                rule="quorum",
+            )
+        return replace(self, verifiers=keys, quorum=quorum)
+
+    def judge(self, report: AnyReport, witnesses: Sequence[str]) -> AnyReport:
+        """The report, failing as "quorum" when too few of the witnesses cosigned."""
+        failure = shortfall(self.quorum, witnesses)
+        return self.qualify(replace(report, failures=(*report.failures, failure)) if failure else report)
 
     def qualify(self, report: AnyReport) -> AnyReport:
         """The report, saying so when the key itself was not checked."""

@@ -31,10 +31,13 @@ def verify_text(text: str, verifiers: Sequence[Verifier]) -> Verified:
     return Verified("unknown", Report(failures=(failure,), not_checked=("Everything else.",)))
 
 
-def verify_file(path: Path, vkeys: Sequence[str] = ()) -> Verified:
+def verify_file(
+    path: Path, vkeys: Sequence[str] = (), *, witnesses: Sequence[str] = (), quorum: int = 0
+) -> Verified:
     """Verify one file. `vkeys` are keys or `@file`; without any, the key beside the file is used and named.
 
-    Raises `Invalid` when the file cannot be read or there is no key.
+    `quorum` of the `witnesses` (keys or `@file`) must have cosigned a receipt's checkpoint; certificates have
+    none. Raises `Invalid` when the file cannot be read, there is no key, or these do not make a quorum.
     """
     try:
         # Exact bytes: newline translation would let a changed file pass.
@@ -43,6 +46,8 @@ def verify_file(path: Path, vkeys: Sequence[str] = ()) -> Verified:
         raise Invalid(
             "The file cannot be read. Nothing was checked.", field="file", rule="source"
         ) from failure
-    keys = trust(vkeys, key_beside(path))
+    keys = trust(vkeys, key_beside(path)).watched(witnesses, quorum)
     verified = verify_text(text, keys.verifiers)
+    if isinstance(verified.report, ReceiptReport):
+        return Verified(verified.kind, keys.judge(verified.report, verified.report.witnesses))
     return Verified(verified.kind, keys.qualify(verified.report))

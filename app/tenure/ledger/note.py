@@ -20,6 +20,8 @@ ED25519 = 0x01
 COSIGNATURE = 0x04
 MAX_NOTE = 1_000_000
 MAX_SIGNATURES = 100
+MAX_TIME = 2**63 - 1
+"""The latest time of a cosignature, POSIX seconds (tlog-cosignature, "Format")."""
 
 _DASH = "\N{EM DASH} "
 _KEY_SIZE = 32
@@ -43,6 +45,11 @@ class Signature(NamedTuple):
         if len(self.blob) != _TIME_SIZE + _SIGNATURE_SIZE:
             return None
         return int.from_bytes(self.blob[:_TIME_SIZE])
+
+    @property
+    def line(self) -> str:
+        """The signature line, with its newline."""
+        return f"{_DASH}{self.name} {to_base64(self.key_id + self.blob)}\n"
 
 
 class Note(NamedTuple):
@@ -95,7 +102,10 @@ class Verifier:
         """Whether `blob` is this key's signature of the text."""
         message = body.encode()
         if self.algorithm == COSIGNATURE:
-            message = cosigned_message(body, int.from_bytes(blob[:_TIME_SIZE]))
+            time = int.from_bytes(blob[:_TIME_SIZE])
+            if time > MAX_TIME:
+                return False
+            message = cosigned_message(body, time)
             blob = blob[_TIME_SIZE:]
         return self.verify_bytes(message, blob)
 
@@ -136,7 +146,7 @@ class Signer:
             blob = at.to_bytes(_TIME_SIZE) + self.sign_bytes(cosigned_message(body, at))
         else:
             blob = self.sign_bytes(body.encode())
-        return f"{_DASH}{self.name} {to_base64(self.verifier.key_id + blob)}\n"
+        return Signature(self.name, self.verifier.key_id, blob).line
 
 
 def cosigned_message(body: str, time: int) -> bytes:
@@ -185,6 +195,11 @@ def open_note(text: str, verifiers: Sequence[Verifier]) -> Note:
 def note_body(text: str) -> str:
     """The text of a note, unverified: only for looking at before a key is known."""
     return _split(text)[0]
+
+
+def note_signatures(text: str) -> list[Signature]:
+    """The signatures of a note, unverified, in order. Raises `Unverified` ("note-format")."""
+    return _split(text)[1]
 
 
 def _split(text: str) -> tuple[str, list[Signature]]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, func, insert, select, text, update
 
+from tenure.ledger.cosignature import merge
 from tenure.ledger.entry import Kind
 from tenure.store import tables
 from tenure.store.session import Tx
@@ -161,6 +162,15 @@ def mark_published(tx: Tx, generation: int, size: int) -> None:
         .where(_g.c.tenant_id == tx.tenant_id, _g.c.generation == generation, _g.c.published < size)
         .values(published=size)
     )
+
+
+def keep_cosigned(tx: Tx, generation: int, size: int, note: str) -> None:
+    """Add the note's signatures to the kept checkpoint of this size; none that is there is lost."""
+    kept = checkpoint(tx, generation, size=size)
+    whole = merge(kept, note) if kept else note
+    if kept and whole != kept:
+        mine = (_c.c.tenant_id == tx.tenant_id, _c.c.generation == generation, _c.c.size == size)
+        tx.execute(update(_c).where(*mine).values(note=whole))
 
 
 def checkpoint(

@@ -1,0 +1,1 @@
+"""A C2SP tlog-witness: `place` keeps what it cosigned, `server` answers logs."""
