@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tenure import gateway
+from tenure import reading
 from tenure.access import Ask
 from tenure.batcher import Lane
 from tenure.bootstrap import Tenure, open_tenure
@@ -67,7 +67,7 @@ async def live(given: dict[str, Any]) -> None:
             if line == "read":
                 await read(tenure, given)
             elif line == "stop":
-                stop_once(gateway, "release")
+                stop_once(reading, "release")
             elif line == "stop-late":
                 stop_once(Lane, "_batch")
             elif line == "stop-swap":

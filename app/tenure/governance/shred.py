@@ -302,13 +302,16 @@ class Shredder:
         """Wait until every living process has acknowledged the new state and older transactions are over."""
         seq = await asyncio.to_thread(self._replica.beat)
         fence = await asyncio.to_thread(Fence, self._ground.database, seq)
-        noted = False
+        noted, pause = False, _POLL_S
         while any(waiting := await asyncio.to_thread(fence.waiting)):
             if not noted:
                 _log.info("erasure waits for processes", processes=waiting[0], transactions=waiting[1])
                 await self._note(batch, "fencing")
                 noted = True
-            await asyncio.sleep(_POLL_S * 10)
+            await asyncio.sleep(pause)
+            pause = min(
+                2 * pause, _POLL_S * 10
+            )  # most transactions are over in a moment, leases take seconds
         await self._note(batch, "fenced")
 
     # ── 7 destroy ────────────────────────────────────────────────────────────────────────────────
