@@ -40,9 +40,7 @@ _log = structlog.get_logger(__name__)
 
 
 class _Refusal(TenureError):
-    """A witness answered, and did not cosign."""
-
-    kind = "witness-refused"
+    """A witness answered, and did not cosign. Never leaves this module."""
 
 
 class Witnesses:

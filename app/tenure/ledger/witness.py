@@ -48,8 +48,6 @@ class Request(NamedTuple):
 class Refused(TenureError):
     """The witness does not cosign. `status` is the HTTP status; `size` the stored size, with 409 only."""
 
-    kind = "refused"
-
     def __init__(self, status: int, rule: str, detail: str, *, size: int | None = None) -> None:
         super().__init__(detail, rule=rule)
         self.status = status
