@@ -21,6 +21,7 @@ from tenure.ledger.checkpoint import Checkpoint, peek_checkpoint
 from tenure.ledger.cosignature import gather, merge
 from tenure.ledger.quorum import Quorum, Witness
 from tenure.ledger.witness import CONFLICT
+from tenure.outbound import NO_PROXY
 
 Prove = Callable[[int, int], list[bytes]]
 """(old size, new size) → consistency proof."""
@@ -34,7 +35,6 @@ _MAX_ANSWER = 64 << 10
 _ROUNDS = 3
 _OK: Final = 200
 _SERVER_ERROR: Final = 500
-_NO_PROXY: Final = dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]"), None)
 
 _log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class Witnesses:
         self.quorum = quorum
         self.counts: Counter[tuple[str, str]] = Counter()
         """(witness's name, outcome) → how often: cosigned, refused, ahead, down."""
-        self._client = httpx.Client(timeout=WAIT_S, follow_redirects=False, mounts=_NO_PROXY)
+        self._client = httpx.Client(timeout=WAIT_S, follow_redirects=False, mounts=NO_PROXY)
         self._pool = ThreadPoolExecutor(len(quorum.witnesses), thread_name_prefix="witness")
         self._lock = threading.Lock()
         self._sizes: dict[tuple[str, str], int] = {}

@@ -74,8 +74,8 @@ class Write(OnRecord):
         caller = Caller.at(desk, self.ask)
         caller.check_scope(self.scope)
         policy = desk.tenancy.policy.configuration
-        for part in self.draft.parts:
-            policy.check_labels(self.scope, self.draft.categories, len(part.subjects), self.ask.purpose)
+        for people in {len(part.subjects) for part in self.draft.parts}:
+            policy.check_labels(self.scope, self.draft.categories, people, self.ask.purpose)
         nonce = secrets.token_bytes(16)
         index = self.index(desk.tenancy)
         stored = desk.found.records.get(index)
@@ -109,7 +109,12 @@ class Write(OnRecord):
         record_id = stored.record_id if stored else ids.new_id()
         number = stored.latest + 1 if stored else 1
         binding = Binding(desk.tx.tenant_id, self.scope, record_id, number)
-        slots = [self._slots(desk, part.subjects) for part in draft.parts]
+        people = {reference: subject_of(desk, reference) for reference in draft.people}
+        behind = [] if people else lineage.living(desk, draft)
+        slots = [
+            self._slots(desk, [people[reference].leaf for reference in part.subjects], behind)
+            for part in draft.parts
+        ]
         sealed = seal_version(desk.tenancy.keys, binding, self.key, draft, slots)
         promises = []
         for opened, part in zip(sealed.opened, draft.parts, strict=True):
@@ -143,19 +148,19 @@ class Write(OnRecord):
             records.INSERT_SUBJECT_LINK,
             *(
                 {
-                    "subject_id": subject_of(desk, one).id,
+                    "subject_id": one.id,
                     "record_id": record_id,
                     "version": number,
                     "derived": records.LABELLED,
                 }
-                for one in draft.people
+                for one in people.values()
             ),
         )
         desk.tx.put(
             records.INSERT_DERIVED_LINK,
             *(
                 {"leaf": leaf, "record_id": record_id, "version": number, "derived": records.DERIVED}
-                for leaf in self._behind(desk)
+                for leaf in behind
             ),
         )
         desk.tx.put(
@@ -176,20 +181,15 @@ class Write(OnRecord):
         self._remember(desk, caller, written)
         return written
 
-    def _slots(self, desk: Desk, people: tuple[str, ...]) -> list[list[int]]:
+    def _slots(self, desk: Desk, leaves: list[int], behind: list[int]) -> list[list[int]]:
         """Leaves that open a part: all of one slot. *any*: one slot of all it names; *all*: a slot each.
 
-        What names nobody is sealed to everybody behind its sources, so that it goes with the first of them.
+        What names nobody is sealed to everybody `behind` its sources, so that it goes with the first of them.
         """
-        if not people:
-            return [self._behind(desk) or [self._scope_leaf(desk)]]
-        leaves = [subject_of(desk, reference).leaf for reference in people]
+        if not leaves:
+            return [behind or [self._scope_leaf(desk)]]
         spec = desk.tenancy.policy.configuration.scopes[self.scope]
         return [[leaf] for leaf in leaves] if spec.joint_erasure == "all" else [leaves]
-
-    def _behind(self, desk: Desk) -> list[int]:
-        """Leaves of the people behind the sources of what names nobody."""
-        return [] if self.draft.people else lineage.living(desk, self.draft)
 
     def _erasing(self, desk: Desk) -> Erased | None:
         """The 410 if anybody the version is about, or whom it would be derived from, is being erased."""

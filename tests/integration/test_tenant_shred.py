@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from support.cell import SCOPE, SUPPORT, Cell
-from support.erasure import Failing, InjectedError
+from support.erasure import Failing, InjectedError, When
 from tenure.cli.entry import app
 from tenure.client.source import DirSource
 from tenure.decisions import Opening
@@ -176,15 +176,13 @@ async def test_asked_the_other_way_it_is_a_conflict(cell: Cell) -> None:
 @pytest.mark.parametrize(("method", "call"), [("write", 1), ("drop_published", 1), ("pin", 1)])
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_crash_around_the_hand_over_loses_nothing(
-    cell: Cell, monkeypatch: pytest.MonkeyPatch, method: str, call: int, when: str
+    cell: Cell, monkeypatch: pytest.MonkeyPatch, method: str, call: int, when: When
 ) -> None:
     await cell.put("k", 1, "customer:1")
     vkey = (await cell.verifier()).vkey
-    handover = cell.tenure.shredder._handover
-    failing = Failing(f"handover.{method}", call, when)  # type: ignore[arg-type]
     asked = await cell.tenure.tenants.shred(cell.operator, cell.one.id, ledger="hand-over")
     with monkeypatch.context() as patched:
-        patched.setattr(handover, method, failing._wrapped(getattr(handover, method)))
+        Failing(f"handover.{method}", call, when).into(cell.tenure, patched)
         with pytest.raises(InjectedError):
             await cell.tenure.shredder.run()
     await cell.tenure.shredder.run()

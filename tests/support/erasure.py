@@ -100,6 +100,7 @@ class Failing:
             "mirror": ground.mirror,
             "sequencer": tenure.sequencer,
             "database": ground.database,
+            "handover": tenure.shredder._handover,
         }
         owner = owners[place]
         monkeypatch.setattr(owner, name, self._wrapped(getattr(owner, name)))

@@ -1,11 +1,7 @@
 """The server as a process: real sockets, real signals, and logs that name nobody."""
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +12,7 @@ import httpx
 import pytest
 
 from conftest import SUPPORT, record
+from support.serving import served
 from tenure.bootstrap import prepare
 from tenure.settings import Settings
 
@@ -26,31 +23,11 @@ KEY = quote(f"{CANARY}/🛫", safe="")
 @contextmanager
 def serving(folder: Path, log: Path, *, end: signal.Signals = signal.SIGTERM) -> Iterator[httpx.Client]:
     """A server on a free port, ended by a signal; its log is complete afterwards."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {**os.environ, "TENURE_DATA_DIR": str(folder / "data"), "TENURE_ROOT_DIR": str(folder / "root")}
-    env |= {"TENURE_PORT": str(port), "TENURE_LOG_LEVEL": "debug", "TENURE_DATABASE_URL": ""}
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tenure.main"], env=env, stdout=out, stderr=subprocess.STDOUT
-        )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-            for _ in range(600):
-                try:
-                    if client.get("/health/ready").status_code == 200:
-                        break
-                except httpx.TransportError:
-                    time.sleep(0.05)
-            else:
-                pytest.fail(log.read_text())
-            yield client
+    settings = {"data_dir": folder / "data", "root_dir": folder / "root", "database_url": ""}
+    with served({**settings, "log_level": "debug"}, log) as (process, client):
+        yield client
         process.send_signal(end)
         assert process.wait(timeout=20) == 0, log.read_text()
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")

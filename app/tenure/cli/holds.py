@@ -37,7 +37,7 @@ async def place(
     ],
     by: Annotated[By, typer.Option(help="What the target is.")],
     ground: Annotated[str, typer.Option(metavar="TEXT", help="Why; not personal data.")],
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Keep what is erased from now on, until the hold is released."""
     placed = await connection.call("POST", "/v1/holds", {"by": by.value, "target": target, "ground": ground})
     _show(output, placed)
@@ -46,7 +46,7 @@ async def place(
 
 @app.command("list")
 @governing
-async def every(connection: Connection, output: Output) -> Any:  # noqa: ANN401
+async def every(connection: Connection, output: Output) -> Any:  # noqa: ANN401 - any JSON
     """List holds, released ones too."""
     found = await connection.call("GET", "/v1/holds")
     columns = ("id", "by", "target", "ground", "state", "versions")
@@ -56,7 +56,7 @@ async def every(connection: Connection, output: Output) -> Any:  # noqa: ANN401
 
 @app.command()
 @governing
-async def show(connection: Connection, output: Output, hold: _Hold) -> Any:  # noqa: ANN401
+async def show(connection: Connection, output: Output, hold: _Hold) -> Any:  # noqa: ANN401 - any JSON
     """Show one hold, and how many versions only it keeps."""
     found = await connection.call("GET", f"/v1/holds/{segment(hold)}")
     _show(output, found)
@@ -70,7 +70,7 @@ async def release(
     output: Output,
     hold: _Hold,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """End a hold: what only it kept is erased for good, with a certificate."""
     if not (yes or output.as_json) and _answers():
         _show(output, await connection.call("GET", f"/v1/holds/{segment(hold)}"))

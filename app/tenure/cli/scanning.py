@@ -14,6 +14,7 @@ from tenure.errors import Invalid
 _STDIN = Path("-")
 _MOST_ROWS = 50
 _MIN_BYTES = 4
+"""As `tenure.residue.values` has it, which the bare install cannot import: it needs the search library."""
 
 
 def values_in(path: Path) -> list[str]:

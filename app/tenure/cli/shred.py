@@ -63,7 +63,7 @@ async def shred(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Erase a person in every copy, with a data protection officer's key. This cannot be undone."""
     _one_name(ref, subject_id)
     if not (yes or output.as_json) and sys.stdin.isatty():
@@ -100,14 +100,14 @@ async def scan_again(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Where to keep the certificate.")
     ] = None,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Search everything that can still be opened for words of an erased person. 1: not certified yet."""
     await search(connection, output, shred_id, values_in(values), accept=accept)
     done = await connection.call("GET", f"/v1/shreds/{segment(shred_id)}")
     return await _kept(connection, output, done, out)
 
 
-async def _kept(connection: Connection, output: Output, done: dict[str, Any], out: Path | None) -> Any:  # noqa: ANN401
+async def _kept(connection: Connection, output: Output, done: dict[str, Any], out: Path | None) -> Any:  # noqa: ANN401 - any JSON
     envelope = await connection.call("GET", f"/v1/certificates/{done['certificate']}")
     path = out or Path(f"certificate-{done['certificate']}.json")
     path.write_text(json.dumps(envelope) + "\n", "utf-8")
@@ -124,7 +124,7 @@ async def status(
     shred_id: Annotated[
         str | None, typer.Argument(metavar="[SHRED_ID]", help="One erasure. Left out: the newest ones.")
     ] = None,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Show an erasure, its steps and what it waits for; or the newest erasures."""
     if shred_id is None:
         page = await connection.call("GET", "/v1/shreds", params={"limit": _PAGE})
@@ -140,7 +140,7 @@ async def status(
 
 @app.command()
 @governing
-async def impact(connection: Connection, output: Output, ref: _Ref = None, subject_id: _Id = None) -> Any:  # noqa: ANN401
+async def impact(connection: Connection, output: Output, ref: _Ref = None, subject_id: _Id = None) -> Any:  # noqa: ANN401 - any JSON
     """Show what an erasure would do. Nothing is done."""
     _one_name(ref, subject_id)
     found = subject_id or await _id_of(connection, ref or "")

@@ -65,6 +65,11 @@ def stated(capabilities: Capabilities, destroyed: Mapping[int, Destruction]) -> 
     }
 
 
+def irrecoverable_at(keys: Mapping[str, Any]) -> str | None:
+    """When the last of the destroyed roots is beyond recovery, of what is `stated`; None without any."""
+    return max((str(one["irrecoverable_at"]) for one in keys["root_versions_destroyed"]), default=None)
+
+
 def issue(signer: Signer, evidence: Evidence) -> str:
     """Sign the certificate of one erasure: a DSSE envelope as JSON text. Names no personal data."""
     return issue_certificate(_payload(signer.name, evidence), signer)
@@ -73,7 +78,7 @@ def issue(signer: Signer, evidence: Evidence) -> str:
 def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
     shred, findings = evidence.shred, evidence.shred.findings
     keys, at = findings["keys"], ids.rfc3339(evidence.at)
-    latest = max((one["irrecoverable_at"] for one in keys["root_versions_destroyed"]), default=at)
+    latest = irrecoverable_at(keys) or at
     return {
         "v": VERSION,
         "kind": KIND,

@@ -4,6 +4,7 @@ from typing import Any
 
 from tenure import ids
 from tenure.errors import NotFound
+from tenure.governance.certificates import irrecoverable_at
 from tenure.governance.service import Seat, Service
 from tenure.ledger.entry import Kind as Act
 from tenure.model.identity import check_id
@@ -117,6 +118,6 @@ def _followed(shred: Shred) -> dict[str, Any]:
         answer["ledger"] = shred.findings["ledger"]
     if "logs" in shred.findings:
         answer["handed_over"] = f"handover/{shred.target_id}"
-    if "irrecoverable_at" in shred.findings:
-        answer["irrecoverable_at"] = shred.findings["irrecoverable_at"]
+    if (keys := shred.findings.get("keys")) and (last := irrecoverable_at(keys)) is not None:
+        answer["irrecoverable_at"] = last
     return answer

@@ -98,23 +98,19 @@ def _of_subject(desk: Desk, shred: Shred, rules: derived.Rules) -> bool:
     named = erasing.of_subject(tx, shred.target_id, limit=CHUNK, derived=False)
     made = erasing.of_subject(tx, shred.target_id, limit=CHUNK - len(named), derived=True)
     found = [*named, *made]
-    fates, after = judged(desk, found), judged(desk, made)
+    fates = judged(desk, found)
     _purge(tx, fates.dead, shred)
     erasing.withhold(tx, fates.held, shred.id)
     erasing.name_shred(tx, fates.partly, shred.id)
     erasing.unlink_subject(tx, shred.target_id, [one.place for one in found])
     erasing.cut(tx, fates.cut)
-    counts = fates.counts()
-    shred = _counted(shred, **{**counts, "kept": counts["kept"] - len(after.open)})
-    places = {one.place: one for one in made}
-    shred = derived.settled(
-        desk,
-        shred,
-        rules,
-        dead=len(after.dead),
-        lost=[places[one] for one in (*after.dead, *after.held)],
-        kept=[places[one] for one in after.open],
+    by_place = {one.place: one for one in made}
+    dead, held, kept = (
+        [by_place[one] for one in some if one in by_place] for some in (fates.dead, fates.held, fates.open)
     )
+    counts = fates.counts()
+    shred = _counted(shred, **{**counts, "kept": counts["kept"] - len(kept)})
+    shred = derived.settled(desk, shred, rules, dead=len(dead), lost=[*dead, *held], kept=kept)
     if len(found) < CHUNK:
         gone: dict[str, Any] = dict.fromkeys(("ref_index", "bucket", "ref_header", "sealed_ref"))
         subjects.set_state(tx, shred.target_id, state="erased", **gone)

@@ -12,7 +12,7 @@ The erasure and its certificate never wait for any of it. Whoever rather asks th
 
 import asyncio
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import structlog
@@ -26,6 +26,7 @@ from tenure.ledger.entry import EntryDraft, Kind
 from tenure.ledger.rederivation import KIND, VERSION, issue_request
 from tenure.lineage import people_behind
 from tenure.model.principal import Credential
+from tenure.outbound import NO_PROXY
 from tenure.sequencer import Sequencer
 from tenure.store import records
 from tenure.store import rederivations as store
@@ -33,6 +34,7 @@ from tenure.store.records import Source
 from tenure.store.rederivations import Rederivation
 
 SCOPE = "tenure.rederivations"
+STATES = store.STATES
 TIMEOUT_S = 10.0
 _CLAIM_S = 60
 _FIRST_S, _MOST_S = 10, 3600
@@ -40,8 +42,6 @@ _CHUNK = 500
 _AT_ONCE = 8
 """How many tenants are asked for at once, and how many questions one of them has in a round."""
 _S = 1_000_000
-_NO_PROXY: Final = dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]"), None)
-"""This machine is never asked through a proxy: that would be the proxy's machine."""
 _MEDIA = "application/vnd.dsse.envelope.v1+json"
 _log = structlog.get_logger(__name__)
 
@@ -97,7 +97,7 @@ class Rederivations:
                 _log.warning("asking to derive again failed", tenant=tenant_id, error=type(failure).__name__)
 
     async def _ask(self, tenant_id: str, question: _Question) -> None:
-        async with httpx.AsyncClient(follow_redirects=False, mounts=_NO_PROXY) as client:
+        async with httpx.AsyncClient(follow_redirects=False, mounts=NO_PROXY) as client:
             for left in reversed(range(_AT_ONCE)):
                 taken = await _taken(client, question)
                 note = partial(_note, one=question.one, taken=taken)

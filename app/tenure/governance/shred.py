@@ -309,9 +309,8 @@ class Shredder:
                 await self._note(batch, "fencing")
                 noted = True
             await asyncio.sleep(pause)
-            pause = min(
-                2 * pause, _POLL_S * 10
-            )  # most transactions are over in a moment, leases take seconds
+            # Most transactions are over in a moment; leases take seconds.
+            pause = min(2 * pause, _POLL_S * 10)
         await self._note(batch, "fenced")
 
     # ── 7 destroy ────────────────────────────────────────────────────────────────────────────────

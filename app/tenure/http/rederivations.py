@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
+from tenure.governance.rederive import STATES
 from tenure.http import shapes, wire
 from tenure.http.auth import Call, tenure_of
 from tenure.http.reply import json_reply
@@ -14,7 +15,6 @@ from tenure.http.shapes import answers
 from tenure.ids import is_id
 from tenure.model.principal import Credential
 
-STATES = ["pending", "asked", "done", "overdue"]
 _CURSOR = "rederivation"
 
 
@@ -26,7 +26,7 @@ _CURSOR = "rederivation"
 async def list_rederivations(
     request: Call,
     credential: NamedDependency[Credential],
-    only: Annotated[str | None, QueryParameter(name="state", schema_extra={"enum": STATES})] = None,
+    only: Annotated[str | None, QueryParameter(name="state", schema_extra={"enum": list(STATES)})] = None,
     cursor: FromQuery[str | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=wire.MAX_PAGE)] = wire.DEFAULT_PAGE,
 ) -> ASGIApp:

@@ -51,7 +51,7 @@ async def shred_subject(
     id: FromPath[str],  # noqa: A002 - the path's own word
     credential: NamedDependency[Credential],
     at_once: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
-    scan: FromQuery[bool] = False,  # noqa: FBT002
+    scan: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
 ) -> ASGIApp:
     """Erase a person: destroy the keys of everything about them, in every copy.
 

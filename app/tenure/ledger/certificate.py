@@ -3,46 +3,45 @@
 A DSSE envelope over canonical JSON, signed with the ledger's key. The payload names no personal data.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tenure.errors import Invalid, Unverified
-from tenure.ledger.canonical import canonical, parse_canonical
-from tenure.ledger.dsse import open_envelope, payload_unverified, sign_envelope
+from tenure.errors import Unverified
+from tenure.ledger.dsse import open_envelope, payload_unverified
 from tenure.ledger.note import Signer, Verifier
 from tenure.ledger.report import Failure, Report
+from tenure.ledger.statement import Check, Form, is_text
 
 PAYLOAD_TYPE = "application/vnd.tenure.erasure-certificate+json"
 KIND = "erasure-certificate"
 VERSION = 1
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
 def _is_sentences(value: object) -> bool:
     """A certificate that leaves out what it does not prove proves too much: both lists must say something."""
-    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+    return isinstance(value, list) and bool(value) and all(map(is_text, value))
 
 
-_MEMBERS: Mapping[str, Callable[[object], bool]] = {
+_MEMBERS: Mapping[str, Check] = {
     "v": lambda value: type(value) is int and value == VERSION,
     "kind": lambda value: value == KIND,
-    "id": _is_text,
-    "tenant": _is_text,
-    "origin": _is_text,
-    "shred": _is_text,
-    "issued_at": _is_text,
+    "id": is_text,
+    "tenant": is_text,
+    "origin": is_text,
+    "shred": is_text,
+    "issued_at": is_text,
     "steps": lambda value: (
         isinstance(value, list) and bool(value) and all(isinstance(s, dict) for s in value)
     ),
     "keys": lambda value: isinstance(value, dict) and bool(value),
     "proves": _is_sentences,
     "does_not_prove": _is_sentences,
-    "entry": lambda value: _is_text(value) or (isinstance(value, dict) and bool(value)),
+    "entry": lambda value: is_text(value) or (isinstance(value, dict) and bool(value)),
 }
+_FORM = Form(
+    "certificate", PAYLOAD_TYPE, _MEMBERS, rule="certificate-schema", canonical="certificate-not-canonical"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +53,7 @@ class CertificateReport(Report):
 
 def issue_certificate(certificate: Mapping[str, Any], signer: Signer) -> str:
     """Sign a certificate. Its `origin` is the signer's name. Raises `Invalid` naming a wrong member."""
-    wrong = _misfit(certificate) or ("origin" if certificate["origin"] != signer.name else None)
-    if wrong is not None:
-        raise Invalid(
-            f"The certificate was not signed: {wrong} is missing or not of its form.",
-            field=wrong,
-            rule="certificate-schema",
-        )
-    return sign_envelope(canonical(dict(certificate)), PAYLOAD_TYPE, [signer])
+    return _FORM.sign(certificate, signer)
 
 
 def verify_certificate(text: str, verifiers: Sequence[Verifier]) -> CertificateReport:
@@ -76,7 +68,7 @@ def verify_certificate(text: str, verifiers: Sequence[Verifier]) -> CertificateR
     try:
         opened = open_envelope(text, PAYLOAD_TYPE, verifiers)
         signers = opened.signers
-        certificate = _parse(opened.payload)
+        certificate = _FORM.parse(opened.payload)
     except Unverified as failure:
         failures.append(Failure.of(failure))
     if certificate and certificate["origin"] not in signers:
@@ -99,23 +91,6 @@ def verify_certificate(text: str, verifiers: Sequence[Verifier]) -> CertificateR
 def peek_origin(text: str) -> str | None:
     """The origin that a certificate claims, unverified: for choosing which key to look for."""
     try:
-        return str(_parse(payload_unverified(text))["origin"])
+        return str(_FORM.parse(payload_unverified(text))["origin"])
     except Unverified:
         return None
-
-
-def _parse(payload: bytes) -> dict[str, Any]:
-    try:
-        certificate = parse_canonical(payload)
-    except ValueError as failure:
-        raise Unverified(
-            "certificate-not-canonical", "The certificate is not canonical JSON (RFC 8785)."
-        ) from failure
-    wrong = _misfit(certificate) if isinstance(certificate, dict) else "its JSON object"
-    if wrong is not None:
-        raise Unverified("certificate-schema", f"In the certificate {wrong} is missing or not of its form.")
-    return dict(certificate)
-
-
-def _misfit(certificate: Mapping[str, Any]) -> str | None:
-    return next((name for name, check in _MEMBERS.items() if not check(certificate.get(name))), None)

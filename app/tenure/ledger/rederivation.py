@@ -4,50 +4,41 @@ A DSSE envelope over canonical JSON, signed with the ledger's key, of a payload 
 that this key signs can pass for one. Opaque ids only; nothing in it says who was erased.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tenure.errors import Invalid, Unverified
-from tenure.ledger.canonical import canonical, parse_canonical
-from tenure.ledger.dsse import open_envelope, sign_envelope
+from tenure.errors import Unverified
+from tenure.ledger.dsse import open_envelope
 from tenure.ledger.note import Signer, Verifier
+from tenure.ledger.statement import Check, Form, is_text
 
 PAYLOAD_TYPE = "application/vnd.tenure.rederivation-request+json"
 KIND = "rederivation-request"
 VERSION = 1
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-_MEMBERS: Mapping[str, Callable[[object], bool]] = {
+_MEMBERS: Mapping[str, Check] = {
     "v": lambda value: type(value) is int and value == VERSION,
     "kind": lambda value: value == KIND,
-    "id": _is_text,
-    "tenant": _is_text,
-    "origin": _is_text,
-    "shred": _is_text,
-    "scope": _is_text,
-    "record": _is_text,
+    "id": is_text,
+    "tenant": is_text,
+    "origin": is_text,
+    "shred": is_text,
+    "scope": is_text,
+    "record": is_text,
     "version": lambda value: type(value) is int and value > 0,
-    "version_id": _is_text,
-    "sources": lambda value: isinstance(value, list) and all(map(_is_text, value)),
-    "issued_at": _is_text,
-    "deadline": _is_text,
+    "version_id": is_text,
+    "sources": lambda value: isinstance(value, list) and all(map(is_text, value)),
+    "issued_at": is_text,
+    "deadline": is_text,
 }
+_RULE = "rederivation-schema"
+_FORM = Form("request", PAYLOAD_TYPE, _MEMBERS, rule=_RULE, canonical=_RULE)
 
 
 def issue_request(request: Mapping[str, Any], signer: Signer) -> str:
     """Sign a request. Its `origin` is the signer's name. Raises `Invalid` naming a wrong member."""
-    wrong = _misfit(request) or ("origin" if request["origin"] != signer.name else None)
-    if wrong is not None:
-        raise Invalid(
-            f"The request was not signed: {wrong} is missing or not of its form.",
-            field=wrong,
-            rule="rederivation-schema",
-        )
-    return sign_envelope(canonical(dict(request)), PAYLOAD_TYPE, [signer])
+    return _FORM.sign(request, signer)
 
 
 def open_request(text: str, verifiers: Sequence[Verifier]) -> dict[str, Any]:
@@ -57,17 +48,7 @@ def open_request(text: str, verifiers: Sequence[Verifier]) -> dict[str, Any]:
     "rederivation-schema", "origin-mismatch".
     """
     opened = open_envelope(text, PAYLOAD_TYPE, verifiers)
-    try:
-        request = parse_canonical(opened.payload)
-    except ValueError as failure:
-        raise Unverified("rederivation-schema", "The request is not canonical JSON (RFC 8785).") from failure
-    wrong = _misfit(request) if isinstance(request, dict) else "its JSON object"
-    if wrong is not None:
-        raise Unverified("rederivation-schema", f"In the request {wrong} is missing or not of its form.")
+    request = _FORM.parse(opened.payload)
     if request["origin"] not in opened.signers:
         raise Unverified("origin-mismatch", "The request is of another log than the key is for.")
-    return dict(request)
-
-
-def _misfit(request: Mapping[str, Any]) -> str | None:
-    return next((name for name, check in _MEMBERS.items() if not check(request.get(name))), None)
+    return request
