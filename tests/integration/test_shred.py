@@ -124,7 +124,9 @@ async def test_any_of_several_people_takes_the_record_along(cell: Cell) -> None:
 
 async def test_all_of_several_people_must_go_first(cell: Cell) -> None:
     await cell.put("trip", "booked", "customer:1", "customer:2", scope=JOINT)
-    certified = await assert_certified(cell, await cell.erase("customer:1"))
+    state = await cell.erase("customer:1")
+    certified = await assert_certified(cell, state)
+    assert state["irrecoverable_at"] == certified["irrecoverable_at"]
     assert certified["stores"]["database"] == {
         "versions_purged": 0,
         "versions_kept_for_others": 1,
