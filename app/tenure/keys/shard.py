@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from hmac import compare_digest
 from typing import Final
 
-from tenure.errors import KeyFailure, Tampered
+from tenure.errors import KeyFailure
+from tenure.keys.cover import check_cover, not_canonical
 from tenure.keys.encoding import Reader
 from tenure.keys.nodes import LEAF_BITS, SEED_BYTES, Node, cover_without, leaf_key
 from tenure.keys.secret import Octets, Secret, joined, wipe
@@ -20,7 +21,6 @@ MAGIC: Final = b"TNKS\x01"
 _PREFIX_BYTES: Final = 5
 _FIXED: Final = len(MAGIC) + 1 + _PREFIX_BYTES + 4
 _PER_NODE: Final = 1 + 8 + SEED_BYTES
-_RUN: Final = 64
 Pieces = list[bytes | bytearray | memoryview]
 
 
@@ -101,7 +101,7 @@ class Shard:
     def nodes_not_in(self, other: "Shard") -> Iterator[Node]:
         """The nodes that `other` does not have at the same place with the same seed, left to right.
 
-        Runs of nodes that both have are passed over whole: a batch changes a few of very many.
+        Runs of nodes that both have are passed over in steps that grow: a batch changes a few of very many.
         """
         copies = Secret(self._seeds), Secret(other._seeds)
         self._alive()
@@ -116,16 +116,19 @@ class Shard:
             )
 
         at = there = 0
+        step = 1
         while at < len(self):
-            if at + _RUN <= len(self) and same(at, there, _RUN):
-                at, there = at + _RUN, there + _RUN
+            if at + step <= len(self) and same(at, there, step):
+                at, there, step = at + step, there + step, 2 * step
+                continue
+            if step > 1:
+                step //= 2
                 continue
             first, depth = self._firsts[at], self._depths[at]
-            while there < len(other) and other._firsts[there] < first:
-                there += 1
+            there = bisect_left(other._firsts, first, there)
             if not same(at, there, 1):
                 yield Node(depth, first >> (LEAF_BITS - depth), Secret(_slots(mine, at, 1)))
-            at += 1
+                at += 1
 
     def without(self, leaves: Sequence[int]) -> "Shard | None":
         """Without sorted, unique `leaves`: the same shard if it had none of them, None if none is left."""
@@ -207,25 +210,9 @@ class Shard:
         wipe(self._seeds)
 
     def _check(self) -> None:
-        """The rules of `docs/spec/keys.md`, "Shard": this is the one minimal cover of what it covers."""
-        if not (
-            0 <= self.depth <= LEAF_BITS
-            and 0 <= self.prefix < 1 << self.depth
-            and len(self)
-            and len(self._seeds) == SEED_BYTES * len(self)
-        ):
-            raise _not_canonical("its subtree or its number of nodes is out of range")
-        free, last_depth = self.first_leaf, -1  # `free`: the first leaf that no node so far lies left of
-        end = free + (1 << (LEAF_BITS - self.depth))
-        for depth, first in zip(self._depths, self._firsts, strict=True):
-            if not self.depth <= depth <= LEAF_BITS:
-                raise _not_canonical("a node has a depth outside the subtree")
-            size = 1 << (LEAF_BITS - depth)
-            if first < free or first + size > end or first % size:
-                raise _not_canonical("a node overlaps, is out of order, misaligned or outside the subtree")
-            if depth == last_depth and first == free and first & size:
-                raise _not_canonical("two siblings stand where only their parent may")
-            free, last_depth = first + size, depth
+        if len(self._seeds) != SEED_BYTES * len(self):
+            raise not_canonical("a seed is missing or too many")
+        check_cover(self.depth, self.prefix, self._depths, self._firsts)
 
     def _append(self, begin: int, end: int, depths: bytearray, firsts: "array[int]", seeds: Pieces) -> None:
         depths += self._depths[begin:end]
@@ -266,13 +253,6 @@ class Shard:
 
 def _slots(seeds: memoryview, at: int, count: int) -> memoryview:
     return seeds[SEED_BYTES * at : SEED_BYTES * (at + count)]
-
-
-def _not_canonical(why: str) -> Tampered:
-    return Tampered(
-        f"A key-state shard is not canonical: {why}. Nothing was opened; restore it from the mirror.",
-        rule="key-format",
-    )
 
 
 def _network_order(column: "array[int]") -> "array[int]":

@@ -44,6 +44,43 @@ def test_whatever_decodes_encodes_back_and_both_implementations_agree(gone, data
         assert second.decode_shard(bytes(encoded))
 
 
+@given(
+    st.integers(0, 3),
+    st.integers(0, 7),
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 2, 3, 4, 38, 39, 40, 41, 255]),
+            st.one_of(
+                st.integers(0, 8).map(lambda eighth: eighth << 37),  # where nodes of small depth begin
+                st.integers(0, 6),
+                st.sampled_from([2**40 - 1, 2**62, 2**63 - 2, 2**63, 2**64 - 1]),
+            ),
+        ),
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_any_columns_are_refused_by_both_implementations_or_by_none(depth, prefix, nodes, ordered):
+    nodes = sorted(nodes, key=lambda node: node[1]) if ordered else nodes
+    encoded = b"".join(
+        (
+            b"TNKS\x01",
+            depth.to_bytes(1),
+            prefix.to_bytes(5),
+            len(nodes).to_bytes(4),
+            bytes(node[0] for node in nodes),
+            *(node[1].to_bytes(8) for node in nodes),
+            SEED * len(nodes),
+        )
+    )
+    try:
+        second.decode_shard(encoded)
+    except second.Refused:
+        both_refuse(encoded)
+    else:
+        assert Shard.decode(encoded).encode() == encoded
+
+
 ROOT = Node(0, 0, SEED)
 LEFT, RIGHT = ROOT.child(0), ROOT.child(1)
 RIGHT_LEFT = RIGHT.child(0)
