@@ -38,6 +38,12 @@ _Vkey = Annotated[
 _Witness = Annotated[
     list[str] | None, typer.Option("--witness", metavar="KEY|@FILE", help="A witness's key. May repeat.")
 ]
+_CellVkey = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cell-vkey", metavar="KEY|@FILE", help="The key of the cell's log, for receipts. May repeat."
+    ),
+]
 _Quorum = Annotated[
     int, typer.Option(min=0, metavar="N", help="How many of the witnesses must have cosigned.")
 ]
@@ -47,6 +53,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 def verify(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Receipts and erasure certificates.")],
     vkey: _Vkey = None,
+    cell_vkey: _CellVkey = None,
     witness: _Witness = None,
     quorum: _Quorum = 0,
     as_json: _Json = False,
@@ -55,7 +62,10 @@ def verify(
     results = []
     for file in files:
         with _wrong_use(str(file)):
-            results.append((file, verify_file(file, vkey or (), witnesses=witness or (), quorum=quorum)))
+            found = verify_file(
+                file, vkey or (), cell_vkeys=cell_vkey or (), witnesses=witness or (), quorum=quorum
+            )
+            results.append((file, found))
     if as_json:
         items = [{"file": str(file), "kind": found.kind, **_as_json(found.report)} for file, found in results]
         typer.echo(json.dumps({"ok": all(item["ok"] for item in items), "items": items}))
@@ -168,6 +178,11 @@ def _receipt_rows(report: ReceiptReport) -> Iterator[tuple[str, str]]:
         yield "access", f"and {len(report.accesses) - _MOST_ACCESSES} more (--json lists all)"
     for name in report.witnesses:
         yield "witness", name
+    if report.cell is not None:
+        yield "cell log", report.cell.origin
+        yield "taken in", f"at {report.cell.at}, entry {report.cell.index} of {report.cell.size}"
+        for name in report.cell.witnesses:
+            yield "cell witness", name
 
 
 def _audit_rows(report: AuditReport) -> Iterator[tuple[str, str]]:

@@ -21,10 +21,13 @@ class Verified:
     report: ReceiptReport | CertificateReport | Report
 
 
-def verify_text(text: str, verifiers: Sequence[Verifier]) -> Verified:
-    """Verify a receipt (tlog-proof text) or a certificate (DSSE envelope), whichever it is."""
+def verify_text(text: str, verifiers: Sequence[Verifier], cell_keys: Sequence[Verifier] = ()) -> Verified:
+    """Verify a receipt (tlog-proof text) or a certificate (DSSE envelope), whichever it is.
+
+    `cell_keys` are keys of the cell's log, of which a receipt may have a part.
+    """
     if text.startswith("c2sp.org/tlog-proof@"):
-        return Verified("receipt", verify_receipt(text, verifiers))
+        return Verified("receipt", verify_receipt(text, verifiers, cell_keys))
     if text.lstrip().startswith("{"):
         return Verified("certificate", verify_certificate(text, verifiers))
     failure = Failure("unknown-format", "The file is neither a receipt nor a certificate.")
@@ -32,12 +35,18 @@ def verify_text(text: str, verifiers: Sequence[Verifier]) -> Verified:
 
 
 def verify_file(
-    path: Path, vkeys: Sequence[str] = (), *, witnesses: Sequence[str] = (), quorum: int = 0
+    path: Path,
+    vkeys: Sequence[str] = (),
+    *,
+    cell_vkeys: Sequence[str] = (),
+    witnesses: Sequence[str] = (),
+    quorum: int = 0,
 ) -> Verified:
     """Verify one file. `vkeys` are keys or `@file`; without any, the key beside the file is used and named.
 
-    `quorum` of the `witnesses` (keys or `@file`) must have cosigned a receipt's checkpoint; certificates have
-    none. Raises `Invalid` when the file cannot be read, there is no key, or these do not make a quorum.
+    `quorum` of the `witnesses` (keys or `@file`) must have cosigned a receipt's checkpoint, or the cell's
+    checkpoint that a receipt carries; `cell_vkeys` are keys of the cell's log. Certificates have neither.
+    Raises `Invalid` when the file cannot be read, there is no key, or these do not make a quorum.
     """
     try:
         # Exact bytes: newline translation would let a changed file pass.
@@ -47,7 +56,8 @@ def verify_file(
             "The file cannot be read. Nothing was checked.", field="file", rule="source"
         ) from failure
     keys = trust(vkeys, key_beside(path)).watched(witnesses, quorum)
-    verified = verify_text(text, keys.verifiers)
+    cell_keys = trust(cell_vkeys).verifiers if cell_vkeys else ()
+    verified = verify_text(text, keys.verifiers, cell_keys)
     if isinstance(verified.report, ReceiptReport):
-        return Verified(verified.kind, keys.judge(verified.report, verified.report.witnesses))
+        return Verified(verified.kind, keys.judge(verified.report, verified.report.watched))
     return Verified(verified.kind, keys.qualify(verified.report))
