@@ -22,6 +22,7 @@ from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
 from tenure.gateway import Gateway
+from tenure.governance.celllog import CellLog
 from tenure.governance.erasures import Erasures
 from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
@@ -88,6 +89,7 @@ class Tenure:
         self.sequencer = Sequencer(
             self._batcher, self._database, ground.keyring, Shelves(objects, ground.mirror), self.witnesses
         )
+        self.cell_log = CellLog(self._batcher)
         self.shredder = Shredder(
             self._batcher,
             ground,
@@ -111,13 +113,16 @@ class Tenure:
         self.residue = Residue(service, ground, self.sequencer, tenancies, objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
         self._sequencing: asyncio.Task[None] | None = None
+        self._taking_in: asyncio.Task[None] | None = None
         self.started = False
 
     async def start(self) -> None:
         """Finish what an earlier process left, then serve."""
         await asyncio.to_thread(self._replica.start)
         self._batcher.on_commit(self.sequencer.wake)
+        self.sequencer.on_published(self.cell_log.wake)
         self._sequencing = asyncio.create_task(self.sequencer.serve())
+        self._taking_in = asyncio.create_task(self.cell_log.serve())
         try:
             await self.shredder.resume()
         except TenureError as failure:
@@ -135,6 +140,9 @@ class Tenure:
         self.started = False
         self._schedule.stop()
         self.root_keys.stop()
+        self.cell_log.stop()
+        if self._taking_in is not None:
+            await self._taking_in
         self.sequencer.stop()
         if self._sequencing is not None:
             await self._sequencing

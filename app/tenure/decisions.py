@@ -20,6 +20,7 @@ from tenure.access import Ask, Caller
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import Conflict, Erased, Invalid, NotFound, NotYet
+from tenure.ledger.cellproof import CellProof
 from tenure.ledger.entry import Access, Action, Kind, accesses_of, parse_access_list, parse_entry
 from tenure.ledger.receipt import build_receipt
 from tenure.ledger.tree import inclusion
@@ -29,8 +30,8 @@ from tenure.model.principal import Credential, Principal
 from tenure.model.record import check_subject
 from tenure.release import release, release_segment
 from tenure.sealing import labels_of, open_head, open_segments, unseal
+from tenure.store import celllog, log, records
 from tenure.store import decisions as store
-from tenure.store import log, records
 from tenure.store.database import Database
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
@@ -50,6 +51,15 @@ class Opening(NamedTuple):
     purpose: str
     subject: str | None = None
     facts: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+
+class _Sealed(NamedTuple):
+    """A published entry: its bytes and place, and the newest published size of its generation."""
+
+    body: bytes
+    generation: int
+    idx: int
+    size: int
 
 
 class Decisions:
@@ -138,12 +148,14 @@ class Decisions:
             self._database.read, credential.tenant_id, lambda tx: self._shown(tx, credential, decision_id)
         )
 
-    async def receipt(self, credential: Credential, decision_id: str) -> str:
-        """The receipt text (C2SP tlog-proof). NotYet until the seal is published; Conflict while open."""
+    async def receipt(self, credential: Credential, decision_id: str, *, cell: bool = False) -> str:
+        """The receipt text (C2SP tlog-proof). NotYet until the seal is published; Conflict while open.
+
+        It shows its checkpoint in the cell's log, too, once one with the seal is there: some seconds later.
+        With `cell`, NotYet until then.
+        """
         check_id(decision_id, "decision")
-        return await asyncio.to_thread(
-            self._database.read, credential.tenant_id, lambda tx: self._receipt(tx, credential, decision_id)
-        )
+        return await asyncio.to_thread(self._receipt, credential, decision_id, cell=cell)
 
     async def context(self, ask: Ask, decision_id: str) -> dict[str, Any]:
         """The exact content it saw: `{"items":[…],"withheld"}`. Itself a recorded access.
@@ -209,7 +221,28 @@ class Decisions:
             ],
         }
 
-    def _receipt(self, tx: Tx, credential: Credential, decision_id: str) -> str:
+    def _receipt(self, credential: Credential, decision_id: str, *, cell: bool) -> str:
+        """Three transactions: what is published, what of it the cell's log holds, and the proof."""
+        tenant_id = credential.tenant_id
+        sealed = self._database.read(tenant_id, lambda tx: self._sealed(tx, credential, decision_id))
+        found = None
+        if tenant_id != ids.CELL:
+            found = self._database.read(
+                ids.CELL,
+                lambda tx: celllog.newest_proof(
+                    tx, tenant_id, sealed.generation, above=sealed.idx, upto=sealed.size
+                ),
+            )
+        if cell and found is None:
+            raise NotYet(
+                "The cell's log has not taken this in yet.",
+                retry_after=_RETRY_S,
+                remedy="Ask again in a moment, or without cell=wait.",
+            )
+        return self._database.read(tenant_id, lambda tx: _receipt(tx, sealed, found))
+
+    def _sealed(self, tx: Tx, credential: Credential, decision_id: str) -> "_Sealed":
+        """The seal's published entry."""
         decision = self._visible(tx, self._caller(tx, credential), decision_id)
         if decision.seal_entry is None:
             raise Conflict(
@@ -227,14 +260,7 @@ class Decisions:
         note = log.checkpoint(tx, generation, newest_upto=size)
         if note is None or (size is not None and size <= placed.idx):
             raise _unpublished()
-        size = int(note.splitlines()[1])
-
-        def read_tile(level: int, n: int) -> bytes:
-            return log.tile(tx, generation, level, n) or b""
-
-        digest = parse_entry(placed.body).get("accesses_sha256")
-        accesses = log.access_list(tx, digest) if digest else None
-        return build_receipt(placed.body, placed.idx, inclusion(placed.idx, size, read_tile), note, accesses)
+        return _Sealed(placed.body, generation, placed.idx, int(note.splitlines()[1]))
 
     def _caller(self, tx: Tx, credential: Credential) -> Principal:
         return Desk.reading(tx, self._tenancies).principal(credential)
@@ -327,6 +353,21 @@ def _own(decision: Decision | None, principal: Principal) -> Decision:
 
 def _no_decision() -> NotFound:
     return NotFound("There is no such decision that you may see.", field="id", rule="a decision's id")
+
+
+def _receipt(tx: Tx, sealed: _Sealed, cell: tuple[int, CellProof] | None) -> str:
+    size = cell[0] if cell is not None else sealed.size
+    note = log.checkpoint(tx, sealed.generation, size=size)
+    if note is None:
+        raise _unpublished()
+
+    def read_tile(level: int, n: int) -> bytes:
+        return log.tile(tx, sealed.generation, level, n) or b""
+
+    digest = parse_entry(sealed.body).get("accesses_sha256")
+    accesses = log.access_list(tx, digest) if digest else None
+    proof = inclusion(sealed.idx, size, read_tile)
+    return build_receipt(sealed.body, sealed.idx, proof, note, accesses, cell[1] if cell else None)
 
 
 def _unpublished() -> NotYet:

@@ -10,7 +10,8 @@ Operations commit their entries without a place (`batcher`). One sequencer per t
   6  publish       bundles and tiles, then the checkpoint, to the object tier; idempotent. In between,
                    witnesses are asked to cosign it, for a short time; it is published with what came
   7  mirror        the head, where a restore of the data does not reach
-  8  mark          published up to here; a crash in 6 or 7 is repeated from the database. Where witnesses
+  8  mark          published up to here, and waiting for the cell's log (`governance.celllog`); a crash in
+                   6 or 7 is repeated from the database. Where witnesses
                    are missing to the quorum, the newest checkpoint is offered and published again later
 
 A checkpoint leaves the service only after 5, so two different trees of one size are never signed.
@@ -19,6 +20,7 @@ Receipts are given for published sizes only.
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import NamedTuple
 
 import structlog
@@ -36,7 +38,7 @@ from tenure.ledger.merkle import HASH_SIZE, leaf_hash
 from tenure.ledger.note import Signer, sign_note
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
 from tenure.ledger.tree import Tree, consistency
-from tenure.store import log
+from tenure.store import celllog, log
 from tenure.store.database import Database
 from tenure.store.log import Log
 from tenure.store.session import Tx
@@ -82,12 +84,17 @@ class Sequencer:
         self._keyring = keyring
         self.objects, self._mirror = shelves
         self._witnesses = witnesses
+        self._published: Callable[[], None] = lambda: None
         self._offering: set[str] = set()
         self._trees: dict[str, tuple[int, bytes, Tree]] = {}
         self._heads = threading.Lock()
         self._dirty: set[str] = set()
         self._wake: asyncio.Event | None = None
         self._stopping = False
+
+    def on_published(self, published: Callable[[], None]) -> None:
+        """Be told, on the event loop, that a checkpoint was published and marked so."""
+        self._published = published
 
     # ── one tenant ───────────────────────────────────────────────────────────────────────────────
     async def run(self, tenant_id: str) -> Head | None:
@@ -130,12 +137,13 @@ class Sequencer:
         if found is not None:
             current, note = found
             await self._batcher.submit(tenant_id, Solo(lambda desk: self._mark(desk.tx, current, note)))
+            self._published()
             self._offer_again(tenant_id, note)
 
     def _put(self, tenant_id: str) -> tuple[Log, str] | None:
         """Steps 6 and 7, in a thread: what is published now, or None when there was nothing to do."""
         fresh = self._database.read(tenant_id, _unpublished)
-        if fresh is None and self._witnesses is not None:
+        if fresh is None and self._watched(tenant_id):
             fresh = self._database.read(tenant_id, self._incomplete)
         if fresh is None:
             return None
@@ -152,7 +160,8 @@ class Sequencer:
         """Step 8. Receipts carry the checkpoint as it was published."""
         if self._witnesses is not None:
             log.keep_cosigned(tx, current.generation, current.size, note)
-        log.mark_published(tx, current.generation, current.size)
+        if log.mark_published(tx, current.generation, current.size):
+            celllog.enqueue(tx, current)
 
     def _incomplete(self, tx: Tx) -> tuple[Log, str, list[tuple[str, bytes]]] | None:
         """The published head, where witnesses are missing to the quorum."""
@@ -164,9 +173,13 @@ class Sequencer:
             return None
         return current, note, []
 
+    def _watched(self, tenant_id: str) -> bool:
+        """Whether witnesses are asked for this log."""
+        return self._witnesses is not None and self._witnesses.quorum.watches(is_cell=tenant_id == ids.CELL)
+
     def _cosigned(self, tenant_id: str, current: Log, note: str) -> str:
         """The checkpoint with the cosignatures that came in time."""
-        if self._witnesses is None:
+        if self._witnesses is None or not self._watched(tenant_id):
             return note
 
         def prove(old: int, new: int) -> list[bytes]:
@@ -181,7 +194,9 @@ class Sequencer:
 
     def _offer_again(self, tenant_id: str, note: str) -> None:
         """Come back to a checkpoint that is short of witnesses; once at a time for each log."""
-        if self._witnesses is None or self._witnesses.quorum.is_met(note) or tenant_id in self._offering:
+        if self._witnesses is None or not self._watched(tenant_id) or tenant_id in self._offering:
+            return
+        if self._witnesses.quorum.is_met(note):
             return
 
         def again() -> None:

@@ -15,6 +15,7 @@ import typer
 from tenure.cli.options import ALL, Given, Json, takes_settings
 from tenure.cli.output import NO, Output, answering
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
+from tenure.ids import CELL
 
 if TYPE_CHECKING:
     from tenure.settings import Settings
@@ -209,6 +210,8 @@ def _cosigned(witnesses: str, mirror: Path) -> Iterator[Finding]:
     if quorum is None:
         return
     for path in sorted((mirror / "heads").glob("*-*")):
+        if not quorum.watches(is_cell=path.name == CELL):
+            continue
         try:
             missing = quorum.missing(json.loads(path.read_bytes())["checkpoint"])
         except (OSError, ValueError, KeyError, TenureError):

@@ -155,13 +155,14 @@ def grow(tx: Tx, old: Log, *, size: int, root: bytes, note: str, at: int) -> boo
     return True
 
 
-def mark_published(tx: Tx, generation: int, size: int) -> None:
-    """Everything up to `size` is in the object tier and in the mirror."""
-    tx.execute(
+def mark_published(tx: Tx, generation: int, size: int) -> bool:
+    """Everything up to `size` is in the object tier and in the mirror; False when that was known."""
+    done = tx.execute(
         update(_g)
         .where(_g.c.tenant_id == tx.tenant_id, _g.c.generation == generation, _g.c.published < size)
         .values(published=size)
     )
+    return done.rowcount == 1
 
 
 def keep_cosigned(tx: Tx, generation: int, size: int, note: str) -> None:
