@@ -27,6 +27,7 @@ from tenure.governance.erasures import Erasures
 from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
 from tenure.governance.ledger import LedgerReader
+from tenure.governance.ledgerkeys import LedgerKeys
 from tenure.governance.manifests import Manifests
 from tenure.governance.principals import Principals
 from tenure.governance.recovery import recover
@@ -112,6 +113,7 @@ class Tenure:
         self.subjects = Subjects(service, self._schedule.requested)
         self.residue = Residue(service, ground, self.sequencer, tenancies, objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
+        self.ledger_keys = LedgerKeys(service, ground, self.sequencer)
         self._sequencing: asyncio.Task[None] | None = None
         self._taking_in: asyncio.Task[None] | None = None
         self.started = False

@@ -20,7 +20,7 @@ Receipts are given for published sizes only.
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -34,13 +34,15 @@ from tenure.errors import TenureError, Unauthenticated
 from tenure.keyring import Keyring
 from tenure.ledger.checkpoint import Checkpoint
 from tenure.ledger.cosignature import merge
+from tenure.ledger.keychain import FILE, build_chain
 from tenure.ledger.merkle import HASH_SIZE, leaf_hash
 from tenure.ledger.note import Signer, sign_note
+from tenure.ledger.receipt import build_receipt
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
-from tenure.ledger.tree import Tree, consistency
-from tenure.store import celllog, log
+from tenure.ledger.tree import Tree, consistency, inclusion
+from tenure.store import celllog, ledgerkeys, log
 from tenure.store.database import Database
-from tenure.store.log import Log
+from tenure.store.log import Log, Pending
 from tenure.store.session import Tx
 from tenure.witnesses import AGAIN_S, Witnesses
 
@@ -116,12 +118,14 @@ class Sequencer:
         if not waiting:
             note = log.checkpoint(tx, old.generation, size=old.size) or ""
             return 0, Head(old.generation, old.origin, old.size, old.root, note)
+        return len(waiting), self._grow(tx, old, waiting, [self._signer_of(tx, old)])
+
+    def _grow(self, tx: Tx, old: Log, waiting: Sequence[Pending], signers: Sequence[Signer]) -> Head:
+        """Steps 3 and 4, under the lock."""
         tree = self._tree(tx, old)
         writes = tree.append(leaf_hash(entry.body) for entry in waiting)
         root = tree.root()
-        note = sign_note(
-            Checkpoint(old.origin, tree.size, root).body, [self._keyring.signer(tx.tenant_id, old.origin)]
-        )
+        note = sign_note(Checkpoint(old.origin, tree.size, root).body, signers)
         log.place(tx, old.generation, old.size, waiting)
         for write in writes:
             log.put_tile(tx, old.generation, write.level, write.n, write.data)
@@ -129,7 +133,24 @@ class Sequencer:
             self._trees.pop(tx.tenant_id, None)
             raise TenureError("Another sequencer advanced this log under the lock; nothing was signed.")
         self._trees[tx.tenant_id] = (old.generation, root, tree)
-        return len(waiting), Head(old.generation, old.origin, tree.size, root, note)
+        return Head(old.generation, old.origin, tree.size, root, note)
+
+    def hand_over(self, tx: Tx, entry: str, to: Signer) -> tuple[int, int]:
+        """Steps 1 to 4 until `entry` (`<writer>-<n>`) has its place: that, and its checkpoint's size.
+
+        The key so far signs that checkpoint, and `to`, which signs from then on (`governance.ledgerkeys`).
+        """
+        log.lock(tx)
+        while True:
+            tx.flush()
+            old, waiting = log.newest(tx), log.pending(tx, MAX_TAKE)
+            if old is None or not waiting:
+                raise TenureError("The entry that names the new key is not there; nothing was signed.")
+            place = next((n for n, one in enumerate(waiting) if f"{one.writer}-{one.n}" == entry), None)
+            mine = self._signer_of(tx, old)
+            head = self._grow(tx, old, waiting, [mine] if place is None else [mine, to])
+            if place is not None:
+                return old.size + place, head.size
 
     async def publish(self, tenant_id: str) -> None:
         """Steps 6 to 8 for everything not yet published; safe to repeat and to run twice at once."""
@@ -150,6 +171,8 @@ class Sequencer:
         current, note, files = fresh
         base = published_name(tenant_id, current.generation)
         for name, data in files:
+            if name == FILE:
+                self._mirror_pointer()
             self.objects.put(f"{base}/{name}", data)
         note = self._cosigned(tenant_id, current, note)
         with self._heads:
@@ -218,7 +241,11 @@ class Sequencer:
         if there is not None and size == current.size:
             note = merge(there.decode(), note)
         if note.encode() != there:
-            vkey = self._keyring.signer(tenant_id, current.origin).vkey
+            vkey = self._database.read(
+                tenant_id, lambda tx: ledgerkeys.newest(tx, current.generation, upto=current.size)
+            )
+            if vkey is None:
+                vkey = self._keyring.signer(tenant_id, current.origin).vkey
             self.objects.put(f"{base}/vkey", f"{vkey}\n".encode())
             self.objects.put(f"{base}/checkpoint", note.encode())
         head = {
@@ -236,7 +263,25 @@ class Sequencer:
         current = log.newest(tx)
         if current is None:
             raise TenureError("This tenant has no log.")
-        return self._keyring.signer(tx.tenant_id, current.origin)
+        return self._signer_of(tx, current)
+
+    def _signer_of(self, tx: Tx, current: Log) -> Signer:
+        """The key that the log names; one that was rotated away signs nothing. One round trip.
+
+        Under the log's lock, where something is to be signed. A log that names none yet names it from now on.
+        """
+        named = ledgerkeys.newest(tx, current.generation)
+        signer = self._keyring.signer(tx.tenant_id, current.origin, named)
+        if named is None:
+            ledgerkeys.record(tx, current.generation, signer.vkey)
+        return signer
+
+    def _mirror_pointer(self) -> None:
+        """A change of key is published only where a restored database would adopt it: the pointer first."""
+        live = self._keyring.live().pointer
+        named = self._mirror.pointer()
+        if named is None or named[0] < live.seq:
+            self._mirror.put_pointer(live.seq, live.digest)
 
     def _tree(self, tx: Tx, old: Log) -> Tree:
         cached = self._trees.get(tx.tenant_id)
@@ -325,4 +370,22 @@ def _unpublished(tx: Tx) -> tuple[Log, str, list[tuple[str, bytes]]] | None:
                 raise TenureError("A tile that the log's size implies is missing from the database.")
             found.append((TileId(level, n, width).path, data[: width * HASH_SIZE]))
         level, old, new = level + 1, old // WIDTH, new // WIDTH
+    keys = ledgerkeys.history(tx, current.generation, upto=current.size)
+    if keys and keys[0].size > current.published:
+        found.append((FILE, rotations(tx, current.generation, current.size).encode()))
     return current, note, found
+
+
+def rotations(tx: Tx, generation: int, size: int) -> str:
+    """The proofs of every change of key up to a published size (`ledger.keychain`); empty without any."""
+    receipts = []
+    for key in reversed(ledgerkeys.history(tx, generation, upto=size)):
+        if not key.size:
+            continue  # the first key follows none
+        (body,) = log.bodies(tx, generation, key.idx, 1)
+        note = log.checkpoint(tx, generation, size=key.size)
+        if note is None:
+            raise TenureError("The checkpoint under which the key was changed is missing from the database.")
+        proof = inclusion(key.idx, key.size, lambda level, n: log.tile(tx, generation, level, n) or b"")
+        receipts.append(build_receipt(body, key.idx, proof, note))
+    return build_chain(receipts)

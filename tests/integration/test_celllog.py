@@ -127,7 +127,7 @@ async def test_what_was_published_before_a_crash_goes_in_after_it(place: Cell) -
         await crash(tenure)
     async with place.opened():
         assert await held(place) >= 1
-        size = place.tenure._database.read(place.one.id, lambda tx: log.newest(tx)).published
+        size = place.tenure._database.read(place.one.id, log.newest).published
         assert (size,) in place.rows(
             "SELECT size FROM cell_checkpoints WHERE CAST(id AS TEXT) = :t", t=place.one.id
         )

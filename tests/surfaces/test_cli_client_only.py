@@ -20,7 +20,7 @@ ABSENT = (
 COMMANDS = {
     *("init", "serve", "demo", "doctor"),
     *("backup", "restore", "drill"),
-    *("apply", "get", "tenant", "principal", "shred"),
+    *("apply", "get", "tenant", "principal", "shred", "ledger"),
     *("verify", "audit", "residue", "witness"),
 }
 PROGRAM = f"""

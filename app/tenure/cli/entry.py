@@ -10,6 +10,7 @@ from tenure.cli import (
     doctor,
     holds,
     keeping,
+    ledger,
     manifests,
     principals,
     residue,
@@ -45,6 +46,7 @@ app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
 app.add_typer(shred.app, name="shred", rich_help_panel=_GOVERN)
 app.add_typer(holds.app, name="hold", rich_help_panel=_GOVERN)
 app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)
 app.command(rich_help_panel=_PROVE)(residue.residue)

@@ -44,6 +44,10 @@ _CellVkey = Annotated[
         "--cell-vkey", metavar="KEY|@FILE", help="The key of the cell's log, for receipts. May repeat."
     ),
 ]
+_Chain = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="A log's file `rotations`: follow its key's changes. May repeat."),
+]
 _Quorum = Annotated[
     int, typer.Option(min=0, metavar="N", help="How many of the witnesses must have cosigned.")
 ]
@@ -54,6 +58,7 @@ def verify(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Receipts and erasure certificates.")],
     vkey: _Vkey = None,
     cell_vkey: _CellVkey = None,
+    chain: _Chain = None,
     witness: _Witness = None,
     quorum: _Quorum = 0,
     as_json: _Json = False,
@@ -63,7 +68,12 @@ def verify(
     for file in files:
         with _wrong_use(str(file)):
             found = verify_file(
-                file, vkey or (), cell_vkeys=cell_vkey or (), witnesses=witness or (), quorum=quorum
+                file,
+                vkey or (),
+                cell_vkeys=cell_vkey or (),
+                chains=chain or (),
+                witnesses=witness or (),
+                quorum=quorum,
             )
             results.append((file, found))
     if as_json:
@@ -197,6 +207,8 @@ def _audit_rows(report: AuditReport) -> Iterator[tuple[str, str]]:
         yield "extends", f"the checkpoint of {size} entries"
     for name in report.witnesses:
         yield "witness", name
+    for sentence in report.rotations:
+        yield "rotation", sentence
     for note in report.notes:
         yield "note", note
 

@@ -39,6 +39,7 @@ def verify_file(
     vkeys: Sequence[str] = (),
     *,
     cell_vkeys: Sequence[str] = (),
+    chains: Sequence[Path] = (),
     witnesses: Sequence[str] = (),
     quorum: int = 0,
 ) -> Verified:
@@ -46,7 +47,10 @@ def verify_file(
 
     `quorum` of the `witnesses` (keys or `@file`) must have cosigned a receipt's checkpoint, or the cell's
     checkpoint that a receipt carries; `cell_vkeys` are keys of the cell's log. Certificates have neither.
-    Raises `Invalid` when the file cannot be read, there is no key, or these do not make a quorum.
+    `chains` are logs' files `rotations`: keys that followed the given ones are trusted, too.
+
+    Raises `Invalid` when the file cannot be read, there is no key, or these do not make a quorum;
+    `Unverified` for a chain that does not hold.
     """
     try:
         # Exact bytes: newline translation would let a changed file pass.
@@ -55,8 +59,8 @@ def verify_file(
         raise Invalid(
             "The file cannot be read. Nothing was checked.", field="file", rule="source"
         ) from failure
-    keys = trust(vkeys, key_beside(path)).watched(witnesses, quorum)
-    cell_keys = trust(cell_vkeys).verifiers if cell_vkeys else ()
+    keys = trust(vkeys, key_beside(path)).following(chains).watched(witnesses, quorum)
+    cell_keys = trust(cell_vkeys).following(chains).verifiers if cell_vkeys else ()
     verified = verify_text(text, keys.verifiers, cell_keys)
     if isinstance(verified.report, ReceiptReport):
         return Verified(verified.kind, keys.judge(verified.report, verified.report.watched))

@@ -13,7 +13,7 @@ repeat: a crash in between finds the same differences again, or fewer.
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -29,10 +29,12 @@ from tenure.keyring import stored_state
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.ledger.merkle import EMPTY_ROOT
+from tenure.ledger.note import Signer
 from tenure.ledger.tree import tree_root
 from tenure.sequencer import origin_of
-from tenure.store import holds, keystate, log, shreds, subjects, tenants
+from tenure.store import holds, keystate, ledgerkeys, log, shreds, subjects, tenants
 from tenure.store.keystate import Pointer, SealedShard
+from tenure.store.log import Log
 from tenure.store.session import Tx, Writers
 from tenure.store.shreds import AWAITING, Batch, Kind, Shred
 from tenure.store.tenants import Epoch
@@ -233,8 +235,10 @@ def _erasing_again(tx: Tx, mirror: Mirror, op_id: str, one: Erasure, now: int) -
 
 # ── logs ───────────────────────────────────────────────────────────────────────────────────────────
 def _is_behind(ground: Ground, tenant_id: str) -> bool:
-    """Whether the published head is not a part of this database's log."""
+    """Whether the published head is not a part of this database's log, or its key was rotated away since."""
     head = ground.mirror.head(tenant_id)
+    if _names_lost_key(ground, tenant_id):
+        return True
     if head is None:
         return False
 
@@ -252,18 +256,41 @@ def _is_behind(ground: Ground, tenant_id: str) -> bool:
     return ground.database.read(tenant_id, check)
 
 
+def _names_lost_key(ground: Ground, tenant_id: str) -> bool:
+    """Whether the log names a key that the live state has not: it was rotated after the backup.
+
+    The log cannot go on then, not even where the checkpoint of that rotation was never published: nobody
+    could follow from its old key to the present one.
+    """
+    try:
+        seed = ground.keyring.manifest().tenants[tenant_id].ledger_seed
+    except RootLost:
+        return False  # nothing opens: that is said elsewhere
+
+    def check(tx: Tx) -> bool:
+        current = log.newest(tx)
+        named = ledgerkeys.newest(tx, current.generation) if current else None
+        return current is not None and named not in (None, Signer(current.origin, seed).vkey)
+
+    return ground.database.read(tenant_id, check)
+
+
 def _new_generation(ground: Ground, tenant_id: str) -> Lost:
     """End a log that was restored and open the next one: its first entry names what was lost."""
-    head = ground.mirror.head(tenant_id) or {}
+    mirrored = ground.mirror.head(tenant_id)
+    key_lost = _names_lost_key(ground, tenant_id)
 
     def work(tx: Tx) -> Lost:
         current = log.newest(tx)
+        head = mirrored or _own_head(current)
         have = current.size if current and current.generation == head["generation"] else 0
         generation = int(head["generation"]) + 1
         origin = origin_of(ground.origin_prefix, tenant_id, generation)
         # What waited when the copy was made was placed in the log that went on from there.
         log.leave_behind(tx)
         log.open_log(tx, generation, origin, EMPTY_ROOT)
+        seed = ground.keyring.manifest().tenants[tenant_id].ledger_seed
+        ledgerkeys.record(tx, generation, Signer(origin, seed).vkey)
         tx.writers = Writers()
         data = {
             "origin": origin,
@@ -271,7 +298,8 @@ def _new_generation(ground: Ground, tenant_id: str) -> Lost:
             "previous_origin": head["origin"],
             "previous_size": head["size"],
             "previous_root": head["root"],
-            "lost": max(int(head["size"]) - have, 0),
+            # Under a lost key, what has its place here and was never published never will be.
+            "lost": max(int(head["size"]) - have, have - int(head["size"]) if key_lost else 0),
         }
         tx.append(EntryDraft(kind=Act.LOG_OPEN, at=ids.now(), outcome="restored", data=data))
         tx.append(EntryDraft(kind=Act.RESTORE, at=ids.now(), outcome="detected"))
@@ -279,3 +307,10 @@ def _new_generation(ground: Ground, tenant_id: str) -> Lost:
         return Lost(tenant_id, generation, int(data["lost"]))
 
     return ground.database.write(tenant_id, work)
+
+
+def _own_head(current: Log | None) -> dict[str, Any]:
+    """What the database has of a log that was never published."""
+    assert current is not None  # noqa: S101 - only a log that is there can name a lost key
+    root = current.root.hex()
+    return {"generation": current.generation, "origin": current.origin, "size": current.size, "root": root}

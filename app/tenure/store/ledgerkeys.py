@@ -1,0 +1,44 @@
+"""Which key signs a generation of a log, from which entry on.
+
+The newest row is the one key that may sign: the sequencer reads it under the log's lock, so a process whose
+opened keys are of yesterday signs nothing. A log of before this table has no row until it next grows.
+"""
+
+from typing import NamedTuple
+
+from sqlalchemy import insert, select
+
+from tenure.store import tables
+from tenure.store.session import Tx
+
+_k = tables.ledger_keys
+
+
+class LedgerKey(NamedTuple):
+    """A key in force from entry `idx` on; `size` is of the checkpoint that it and the one before signed."""
+
+    idx: int
+    vkey: str
+    size: int
+
+
+def history(tx: Tx, generation: int, *, upto: int | None = None) -> list[LedgerKey]:
+    """Keys of a generation, newest first; `upto` leaves out those of checkpoints beyond that size."""
+    query = select(_k.c.idx, _k.c.vkey, _k.c.size).where(
+        _k.c.tenant_id == tx.tenant_id, _k.c.generation == generation
+    )
+    if upto is not None:
+        query = query.where(_k.c.size <= upto)
+    return [LedgerKey(*row) for row in tx.execute(query.order_by(_k.c.idx.desc()))]
+
+
+def newest(tx: Tx, generation: int, *, upto: int | None = None) -> str | None:
+    """The vkey in force; None when the log has none on record yet. One round trip."""
+    found = history(tx, generation, upto=upto)
+    return found[0].vkey if found else None
+
+
+def record(tx: Tx, generation: int, vkey: str, *, idx: int = 0, size: int = 0) -> None:
+    """A key comes into force; without `idx` and `size` it is the generation's first."""
+    row = {"generation": generation, "idx": idx, "vkey": vkey, "size": size}
+    tx.execute(insert(_k).values(tenant_id=tx.tenant_id, **row))
