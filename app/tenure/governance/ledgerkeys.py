@@ -31,7 +31,7 @@ from tenure.ledger.note import Signer
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential
 from tenure.sequencer import Sequencer
-from tenure.store import ledgerkeys, log
+from tenure.store import ledgerkeys, log, tenants
 from tenure.store.keystate import Pointer
 from tenure.store.session import Tx
 
@@ -56,7 +56,12 @@ class LedgerKeys:
         target = tenant_id or credential.tenant_id
         if credential.tenant_id not in (target, CELL):
             raise _no_tenant()
-        await self._service.run(credential, SCOPE, "write", lambda _: None)
+
+        def known(seat: Seat) -> None:
+            if target != seat.desk.tx.tenant_id and tenants.get(seat.desk.tx, target) is None:
+                raise _no_tenant()
+
+        await self._service.run(credential, SCOPE, "write", known)
         await self._sequencer.run(target)
         moved: list[Pointer] = []
         done = await self._service.run(
