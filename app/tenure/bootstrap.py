@@ -40,6 +40,7 @@ from tenure.governance.service import Service
 from tenure.governance.shred import Shredder
 from tenure.governance.subjects import Subjects
 from tenure.governance.tenants import Tenants, initialise
+from tenure.governance.timestamps import TimeStamps
 from tenure.ids import CELL
 from tenure.jobs.schedule import Schedule
 from tenure.keyring import Keyring
@@ -47,6 +48,7 @@ from tenure.ledger.entry import EntryDraft, Kind
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
+from tenure.stamping import authority_of
 from tenure.store import migrate
 from tenure.store.database import Database, Standing
 from tenure.tenancy import Tenancies
@@ -113,6 +115,13 @@ class Tenure:
         self.subjects = Subjects(service, self._schedule.requested)
         self.residue = Residue(service, ground, self.sequencer, tenancies, objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
+        self.timestamps = TimeStamps(
+            self._batcher,
+            self._database,
+            objects,
+            authority_of(settings.tsa_url, settings.tsa_certs),
+            settings.tsa_interval_s,
+        )
         self.ledger_keys = LedgerKeys(service, ground, self.sequencer)
         self._sequencing: asyncio.Task[None] | None = None
         self._taking_in: asyncio.Task[None] | None = None
@@ -132,6 +141,8 @@ class Tenure:
             _log.error("an unfinished erasure could not go on, will be repeated", error=failure.kind)
         for tenant_id in self.recovered.tenant_ids:
             self.sequencer.wake(tenant_id)
+        if self.timestamps.wanted:
+            self._schedule.every(self.timestamps.interval_s, self.timestamps.attempt, "timestamps")
         self._schedule.start()
         self.started = True
 
@@ -150,6 +161,7 @@ class Tenure:
             await self._sequencing
         await self._batcher.close(writer_end)
         await asyncio.to_thread(self._replica.stop)
+        self.timestamps.close()
         if self.witnesses is not None:
             self.witnesses.close()
         self._database.close()

@@ -10,7 +10,7 @@ depends_on = None
 
 ID = sa.Uuid(as_uuid=False).with_variant(sa.Text(), "sqlite")
 TOKEN = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
-TABLES = ("cell_checkpoints", "cell_queue", "ledger_keys")
+TABLES = ("cell_checkpoints", "cell_queue", "ledger_keys", "timestamps")
 
 
 def upgrade() -> None:
@@ -45,6 +45,15 @@ def upgrade() -> None:
         sa.Column("vkey", sa.Text(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "generation", "idx", name=op.f("pk_ledger_keys")),
+    )
+    op.create_table(
+        "timestamps",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("generation", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("response", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "generation", "size", name=op.f("pk_timestamps")),
     )
     if op.get_bind().dialect.name == "postgresql":
         isolate()

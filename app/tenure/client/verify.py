@@ -1,28 +1,30 @@
-"""Verify receipts and erasure certificates offline."""
+"""Verify receipts, erasure certificates and kept checkpoints offline."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from tenure.client.trust import key_beside, trust
-from tenure.errors import Invalid
+from tenure.errors import Invalid, Unverified
 from tenure.ledger.certificate import CertificateReport, verify_certificate
-from tenure.ledger.note import Verifier
-from tenure.ledger.receipt import ReceiptReport, verify_receipt
+from tenure.ledger.head import HeadReport, verify_head
+from tenure.ledger.note import Verifier, note_body
+from tenure.ledger.receipt import ReceiptReport, parse_receipt, verify_receipt
 from tenure.ledger.report import Failure, Report
+from tenure.ledger.timestamp import read_certificates, stamped_at
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
     """What a file turned out to be, and the report on it. `report.ok` decides."""
 
-    kind: Literal["receipt", "certificate", "unknown"]
-    report: ReceiptReport | CertificateReport | Report
+    kind: Literal["receipt", "certificate", "checkpoint", "unknown"]
+    report: ReceiptReport | CertificateReport | HeadReport | Report
 
 
 def verify_text(text: str, verifiers: Sequence[Verifier], cell_keys: Sequence[Verifier] = ()) -> Verified:
-    """Verify a receipt (tlog-proof text) or a certificate (DSSE envelope), whichever it is.
+    """Verify a receipt (tlog-proof), a certificate (DSSE envelope) or a checkpoint, whichever it is.
 
     `cell_keys` are keys of the cell's log, of which a receipt may have a part.
     """
@@ -30,7 +32,9 @@ def verify_text(text: str, verifiers: Sequence[Verifier], cell_keys: Sequence[Ve
         return Verified("receipt", verify_receipt(text, verifiers, cell_keys))
     if text.lstrip().startswith("{"):
         return Verified("certificate", verify_certificate(text, verifiers))
-    failure = Failure("unknown-format", "The file is neither a receipt nor a certificate.")
+    if "\n\n\N{EM DASH} " in text:
+        return Verified("checkpoint", verify_head(text, verifiers))
+    failure = Failure("unknown-format", "The file is neither a receipt nor a certificate nor a checkpoint.")
     return Verified("unknown", Report(failures=(failure,), not_checked=("Everything else.",)))
 
 
@@ -40,6 +44,8 @@ def verify_file(
     *,
     cell_vkeys: Sequence[str] = (),
     chains: Sequence[Path] = (),
+    timestamps: Sequence[Path] = (),
+    tsa_certs: Sequence[Path] = (),
     witnesses: Sequence[str] = (),
     quorum: int = 0,
 ) -> Verified:
@@ -47,7 +53,8 @@ def verify_file(
 
     `quorum` of the `witnesses` (keys or `@file`) must have cosigned a receipt's checkpoint, or the cell's
     checkpoint that a receipt carries; `cell_vkeys` are keys of the cell's log. Certificates have neither.
-    `chains` are logs' files `rotations`: keys that followed the given ones are trusted, too.
+    `chains` are logs' files `rotations`: keys that followed the given ones are trusted, too. `timestamps` are
+    responses (RFC 3161) over the checkpoint, or a receipt's cell checkpoint, believed under `tsa_certs`.
 
     Raises `Invalid` when the file cannot be read, there is no key, or these do not make a quorum;
     `Unverified` for a chain that does not hold.
@@ -62,6 +69,52 @@ def verify_file(
     keys = trust(vkeys, key_beside(path)).following(chains).watched(witnesses, quorum)
     cell_keys = trust(cell_vkeys).following(chains).verifiers if cell_vkeys else ()
     verified = verify_text(text, keys.verifiers, cell_keys)
+    if timestamps:
+        verified = Verified(verified.kind, _stamped(verified.report, text, timestamps, tsa_certs))
+    if isinstance(verified.report, HeadReport):
+        return Verified(verified.kind, keys.judge(verified.report, verified.report.witnesses))
     if isinstance(verified.report, ReceiptReport):
         return Verified(verified.kind, keys.judge(verified.report, verified.report.watched))
     return Verified(verified.kind, keys.qualify(verified.report))
+
+
+def _stamped(
+    report: Report, text: str, timestamps: Sequence[Path], tsa_certs: Sequence[Path]
+) -> ReceiptReport | HeadReport | Report:
+    """The report with the times that authorities say; failing as "timestamp" when one does not hold."""
+    certificates = [one for path in tsa_certs for one in read_certificates(_content(path), "tsa-cert")]
+    times: list[str] = []
+    failures = list(report.failures)
+    for path in timestamps:
+        try:
+            times.append(stamped_at(_content(path), _checkpoints(text), certificates))
+        except Unverified as failure:
+            failures.append(Failure.of(failure))
+    if isinstance(report, ReceiptReport | HeadReport):
+        report = replace(report, stamped=tuple(times))
+    return replace(report, failures=tuple(failures))
+
+
+def _checkpoints(text: str) -> list[str]:
+    """The texts of a file's checkpoints, without signatures."""
+    try:
+        receipt = parse_receipt(text)
+        notes = [receipt.checkpoint, *([receipt.cell.checkpoint] if receipt.cell else ())]
+    except Unverified:
+        notes = [text]
+    bodies = []
+    for note in notes:
+        try:
+            bodies.append(note_body(note))
+        except Unverified:
+            continue
+    return bodies
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as failure:
+        raise Invalid(
+            "A file for the time stamp cannot be read. Nothing was checked.", field="timestamp", rule="source"
+        ) from failure

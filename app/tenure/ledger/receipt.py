@@ -51,6 +51,8 @@ class ReceiptReport(Report):
     accesses: tuple[dict[str, Any], ...] = ()
     witnesses: tuple[str, ...] = ()
     cell: CellReport | None = None
+    stamped: tuple[str, ...] = ()
+    """When time stamping authorities stamped its checkpoint, or the cell's, RFC 3339."""
 
     @property
     def watched(self) -> tuple[str, ...]:

@@ -309,6 +309,14 @@ cell_checkpoints = _table(
     Column("writer", Token, nullable=False),  # with n: the cell's entry
     Column("n", BigInteger, nullable=False),
 )
+# Time stamps (RFC 3161) over checkpoints.
+timestamps = _table(
+    "timestamps",
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("at", Instant, nullable=False),
+)
 
 LEDGER = frozenset(
     {"entries", "places", "writers", "access_lists", "logs", "checkpoints", "tiles", "ledger_keys"}
