@@ -1,5 +1,6 @@
 """Every tenant's checkpoints in the cell's log: provable for the tenant, telling nothing to anybody else."""
 
+import asyncio
 import json
 
 import pytest
@@ -16,9 +17,12 @@ from tenure.errors import NotYet
 from tenure.governance import celllog
 from tenure.ids import CELL
 from tenure.ledger.audit import audit
+from tenure.ledger.cellproof import check
+from tenure.ledger.checkpoint import Checkpoint
 from tenure.ledger.cosignature import cosigned_by
 from tenure.ledger.note import Verifier
 from tenure.ledger.receipt import parse_receipt, verify_receipt
+from tenure.store import celllog as store
 from tenure.store import log
 
 pytestmark = pytest.mark.anyio
@@ -163,3 +167,59 @@ async def test_witnesses_of_the_cell_alone_make_the_quorum_of_a_receipt(
     assert "another past of this log" in found.output
     without = CliRunner().invoke(app, verify)
     assert without.exit_code == 1, "whoever does not know the cell's key cannot count its witnesses"
+
+
+async def test_a_thousand_tenants_make_one_entry(cell: Cell) -> None:
+    """Many at once, as after a restart: the queue is written as publishers write it."""
+    await held(cell)
+    many = [f"{n:08x}-0000-7000-8000-000000000000" for n in range(1, 1001)]
+
+    def published(tx):
+        for tenant_id in many:
+            tx.as_tenant(tenant_id)
+            origin = f"tenure.test/{tenant_id}/1"
+            for size in (1, 2):
+                store.enqueue(tx, log.Log(1, origin, size, size.to_bytes(32), size))
+        tx.as_tenant(CELL)
+
+    cell.tenure._database.write(CELL, published)
+    before = len(cell_entries(cell))
+    assert await held(cell) == 1000
+    assert len(cell_entries(cell)) == before + 1
+    for tenant_id in (many[0], many[499], many[-1]):
+        size, proof = cell.tenure._database.read(
+            CELL, lambda tx, tenant_id=tenant_id: store.newest_proof(tx, tenant_id, 1, above=0, upto=None)
+        )
+        assert size == 2, "of two before a round the newer"
+        report, failures = check(
+            proof,
+            Checkpoint(f"tenure.test/{tenant_id}/1", 2, (2).to_bytes(32)),
+            [Verifier.parse(cell_vkey(cell))],
+        )
+        assert not failures
+        assert report is not None
+        assert len(proof.batch) == 10
+
+
+async def test_two_processes_hold_rounds_and_nothing_is_taken_twice(scaled: Cell) -> None:
+    async with scaled.opened() as one, scaled.opened() as two:
+        await scaled.put("k", 1, "customer:1")
+        await scaled.put("k", 1, "customer:1", ask=scaled.two.ask())
+        for tenant in (scaled.one, scaled.two):
+            await one.sequencer.run(tenant.id)
+        taken = await asyncio.gather(one.cell_log.round(), two.cell_log.round())
+        assert sum(taken) == len(scaled.rows("SELECT 1 FROM cell_checkpoints"))
+        assert scaled.rows("SELECT 1 FROM cell_queue") == []
+
+
+async def test_by_itself_a_round_follows_a_publication(place: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(celllog, "GATHER_S", 0.01)
+    async with place.opened():
+        decision, key = await _decide(place)
+        for _ in range(1000):
+            try:
+                receipt = await place.tenure.decisions.receipt(place.one["agent"], decision, cell=True)
+                break
+            except NotYet:
+                await asyncio.sleep(0.02)
+        assert verify_receipt(receipt, [key], [Verifier.parse(cell_vkey(place))]).cell

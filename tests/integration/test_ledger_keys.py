@@ -13,14 +13,18 @@ import pytest
 from typer.testing import CliRunner
 
 from integration.test_ledger_live import _decide
+from integration.test_witnessed import Pair
 from support import killed
 from support.cell import Cell, crash
+from tenure import sequencer, witnesses
 from tenure.cli.entry import app
 from tenure.client.source import DirSource
 from tenure.errors import Denied, KeyFailure, NotFound
 from tenure.ids import CELL
 from tenure.ledger.audit import audit
+from tenure.ledger.base64 import from_base64
 from tenure.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from tenure.ledger.cosignature import cosigned_by
 from tenure.ledger.note import Signer, Verifier
 from tenure.ledger.receipt import verify_receipt
 from tenure.store import ledgerkeys, log
@@ -96,8 +100,6 @@ async def test_an_old_seed_signs_nothing_that_is_believed(cell: Cell) -> None:
     await cell.put("k", 2, "customer:1")
     await cell.tenure.sequencer.run(cell.one.id)
     size, root = head(cell.published()).splitlines()[1:3]
-    from tenure.ledger.base64 import from_base64
-
     forged = sign_checkpoint(Checkpoint(origin, int(size), from_base64(root)), [thief])
     (cell.published() / "checkpoint").write_text(forged)
     report = audited(cell.published(), thief.verifier)
@@ -279,3 +281,101 @@ async def test_restored_to_before_a_change_that_was_never_published_a_new_log_be
         served = Verifier.parse((await tenure.ledger.key(place.one["auditor"]))["vkey"])
         assert served.public != old.public
         assert audited(place.published(), served).ok
+
+
+async def test_a_witness_takes_the_change_itself_and_must_be_told_for_what_follows(
+    embedded: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(witnesses, "_REFUSED_REST_S", 0.0)
+    monkeypatch.setattr(sequencer, "AGAIN_S", 3600)
+    (tmp_path / "witnesses").mkdir()
+    place, pair = embedded, Pair(tmp_path / "witnesses")
+    await pair.know(place)
+    with pair.up(0, 1):
+        async with place.opened(**pair.name(1)) as tenure:
+            await place.put("k", 1, "customer:1")
+            await tenure.sequencer.run(place.one.id)
+            new = await rotate(place)
+            assert cosigned_by(head(place.published()), pair.keys) == tuple(pair.keys)
+            await place.put("k", 2, "customer:1")
+            await tenure.sequencer.run(place.one.id)
+            assert cosigned_by(head(place.published()), pair.keys) == ()
+            for witness in pair.places:
+                witness.trust(new.vkey)
+            await tenure.sequencer.run(place.one.id)
+            assert cosigned_by(head(place.published()), pair.keys) == tuple(pair.keys)
+
+
+async def test_a_tenant_that_leaves_takes_a_ledger_with_changed_keys_along(cell: Cell) -> None:
+    await cell.put("k", 1, "customer:1")
+    await cell.tenure.sequencer.run(cell.one.id)
+    old = await cell.verifier()
+    new = await rotate(cell)
+    asked = await cell.tenure.tenants.shred(cell.operator, cell.one.id, ledger="hand-over")
+    await cell.tenure.shredder.run()
+    state = await cell.tenure.erasures.state(cell.operator, asked["shred"])
+    assert (state["state"], state["ledger"]) == ("completed", "hand-over")
+    folder = cell.settings.data_dir / "objects" / "handover" / cell.one.id
+    (handed,) = json.loads((folder / "logs.json").read_text())
+    assert handed["vkey"] == new.vkey
+    for key in (old, new):
+        assert audited(folder / "ledger" / "1", key).ok
+
+
+async def test_a_generation_that_ended_before_the_change_keeps_its_own_key(
+    embedded: Cell, tmp_path: Path
+) -> None:
+    place = embedded
+    async with place.opened():
+        await place.put("k", 1, "customer:1")
+        await place.tenure.sequencer.run(place.one.id)
+        first = await place.verifier()
+    shutil.copytree(place.settings.data_dir, tmp_path / "copy")
+    async with place.opened():
+        await place.put("k", 2, "customer:1")
+        await place.tenure.sequencer.run(place.one.id)
+    kept = tmp_path / "published"
+    shutil.copytree(place.settings.data_dir / "objects", kept)
+    shutil.rmtree(place.settings.data_dir)
+    shutil.copytree(tmp_path / "copy", place.settings.data_dir)
+    shutil.rmtree(place.settings.data_dir / "objects")
+    shutil.copytree(kept, place.settings.data_dir / "objects")
+    async with place.opened() as tenure:
+        await tenure.sequencer.run(place.one.id)
+        await rotate(place)
+        asked = await tenure.tenants.shred(place.operator, place.one.id, ledger="hand-over")
+        await tenure.shredder.run()
+        state = await tenure.erasures.state(place.operator, asked["shred"])
+        assert (state["state"], state["ledger"]) == ("completed", "hand-over")
+    folder = place.settings.data_dir / "objects" / "handover" / place.one.id
+    handed = json.loads((folder / "logs.json").read_text())
+    assert [one["generation"] for one in handed] == [1, 2]
+    assert handed[0]["vkey"] == first.vkey
+    assert Verifier.parse(handed[1]["vkey"]).public != first.public
+
+
+async def test_a_change_that_another_process_published_is_adopted_after_a_restore(
+    embedded: Cell, tmp_path: Path
+) -> None:
+    """Whoever changed the key was killed before the mirror knew; who publishes it says so first."""
+    place = embedded
+    async with place.opened():
+        await place.put("k", 1, "customer:1")
+        await place.tenure.sequencer.run(place.one.id)
+        old = await place.verifier()
+    shutil.copytree(place.settings.data_dir, tmp_path / "copy")
+    tenure = await place.crashing()
+    keys, admin = tenure.ledger_keys, place.one["admin"]
+    await keys._service.run(
+        admin, "tenure.ledger", "write", lambda seat: keys._rotated(seat, place.one.id, [])
+    )
+    await tenure.sequencer.run(place.one.id)
+    await crash(tenure)
+    assert len(audited(place.published(), old).rotations) == 1
+    shutil.rmtree(place.settings.data_dir)
+    shutil.copytree(tmp_path / "copy", place.settings.data_dir)
+    async with place.opened() as tenure:
+        await tenure.sequencer.run(place.one.id)
+        served = Verifier.parse((await tenure.ledger.key(place.one["auditor"]))["vkey"])
+        assert served.public != old.public
+        assert served.name.endswith("/2")
