@@ -252,10 +252,12 @@ async def test_restored_to_before_a_change_that_was_never_published_a_new_log_be
 ) -> None:
     """The mirror has the new seed, the log's head is the old one: nobody could follow, so another begins."""
     place = embedded
-    async with place.opened():
-        await place.put("k", 1, "customer:1")
-        await place.tenure.sequencer.run(place.one.id)
-        old = await place.verifier()
+    first = await place.crashing()
+    await place.put("k", 1, "customer:1")
+    await first.sequencer.run(place.one.id)
+    old = await place.verifier()
+    await crash(first)  # no writer says good-bye: the copy's log is exactly the mirrored head
+    past = head(place.published())
     shutil.copytree(place.settings.data_dir, tmp_path / "copy")
     tenure = await place.crashing()
     real = tenure.sequencer._put
@@ -275,6 +277,7 @@ async def test_restored_to_before_a_change_that_was_never_published_a_new_log_be
     async with place.opened() as tenure:
         assert tenure.recovered.restored
         assert place.one.id in {one.tenant_id for one in tenure.recovered.lost}
+        assert head(place.published(generation=1)) == past, "the change was seen by nobody"
         await tenure.sequencer.run(place.one.id)
         current = tenure._database.read(place.one.id, log.newest)
         assert current.generation == 2
