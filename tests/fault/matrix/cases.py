@@ -77,7 +77,7 @@ def run(case: Case, scene: Scene, folder: Path, database: str | None) -> Verdict
 
 
 def steps(scene: Scene, folder: Path, database: str | None) -> list[Step]:
-    """The durable steps of an erasure that is left alone. Those of the lease's renewal come when they like."""
+    """The durable steps of an erasure that is left alone. The lease is renewed at any time: no step of it."""
     cell = scene.copy(folder, database)
     said, _ = Child(erasing(cell, None), _log(cell)).end(PATIENCE_S)
     found = [Step(*line["step"]) for line in said if "step" in line]
