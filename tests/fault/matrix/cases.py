@@ -52,6 +52,7 @@ class Case(NamedTuple):
         after = f"{self.next} at {self.again}" if self.again else str(self.next)
         return f"{self.kind}, killed {self.when} {self.step!s}, {after}"
 
+
 _LEASE = "commit replicas"
 
 
