@@ -42,6 +42,7 @@ from tenure.ids import CELL
 from tenure.jobs.schedule import Schedule
 from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
+from tenure.publisher import PUTTING
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
@@ -80,13 +81,20 @@ class Tenure:
             lanes=1 if embedded else settings.lanes,
             lanes_per_tenant=1 if embedded else 2,
             lease=self._replica,
+            max_waiting=settings.max_waiting,
         )
         service = Service(self._batcher)
         objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
         quorum = read_quorum(settings.witnesses)
         self.witnesses = Witnesses(quorum) if quorum else None
         self.sequencer = Sequencer(
-            self._batcher, self._database, ground.keyring, Shelves(objects, ground.mirror), self.witnesses
+            self._batcher,
+            self._database,
+            ground.keyring,
+            Shelves(objects, ground.mirror),
+            self.witnesses,
+            at_once=1 if embedded else max(1, settings.lanes // 2),
+            max_backlog=settings.max_backlog,
         )
         self.shredder = Shredder(
             self._batcher,
@@ -116,7 +124,8 @@ class Tenure:
     async def start(self) -> None:
         """Finish what an earlier process left, then serve."""
         await asyncio.to_thread(self._replica.start)
-        self._batcher.on_commit(self.sequencer.wake)
+        self._batcher.on_commit(self.sequencer.committed)
+        self._batcher.admit_with(self.sequencer.backlog.admit)
         self._sequencing = asyncio.create_task(self.sequencer.serve())
         try:
             await self.shredder.resume()
@@ -139,6 +148,7 @@ class Tenure:
         if self._sequencing is not None:
             await self._sequencing
         await self._batcher.close(writer_end)
+        self.sequencer.close()
         await asyncio.to_thread(self._replica.stop)
         if self.witnesses is not None:
             self.witnesses.close()
@@ -207,7 +217,9 @@ def ground_of(settings: Settings, *, restoring: bool = False) -> Ground:
     if not restoring:
         refuse_unfinished(settings.data_dir)
     roots = open_root_stores(settings.root_store, settings.root_store_previous, settings.root_keys)
-    database = Database(settings.database, pool_size=settings.lanes + 4, idle_s=settings.replica_lease_s)
+    database = Database(
+        settings.database, pool_size=settings.lanes + PUTTING, idle_s=settings.replica_lease_s
+    )
     mirror = Mirror(open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"))
     return Ground(database, roots, mirror, Keyring(database, roots), settings.ledger_origin)
 

@@ -181,6 +181,11 @@ class Tx:
         self.flush()
         return self.connection.execute(statement, params)
 
+    def send(self) -> None:
+        """Let what was `put` so far go with the next `ask`, which sees it. No round trip of its own."""
+        self.ask()
+        self._send()
+
     def flush(self) -> None:
         """Send what was `put` so far, so that later statements see it."""
         self.ask()
