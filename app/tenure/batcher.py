@@ -84,13 +84,15 @@ class _Queue:
 class Lane(threading.Thread):
     """One thread, one connection, one writer per tenant. Takes batches, gives outcomes."""
 
-    def __init__(self, name: str, database: Database, crew: Crew, done: Callable[..., None]) -> None:
+    def __init__(
+        self, name: str, database: Database, crew: Crew, done: Callable[..., None], tag: str
+    ) -> None:
         super().__init__(name=name, daemon=True)
         self._database = database
         self._crew = crew
         self._done = done
         self._connection: Connection | None = None
-        self._writers = Writers()
+        self._writers = Writers(tag)
         self._appended: Counter[str] = Counter()
         self.farewell: Callable[[], EntryDraft] | None = None
         self.inbox: queue.SimpleQueue[tuple[str, list[_Job]] | None] = queue.SimpleQueue()
@@ -129,7 +131,11 @@ class Lane(threading.Thread):
         return [self._alone(tenant_id, operation) for operation in operations]
 
     def _alone(self, tenant_id: str, operation: Operation) -> Any:  # noqa: ANN401
-        for _ in range(_RETRIES):
+        for attempt in range(_RETRIES):
+            if attempt == _RETRIES // 2:
+                # Perhaps it is a number of our own that is taken: another process believed this one to be
+                # dead and ended its writer. Nothing was lost; we go on as another writer.
+                self._writers.drop()
             try:
                 return self._transaction(tenant_id, [operation])[0]
             except Exception as failure:  # noqa: BLE001
@@ -184,7 +190,9 @@ class Batcher:
         lanes_per_tenant: int,
         lease: Lease,
         max_waiting: int = MAX_WAITING,
+        tag: str = "",
     ) -> None:
+        """`tag`: see `store.session.Writers`."""
         self._per_tenant = lanes_per_tenant
         self._lease = lease
         self._max_waiting = max_waiting
@@ -194,7 +202,7 @@ class Batcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._drained: asyncio.Event | None = None
-        self._lanes = [Lane(f"tenure-lane-{n}", database, crew, self._done) for n in range(lanes)]
+        self._lanes = [Lane(f"tenure-lane-{n}", database, crew, self._done, tag) for n in range(lanes)]
         self._idle = list(self._lanes)
         for lane in self._lanes:
             lane.start()

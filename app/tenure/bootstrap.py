@@ -42,6 +42,7 @@ from tenure.ids import CELL
 from tenure.jobs.schedule import Schedule
 from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
+from tenure.leftovers import Leftovers
 from tenure.publisher import PUTTING
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
@@ -82,6 +83,7 @@ class Tenure:
             lanes_per_tenant=1 if embedded else 2,
             lease=self._replica,
             max_waiting=settings.max_waiting,
+            tag=self._replica.tag,
         )
         service = Service(self._batcher)
         objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
@@ -118,11 +120,14 @@ class Tenure:
         self.subjects = Subjects(service, self._schedule.requested)
         self.residue = Residue(service, ground, self.sequencer, tenancies, objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
+        self._leftovers = Leftovers(self._database, self.sequencer, self._replica.tags, quorum)
         self._sequencing: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self.started = False
 
     async def start(self) -> None:
         """Finish what an earlier process left, then serve."""
+        self._replica.on_burial(self._leftovers.look)
         await asyncio.to_thread(self._replica.start)
         self._batcher.on_commit(self.sequencer.committed)
         self._batcher.admit_with(self.sequencer.backlog.admit)
@@ -132,8 +137,7 @@ class Tenure:
         except TenureError as failure:
             # Whoever is being erased reads as 410 in any case; nobody else's context waits for it.
             _log.error("an unfinished erasure could not go on, will be repeated", error=failure.kind)
-        for tenant_id in self.recovered.tenant_ids:
-            self.sequencer.wake(tenant_id)
+        self._looking = asyncio.create_task(self._leftovers.serve())
         self._schedule.start()
         self.started = True
 
@@ -144,6 +148,9 @@ class Tenure:
         self.started = False
         self._schedule.stop()
         self.root_keys.stop()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         self.sequencer.stop()
         if self._sequencing is not None:
             await self._sequencing

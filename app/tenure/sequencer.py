@@ -24,6 +24,7 @@ side by side, a few at a time, so that lanes are left for operations; 6 to 8 run
 import asyncio
 import threading
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
@@ -195,6 +196,15 @@ class Sequencer:
         """So many entries of this tenant were committed. Called on the event loop."""
         self.backlog.committed(tenant_id, count)
         self.wake(tenant_id)
+
+    async def end_writers(self, tenant_id: str, writers: Sequence[str]) -> None:
+        """End the writers of processes that are gone, on record, and have that sequenced."""
+
+        def work(tx: Tx) -> int:
+            return sequencing.end_writers(tx, writers, at=ids.now()) if tx.exists else 0
+
+        if await self._batcher.submit(tenant_id, Plain(work)):
+            self.wake(tenant_id)
 
     def wake(self, tenant_id: str) -> None:
         """Entries of this tenant may be waiting. Called on the event loop."""

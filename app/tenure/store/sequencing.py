@@ -7,15 +7,17 @@ sequenced as often as somebody writes in it.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Text, bindparam, func, literal_column, select, update
+from sqlalchemy import Text, bindparam, case, func, literal_column, select, update
 
+from tenure.ledger.entry import EntryDraft, Kind
 from tenure.store import tables
 from tenure.store.log import WRITERS, Log
 from tenure.store.session import Tx
 from tenure.store.statements import Insert, Row, Select
 
 _e, _g, _c, _t = tables.entries, tables.logs, tables.checkpoints, tables.tiles
-_p = tables.places
+_p, _w = tables.places, tables.writers
+_later = _e.alias("later")
 _TENANT = bindparam("tenant_id", type_=tables.Id)
 _KEY = bindparam("tenant_id", type_=Text())
 
@@ -94,6 +96,45 @@ _MARK = Select(
     .returning(_g.c.published)
 )
 _INSERT_CHECKPOINT = Insert(tables.checkpoints)
+_INSERT_ENTRY = Insert(tables.entries)
+
+_waits = (
+    select(func.max(_e.c.n))
+    .where(_e.c.tenant_id == _w.c.tenant_id, _e.c.writer == _w.c.writer, _e.c.n >= _w.c.next)
+    .scalar_subquery()
+)
+WRITERS_WAITING = Select(
+    # A subquery for each writer, not a join: that scans all entries.
+    select(_w.c.writer, case((_waits.is_not(None), 1), else_=0)).where(_w.c.tenant_id == _TENANT)
+)
+"""Of each writer without an end: its id, and 1 when it has entries without a place."""
+UNPUBLISHED = Select(
+    select(_g.c.size, _g.c.published, _c.c.note)
+    .join_from(
+        _g,
+        _c,
+        (_c.c.tenant_id == _g.c.tenant_id)
+        & (_c.c.generation == _g.c.generation)
+        & (_c.c.size == _g.c.published),
+        isouter=True,
+    )
+    .where(
+        _g.c.tenant_id == _TENANT,
+        _g.c.generation
+        == select(func.max(_last.c.generation)).where(_last.c.tenant_id == _TENANT).scalar_subquery(),
+    )
+)
+"""Of the newest generation: size, published size, and the checkpoint of that."""
+_LAST = Select(
+    select(_e.c.n, _e.c.kind).where(
+        _e.c.tenant_id == _TENANT,
+        _e.c.writer == bindparam("writer"),
+        _e.c.n
+        == select(func.max(_later.c.n))
+        .where(_later.c.tenant_id == _TENANT, _later.c.writer == bindparam("writer"))
+        .scalar_subquery(),
+    )
+)
 
 
 class Turn(NamedTuple):
@@ -165,3 +206,26 @@ def bundles(tx: Tx, generation: int, wanted: Sequence[tuple[int, int]]) -> list[
         (_BODIES, {"generation": generation, "first": first, "end": first + count}) for first, count in wanted
     )
     return [[row[0] for row in rows] for rows in (tx.ask(*asked) if wanted else [])]
+
+
+def end_writers(tx: Tx, writers: Sequence[str], *, at: int) -> int:
+    """Say of writers whose process is gone that they wrote no more; how many had not said so themselves.
+
+    The entry takes the writer's next number. Should the process live after all, whichever of the two commits
+    that number second finds it taken and does nothing: neither is anything lost nor is there an entry after
+    the end. One round trip, and the commit's.
+    """
+    ended = 0
+    for writer, rows in zip(
+        writers, tx.ask(*((_LAST, {"writer": writer}) for writer in writers)), strict=True
+    ):
+        if not rows or rows[0][1] == Kind.WRITER_END:
+            continue
+        n = rows[0][0] + 1
+        draft = EntryDraft(kind=Kind.WRITER_END, at=at, outcome="lost")
+        tx.put(
+            _INSERT_ENTRY,
+            {"writer": writer, "n": n, "kind": draft.kind.value, "at": at, "body": draft.encode(writer, n)},
+        )
+        ended += 1
+    return ended
