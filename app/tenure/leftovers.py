@@ -1,9 +1,9 @@
 """What nobody comes for: entries and heads that a process left, which ended before it had them published.
 
 A log is woken by those who write in it. A process that was killed right after a commit wakes nobody, so all
-logs are looked at once when a process starts, and once when another one has ended (`governance.replica`): whatever
-waits in them is woken, and the dead process's writers are ended on record. Nothing here is repeated, and
-nothing is asked while all is well.
+logs are looked at once when a process starts, and once when another one has ended (`governance.replica`):
+whatever waits in them is woken, and the dead process's writers are ended on record. Nothing here is repeated,
+and nothing is asked while all is well.
 
 Four round trips for 256 logs, some tens of microseconds of the server's time for each.
 """
