@@ -7,7 +7,7 @@ sequenced as often as somebody writes in it.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Text, bindparam, case, func, literal_column, select, update
+from sqlalchemy import Integer, Text, bindparam, case, func, literal_column, select, update
 
 from tenure.ledger.entry import EntryDraft, Kind
 from tenure.store import tables
@@ -105,7 +105,10 @@ _waits = (
 )
 WRITERS_WAITING = Select(
     # A subquery for each writer, not a join: that scans all entries.
-    select(_w.c.writer, case((_waits.is_not(None), 1), else_=0)).where(_w.c.tenant_id == _TENANT)
+    select(
+        _w.c.writer,
+        case((_waits.is_not(None), literal_column("1", Integer)), else_=literal_column("0", Integer)),
+    ).where(_w.c.tenant_id == _TENANT)
 )
 """Of each writer without an end: its id, and 1 when it has entries without a place."""
 UNPUBLISHED = Select(
