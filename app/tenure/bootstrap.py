@@ -45,6 +45,8 @@ from tenure.ids import CELL
 from tenure.jobs.schedule import Schedule
 from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
+from tenure.leftovers import Leftovers
+from tenure.publisher import PUTTING
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
@@ -84,13 +86,21 @@ class Tenure:
             lanes=1 if embedded else settings.lanes,
             lanes_per_tenant=1 if embedded else 2,
             lease=self._replica,
+            max_waiting=settings.max_waiting,
+            tag=self._replica.tag,
         )
         service = Service(self._batcher)
         objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
         quorum = read_quorum(settings.witnesses)
         self.witnesses = Witnesses(quorum) if quorum else None
         self.sequencer = Sequencer(
-            self._batcher, self._database, ground.keyring, Shelves(objects, ground.mirror), self.witnesses
+            self._batcher,
+            self._database,
+            ground.keyring,
+            Shelves(objects, ground.mirror),
+            self.witnesses,
+            at_once=1 if embedded else max(1, settings.lanes // 2),
+            max_backlog=settings.max_backlog,
         )
         self.cell_log = CellLog(self._batcher)
         self.shredder = Shredder(
@@ -123,15 +133,19 @@ class Tenure:
             settings.tsa_interval_s,
         )
         self.ledger_keys = LedgerKeys(service, ground, self.sequencer)
-        self._sequencing: asyncio.Task[None] | None = None
         self._taking_in: asyncio.Task[None] | None = None
+        self._leftovers = Leftovers(self._database, self.sequencer, self._replica.tags, quorum)
+        self._sequencing: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self.started = False
 
     async def start(self) -> None:
         """Finish what an earlier process left, then serve."""
+        self._replica.on_burial(self._leftovers.look)
         await asyncio.to_thread(self._replica.start)
-        self._batcher.on_commit(self.sequencer.wake)
-        self.sequencer.on_published(self.cell_log.wake)
+        self._batcher.on_commit(self.sequencer.committed)
+        self._batcher.admit_with(self.sequencer.backlog.admit)
+        self.sequencer.publisher.on_published(self.cell_log.wake)
         self._sequencing = asyncio.create_task(self.sequencer.serve())
         self._taking_in = asyncio.create_task(self.cell_log.serve())
         try:
@@ -139,8 +153,7 @@ class Tenure:
         except TenureError as failure:
             # Whoever is being erased reads as 410 in any case; nobody else's context waits for it.
             _log.error("an unfinished erasure could not go on, will be repeated", error=failure.kind)
-        for tenant_id in self.recovered.tenant_ids:
-            self.sequencer.wake(tenant_id)
+        self._looking = asyncio.create_task(self._leftovers.serve())
         if self.timestamps.wanted:
             self._schedule.every(self.timestamps.interval_s, self.timestamps.attempt, "timestamps")
         self._schedule.start()
@@ -156,10 +169,14 @@ class Tenure:
         self.cell_log.stop()
         if self._taking_in is not None:
             await self._taking_in
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         self.sequencer.stop()
         if self._sequencing is not None:
             await self._sequencing
         await self._batcher.close(writer_end)
+        self.sequencer.close()
         await asyncio.to_thread(self._replica.stop)
         self.timestamps.close()
         if self.witnesses is not None:
@@ -229,7 +246,9 @@ def ground_of(settings: Settings, *, restoring: bool = False) -> Ground:
     if not restoring:
         refuse_unfinished(settings.data_dir)
     roots = open_root_stores(settings.root_store, settings.root_store_previous, settings.root_keys)
-    database = Database(settings.database, pool_size=settings.lanes + 4, idle_s=settings.replica_lease_s)
+    database = Database(
+        settings.database, pool_size=settings.lanes + PUTTING, idle_s=settings.replica_lease_s
+    )
     mirror = Mirror(open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"))
     return Ground(database, roots, mirror, Keyring(database, roots), settings.ledger_origin)
 

@@ -2,7 +2,8 @@
 
 Operations commit their entries without a place (`batcher`). One sequencer per tenant at a time then runs:
 
-  1  lock          a transaction under the tenant's advisory lock (SQLite: the single writer)
+  1  lock          a transaction under the tenant's advisory lock (SQLite: the single writer); who finds it
+                   taken waits for nothing and comes back
   2  take          committed entries without a place, each writer's in its order
   3  integrate     contiguous places, leaf hashes, tiles; root and checkpoint, signed
   4  swap          the log's (size, root) by compare-and-set, with places, tiles and checkpoint
@@ -11,114 +12,137 @@ Operations commit their entries without a place (`batcher`). One sequencer per t
                    witnesses are asked to cosign it, for a short time; it is published with what came
   7  mirror        the head, where a restore of the data does not reach
   8  mark          published up to here, and waiting for the cell's log (`governance.celllog`); a crash in
-                   6 or 7 is repeated from the database. Where witnesses
-                   are missing to the quorum, the newest checkpoint is offered and published again later
+                   6 or 7 is repeated from the database. Where witnesses are missing to
+                   the quorum, the newest checkpoint is offered and published again later
 
 A checkpoint leaves the service only after 5, so two different trees of one size are never signed.
 Receipts are given for published sizes only.
+
+Logs are woken by their commits, and nothing looks at a log that nobody wrote in. Woken ones are integrated
+side by side, a few at a time, so that lanes are left for operations; 6 to 8 run behind that (`publisher`).
 """
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
 
 from tenure import ids
-from tenure.batcher import Batcher
+from tenure.backlog import MAX_BACKLOG, Backlog
+from tenure.batcher import Batcher, Plain
 from tenure.cold.files import FileObjects
-from tenure.cold.mirror import Mirror
-from tenure.crew import Solo
 from tenure.errors import TenureError, Unauthenticated
 from tenure.keyring import Keyring
 from tenure.ledger.checkpoint import Checkpoint
-from tenure.ledger.cosignature import merge
-from tenure.ledger.keychain import FILE, build_chain
-from tenure.ledger.merkle import HASH_SIZE, leaf_hash
+from tenure.ledger.merkle import leaf_hash
 from tenure.ledger.note import Signer, sign_note
-from tenure.ledger.receipt import build_receipt
-from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
-from tenure.ledger.tree import Tree, consistency, inclusion
-from tenure.store import celllog, ledgerkeys, log
+from tenure.ledger.tile import WIDTH
+from tenure.ledger.tree import Tree
+from tenure.publisher import Publisher, Shelves, published_logs, published_name
+from tenure.store import ledgerkeys, log, sequencing
 from tenure.store.database import Database
 from tenure.store.log import Log, Pending
 from tenure.store.session import Tx
-from tenure.witnesses import AGAIN_S, Witnesses
+from tenure.witnesses import Witnesses
+
+__all__ = ["Head", "Sequencer", "Shelves", "origin_of", "published_logs", "published_name"]
 
 MAX_TAKE = 1024
+MAX_TREES = 512
+"""Right edges that are kept between turns, some kilobytes each; others are read again. One round trip."""
 GATHER_S = 0.1
 """How long committed entries may wait for company before they get their place."""
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 30.0
 
 _log = structlog.get_logger(__name__)
 
 
 class Head(NamedTuple):
-    """A signed head of one generation."""
+    """Where the newest generation of a log stands."""
 
     generation: int
     origin: str
     size: int
     root: bytes
-    note: str
 
 
-class Shelves(NamedTuple):
-    """Where published things go."""
+class _Turn(NamedTuple):
+    """What one transaction did. Not `free`: another process was at it."""
 
-    objects: FileObjects
-    mirror: Mirror
+    free: bool
+    taken: int = 0
+    head: Head | None = None
+    published: int = 0
 
 
 class Sequencer:
-    """Integrates and publishes the logs of this cell."""
+    """Integrates the logs of this cell, and has them published."""
 
     def __init__(
         self,
         batcher: Batcher,
         database: Database,
         keyring: Keyring,
-        shelves: "Shelves",
+        shelves: Shelves,
         witnesses: Witnesses | None = None,
+        *,
+        at_once: int = 1,
+        max_backlog: int = MAX_BACKLOG,
     ) -> None:
+        """`at_once`: how many logs are integrated side by side, at most."""
         self._batcher = batcher
-        self._database = database
         self._keyring = keyring
-        self.objects, self._mirror = shelves
-        self._witnesses = witnesses
-        self._published: Callable[[], None] = lambda: None
-        self._offering: set[str] = set()
-        self._trees: dict[str, tuple[int, bytes, Tree]] = {}
-        self._heads = threading.Lock()
-        self._dirty: set[str] = set()
+        self._at_once = at_once
+        self.backlog = Backlog(max_backlog)
+        self.publisher = Publisher(batcher, database, keyring, shelves, witnesses, self.backlog)
+        self._trees: OrderedDict[str, tuple[int, bytes, Tree]] = OrderedDict()
+        self._keeping = threading.Lock()
+        self._woken: set[str] = set()
+        self._due: set[str] = set()
+        self._under_way: set[str] = set()
+        self._failures: Counter[str] = Counter()
         self._wake: asyncio.Event | None = None
         self._stopping = False
-
-    def on_published(self, published: Callable[[], None]) -> None:
-        """Be told, on the event loop, that a checkpoint was published and marked so."""
-        self._published = published
 
     # ── one tenant ───────────────────────────────────────────────────────────────────────────────
     async def run(self, tenant_id: str) -> Head | None:
         """Steps 1 to 8 until nothing waits; the newest head, or None when there is no log."""
-        while True:
-            taken, head = await self._batcher.submit(tenant_id, Solo(lambda desk: self._integrate(desk.tx)))
-            if head is None or taken < MAX_TAKE:
-                break
+        head = await self.integrate(tenant_id)
         if head is not None:
-            await self.publish(tenant_id)
-        return head  # type: ignore[no-any-return]
+            await self.publisher.publish(tenant_id)
+        return head
 
-    def _integrate(self, tx: Tx) -> tuple[int, Head | None]:
-        log.lock(tx)
-        old = log.newest(tx)
-        if old is None:
-            return 0, None
-        waiting = log.pending(tx, MAX_TAKE)
+    async def integrate(self, tenant_id: str) -> Head | None:
+        """Steps 1 to 5 until nothing waits; the newest head, or None when there is no log."""
+        while True:
+            waiting = self.backlog.of(tenant_id).unplaced  # of these all are committed by now
+            turn: _Turn = await self._batcher.submit(tenant_id, Plain(self._integrate))
+            if not turn.free:
+                await asyncio.sleep(GATHER_S)
+                continue
+            if turn.head is None:
+                return None
+            more = turn.taken == MAX_TAKE
+            placed = min(waiting, turn.taken) if more else waiting
+            self.backlog.placed(tenant_id, placed, size=turn.head.size, published=turn.published)
+            if not more:
+                return turn.head
+
+    def _integrate(self, tx: Tx) -> _Turn:
+        """Three round trips and the commit's when something waits; one more without a tree."""
+        free, old, marks, named = sequencing.turn(tx)
+        if not tx.exists:
+            raise Unauthenticated("There is no such tenant; nothing was sequenced.")
+        if not free or old is None:
+            return _Turn(free)
+        waiting = log.waiting(tx, marks, MAX_TAKE)
         if not waiting:
-            note = log.checkpoint(tx, old.generation, size=old.size) or ""
-            return 0, Head(old.generation, old.origin, old.size, old.root, note)
-        return len(waiting), self._grow(tx, old, waiting, [self._signer_of(tx, old)])
+            return _Turn(free, 0, Head(old.generation, old.origin, old.size, old.root), old.published)
+        signer = self._signer_of(tx, old, named)
+        return _Turn(free, len(waiting), self._grow(tx, old, waiting, [signer]), old.published)
 
     def _grow(self, tx: Tx, old: Log, waiting: Sequence[Pending], signers: Sequence[Signer]) -> Head:
         """Steps 3 and 4, under the lock."""
@@ -129,192 +153,117 @@ class Sequencer:
         log.place(tx, old.generation, old.size, waiting)
         for write in writes:
             log.put_tile(tx, old.generation, write.level, write.n, write.data)
-        if not log.grow(tx, old, size=tree.size, root=root, note=note, at=ids.now()):
-            self._trees.pop(tx.tenant_id, None)
+        if not sequencing.grow(tx, old, size=tree.size, root=root, note=note, at=ids.now()):
             raise TenureError("Another sequencer advanced this log under the lock; nothing was signed.")
-        self._trees[tx.tenant_id] = (old.generation, root, tree)
-        return Head(old.generation, old.origin, tree.size, root, note)
+        tenant_id = tx.tenant_id
+        tx.after_commit(lambda: self._keep_tree(tenant_id, old.generation, root, tree))
+        return Head(old.generation, old.origin, tree.size, root)
 
     def hand_over(self, tx: Tx, entry: str, to: Signer) -> tuple[int, int]:
         """Steps 1 to 4 until `entry` (`<writer>-<n>`) has its place: that, and its checkpoint's size.
 
-        The key so far signs that checkpoint, and `to`, which signs from then on (`governance.ledgerkeys`).
+        The key so far signs that checkpoint, and `to`, which signs from then on (`governance.ledgerkeys`). Of
+        a transaction that took the lock, waiting for it.
         """
-        log.lock(tx)
         while True:
             tx.flush()
-            old, waiting = log.newest(tx), log.pending(tx, MAX_TAKE)
+            _, old, marks, named = sequencing.turn(tx)
+            waiting = log.waiting(tx, marks, MAX_TAKE)
             if old is None or not waiting:
                 raise TenureError("The entry that names the new key is not there; nothing was signed.")
             place = next((n for n, one in enumerate(waiting) if f"{one.writer}-{one.n}" == entry), None)
-            mine = self._signer_of(tx, old)
+            mine = self._signer_of(tx, old, named)
             head = self._grow(tx, old, waiting, [mine] if place is None else [mine, to])
             if place is not None:
                 return old.size + place, head.size
 
     async def publish(self, tenant_id: str) -> None:
         """Steps 6 to 8 for everything not yet published; safe to repeat and to run twice at once."""
-        found = await asyncio.to_thread(self._put, tenant_id)
-        if found is not None:
-            current, note = found
-            await self._batcher.submit(tenant_id, Solo(lambda desk: self._mark(desk.tx, current, note)))
-            self._published()
-            self._offer_again(tenant_id, note)
-
-    def _put(self, tenant_id: str) -> tuple[Log, str] | None:
-        """Steps 6 and 7, in a thread: what is published now, or None when there was nothing to do."""
-        fresh = self._database.read(tenant_id, _unpublished)
-        if fresh is None and self._watched(tenant_id):
-            fresh = self._database.read(tenant_id, self._incomplete)
-        if fresh is None:
-            return None
-        current, note, files = fresh
-        base = published_name(tenant_id, current.generation)
-        for name, data in files:
-            if name == FILE:
-                self._mirror_pointer()
-            self.objects.put(f"{base}/{name}", data)
-        note = self._cosigned(tenant_id, current, note)
-        with self._heads:
-            self._put_head(tenant_id, base, current, note)
-        return current, note
-
-    def _mark(self, tx: Tx, current: Log, note: str) -> None:
-        """Step 8. Receipts carry the checkpoint as it was published."""
-        if self._witnesses is not None:
-            log.keep_cosigned(tx, current.generation, current.size, note)
-        if log.mark_published(tx, current.generation, current.size):
-            celllog.enqueue(tx, current)
-
-    def _incomplete(self, tx: Tx) -> tuple[Log, str, list[tuple[str, bytes]]] | None:
-        """The published head, where witnesses are missing to the quorum."""
-        current = log.newest(tx)
-        if self._witnesses is None or current is None or current.published != current.size:
-            return None
-        note = log.checkpoint(tx, current.generation, size=current.size)
-        if note is None or self._witnesses.quorum.is_met(note):
-            return None
-        return current, note, []
-
-    def _watched(self, tenant_id: str) -> bool:
-        """Whether witnesses are asked for this log."""
-        return self._witnesses is not None and self._witnesses.quorum.watches(is_cell=tenant_id == ids.CELL)
-
-    def _cosigned(self, tenant_id: str, current: Log, note: str) -> str:
-        """The checkpoint with the cosignatures that came in time."""
-        if self._witnesses is None or not self._watched(tenant_id):
-            return note
-
-        def prove(old: int, new: int) -> list[bytes]:
-            def from_tiles(tx: Tx) -> list[bytes]:
-                return consistency(
-                    old, new, lambda level, n: log.tile(tx, current.generation, level, n) or b""
-                )
-
-            return self._database.read(tenant_id, from_tiles)
-
-        return self._witnesses.cosign(note, prove)
-
-    def _offer_again(self, tenant_id: str, note: str) -> None:
-        """Come back to a checkpoint that is short of witnesses; once at a time for each log."""
-        if self._witnesses is None or not self._watched(tenant_id) or tenant_id in self._offering:
-            return
-        if self._witnesses.quorum.is_met(note):
-            return
-
-        def again() -> None:
-            self._offering.discard(tenant_id)
-            self.wake(tenant_id)
-
-        self._offering.add(tenant_id)
-        asyncio.get_running_loop().call_later(AGAIN_S, again)
-
-    def _put_head(self, tenant_id: str, base: str, current: Log, note: str) -> None:
-        """Checkpoint and mirrored head, unless a newer one is there: published heads only grow.
-
-        A head that is there already is mirrored all the same: a crash may have come between the two.
-        """
-        there = self.objects.get(f"{base}/checkpoint")
-        size = int(there.splitlines()[1]) if there is not None else -1
-        if size > current.size:
-            return
-        if there is not None and size == current.size:
-            note = merge(there.decode(), note)
-        if note.encode() != there:
-            vkey = self._database.read(
-                tenant_id, lambda tx: ledgerkeys.newest(tx, current.generation, upto=current.size)
-            )
-            if vkey is None:
-                vkey = self._keyring.signer(tenant_id, current.origin).vkey
-            self.objects.put(f"{base}/vkey", f"{vkey}\n".encode())
-            self.objects.put(f"{base}/checkpoint", note.encode())
-        head = {
-            "generation": current.generation,
-            "origin": current.origin,
-            "size": current.size,
-            "root": current.root.hex(),
-            "checkpoint": note,
-        }
-        if self._mirror.head(tenant_id) != head:
-            self._mirror.put_head(tenant_id, head)
+        await self.publisher.publish(tenant_id)
 
     def signer(self, tx: Tx) -> Signer:
         """The key that signs the newest generation of the transaction's tenant."""
         current = log.newest(tx)
         if current is None:
             raise TenureError("This tenant has no log.")
-        return self._signer_of(tx, current)
+        return self._signer_of(tx, current, ledgerkeys.newest(tx, current.generation))
 
-    def _signer_of(self, tx: Tx, current: Log) -> Signer:
-        """The key that the log names; one that was rotated away signs nothing. One round trip.
+    def _signer_of(self, tx: Tx, current: Log, named: str | None) -> Signer:
+        """The key that the log names; one that was rotated away signs nothing.
 
-        Under the log's lock, where something is to be signed. A log that names none yet names it from now on.
+        Where something is to be signed, `named` was read under the log's lock. A log that names none yet
+        names it from now on.
         """
-        named = ledgerkeys.newest(tx, current.generation)
         signer = self._keyring.signer(tx.tenant_id, current.origin, named)
         if named is None:
             ledgerkeys.record(tx, current.generation, signer.vkey)
         return signer
 
-    def _mirror_pointer(self) -> None:
-        """A change of key is published only where a restored database would adopt it: the pointer first."""
-        live = self._keyring.live().pointer
-        named = self._mirror.pointer()
-        if named is None or named[0] < live.seq:
-            self._mirror.put_pointer(live.seq, live.digest)
-
     def _tree(self, tx: Tx, old: Log) -> Tree:
         cached = self._trees.get(tx.tenant_id)
         if cached is not None and cached[:2] == (old.generation, old.root) and cached[2].size == old.size:
             return cached[2].copy()
-        edge: dict[int, bytes] = {}
+        wanted: list[tuple[int, int]] = []
         level, size = 0, old.size
         while size:
             if size % WIDTH:
-                edge[level] = log.tile(tx, old.generation, level, size // WIDTH) or b""
+                wanted.append((level, size // WIDTH))
             level, size = level + 1, size // WIDTH
+        contents = sequencing.tiles(tx, old.generation, wanted)
+        edge = {level: data or b"" for (level, _), data in zip(wanted, contents, strict=True)}
         return Tree.from_edge(old.size, edge)
 
+    def _keep_tree(self, tenant_id: str, generation: int, root: bytes, tree: Tree) -> None:
+        with self._keeping:
+            self._trees[tenant_id] = (generation, root, tree)
+            self._trees.move_to_end(tenant_id)
+            while len(self._trees) > MAX_TREES:
+                self._trees.popitem(last=False)
+
     # ── all tenants of this process ──────────────────────────────────────────────────────────────
+    @property
+    def objects(self) -> FileObjects:
+        """The object tier that logs are published to."""
+        return self.publisher.objects
+
+    def committed(self, tenant_id: str, count: int) -> None:
+        """So many entries of this tenant were committed. Called on the event loop."""
+        self.backlog.committed(tenant_id, count)
+        self.wake(tenant_id)
+
+    async def end_writers(self, tenant_id: str, writers: Sequence[str]) -> None:
+        """End the writers of processes that are gone, on record, and have that sequenced."""
+
+        def work(tx: Tx) -> int:
+            return sequencing.end_writers(tx, writers, at=ids.now()) if tx.exists else 0
+
+        if await self._batcher.submit(tenant_id, Plain(work)):
+            self.wake(tenant_id)
+
     def wake(self, tenant_id: str) -> None:
-        """Entries of this tenant were committed. Called on the event loop."""
-        self._dirty.add(tenant_id)
+        """Entries of this tenant may be waiting. Called on the event loop."""
+        self._woken.add(tenant_id)
         if self._wake is not None:
             self._wake.set()
 
     async def serve(self) -> None:
         """Sequence whatever is woken, until stopped. A failing tenant is tried again, alone."""
         self._wake = asyncio.Event()
-        if self._dirty:
+        if self._woken:
             self._wake.set()
-        while not self._stopping:
-            await self._wake.wait()
-            if not self._stopping:
-                await asyncio.sleep(GATHER_S)
-            self._wake.clear()
-            dirty, self._dirty = self._dirty, set()
-            for tenant_id in dirty:
-                await self._attempt(tenant_id)
+        turns = asyncio.Semaphore(self._at_once)
+        async with asyncio.TaskGroup() as tasks:
+            while not self._stopping:
+                await self._wake.wait()
+                if not self._stopping:
+                    await asyncio.sleep(GATHER_S)
+                self._wake.clear()
+                woken, self._woken = self._woken, set()
+                self._due |= woken
+                for tenant_id in woken - self._under_way:
+                    self._under_way.add(tenant_id)
+                    tasks.create_task(self._attend(tenant_id, turns))
+        await self.publisher.finish()
 
     def stop(self) -> None:
         """Let `serve` finish what is woken now and return."""
@@ -322,70 +271,39 @@ class Sequencer:
         if self._wake is not None:
             self._wake.set()
 
+    def close(self) -> None:
+        """Give the threads back. After `serve` returned, nothing is under way in them."""
+        self.publisher.close()
+
+    async def _attend(self, tenant_id: str, turns: asyncio.Semaphore) -> None:
+        """Integrate a tenant's log as often as it is due, and have it published."""
+        try:
+            while tenant_id in self._due:
+                async with turns:
+                    self._due.discard(tenant_id)
+                    await self._attempt(tenant_id)
+        finally:
+            self._under_way.discard(tenant_id)
+
     async def _attempt(self, tenant_id: str) -> None:
         try:
-            await self.run(tenant_id)
+            await self.integrate(tenant_id)
         except Unauthenticated:
-            return  # the tenant is gone, and its signing key with it
+            # The tenant is gone, and its signing key with it.
+            self.backlog.forget(tenant_id)
+            self._failures.pop(tenant_id, None)
         except Exception as failure:  # noqa: BLE001 - one tenant's trouble must not stop the others
+            wait = min(_FIRST_RETRY_S * 2 ** self._failures[tenant_id], _LONGEST_RETRY_S)
+            self._failures[tenant_id] += 1
             _log.warning(
                 "sequencing failed, will be repeated", tenant=tenant_id, error=type(failure).__name__
             )
-            asyncio.get_running_loop().call_later(1.0, self.wake, tenant_id)
-
-
-def published_logs(tenant_id: str) -> str:
-    """Where a tenant's logs lie in the object tier, a folder for each generation."""
-    return f"ledger/{tenant_id}"
-
-
-def published_name(tenant_id: str, generation: int) -> str:
-    """Where a log lies in the object tier."""
-    return f"{published_logs(tenant_id)}/{generation}"
+            asyncio.get_running_loop().call_later(wait, self.wake, tenant_id)
+        else:
+            self._failures.pop(tenant_id, None)
+            self.publisher.soon(tenant_id)
 
 
 def origin_of(prefix: str, tenant_id: str, generation: int) -> str:
     """A log's origin line: schema-less, opaque, new for every generation (C2SP tlog-checkpoint)."""
     return f"{prefix}/{tenant_id}/{generation}"
-
-
-def _unpublished(tx: Tx) -> tuple[Log, str, list[tuple[str, bytes]]] | None:
-    """The log, its checkpoint, and the bundles and tiles that changed since the last published size."""
-    current = log.newest(tx)
-    if current is None or current.published == current.size:
-        return None
-    note = log.checkpoint(tx, current.generation, size=current.size)
-    if note is None:
-        raise TenureError("The checkpoint of the log's size is missing from the database.")
-    found: list[tuple[str, bytes]] = []
-    level, old, new = 0, current.published, current.size
-    while new:
-        for n in range(old // WIDTH, -(-new // WIDTH)):
-            width = min(WIDTH, new - n * WIDTH)
-            if level == 0:
-                bodies = log.bodies(tx, current.generation, n * WIDTH, width)
-                found.append((TileId(ENTRIES, n, width).path, encode_bundle(bodies)))
-            data = log.tile(tx, current.generation, level, n)
-            if data is None:
-                raise TenureError("A tile that the log's size implies is missing from the database.")
-            found.append((TileId(level, n, width).path, data[: width * HASH_SIZE]))
-        level, old, new = level + 1, old // WIDTH, new // WIDTH
-    keys = ledgerkeys.history(tx, current.generation, upto=current.size)
-    if keys and keys[0].size > current.published:
-        found.append((FILE, rotations(tx, current.generation, current.size).encode()))
-    return current, note, found
-
-
-def rotations(tx: Tx, generation: int, size: int) -> str:
-    """The proofs of every change of key up to a published size (`ledger.keychain`); empty without any."""
-    receipts = []
-    for key in reversed(ledgerkeys.history(tx, generation, upto=size)):
-        if not key.size:
-            continue  # the first key follows none
-        (body,) = log.bodies(tx, generation, key.idx, 1)
-        note = log.checkpoint(tx, generation, size=key.size)
-        if note is None:
-            raise TenureError("The checkpoint under which the key was changed is missing from the database.")
-        proof = inclusion(key.idx, key.size, lambda level, n: log.tile(tx, generation, level, n) or b"")
-        receipts.append(build_receipt(body, key.idx, proof, note))
-    return build_chain(receipts)

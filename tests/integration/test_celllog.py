@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from integration.test_ledger_live import _decide
 from integration.test_witnessed import Pair
 from support.cell import Cell, crash
-from tenure import sequencer, witnesses
+from tenure import publisher, witnesses
 from tenure.cli.doctor import _cosigned
 from tenure.cli.entry import app
 from tenure.client.source import DirSource
@@ -35,7 +35,7 @@ def _when_the_test_says(monkeypatch):
     monkeypatch.setattr(witnesses, "_FIRST_REST_S", 0.0)
     monkeypatch.setattr(witnesses, "_LONGEST_REST_S", 0.0)
     monkeypatch.setattr(witnesses, "_REFUSED_REST_S", 0.0)
-    monkeypatch.setattr(sequencer, "AGAIN_S", 3600)
+    monkeypatch.setattr(publisher, "AGAIN_S", 3600)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from integration.test_ledger_live import _decide
 from integration.test_witnessed import Pair
 from support import killed
 from support.cell import Cell, crash
-from tenure import sequencer, witnesses
+from tenure import publisher, witnesses
 from tenure.cli.entry import app
 from tenure.client.source import DirSource
 from tenure.errors import Denied, KeyFailure, NotFound
@@ -260,7 +260,7 @@ async def test_restored_to_before_a_change_that_was_never_published_a_new_log_be
     past = head(place.published())
     shutil.copytree(place.settings.data_dir, tmp_path / "copy")
     tenure = await place.crashing()
-    real = tenure.sequencer._put
+    real = tenure.sequencer.publisher._put_files
 
     def unpublished(tenant_id):
         named = tenure._database.read(tenant_id, lambda tx: ledgerkeys.newest(tx, 1))
@@ -268,7 +268,7 @@ async def test_restored_to_before_a_change_that_was_never_published_a_new_log_be
             raise OSError("the object store is away")
         return real(tenant_id)
 
-    monkeypatch.setattr(tenure.sequencer, "_put", unpublished)
+    monkeypatch.setattr(tenure.sequencer.publisher, "_put_files", unpublished)
     with pytest.raises(OSError, match="away"):
         await rotate(place)
     await crash(tenure)
@@ -290,7 +290,7 @@ async def test_a_witness_takes_the_change_itself_and_must_be_told_for_what_follo
     embedded: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(witnesses, "_REFUSED_REST_S", 0.0)
-    monkeypatch.setattr(sequencer, "AGAIN_S", 3600)
+    monkeypatch.setattr(publisher, "AGAIN_S", 3600)
     (tmp_path / "witnesses").mkdir()
     place, pair = embedded, Pair(tmp_path / "witnesses")
     await pair.know(place)

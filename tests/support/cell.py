@@ -319,6 +319,9 @@ async def crash(tenure: Tenure) -> None:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+    if tenure._looking is not None:
+        tenure._looking.cancel()
+    tenure.sequencer.close()
     tenure._batcher._closed = True
     for lane in tenure._batcher._lanes:
         lane.inbox.put(None)

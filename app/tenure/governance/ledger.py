@@ -16,7 +16,6 @@ from tenure.keyring import Keyring
 from tenure.ledger.merkle import HASH_SIZE
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle, tile_width
 from tenure.model.principal import Credential
-from tenure.sequencer import rotations
 from tenure.store import ledgerkeys, log
 from tenure.store.database import Database
 from tenure.store.log import Log, Search
@@ -59,7 +58,7 @@ class LedgerReader:
     async def rotations(self, credential: Credential) -> str:
         """The proofs of every change of the log's key (`ledger.keychain`); empty without any."""
         return await self._read(
-            credential, lambda tx, current: rotations(tx, current.generation, current.published)
+            credential, lambda tx, current: ledgerkeys.rotations(tx, current.generation, current.published)
         )
 
     def _pinned(self, tx: Tx, current: Log) -> dict[str, str]:

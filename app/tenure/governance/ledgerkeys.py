@@ -31,7 +31,7 @@ from tenure.ledger.note import Signer
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential
 from tenure.sequencer import Sequencer
-from tenure.store import ledgerkeys, log, tenants
+from tenure.store import ledgerkeys, log, sequencing, tenants
 from tenure.store.keystate import Pointer
 from tenure.store.session import Tx
 
@@ -79,7 +79,7 @@ class LedgerKeys:
         if target != home:
             seat.record(Kind.KEY_ROTATE, "ordered", tenant=target)
             tx.as_tenant(target)
-        log.lock(tx)
+        sequencing.lock(tx)
         current = log.newest(tx)
         live = ground.keyring.live()
         if current is None or target not in live.manifest.tenants:

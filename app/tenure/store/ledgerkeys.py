@@ -6,12 +6,18 @@ opened keys are of yesterday signs nothing. A log of before this table has no ro
 
 from typing import NamedTuple
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
-from tenure.store import tables
+from tenure.errors import TenureError
+from tenure.ledger.keychain import build_chain
+from tenure.ledger.receipt import build_receipt
+from tenure.ledger.tree import inclusion
+from tenure.store import log, tables
 from tenure.store.session import Tx
+from tenure.store.statements import Insert
 
 _k = tables.ledger_keys
+_RECORD = Insert(_k)
 
 
 class LedgerKey(NamedTuple):
@@ -39,6 +45,20 @@ def newest(tx: Tx, generation: int, *, upto: int | None = None) -> str | None:
 
 
 def record(tx: Tx, generation: int, vkey: str, *, idx: int = 0, size: int = 0) -> None:
-    """A key comes into force; without `idx` and `size` it is the generation's first."""
-    row = {"generation": generation, "idx": idx, "vkey": vkey, "size": size}
-    tx.execute(insert(_k).values(tenant_id=tx.tenant_id, **row))
+    """A key comes into force, with the commit; without `idx` and `size` it is the generation's first."""
+    tx.put(_RECORD, {"generation": generation, "idx": idx, "vkey": vkey, "size": size})
+
+
+def rotations(tx: Tx, generation: int, size: int) -> str:
+    """The proofs of every change of key up to a published size (`ledger.keychain`); empty without any."""
+    receipts = []
+    for key in reversed(history(tx, generation, upto=size)):
+        if not key.size:
+            continue  # the first key follows none
+        (body,) = log.bodies(tx, generation, key.idx, 1)
+        note = log.checkpoint(tx, generation, size=key.size)
+        if note is None:
+            raise TenureError("The checkpoint under which the key was changed is missing from the database.")
+        proof = inclusion(key.idx, key.size, lambda level, n: log.tile(tx, generation, level, n) or b"")
+        receipts.append(build_receipt(body, key.idx, proof, note))
+    return build_chain(receipts)

@@ -5,23 +5,22 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
 from tenure.ledger.cosignature import merge
 from tenure.ledger.entry import Kind
 from tenure.store import tables
 from tenure.store.session import Tx
-from tenure.store.statements import Insert, Select, Update
+from tenure.store.statements import Insert, Row, Select, Update
 
 _e, _g, _c, _t = tables.entries, tables.logs, tables.checkpoints, tables.tiles
 _p, _w = tables.places, tables.writers
 
 _INSERT_PLACE = Insert(tables.places)
-_INSERT_CHECKPOINT = Insert(tables.checkpoints)
 _PUT_TILE = Insert(tables.tiles, replace=("data",))
 _MOVE_WRITER = Update(tables.writers, key=("tenant_id", "writer"), values=("next",))
 
-_WRITERS = Select(select(_w.c.writer, _w.c.next).where(_w.c.tenant_id == bindparam("tenant_id")))
+WRITERS = Select(select(_w.c.writer, _w.c.next).where(_w.c.tenant_id == bindparam("tenant_id")))
 _WAITING = Select(
     select(_e.c.at, _e.c.writer, _e.c.n, _e.c.kind, _e.c.body)
     .where(
@@ -110,22 +109,20 @@ def leave_behind(tx: Tx) -> None:
     tx.execute(update(_w).where(_w.c.tenant_id == tx.tenant_id).values(next=behind))
 
 
-def lock(tx: Tx) -> None:
-    """One sequencer per tenant at a time. SQLite's single writer needs none."""
-    if tx.connection.dialect.name == "postgresql":
-        tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:t, 7))"), {"t": tx.tenant_id})
-
-
 def pending(tx: Tx, limit: int) -> list[Pending]:
-    """Committed entries without a place, each writer's in order. Two round trips.
+    """Committed entries without a place, each writer's in order. Two round trips."""
+    return waiting(tx, tx.ask((WRITERS, {}))[0], limit)
+
+
+def waiting(tx: Tx, marks: Sequence[Row], limit: int) -> list[Pending]:
+    """The same, given each writer's (id, first number without a place). One round trip.
 
     Each writer is asked for by itself: joined with their marks, entries are scanned whole by planners that
-    do not know how few are waiting. A writer that was killed costs its question in every round.
+    do not know how few are waiting.
     """
-    marks = tx.ask((_WRITERS, {}))[0]
     answers = tx.ask(*((_WAITING, {"writer": writer, "next": n, "end": n + limit}) for writer, n in marks))
-    waiting = heapq.merge(*answers)  # by instant, writer, number: each answer is in that order
-    return [Pending(writer, n, kind, body) for _at, writer, n, kind, body in islice(waiting, limit)]
+    found = heapq.merge(*answers)  # by instant, writer, number: each answer is in that order
+    return [Pending(writer, n, kind, body) for _at, writer, n, kind, body in islice(found, limit)]
 
 
 def place(tx: Tx, generation: int, first: int, entries: Sequence[Pending]) -> None:
@@ -143,34 +140,6 @@ def place(tx: Tx, generation: int, first: int, entries: Sequence[Pending]) -> No
     tx.put(_MOVE_WRITER, *({"writer": writer, "next": n} for writer, n in moved.items()))
     if ended := [one.writer for one in entries if one.kind == Kind.WRITER_END]:
         tx.execute(delete(_w).where(_w.c.tenant_id == tx.tenant_id, _w.c.writer.in_(ended)))
-
-
-def grow(tx: Tx, old: Log, *, size: int, root: bytes, note: str, at: int) -> bool:
-    """Advance the log by compare-and-set and keep the checkpoint; False when someone else did."""
-    done = tx.execute(
-        update(_g)
-        .where(
-            _g.c.tenant_id == tx.tenant_id,
-            _g.c.generation == old.generation,
-            _g.c.size == old.size,
-            _g.c.root == old.root,
-        )
-        .values(size=size, root=root)
-    )
-    if done.rowcount != 1:
-        return False
-    tx.put(_INSERT_CHECKPOINT, {"generation": old.generation, "size": size, "note": note, "at": at})
-    return True
-
-
-def mark_published(tx: Tx, generation: int, size: int) -> bool:
-    """Everything up to `size` is in the object tier and in the mirror; False when that was known."""
-    done = tx.execute(
-        update(_g)
-        .where(_g.c.tenant_id == tx.tenant_id, _g.c.generation == generation, _g.c.published < size)
-        .values(published=size)
-    )
-    return done.rowcount == 1
 
 
 def keep_cosigned(tx: Tx, generation: int, size: int, note: str) -> None:
