@@ -16,8 +16,9 @@ import structlog
 
 from tenure import ids
 from tenure.batcher import Batcher
-from tenure.cold.files import open_objects
 from tenure.cold.mirror import Mirror
+from tenure.cold.objects import Objects
+from tenure.cold.open import open_objects
 from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
@@ -82,11 +83,14 @@ class Tenure:
             lease=self._replica,
         )
         service = Service(self._batcher)
-        objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
         quorum = read_quorum(settings.witnesses)
         self.witnesses = Witnesses(quorum) if quorum else None
         self.sequencer = Sequencer(
-            self._batcher, self._database, ground.keyring, Shelves(objects, ground.mirror), self.witnesses
+            self._batcher,
+            self._database,
+            ground.keyring,
+            Shelves(ground.objects, ground.mirror),
+            self.witnesses,
         )
         self.shredder = Shredder(
             self._batcher,
@@ -108,7 +112,7 @@ class Tenure:
         self.erasures = Erasures(service)
         self.holds = Holds(service, self._schedule.requested)
         self.subjects = Subjects(service, self._schedule.requested)
-        self.residue = Residue(service, ground, self.sequencer, tenancies, objects)
+        self.residue = Residue(service, ground, self.sequencer, tenancies, ground.objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
         self._sequencing: asyncio.Task[None] | None = None
         self.started = False
@@ -208,8 +212,28 @@ def ground_of(settings: Settings, *, restoring: bool = False) -> Ground:
         refuse_unfinished(settings.data_dir)
     roots = open_root_stores(settings.root_store, settings.root_store_previous, settings.root_keys)
     database = Database(settings.database, pool_size=settings.lanes + 4, idle_s=settings.replica_lease_s)
-    mirror = Mirror(open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"))
-    return Ground(database, roots, mirror, Keyring(database, roots), settings.ledger_origin)
+    return Ground(
+        database,
+        roots,
+        Mirror(mirror_of(settings)),
+        Keyring(database, roots),
+        settings.ledger_origin,
+        objects_of(settings),
+    )
+
+
+def objects_of(settings: Settings) -> Objects:
+    """The object tier."""
+    return open_objects(
+        settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL", settings.s3_endpoint
+    )
+
+
+def mirror_of(settings: Settings) -> Objects:
+    """What the mirror lies in."""
+    return open_objects(
+        settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL", settings.s3_endpoint
+    )
 
 
 def _check_apart(settings: Settings) -> None:

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from tenure import bootstrap
 from tenure.batcher import Batcher
-from tenure.bootstrap import ground_of, writer_end
-from tenure.cold.files import open_objects
+from tenure.bootstrap import ground_of, objects_of, writer_end
 from tenure.cold.mirror import Mirror
+from tenure.cold.open import place_of
 from tenure.cold.overlay import Overlay
 from tenure.crew import GatewayCrew
 from tenure.errors import TenureError, Unavailable
@@ -59,12 +59,12 @@ def backup(settings: Settings, destination: Path) -> Backup:
 
 
 def _source(settings: Settings) -> Source:
-    objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
-    mirror = open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL")
+    mirror = place_of(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL")
     return Source(
         database=_readable(settings),
-        objects=objects,
-        apart={"TENURE_ROOT_DIR": settings.root_dir, "TENURE_MIRROR_URL": mirror.directory},
+        objects=objects_of(settings),
+        objects_at=place_of(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL"),
+        apart={"TENURE_ROOT_DIR": settings.root_dir, "TENURE_MIRROR_URL": mirror},
         data_dir=settings.data_dir,
         ledger_origin=settings.ledger_origin,
     )
@@ -86,7 +86,7 @@ def restore(settings: Settings, directory: Path) -> dict[str, Any]:
         place = Place(
             data_dir=settings.data_dir,
             database=Target(owner, settings.pg_bin),
-            objects=open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL"),
+            objects=objects_of(settings),
             migrate=partial(bootstrap.bring_up, settings),
         )
         recovered = restore_backup(directory, found, place, lambda: ground_of(settings, restoring=True))
@@ -180,8 +180,7 @@ async def _publish(settings: Settings, live: Ground, tenant_ids: list[str]) -> b
     tenancies = Tenancies(live.keyring)
     lease = Replica(live.database, live.keyring, tenancies, lease_s=settings.replica_lease_s)
     batcher = Batcher(live.database, GatewayCrew(tenancies), lanes=1, lanes_per_tenant=1, lease=lease)
-    objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
-    sequencer = Sequencer(batcher, live.database, live.keyring, Shelves(objects, live.mirror))
+    sequencer = Sequencer(batcher, live.database, live.keyring, Shelves(live.objects, live.mirror))
     try:
         await asyncio.to_thread(lease.start)
         for tenant_id in tenant_ids:

@@ -25,8 +25,8 @@ import structlog
 
 from tenure import ids
 from tenure.batcher import Batcher
-from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
+from tenure.cold.objects import Objects
 from tenure.crew import Solo
 from tenure.errors import TenureError, Unauthenticated
 from tenure.keyring import Keyring
@@ -62,7 +62,7 @@ class Head(NamedTuple):
 class Shelves(NamedTuple):
     """Where published things go."""
 
-    objects: FileObjects
+    objects: Objects
     mirror: Mirror
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import structlog
 
-from tenure.cold.files import FileObjects
+from tenure.cold.objects import Objects
 from tenure.governance.ground import Ground
 from tenure.governance.plan import Plan
 from tenure.ledger.audit import audit
@@ -59,7 +59,7 @@ def leaving(plan: Plan) -> list[str]:
 class Handover:
     """Writes hand-overs into the object tier."""
 
-    def __init__(self, ground: Ground, objects: FileObjects) -> None:
+    def __init__(self, ground: Ground, objects: Objects) -> None:
         self._ground = ground
         self._objects = objects
 
