@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 from tenure import bootstrap
 from tenure.batcher import Batcher
 from tenure.bootstrap import ground_of, objects_of, writer_end
+from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
 from tenure.cold.open import place_of
 from tenure.cold.overlay import Overlay
 from tenure.crew import GatewayCrew
 from tenure.errors import TenureError, Unavailable
 from tenure.governance.backup import Source, take_backup
-from tenure.governance.backupset import Backup, check_files, read_backup
+from tenure.governance.backupset import OBJECTS, Backup, check_files, read_backup
 from tenure.governance.drill import Examined, Report, examine, record, report_of, require_current
 from tenure.governance.ground import Ground
 from tenure.governance.replica import Replica
@@ -154,7 +155,10 @@ def _restored(
             overlay = Overlay(live.mirror.objects, Path(tempfile.mkdtemp(dir=inside, prefix="mirror-")))
             database = Database(target.url)
             return live._replace(
-                database=database, mirror=Mirror(overlay), keyring=Keyring(database, live.roots)
+                database=database,
+                mirror=Mirror(overlay),
+                keyring=Keyring(database, live.roots),
+                objects=FileObjects(directory / OBJECTS),
             )
 
         return examine(live, open_restored, sample)

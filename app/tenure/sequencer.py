@@ -31,11 +31,11 @@ from tenure.crew import Solo
 from tenure.errors import TenureError, Unauthenticated
 from tenure.keyring import Keyring
 from tenure.ledger.checkpoint import Checkpoint
-from tenure.ledger.cosignature import merge
 from tenure.ledger.merkle import HASH_SIZE, leaf_hash
 from tenure.ledger.note import Signer, sign_note
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
 from tenure.ledger.tree import Tree, consistency
+from tenure.publication import Shelf, put_files, put_head
 from tenure.store import log
 from tenure.store.database import Database
 from tenure.store.log import Log
@@ -140,12 +140,12 @@ class Sequencer:
         if fresh is None:
             return None
         current, note, files = fresh
-        base = published_name(tenant_id, current.generation)
-        for name, data in files:
-            self.objects.put(f"{base}/{name}", data)
+        vkey = self._keyring.signer(tenant_id, current.origin).vkey
+        shelf = Shelf(self.objects, self._mirror, tenant_id, current.generation, vkey)
+        put_files(shelf, files)
         note = self._cosigned(tenant_id, current, note)
         with self._heads:
-            self._put_head(tenant_id, base, current, note)
+            put_head(shelf, current, note)
         return current, note
 
     def _mark(self, tx: Tx, current: Log, note: str) -> None:
@@ -191,31 +191,6 @@ class Sequencer:
         self._offering.add(tenant_id)
         asyncio.get_running_loop().call_later(AGAIN_S, again)
 
-    def _put_head(self, tenant_id: str, base: str, current: Log, note: str) -> None:
-        """Checkpoint and mirrored head, unless a newer one is there: published heads only grow.
-
-        A head that is there already is mirrored all the same: a crash may have come between the two.
-        """
-        there = self.objects.get(f"{base}/checkpoint")
-        size = int(there.splitlines()[1]) if there is not None else -1
-        if size > current.size:
-            return
-        if there is not None and size == current.size:
-            note = merge(there.decode(), note)
-        if note.encode() != there:
-            vkey = self._keyring.signer(tenant_id, current.origin).vkey
-            self.objects.put(f"{base}/vkey", f"{vkey}\n".encode())
-            self.objects.put(f"{base}/checkpoint", note.encode())
-        head = {
-            "generation": current.generation,
-            "origin": current.origin,
-            "size": current.size,
-            "root": current.root.hex(),
-            "checkpoint": note,
-        }
-        if self._mirror.head(tenant_id) != head:
-            self._mirror.put_head(tenant_id, head)
-
     def signer(self, tx: Tx) -> Signer:
         """The key that signs the newest generation of the transaction's tenant."""
         current = log.newest(tx)
@@ -227,13 +202,7 @@ class Sequencer:
         cached = self._trees.get(tx.tenant_id)
         if cached is not None and cached[:2] == (old.generation, old.root) and cached[2].size == old.size:
             return cached[2].copy()
-        edge: dict[int, bytes] = {}
-        level, size = 0, old.size
-        while size:
-            if size % WIDTH:
-                edge[level] = log.tile(tx, old.generation, level, size // WIDTH) or b""
-            level, size = level + 1, size // WIDTH
-        return Tree.from_edge(old.size, edge)
+        return log.tree(tx, old)
 
     # ── all tenants of this process ──────────────────────────────────────────────────────────────
     def wake(self, tenant_id: str) -> None:
@@ -272,16 +241,6 @@ class Sequencer:
                 "sequencing failed, will be repeated", tenant=tenant_id, error=type(failure).__name__
             )
             asyncio.get_running_loop().call_later(1.0, self.wake, tenant_id)
-
-
-def published_logs(tenant_id: str) -> str:
-    """Where a tenant's logs lie in the object tier, a folder for each generation."""
-    return f"ledger/{tenant_id}"
-
-
-def published_name(tenant_id: str, generation: int) -> str:
-    """Where a log lies in the object tier."""
-    return f"{published_logs(tenant_id)}/{generation}"
 
 
 def origin_of(prefix: str, tenant_id: str, generation: int) -> str:

@@ -22,7 +22,7 @@ from tenure.governance.ground import Ground
 from tenure.governance.plan import Plan
 from tenure.ledger.audit import audit
 from tenure.ledger.note import Signer, Verifier
-from tenure.sequencer import published_logs, published_name
+from tenure.publication import published_logs, published_name
 from tenure.store import log, shreds
 from tenure.store.shreds import Kind
 

@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, func, insert, select, text, update
 
+from tenure.errors import Malformed, Tampered
 from tenure.ledger.cosignature import merge
 from tenure.ledger.entry import Kind
+from tenure.ledger.tile import WIDTH
+from tenure.ledger.tree import Tree
 from tenure.store import tables
 from tenure.store.session import Tx
 from tenure.store.statements import Insert, Select, Update
@@ -17,7 +20,9 @@ _e, _g, _c, _t = tables.entries, tables.logs, tables.checkpoints, tables.tiles
 _p, _w = tables.places, tables.writers
 
 _INSERT_PLACE = Insert(tables.places)
+_PUT_BACK = Insert(tables.entries, replace=("kind", "at", "principal_id", "decision_id", "body"))
 _INSERT_CHECKPOINT = Insert(tables.checkpoints)
+_KEEP_CHECKPOINT = Insert(tables.checkpoints, ignore_existing=True)
 _PUT_TILE = Insert(tables.tiles, replace=("data",))
 _MOVE_WRITER = Update(tables.writers, key=("tenant_id", "writer"), values=("next",))
 
@@ -153,6 +158,53 @@ def grow(tx: Tx, old: Log, *, size: int, root: bytes, note: str, at: int) -> boo
         return False
     tx.put(_INSERT_CHECKPOINT, {"generation": old.generation, "size": size, "note": note, "at": at})
     return True
+
+
+def tree(tx: Tx, current: Log) -> Tree:
+    """The log's right edge, ready to grow. One round trip for each level.
+
+    Tampered when its tiles do not make its root: whatever was signed on them would contradict what was.
+    """
+    edge: dict[int, bytes] = {}
+    level, size = 0, current.size
+    while size:
+        if size % WIDTH:
+            edge[level] = tile(tx, current.generation, level, size // WIDTH) or b""
+        level, size = level + 1, size // WIDTH
+    try:
+        found = Tree.from_edge(current.size, edge)
+    except Malformed:
+        found = None
+    if found is None or found.root() != current.root:
+        raise Tampered(
+            "The log's tiles in the database do not make its root; nothing was signed.",
+            rule="tree-edge",
+            remedy="Run 'tenure ledger repair'.",
+        )
+    return found
+
+
+class Returned(NamedTuple):
+    """A published entry that this database has forgotten; `at` in microseconds."""
+
+    writer: str
+    n: int
+    kind: str
+    at: int
+    principal_id: str | None
+    decision_id: str | None
+    body: bytes
+
+
+def put_back(tx: Tx, generation: int, first: int, entries: Sequence[Returned]) -> None:
+    """Entries at the places from `first` on, with the commit. One that is here already is written again."""
+    tx.put(_PUT_BACK, *(one._asdict() for one in entries))
+    place(tx, generation, first, [Pending(one.writer, one.n, one.kind, one.body) for one in entries])
+
+
+def keep_checkpoint(tx: Tx, generation: int, size: int, note: str, *, at: int) -> None:
+    """A checkpoint of this log that was signed before, with the commit; one of that size stays as it is."""
+    tx.put(_KEEP_CHECKPOINT, {"generation": generation, "size": size, "note": note, "at": at})
 
 
 def mark_published(tx: Tx, generation: int, size: int) -> None:
