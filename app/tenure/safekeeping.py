@@ -1,4 +1,4 @@
-"""Settings → backup, restore and drill: what an operator does beside the serving process.
+"""Settings → backup, restore, repair and drill: what an operator does beside the serving process.
 
 A backup only reads the data. A restore fills an empty place, then starts the cell once, without serving, so
 that its erasures are finished. A drill reads everything, opens with the real root store, and writes nothing
@@ -30,6 +30,7 @@ from tenure.governance.ground import Ground
 from tenure.governance.replica import Replica
 from tenure.governance.restore import Place, checked_backup, summary
 from tenure.governance.restore import restore as restore_backup
+from tenure.governance.shelf import Mended, mend_all
 from tenure.ids import CELL
 from tenure.keyring import Keyring
 from tenure.rootstore.unseal_only import UnsealOnly
@@ -105,6 +106,16 @@ async def _finish(settings: Settings) -> None:
     """Start and stop: what was put back is finished, and published."""
     async with bootstrap.open_tenure(settings):
         pass
+
+
+# ── repair ─────────────────────────────────────────────────────────────────────────────────────────
+def repair(settings: Settings, tenant_id: str | None) -> list[Mended]:
+    """Compare every published log (of one tenant) with what was signed, and mend it. Works while serving."""
+    ground = ground_of(settings)
+    try:
+        return mend_all(ground, tenant_id)
+    finally:
+        ground.database.close()
 
 
 # ── drill ──────────────────────────────────────────────────────────────────────────────────────────

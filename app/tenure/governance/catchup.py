@@ -109,13 +109,20 @@ def _contains(tx: Tx, current: Log, size: int, root: bytes) -> bool:
     if current.size < size:
         return False
     note = log.checkpoint(tx, current.generation, size=size)
+    if note is not None and _root(note) == root:
+        return True  # whether the tiles are intact is another question
     try:
-        if note is not None and peek_checkpoint(note).root == root:
-            return True  # whether the tiles are intact is another question
         made = tree_root(size, lambda level, n: log.tile(tx, current.generation, level, n) or b"")
-    except (Unverified, Invalid):
+    except Invalid:
         return False
     return made == root
+
+
+def _root(note: str) -> bytes | None:
+    try:
+        return peek_checkpoint(note).root
+    except Unverified:
+        return None
 
 
 # ── bringing up ────────────────────────────────────────────────────────────────────────────────────
@@ -172,10 +179,10 @@ def _put_entries(tx: Tx, shelf: Shelf, old: Log, growing: Growing, end: int) -> 
     waiting: list[Returned] = []
     for bodies in entries_from(shelf.get, old.size, end):
         first = growing.tree.size
-        returned = [_returned(body) for body in bodies]
+        found = [returned(body) for body in bodies]
         growing.grow(bodies)
-        instants |= {size: returned[size - first - 1].at for size in growing.roots if size > first}
-        waiting += returned
+        instants |= {size: found[size - first - 1].at for size in growing.roots if size > first}
+        waiting += found
         if len(waiting) >= _FLUSH or growing.tree.size == end:
             log.put_back(tx, old.generation, growing.tree.size - len(waiting), waiting)
             for (level, n), data in growing.changed().items():
@@ -193,7 +200,8 @@ def _archived(shelf: Shelf, above: int, below: int) -> Iterator[tuple[int, tuple
             yield size, (raw.decode(), signed.root)
 
 
-def _returned(body: bytes) -> Returned:
+def returned(body: bytes) -> Returned:
+    """A row of the database from a raw entry. Unverified when it is none."""
     entry: dict[str, Any] = parse_entry(body)
     return Returned(
         writer=entry["writer"],
