@@ -10,7 +10,7 @@ import fcntl
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -18,7 +18,7 @@ from tenure import ids
 from tenure.batcher import Batcher
 from tenure.cold.mirror import Mirror
 from tenure.cold.objects import Objects
-from tenure.cold.open import open_objects
+from tenure.cold.open import BucketPlace, open_objects, place_of
 from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
@@ -227,6 +227,28 @@ def objects_of(settings: Settings) -> Objects:
     return open_objects(
         settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL", settings.s3_endpoint
     )
+
+
+class Places(NamedTuple):
+    """Where objects and mirror lie: folders, or places in buckets."""
+
+    objects: Path | BucketPlace
+    mirror: Path | BucketPlace
+
+
+def places_of(settings: Settings) -> Places:
+    """Invalid when a URL names no place."""
+    return Places(
+        place_of(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL"),
+        place_of(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"),
+    )
+
+
+def remembered(settings: Settings) -> tuple[int, int, dict[str, bytes]]:
+    """What the mirror knows: how many restores, the leaf epoch, and each log's head as it lies there."""
+    objects = mirror_of(settings)
+    heads = {name.removeprefix("heads/"): objects.get(name) or b"" for name in objects.names("heads")}
+    return len(list(objects.names("restores"))), Mirror(objects).leaf_epoch(), heads
 
 
 def mirror_of(settings: Settings) -> Objects:

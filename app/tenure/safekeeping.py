@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 
 from tenure import bootstrap
 from tenure.batcher import Batcher
-from tenure.bootstrap import ground_of, objects_of, writer_end
+from tenure.bootstrap import ground_of, objects_of, places_of, writer_end
 from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
-from tenure.cold.open import place_of
 from tenure.cold.overlay import Overlay
 from tenure.crew import GatewayCrew
 from tenure.errors import TenureError, Unavailable
@@ -61,12 +60,12 @@ def backup(settings: Settings, destination: Path) -> Backup:
 
 
 def _source(settings: Settings) -> Source:
-    mirror = place_of(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL")
+    places = places_of(settings)
     return Source(
         database=_readable(settings),
         objects=objects_of(settings),
-        objects_at=place_of(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL"),
-        apart={"TENURE_ROOT_DIR": settings.root_dir, "TENURE_MIRROR_URL": mirror},
+        objects_at=places.objects,
+        apart={"TENURE_ROOT_DIR": settings.root_dir, "TENURE_MIRROR_URL": places.mirror},
         data_dir=settings.data_dir,
         ledger_origin=settings.ledger_origin,
     )

@@ -156,4 +156,8 @@ def summary(backup: Backup, recovered: Recovered, unfinished: int) -> dict[str, 
             {"tenant": lost.tenant_id, "generation": lost.generation, "lost": lost.entries}
             for lost in recovered.lost
         ],
+        "brought_up": [
+            {"tenant": one.tenant_id, "generation": one.generation, "entries": one.entries}
+            for one in recovered.brought
+        ],
     }
