@@ -25,14 +25,14 @@ import structlog
 
 from tenure.backlog import Backlog
 from tenure.batcher import Batcher, Plain
-from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
+from tenure.cold.objects import Objects
 from tenure.errors import TenureError, Unauthenticated
 from tenure.keyring import Keyring
-from tenure.ledger.cosignature import merge
 from tenure.ledger.merkle import HASH_SIZE
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
 from tenure.ledger.tree import consistency
+from tenure.publication import Shelf, put_files, put_head
 from tenure.store import log, sequencing
 from tenure.store.database import Database
 from tenure.store.log import Log
@@ -54,7 +54,7 @@ _log = structlog.get_logger(__name__)
 class Shelves(NamedTuple):
     """Where published things go."""
 
-    objects: FileObjects
+    objects: Objects
     mirror: Mirror
 
 
@@ -180,13 +180,12 @@ class Publisher:
         if head is None:
             return None
         current, note = head
-        base = published_name(tenant_id, current.generation)
+        shelf = self._shelf(tenant_id, current)
         names = changed_files(current.published, current.size)
         while some := list(islice(names, _STRIDE)):
             # What has its place stays as it is, so these need not be of one transaction.
             contents = self._database.read(tenant_id, partial(_contents, current=current, names=some))
-            for name, data in zip(some, contents, strict=True):
-                self.objects.put(f"{base}/{name.path}", data)
+            put_files(shelf, ((name.path, data) for name, data in zip(some, contents, strict=True)))
         return current, note
 
     def _head(self, tx: Tx, *, doubt: bool) -> tuple[Log, str] | None:
@@ -249,34 +248,13 @@ class Publisher:
 
         def alone(tx: Tx) -> str:
             sequencing.lock_head(tx)
-            return self._advance(tenant_id, current, note)
+            return put_head(self._shelf(tenant_id, current), current, note)
 
         return self._database.read(tenant_id, alone)
 
-    def _advance(self, tenant_id: str, current: Log, note: str) -> str:
-        """A head that is there already is mirrored all the same: a crash may have come between the two."""
-        base = published_name(tenant_id, current.generation)
-        there = self.objects.get(f"{base}/checkpoint")
-        size = int(there.splitlines()[1]) if there is not None else -1
-        if size > current.size:
-            return note
-        if there is not None and size == current.size:
-            note = merge(there.decode(), note)
-        if there is None:
-            vkey = self._keyring.signer(tenant_id, current.origin).vkey
-            self.objects.put(f"{base}/vkey", f"{vkey}\n".encode())
-        if note.encode() != there:
-            self.objects.put(f"{base}/checkpoint", note.encode())
-        head = {
-            "generation": current.generation,
-            "origin": current.origin,
-            "size": current.size,
-            "root": current.root.hex(),
-            "checkpoint": note,
-        }
-        if self._mirror.head(tenant_id) != head:
-            self._mirror.put_head(tenant_id, head)
-        return note
+    def _shelf(self, tenant_id: str, current: Log) -> Shelf:
+        vkey = self._keyring.signer(tenant_id, current.origin).vkey
+        return Shelf(self.objects, self._mirror, tenant_id, current.generation, vkey)
 
     def _mark(self, tx: Tx, current: Log, note: str) -> None:
         """Receipts carry the checkpoint as it was published. Two round trips without witnesses."""
@@ -316,13 +294,3 @@ def _contents(tx: Tx, current: Log, names: list[TileId]) -> list[bytes]:
             raise TenureError("A tile that the log's size implies is missing from the database.")
         found.append(data[: one.width * HASH_SIZE])
     return found
-
-
-def published_logs(tenant_id: str) -> str:
-    """Where a tenant's logs lie in the object tier, a folder for each generation."""
-    return f"ledger/{tenant_id}"
-
-
-def published_name(tenant_id: str, generation: int) -> str:
-    """Where a log lies in the object tier."""
-    return f"{published_logs(tenant_id)}/{generation}"

@@ -10,6 +10,7 @@ from tenure.cli import (
     doctor,
     holds,
     keeping,
+    ledger,
     manifests,
     principals,
     residue,
@@ -48,6 +49,7 @@ app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)
 app.command(rich_help_panel=_PROVE)(residue.residue)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=_KEEP)
 app.add_typer(witness.app, name="witness", rich_help_panel=_PROVE)
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from tenure.cold.files import FileObjects
+from tenure.cold.objects import Objects
+from tenure.errors import Tampered
 from tenure.keys.state import ShardRef
 from tenure.store.keystate import SealedShard
 
@@ -28,13 +29,13 @@ class MirroredManifest:
 class Mirror:
     """Typed names over an object folder."""
 
-    def __init__(self, objects: FileObjects) -> None:
+    def __init__(self, objects: Objects) -> None:
         self.objects = objects
 
     # ── key state ────────────────────────────────────────────────────────────────────────────────
     def put_manifest(self, seq: int, digest: bytes, blob: bytes) -> None:
-        """Keep an L1 version."""
-        self.objects.put(f"manifests/{seq:012d}-{digest.hex()[:32]}", blob)
+        """Keep an L1 version. Tampered when another content stands in its place."""
+        self._keep(f"manifests/{seq:012d}-{digest.hex()[:32]}", blob)
 
     def manifests(self) -> list[MirroredManifest]:
         """Every kept L1 version, newest first."""
@@ -62,9 +63,9 @@ class Mirror:
         return (named["seq"], bytes.fromhex(named["digest"])) if named else None
 
     def put_shard(self, tenant_id: str, shard: SealedShard) -> None:
-        """Keep an L2 version."""
+        """Keep an L2 version. Tampered when another content stands in its place."""
         digest = sha256(shard.blob).digest()
-        self.objects.put(_shard_name(tenant_id, shard.depth, shard.prefix, shard.seq, digest), shard.blob)
+        self._keep(_shard_name(tenant_id, shard.depth, shard.prefix, shard.seq, digest), shard.blob)
 
     def shard(self, tenant_id: str, ref: ShardRef) -> bytes | None:
         """One L2 version."""
@@ -131,6 +132,13 @@ class Mirror:
         return max(
             (int(name.removeprefix("restores/")) for name in self.objects.names("restores")), default=0
         )
+
+    def _keep(self, name: str, blob: bytes) -> None:
+        if not self.objects.keep(name, blob):
+            raise Tampered(
+                "A key state in the mirror is not the one that was put there; it was left as it is.",
+                remedy="Find out who changed the mirror. Put its own backup beside it, under another name.",
+            )
 
 
 def _shard_name(tenant_id: str, depth: int, prefix: int, seq: int, digest: bytes) -> str:

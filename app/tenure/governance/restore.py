@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tenure import durable, ids
-from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
+from tenure.cold.objects import Objects
 from tenure.errors import Conflict, Invalid, RootLost
 from tenure.governance.backupset import OBJECTS, Backup, check_files, checked, read_backup
 from tenure.governance.ground import Ground
@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
     data_dir: Path
     database: Target
-    objects: FileObjects
+    objects: Objects
     migrate: Callable[[], None]
 
 
@@ -103,7 +103,7 @@ def refuse_unfinished(data_dir: Path) -> None:
         )
 
 
-def _put_objects(directory: Path, backup: Backup, objects: FileObjects) -> None:
+def _put_objects(directory: Path, backup: Backup, objects: Objects) -> None:
     for file in backup.files:
         if file.name != backup.database:
             with (directory / file.name).open("rb") as opened:
@@ -113,8 +113,8 @@ def _put_objects(directory: Path, backup: Backup, objects: FileObjects) -> None:
 def _check_empty(place: Place) -> None:
     if place.data_dir.exists() and {path.name for path in place.data_dir.iterdir()} - _ALLOWED:
         raise _occupied("TENURE_DATA_DIR", "files")
-    if place.objects.directory.exists() and any(place.objects.directory.iterdir()):
-        raise _occupied("TENURE_OBJECTS_URL", "files")
+    if next(place.objects.names(""), None) is not None:
+        raise _occupied("TENURE_OBJECTS_URL", "objects")
     if not is_empty(place.database):
         raise _occupied("TENURE_DATABASE_URL", "tables")
 
@@ -155,5 +155,9 @@ def summary(backup: Backup, recovered: Recovered, unfinished: int) -> dict[str, 
         "ledgers": [
             {"tenant": lost.tenant_id, "generation": lost.generation, "lost": lost.entries}
             for lost in recovered.lost
+        ],
+        "brought_up": [
+            {"tenant": one.tenant_id, "generation": one.generation, "entries": one.entries}
+            for one in recovered.brought
         ],
     }

@@ -1,0 +1,231 @@
+"""A database that went back is brought up to its log's published head, from the published entries.
+
+    1 heads      signed heads of this very log: the mirror's, and the one in the object tier; newest first
+    2 lock       one transaction under the log's lock; until its commit nothing has changed
+    3 continue   the database's own tree, which must make its own root
+    4 read       every published entry behind it, raw; each is hashed again
+    5 judge      they must make the root that the tenant's ledger key signed, else nothing of it is kept
+    6 put back   entries, places, writers' marks, tiles and checkpoints; the log has its published size again
+    7 say so     a `restore` entry, which the sequencer places next, under the same origin
+    8 commit     a crash before it leaves the database as it was: all of it again
+
+Entries that the restored copy had committed and that stand in the published log get their place from it and
+no other. What was committed after the copy and never published is lost with the database: no entry shows it.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import structlog
+
+from tenure import ids
+from tenure.errors import Invalid, KeyFailure, Malformed, Tampered, Unverified
+from tenure.governance.ground import Ground
+from tenure.ledger.checkpoint import Checkpoint, peek_checkpoint
+from tenure.ledger.entry import EntryDraft, Kind, parse_entry
+from tenure.ledger.tail import Growing, entries_from
+from tenure.ledger.tree import tree_root
+from tenure.publication import Shelf, archived, published_name
+from tenure.store import log, sequencing
+from tenure.store.log import Log, Returned
+from tenure.store.session import Tx, Writers
+
+_FLUSH = 4096
+"""Entries that are held in memory before they are sent."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Brought(NamedTuple):
+    """A log that was brought up to its published head: how many entries it had forgotten."""
+
+    tenant_id: str
+    generation: int
+    entries: int
+
+
+class Head(NamedTuple):
+    """A published head and the checkpoint that says it."""
+
+    generation: int
+    origin: str
+    size: int
+    root: bytes
+    note: str
+
+
+# ── heads ──────────────────────────────────────────────────────────────────────────────────────────
+def known_heads(ground: Ground, tenant_id: str, current: Log | None) -> list[Head]:
+    """Step 1: the heads that are known to have been published, oldest first. Two objects are read.
+
+    The mirror's head counts whoever signed it: what it says ends a log, and brings up nothing by itself. Of
+    the object tier, which others can write to, only a checkpoint counts that the log's own key signed.
+    """
+    found = []
+    if (mirrored := ground.mirror.head(tenant_id)) is not None:
+        found.append(
+            Head(
+                int(mirrored["generation"]),
+                str(mirrored["origin"]),
+                int(mirrored["size"]),
+                bytes.fromhex(mirrored["root"]),
+                str(mirrored["checkpoint"]),
+            )
+        )
+    if current is not None and (shown := _shown(ground, tenant_id, current)) is not None:
+        found.append(shown)
+    return sorted(found)
+
+
+def _shown(ground: Ground, tenant_id: str, current: Log) -> Head | None:
+    raw = ground.objects.get(f"{published_name(tenant_id, current.generation)}/checkpoint")
+    try:
+        signed = _shelf(ground, tenant_id, current).signed(raw) if raw is not None else None
+    except KeyFailure:
+        return None  # whether the keys open is not asked here
+    if raw is None or signed is None:
+        return None
+    return Head(current.generation, current.origin, signed.size, signed.root, raw.decode())
+
+
+def _shelf(ground: Ground, tenant_id: str, current: Log) -> Shelf:
+    vkey = ground.keyring.signer(tenant_id, current.origin).vkey
+    return Shelf(ground.objects, ground.mirror, tenant_id, current.generation, vkey)
+
+
+def is_behind(ground: Ground, tenant_id: str) -> bool:
+    """Whether a published head is not a part of this database's log.
+
+    What is published is read before what is in the database: another process of the cell may go on meanwhile.
+    """
+    heads = known_heads(ground, tenant_id, ground.database.read(tenant_id, log.newest))
+
+    def check(tx: Tx) -> bool:
+        current = log.newest(tx)
+        return any(
+            current is None
+            or current.generation < head.generation
+            or (current.generation == head.generation and not _contains(tx, current, head.size, head.root))
+            for head in heads
+        )
+
+    return ground.database.read(tenant_id, check)
+
+
+def _contains(tx: Tx, current: Log, size: int, root: bytes) -> bool:
+    """Whether the first `size` entries of this log make `root`. One round trip, and some more if not."""
+    if current.size < size:
+        return False
+    note = log.checkpoint(tx, current.generation, size=size)
+    if note is not None and _root(note) == root:
+        return True  # whether the tiles are intact is another question
+    try:
+        made = tree_root(size, lambda level, n: log.tile(tx, current.generation, level, n) or b"")
+    except Invalid:
+        return False
+    return made == root
+
+
+def _root(note: str) -> bytes | None:
+    try:
+        return peek_checkpoint(note).root
+    except Unverified:
+        return None
+
+
+# ── bringing up ────────────────────────────────────────────────────────────────────────────────────
+def bring_up(ground: Ground, tenant_id: str) -> Brought | None:
+    """Steps 1 to 8 of a log that is behind; None when what is published does not reach or does not fit.
+
+    Unavailable when the object tier cannot be read: a log is not ended for that.
+    """
+    current = ground.database.read(tenant_id, log.newest)
+    heads = known_heads(ground, tenant_id, current)
+    if current is None or not heads or heads[-1].generation != current.generation:
+        return None
+    try:
+        return ground.database.write(tenant_id, partial(_put_back, ground=ground, heads=heads))
+    except (Unverified, Tampered, Malformed) as failure:
+        size, reason = heads[-1].size, failure.rule
+        _log.warning(
+            "a log cannot be brought up to its published head", tenant=tenant_id, size=size, reason=reason
+        )
+    return None
+
+
+def _put_back(tx: Tx, ground: Ground, heads: list[Head]) -> Brought:
+    """Steps 2 to 7, to the newest of the heads. Unverified or Tampered when something does not fit."""
+    sequencing.lock(tx)
+    old, head = log.newest(tx), heads[-1]
+    if old is None or (old.generation, old.origin) != (head.generation, head.origin):
+        raise Unverified("origin-mismatch", "The published head is of another log.")
+    if _contains(tx, old, head.size, head.root):
+        return Brought(tx.tenant_id, old.generation, 0)  # another process of the cell was first
+    if old.size >= head.size:
+        raise Unverified("fork", "The database's log and the published one have different entries.")
+    shelf = _shelf(ground, tx.tenant_id, old)
+    if shelf.signed(head.note.encode()) != Checkpoint(head.origin, head.size, head.root):
+        raise Unverified("bad-signature", "The published head was not signed by the log's key.")
+    musts = {one.size: one.root for one in heads if one.generation == old.generation and one.size > old.size}
+    kept = dict(_archived(shelf, old.size, head.size))
+    growing = Growing(sequencing.tree(tx, old), (*musts, *kept))
+    instants = _put_entries(tx, shelf, old, growing, head.size)
+    if any(growing.roots.get(size) != root for size, root in musts.items()):
+        raise Unverified("root-mismatch", "The published entries do not make the root that was signed.")
+    for size, (note, root) in kept.items():
+        if growing.roots.get(size) == root:
+            log.keep_checkpoint(tx, old.generation, size, note, at=instants[size])
+    if not sequencing.grow(tx, old, size=head.size, root=head.root, note=head.note, at=instants[head.size]):
+        raise Unverified("rollback", "Another process advanced this log.")
+    _say(tx, old, head)
+    return Brought(tx.tenant_id, old.generation, head.size - old.size)
+
+
+def _put_entries(tx: Tx, shelf: Shelf, old: Log, growing: Growing, end: int) -> dict[int, int]:
+    """Read, hash and put back every entry up to `end`; of each milestone the instant of its last entry."""
+    instants: dict[int, int] = {}
+    waiting: list[Returned] = []
+    for bodies in entries_from(shelf.get, old.size, end):
+        first = growing.tree.size
+        found = [returned(body) for body in bodies]
+        growing.grow(bodies)
+        instants |= {size: found[size - first - 1].at for size in growing.roots if size > first}
+        waiting += found
+        if len(waiting) >= _FLUSH or growing.tree.size == end:
+            log.put_back(tx, old.generation, growing.tree.size - len(waiting), waiting)
+            for (level, n), data in growing.changed().items():
+                log.put_tile(tx, old.generation, level, n, data)
+            tx.flush()
+            waiting.clear()
+    return instants
+
+
+def _archived(shelf: Shelf, above: int, below: int) -> Iterator[tuple[int, tuple[str, bytes]]]:
+    """(size, (note, root)) of the kept checkpoints between two sizes that the log's key signed."""
+    for size, raw in archived(shelf.objects, shelf.tenant_id, shelf.generation, above, below):
+        signed = shelf.signed(raw)
+        if signed is not None and signed.size == size:
+            yield size, (raw.decode(), signed.root)
+
+
+def returned(body: bytes) -> Returned:
+    """A row of the database from a raw entry. Unverified when it is none."""
+    entry: dict[str, Any] = parse_entry(body)
+    return Returned(
+        writer=entry["writer"],
+        n=entry["n"],
+        kind=entry["kind"],
+        at=ids.parse_rfc3339(entry["at"]),
+        principal_id=entry.get("principal"),
+        decision_id=entry.get("decision"),
+        body=body,
+    )
+
+
+def _say(tx: Tx, old: Log, head: Head) -> None:
+    """Step 7: a writer of this one transaction, ended in it."""
+    tx.writers = Writers()
+    data = {"from_size": old.size, "to_size": head.size, "to_root": head.root.hex()}
+    tx.append(EntryDraft(kind=Kind.RESTORE, at=ids.now(), outcome="brought-up", data=data))
+    tx.append(EntryDraft(kind=Kind.WRITER_END, at=ids.now(), outcome="ok"))
