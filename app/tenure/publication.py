@@ -65,10 +65,14 @@ class Shelf(NamedTuple):
         except Unverified:
             return None
 
+    def shown(self) -> Checkpoint | None:
+        """What the published checkpoint says; None unless there is one that this log's key signed."""
+        raw = self.get("checkpoint")
+        return self.signed(raw) if raw is not None else None
+
     def promised(self) -> int:
         """The size that somebody may have seen: of the published checkpoint, or of the mirrored head."""
-        raw, head = self.get("checkpoint"), self.mirror.head(self.tenant_id)
-        there = self.signed(raw) if raw is not None else None
+        there, head = self.shown(), self.mirror.head(self.tenant_id)
         mirrored = int(head["size"]) if head and int(head["generation"]) == self.generation else 0
         return max(there.size if there else 0, mirrored)
 

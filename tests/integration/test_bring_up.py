@@ -244,6 +244,36 @@ async def test_receipts_of_before_and_after(place: Cell, copies: Copies) -> None
         assert verify_receipt(receipt, [key]).ok
 
 
+async def test_what_the_log_proves_and_the_database_forgot_is_shown_as_lost(
+    place: Cell, copies: Copies
+) -> None:
+    """A decision goes on over a restore; one of its versions is gone, another was written again since."""
+    async with place.opened():
+        await _people(place, "old")
+        opened = await place.tenure.decisions.open(place.one["agent"], Opening("customer-support"))
+        bound = place.one.ask(decision=opened["id"])
+        await place.get("old", ask=bound)
+    copy = copies.take()
+    async with place.opened():
+        await place.put("old", "newer", "customer:old")
+        await place.get("old", ask=bound)
+        await place.put("gone", "for good", "customer:gone")
+        await place.get("gone", ask=bound)
+        before = await place.tenure.decisions.context(place.one.ask(), opened["id"])
+        assert [item["state"] for item in before["items"]] == ["live"] * 3
+        await _published(place)
+    copies.put_back(copy)
+    async with place.opened():
+        await place.put("old", "something else", "customer:old")
+        assert (await place.get("old")).version == 2
+        await place.tenure.decisions.seal(place.one["agent"], opened["id"], "done", None)
+        for read in (place.tenure.decisions.context, place.tenure.decisions.openings):
+            items = (await read(place.one.ask(), opened["id"]))["items"]
+            assert [item["state"] for item in items] == ["live", "lost", "lost"]
+            assert "something else" not in json.dumps(items)
+        assert (await place.audited()).ok
+
+
 async def test_twice(place: Cell, copies: Copies) -> None:
     async with place.opened():
         await _people(place, "one")

@@ -26,7 +26,7 @@ from tenure.ledger.checkpoint import Checkpoint, peek_checkpoint
 from tenure.ledger.entry import EntryDraft, Kind, parse_entry
 from tenure.ledger.tail import Growing, entries_from
 from tenure.ledger.tree import tree_root
-from tenure.publication import Shelf, archived, published_name
+from tenure.publication import Shelf, archived
 from tenure.sequencer import Head
 from tenure.store import log
 from tenure.store.log import Log, Returned
@@ -70,11 +70,12 @@ def known_heads(ground: Ground, tenant_id: str, current: Log | None) -> list[Hea
 
 
 def _shown(ground: Ground, tenant_id: str, current: Log) -> Head | None:
-    raw = ground.objects.get(f"{published_name(tenant_id, current.generation)}/checkpoint")
     try:
-        signed = _shelf(ground, tenant_id, current).signed(raw) if raw is not None else None
+        shelf = _shelf(ground, tenant_id, current)
     except KeyFailure:
         return None  # whether the keys open is not asked here
+    raw = shelf.get("checkpoint")
+    signed = shelf.signed(raw) if raw is not None else None
     if raw is None or signed is None:
         return None
     return Head(current.generation, current.origin, signed.size, signed.root, raw.decode())
@@ -169,6 +170,8 @@ def _put_back(tx: Tx, ground: Ground, heads: list[Head]) -> Brought:
             log.keep_checkpoint(tx, old.generation, size, note, at=instants[size])
     if not log.grow(tx, old, size=head.size, root=head.root, note=head.note, at=instants[head.size]):
         raise Unverified("rollback", "Another process advanced this log.")
+    if shelf.shown() == Checkpoint(head.origin, head.size, head.root):
+        log.mark_published(tx, old.generation, head.size)  # else it is published again, from this database
     _say(tx, old, head)
     return Brought(tx.tenant_id, old.generation, head.size - old.size)
 
