@@ -35,7 +35,7 @@ from tenure.ledger.merkle import HASH_SIZE, leaf_hash
 from tenure.ledger.note import Signer, sign_note
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
 from tenure.ledger.tree import Tree, consistency
-from tenure.publication import Shelf, put_files, put_head
+from tenure.publication import Shelf, head_of, put_files, put_head
 from tenure.store import log
 from tenure.store.database import Database
 from tenure.store.log import Log
@@ -168,6 +168,10 @@ class Sequencer:
         """The checkpoint with the cosignatures that came in time."""
         if self._witnesses is None:
             return note
+        # A witness that saw it refuses every other head of this size, for ever: a restore must know of it.
+        head = head_of(current, note)
+        if self._mirror.offered(tenant_id) != head:
+            self._mirror.put_offered(tenant_id, head)
 
         def prove(old: int, new: int) -> list[bytes]:
             def from_tiles(tx: Tx) -> list[bytes]:

@@ -1,6 +1,6 @@
 """A database that went back is brought up to its log's published head, from the published entries.
 
-    1 heads      signed heads of this very log: the mirror's, and the one in the object tier; newest first
+    1 heads      what somebody may have seen of this log: mirrored, offered to witnesses, in the object tier
     2 lock       one transaction under the log's lock; until its commit nothing has changed
     3 continue   the database's own tree, which must make its own root
     4 read       every published entry behind it, raw; each is hashed again
@@ -48,24 +48,25 @@ class Brought(NamedTuple):
 
 # ── heads ──────────────────────────────────────────────────────────────────────────────────────────
 def known_heads(ground: Ground, tenant_id: str, current: Log | None) -> list[Head]:
-    """Step 1: the heads that are known to have been published, oldest first. Two objects are read.
+    """Step 1: the heads that somebody may have seen, oldest first. Three objects are read.
 
-    The mirror's head counts whoever signed it: what it says ends a log, and brings up nothing by itself. Of
-    the object tier, which others can write to, only a checkpoint counts that the log's own key signed.
+    What the mirror says counts whoever signed it: it ends a log, and brings up nothing by itself. Of the
+    object tier, which others can write to, only a checkpoint counts that the log's own key signed.
     """
-    found = []
-    if (mirrored := ground.mirror.head(tenant_id)) is not None:
-        found.append(
-            Head(
-                int(mirrored["generation"]),
-                str(mirrored["origin"]),
-                int(mirrored["size"]),
-                bytes.fromhex(mirrored["root"]),
-                str(mirrored["checkpoint"]),
-            )
+    remembered = (ground.mirror.head(tenant_id), ground.mirror.offered(tenant_id))
+    found = {
+        Head(
+            int(one["generation"]),
+            str(one["origin"]),
+            int(one["size"]),
+            bytes.fromhex(one["root"]),
+            str(one["checkpoint"]),
         )
+        for one in remembered
+        if one is not None
+    }
     if current is not None and (shown := _shown(ground, tenant_id, current)) is not None:
-        found.append(shown)
+        found.add(shown)
     return sorted(found)
 
 

@@ -36,7 +36,7 @@ from tenure.ledger.tile import (
     expected_bundles,
     expected_tiles,
 )
-from tenure.publication import Shelf, archive_name, put_checkpoint, put_head
+from tenure.publication import Shelf, archive_name, put_checkpoint, put_head, put_key
 from tenure.store import log, tenants
 from tenure.store.log import Log
 from tenure.store.session import Tx
@@ -303,7 +303,10 @@ class _Pass:
         name = archive_name(head.size)
         kept = self._shelf.get(name)
         self._judge_head(name, kept, well=kept is not None and self._shelf.signed(kept) == head)
-        if {"checkpoint", "vkey", name} & {*self._found.missing, *self._found.changed}:
+        wrong = {*self._found.missing, *self._found.changed}
+        if "vkey" in wrong:
+            put_key(self._shelf)
+        if {"checkpoint", name} & wrong:
             put_checkpoint(self._shelf, head.size, note)
         if self._newest:
             if self._shelf.mirror.head(self._tenant_id) is None:
