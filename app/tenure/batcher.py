@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -29,7 +29,7 @@ from tenure.store.database import Database
 from tenure.store.session import Tx, Writers
 
 MAX_BATCH = 128
-MAX_WAITING = 4096
+MAX_WAITING = 1024
 """Operations one tenant may have waiting in this process before the next is told to come back."""
 
 _RETRIES = 4
@@ -58,6 +58,17 @@ class Crew(Protocol):
 
 
 @dataclass(slots=True)
+class Plain:
+    """A transaction of the cell's own, in its turn like any other, of which no crew has to know.
+
+    Nobody asked for it, so it is done however much is waiting: it may be what that waits for.
+    """
+
+    work: Callable[[Tx], Any]
+    solo: bool = True
+
+
+@dataclass(slots=True)
 class _Job:
     operation: Operation
     future: asyncio.Future[Any]
@@ -73,14 +84,16 @@ class _Queue:
 class Lane(threading.Thread):
     """One thread, one connection, one writer per tenant. Takes batches, gives outcomes."""
 
-    def __init__(self, name: str, database: Database, crew: Crew, done: Callable[..., None]) -> None:
+    def __init__(
+        self, name: str, database: Database, crew: Crew, done: Callable[..., None], tag: str
+    ) -> None:
         super().__init__(name=name, daemon=True)
         self._database = database
         self._crew = crew
         self._done = done
         self._connection: Connection | None = None
-        self._writers = Writers()
-        self._appended: set[str] = set()
+        self._writers = Writers(tag)
+        self._appended: Counter[str] = Counter()
         self.farewell: Callable[[], EntryDraft] | None = None
         self.inbox: queue.SimpleQueue[tuple[str, list[_Job]] | None] = queue.SimpleQueue()
 
@@ -88,7 +101,7 @@ class Lane(threading.Thread):
         """Work until told to stop with None; then close the connection."""
         while (batch := self.inbox.get()) is not None:
             tenant_id, jobs = batch
-            self._appended = set()
+            self._appended = Counter()
             outcomes = self._batch(tenant_id, [job.operation for job in jobs])
             self._done(self, tenant_id, jobs, outcomes, self._appended)
         if self.farewell is not None:
@@ -118,7 +131,11 @@ class Lane(threading.Thread):
         return [self._alone(tenant_id, operation) for operation in operations]
 
     def _alone(self, tenant_id: str, operation: Operation) -> Any:  # noqa: ANN401
-        for _ in range(_RETRIES):
+        for attempt in range(_RETRIES):
+            if attempt == _RETRIES // 2:
+                # Perhaps it is a number of our own that is taken: another process believed this one to be
+                # dead and ended its writer. Nothing was lost; we go on as another writer.
+                self._writers.drop()
             try:
                 return self._transaction(tenant_id, [operation])[0]
             except Exception as failure:  # noqa: BLE001
@@ -131,7 +148,8 @@ class Lane(threading.Thread):
         tx: Tx | None = None
         try:
             tx = Tx(connection, self._database.wire(connection), tenant_id, writers=self._writers)
-            outcomes = self._crew.perform(tx, operations)
+            first = operations[0]
+            outcomes = [first.work(tx)] if isinstance(first, Plain) else self._crew.perform(tx, operations)
             tx.commit()
             self._appended.update(tx.appended)
         except BaseException as failure:
@@ -171,22 +189,31 @@ class Batcher:
         lanes: int,
         lanes_per_tenant: int,
         lease: Lease,
+        max_waiting: int = MAX_WAITING,
+        tag: str = "",
     ) -> None:
+        """`tag`: see `store.session.Writers`."""
         self._per_tenant = lanes_per_tenant
         self._lease = lease
-        self._committed: Callable[[str], None] = lambda _tenant_id: None
+        self._max_waiting = max_waiting
+        self._committed: Callable[[str, int], None] = lambda _tenant_id, _count: None
+        self._admit: Callable[[str], None] = lambda _tenant_id: None
         self._queues: dict[str, _Queue] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._drained: asyncio.Event | None = None
-        self._lanes = [Lane(f"tenure-lane-{n}", database, crew, self._done) for n in range(lanes)]
+        self._lanes = [Lane(f"tenure-lane-{n}", database, crew, self._done, tag) for n in range(lanes)]
         self._idle = list(self._lanes)
         for lane in self._lanes:
             lane.start()
 
-    def on_commit(self, committed: Callable[[str], None]) -> None:
-        """Be told, on the event loop, of every tenant whose log has new entries."""
+    def on_commit(self, committed: Callable[[str, int], None]) -> None:
+        """Be told, on the event loop, of every tenant whose log has new entries, and of how many."""
         self._committed = committed
+
+    def admit_with(self, admit: Callable[[str], None]) -> None:
+        """Ask this, on the event loop, before an operation is queued: it may raise Unavailable."""
+        self._admit = admit
 
     async def submit(self, tenant_id: str, operation: Operation) -> Any:  # noqa: ANN401
         """Perform an operation in the next batch of its tenant.
@@ -198,9 +225,14 @@ class Batcher:
             raise Unavailable("The service is shutting down; nothing was done.")
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
+        if not isinstance(operation, Plain):
+            self._admit(tenant_id)
+            if (busy := self._queues.get(tenant_id)) and len(busy.jobs) >= self._max_waiting:
+                raise Unavailable(
+                    f"{self._max_waiting} operations of this tenant wait for the database; nothing was done.",
+                    remedy="Try again after retry_after seconds, with fewer requests at once.",
+                )
         waiting = self._queues.setdefault(tenant_id, _Queue())
-        if len(waiting.jobs) >= MAX_WAITING:
-            raise Unavailable("Too many operations of this tenant are waiting; nothing was done.")
         job = _Job(operation, self._loop.create_future())
         waiting.jobs.append(job)
         if not waiting.called:
@@ -232,7 +264,7 @@ class Batcher:
         self._idle.pop().inbox.put((tenant_id, _take(waiting.jobs)))
 
     def _done(
-        self, lane: Lane, tenant_id: str, jobs: list[_Job], outcomes: list[Any], appended: set[str]
+        self, lane: Lane, tenant_id: str, jobs: list[_Job], outcomes: list[Any], appended: Counter[str]
     ) -> None:
         """Called in the lane's thread: hand over to the loop, once per batch."""
         loop = self._loop
@@ -240,7 +272,7 @@ class Batcher:
             loop.call_soon_threadsafe(self._answer, lane, tenant_id, jobs, outcomes, appended)
 
     def _answer(
-        self, lane: Lane, tenant_id: str, jobs: list[_Job], outcomes: list[Any], appended: set[str]
+        self, lane: Lane, tenant_id: str, jobs: list[_Job], outcomes: list[Any], appended: Counter[str]
     ) -> None:
         if not self._lease.lasts():
             # This process was paused: meanwhile an erasure may have gone on without it. What was done is
@@ -263,8 +295,8 @@ class Batcher:
                 job.future.set_exception(outcome)
             else:
                 job.future.set_result(outcome)
-        for written in appended:
-            self._committed(written)
+        for written, count in appended.items():
+            self._committed(written, count)
         if self._drained is not None and not self._queues:
             self._drained.set()
 

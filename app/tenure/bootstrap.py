@@ -43,6 +43,8 @@ from tenure.ids import CELL
 from tenure.jobs.schedule import Schedule
 from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
+from tenure.leftovers import Leftovers
+from tenure.publisher import PUTTING
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
@@ -81,6 +83,8 @@ class Tenure:
             lanes=1 if embedded else settings.lanes,
             lanes_per_tenant=1 if embedded else 2,
             lease=self._replica,
+            max_waiting=settings.max_waiting,
+            tag=self._replica.tag,
         )
         service = Service(self._batcher)
         quorum = read_quorum(settings.witnesses)
@@ -91,6 +95,8 @@ class Tenure:
             ground.keyring,
             Shelves(ground.objects, ground.mirror),
             self.witnesses,
+            at_once=1 if embedded else max(1, settings.lanes // 2),
+            max_backlog=settings.max_backlog,
         )
         self.shredder = Shredder(
             self._batcher,
@@ -114,21 +120,24 @@ class Tenure:
         self.subjects = Subjects(service, self._schedule.requested)
         self.residue = Residue(service, ground, self.sequencer, tenancies, ground.objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
+        self._leftovers = Leftovers(self._database, self.sequencer, self._replica.tags, quorum)
         self._sequencing: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self.started = False
 
     async def start(self) -> None:
         """Finish what an earlier process left, then serve."""
+        self._replica.on_burial(self._leftovers.look)
         await asyncio.to_thread(self._replica.start)
-        self._batcher.on_commit(self.sequencer.wake)
+        self._batcher.on_commit(self.sequencer.committed)
+        self._batcher.admit_with(self.sequencer.backlog.admit)
         self._sequencing = asyncio.create_task(self.sequencer.serve())
         try:
             await self.shredder.resume()
         except TenureError as failure:
             # Whoever is being erased reads as 410 in any case; nobody else's context waits for it.
             _log.error("an unfinished erasure could not go on, will be repeated", error=failure.kind)
-        for tenant_id in self.recovered.tenant_ids:
-            self.sequencer.wake(tenant_id)
+        self._looking = asyncio.create_task(self._leftovers.serve())
         self._schedule.start()
         self.started = True
 
@@ -139,10 +148,14 @@ class Tenure:
         self.started = False
         self._schedule.stop()
         self.root_keys.stop()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         self.sequencer.stop()
         if self._sequencing is not None:
             await self._sequencing
         await self._batcher.close(writer_end)
+        self.sequencer.close()
         await asyncio.to_thread(self._replica.stop)
         if self.witnesses is not None:
             self.witnesses.close()
@@ -211,7 +224,9 @@ def ground_of(settings: Settings, *, restoring: bool = False) -> Ground:
     if not restoring:
         refuse_unfinished(settings.data_dir)
     roots = open_root_stores(settings.root_store, settings.root_store_previous, settings.root_keys)
-    database = Database(settings.database, pool_size=settings.lanes + 4, idle_s=settings.replica_lease_s)
+    database = Database(
+        settings.database, pool_size=settings.lanes + PUTTING, idle_s=settings.replica_lease_s
+    )
     return Ground(
         database,
         roots,

@@ -101,8 +101,11 @@ def put_files(shelf: Shelf, files: Iterable[tuple[str, bytes]]) -> None:
         shelf.objects.put(f"{shelf.base}/{name}", data)
 
 
-def put_head(shelf: Shelf, current: Log, note: str) -> None:
+def put_head(shelf: Shelf, current: Log, note: str) -> str:
     """Checkpoint and mirrored head, unless a newer one is there: published heads only grow.
+
+    The checkpoint with all the signatures that it has by now. Whoever calls does so alone
+    (`sequencing.lock_head`): two that look and then put might put the smaller one last.
 
     A head that is there already is mirrored all the same: a crash may have come between the two. A
     checkpoint that the log's key did not sign is no head and is replaced. Unverified when the key signed
@@ -114,7 +117,7 @@ def put_head(shelf: Shelf, current: Log, note: str) -> None:
         _log.warning("the published checkpoint was not this log's and is replaced", tenant=shelf.tenant_id)
     elif raw is not None and there is not None:
         if there.size > current.size:
-            return
+            return note
         if there.size == current.size:
             note = merge(raw.decode(), note)
     if there is None:
@@ -124,6 +127,7 @@ def put_head(shelf: Shelf, current: Log, note: str) -> None:
     head = head_of(current, note)
     if shelf.mirror.head(shelf.tenant_id) != head:
         shelf.mirror.put_head(shelf.tenant_id, head)
+    return note
 
 
 def head_of(current: Log, note: str) -> dict[str, Any]:

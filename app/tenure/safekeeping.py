@@ -203,5 +203,6 @@ async def _publish(settings: Settings, live: Ground, tenant_ids: list[str]) -> b
         return False  # what counts is committed
     finally:
         await batcher.close(writer_end)
+        sequencer.close()
         await asyncio.to_thread(lease.stop)
     return True

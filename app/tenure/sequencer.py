@@ -2,7 +2,8 @@
 
 Operations commit their entries without a place (`batcher`). One sequencer per tenant at a time then runs:
 
-  1  lock          a transaction under the tenant's advisory lock (SQLite: the single writer)
+  1  lock          a transaction under the tenant's advisory lock (SQLite: the single writer); who finds it
+                   taken waits for nothing and comes back
   2  take          committed entries without a place, each writer's in its order
   3  integrate     contiguous places, leaf hashes, tiles; root and checkpoint, signed
   4  swap          the log's (size, root) by compare-and-set, with places, tiles and checkpoint
@@ -15,100 +16,130 @@ Operations commit their entries without a place (`batcher`). One sequencer per t
 
 A checkpoint leaves the service only after 5, so two different trees of one size are never signed.
 Receipts are given for published sizes only.
+
+Logs are woken by their commits, and nothing looks at a log that nobody wrote in. Woken ones are integrated
+side by side, a few at a time, so that lanes are left for operations; 6 to 8 run behind that (`publisher`).
 """
 
 import asyncio
 import threading
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
 
 from tenure import ids
-from tenure.batcher import Batcher
-from tenure.cold.mirror import Mirror
+from tenure.backlog import MAX_BACKLOG, Backlog
+from tenure.batcher import Batcher, Plain
 from tenure.cold.objects import Objects
-from tenure.crew import Solo
 from tenure.errors import TenureError, Unauthenticated
 from tenure.keyring import Keyring
 from tenure.ledger.checkpoint import Checkpoint
-from tenure.ledger.merkle import HASH_SIZE, leaf_hash
+from tenure.ledger.merkle import leaf_hash
 from tenure.ledger.note import Signer, sign_note
-from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
-from tenure.ledger.tree import Tree, consistency
-from tenure.publication import Shelf, head_of, put_files, put_head
-from tenure.store import log
+from tenure.ledger.tree import Tree
+from tenure.publication import published_logs, published_name
+from tenure.publisher import Publisher, Shelves
+from tenure.store import log, sequencing
 from tenure.store.database import Database
 from tenure.store.log import Log
 from tenure.store.session import Tx
-from tenure.witnesses import AGAIN_S, Witnesses
+from tenure.witnesses import Witnesses
+
+__all__ = ["Head", "Sequencer", "Shelves", "origin_of", "published_logs", "published_name"]
 
 MAX_TAKE = 1024
+MAX_TREES = 512
+"""Right edges that are kept between turns, some kilobytes each; others are read again. One round trip."""
 GATHER_S = 0.1
 """How long committed entries may wait for company before they get their place."""
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 30.0
 
 _log = structlog.get_logger(__name__)
 
 
 class Head(NamedTuple):
-    """A signed head of one generation."""
+    """Where the newest generation of a log stands."""
 
     generation: int
     origin: str
     size: int
     root: bytes
-    note: str
 
 
-class Shelves(NamedTuple):
-    """Where published things go."""
+class _Turn(NamedTuple):
+    """What one transaction did. Not `free`: another process was at it."""
 
-    objects: Objects
-    mirror: Mirror
+    free: bool
+    taken: int = 0
+    head: Head | None = None
+    published: int = 0
 
 
 class Sequencer:
-    """Integrates and publishes the logs of this cell."""
+    """Integrates the logs of this cell, and has them published."""
 
     def __init__(
         self,
         batcher: Batcher,
         database: Database,
         keyring: Keyring,
-        shelves: "Shelves",
+        shelves: Shelves,
         witnesses: Witnesses | None = None,
+        *,
+        at_once: int = 1,
+        max_backlog: int = MAX_BACKLOG,
     ) -> None:
+        """`at_once`: how many logs are integrated side by side, at most."""
         self._batcher = batcher
-        self._database = database
         self._keyring = keyring
-        self.objects, self._mirror = shelves
-        self._witnesses = witnesses
-        self._offering: set[str] = set()
-        self._trees: dict[str, tuple[int, bytes, Tree]] = {}
-        self._heads = threading.Lock()
-        self._dirty: set[str] = set()
+        self._at_once = at_once
+        self.backlog = Backlog(max_backlog)
+        self.publisher = Publisher(batcher, database, keyring, shelves, witnesses, self.backlog)
+        self._trees: OrderedDict[str, tuple[int, bytes, Tree]] = OrderedDict()
+        self._keeping = threading.Lock()
+        self._woken: set[str] = set()
+        self._due: set[str] = set()
+        self._under_way: set[str] = set()
+        self._failures: Counter[str] = Counter()
         self._wake: asyncio.Event | None = None
         self._stopping = False
 
     # ── one tenant ───────────────────────────────────────────────────────────────────────────────
     async def run(self, tenant_id: str) -> Head | None:
         """Steps 1 to 8 until nothing waits; the newest head, or None when there is no log."""
-        while True:
-            taken, head = await self._batcher.submit(tenant_id, Solo(lambda desk: self._integrate(desk.tx)))
-            if head is None or taken < MAX_TAKE:
-                break
+        head = await self.integrate(tenant_id)
         if head is not None:
-            await self.publish(tenant_id)
-        return head  # type: ignore[no-any-return]
+            await self.publisher.publish(tenant_id)
+        return head
 
-    def _integrate(self, tx: Tx) -> tuple[int, Head | None]:
-        log.lock(tx)
-        old = log.newest(tx)
-        if old is None:
-            return 0, None
-        waiting = log.pending(tx, MAX_TAKE)
+    async def integrate(self, tenant_id: str) -> Head | None:
+        """Steps 1 to 5 until nothing waits; the newest head, or None when there is no log."""
+        while True:
+            waiting = self.backlog.of(tenant_id).unplaced  # of these all are committed by now
+            turn: _Turn = await self._batcher.submit(tenant_id, Plain(self._integrate))
+            if not turn.free:
+                await asyncio.sleep(GATHER_S)
+                continue
+            if turn.head is None:
+                return None
+            more = turn.taken == MAX_TAKE
+            placed = min(waiting, turn.taken) if more else waiting
+            self.backlog.placed(tenant_id, placed, size=turn.head.size, published=turn.published)
+            if not more:
+                return turn.head
+
+    def _integrate(self, tx: Tx) -> _Turn:
+        """Three round trips and the commit's when something waits; one more without a tree."""
+        free, old, marks = sequencing.turn(tx)
+        if not tx.exists:
+            raise Unauthenticated("There is no such tenant; nothing was sequenced.")
+        if not free or old is None:
+            return _Turn(free)
+        waiting = log.waiting(tx, marks, MAX_TAKE)
         if not waiting:
-            note = log.checkpoint(tx, old.generation, size=old.size) or ""
-            return 0, Head(old.generation, old.origin, old.size, old.root, note)
+            return _Turn(free, 0, Head(old.generation, old.origin, old.size, old.root), old.published)
         tree = self._tree(tx, old)
         writes = tree.append(leaf_hash(entry.body) for entry in waiting)
         root = tree.root()
@@ -118,82 +149,14 @@ class Sequencer:
         log.place(tx, old.generation, old.size, waiting)
         for write in writes:
             log.put_tile(tx, old.generation, write.level, write.n, write.data)
-        if not log.grow(tx, old, size=tree.size, root=root, note=note, at=ids.now()):
-            self._trees.pop(tx.tenant_id, None)
+        if not sequencing.grow(tx, old, size=tree.size, root=root, note=note, at=ids.now()):
             raise TenureError("Another sequencer advanced this log under the lock; nothing was signed.")
-        self._trees[tx.tenant_id] = (old.generation, root, tree)
-        return len(waiting), Head(old.generation, old.origin, tree.size, root, note)
+        tx.after_commit(lambda: self._keep_tree(tx.tenant_id, old.generation, root, tree))
+        return _Turn(free, len(waiting), Head(old.generation, old.origin, tree.size, root), old.published)
 
     async def publish(self, tenant_id: str) -> None:
         """Steps 6 to 8 for everything not yet published; safe to repeat and to run twice at once."""
-        found = await asyncio.to_thread(self._put, tenant_id)
-        if found is not None:
-            current, note = found
-            await self._batcher.submit(tenant_id, Solo(lambda desk: self._mark(desk.tx, current, note)))
-            self._offer_again(tenant_id, note)
-
-    def _put(self, tenant_id: str) -> tuple[Log, str] | None:
-        """Steps 6 and 7, in a thread: what is published now, or None when there was nothing to do."""
-        fresh = self._database.read(tenant_id, _unpublished)
-        if fresh is None and self._witnesses is not None:
-            fresh = self._database.read(tenant_id, self._incomplete)
-        if fresh is None:
-            return None
-        current, note, files = fresh
-        vkey = self._keyring.signer(tenant_id, current.origin).vkey
-        shelf = Shelf(self.objects, self._mirror, tenant_id, current.generation, vkey)
-        put_files(shelf, files)
-        note = self._cosigned(tenant_id, current, note)
-        with self._heads:
-            put_head(shelf, current, note)
-        return current, note
-
-    def _mark(self, tx: Tx, current: Log, note: str) -> None:
-        """Step 8. Receipts carry the checkpoint as it was published."""
-        if self._witnesses is not None:
-            log.keep_cosigned(tx, current.generation, current.size, note)
-        log.mark_published(tx, current.generation, current.size)
-
-    def _incomplete(self, tx: Tx) -> tuple[Log, str, list[tuple[str, bytes]]] | None:
-        """The published head, where witnesses are missing to the quorum."""
-        current = log.newest(tx)
-        if self._witnesses is None or current is None or current.published != current.size:
-            return None
-        note = log.checkpoint(tx, current.generation, size=current.size)
-        if note is None or self._witnesses.quorum.is_met(note):
-            return None
-        return current, note, []
-
-    def _cosigned(self, tenant_id: str, current: Log, note: str) -> str:
-        """The checkpoint with the cosignatures that came in time."""
-        if self._witnesses is None:
-            return note
-        # A witness that saw it refuses every other head of this size, for ever: a restore must know of it.
-        head = head_of(current, note)
-        if self._mirror.offered(tenant_id) != head:
-            self._mirror.put_offered(tenant_id, head)
-
-        def prove(old: int, new: int) -> list[bytes]:
-            def from_tiles(tx: Tx) -> list[bytes]:
-                return consistency(
-                    old, new, lambda level, n: log.tile(tx, current.generation, level, n) or b""
-                )
-
-            return self._database.read(tenant_id, from_tiles)
-
-        return self._witnesses.cosign(note, prove)
-
-    def _offer_again(self, tenant_id: str, note: str) -> None:
-        """Come back to a checkpoint that is short of witnesses; once at a time for each log."""
-        if self._witnesses is None or self._witnesses.quorum.is_met(note) or tenant_id in self._offering:
-            return
-
-        def again() -> None:
-            self._offering.discard(tenant_id)
-            self.wake(tenant_id)
-
-        self._offering.add(tenant_id)
-        asyncio.get_running_loop().call_later(AGAIN_S, again)
+        await self.publisher.publish(tenant_id)
 
     def signer(self, tx: Tx) -> Signer:
         """The key that signs the newest generation of the transaction's tenant."""
@@ -206,28 +169,59 @@ class Sequencer:
         cached = self._trees.get(tx.tenant_id)
         if cached is not None and cached[:2] == (old.generation, old.root) and cached[2].size == old.size:
             return cached[2].copy()
-        return log.tree(tx, old)
+        return sequencing.tree(tx, old)
+
+    def _keep_tree(self, tenant_id: str, generation: int, root: bytes, tree: Tree) -> None:
+        with self._keeping:
+            self._trees[tenant_id] = (generation, root, tree)
+            self._trees.move_to_end(tenant_id)
+            while len(self._trees) > MAX_TREES:
+                self._trees.popitem(last=False)
 
     # ── all tenants of this process ──────────────────────────────────────────────────────────────
+    @property
+    def objects(self) -> Objects:
+        """The object tier that logs are published to."""
+        return self.publisher.objects
+
+    def committed(self, tenant_id: str, count: int) -> None:
+        """So many entries of this tenant were committed. Called on the event loop."""
+        self.backlog.committed(tenant_id, count)
+        self.wake(tenant_id)
+
+    async def end_writers(self, tenant_id: str, writers: Sequence[str]) -> None:
+        """End the writers of processes that are gone, on record, and have that sequenced."""
+
+        def work(tx: Tx) -> int:
+            return sequencing.end_writers(tx, writers, at=ids.now()) if tx.exists else 0
+
+        if await self._batcher.submit(tenant_id, Plain(work)):
+            self.wake(tenant_id)
+
     def wake(self, tenant_id: str) -> None:
-        """Entries of this tenant were committed. Called on the event loop."""
-        self._dirty.add(tenant_id)
+        """Entries of this tenant may be waiting. Called on the event loop."""
+        self._woken.add(tenant_id)
         if self._wake is not None:
             self._wake.set()
 
     async def serve(self) -> None:
         """Sequence whatever is woken, until stopped. A failing tenant is tried again, alone."""
         self._wake = asyncio.Event()
-        if self._dirty:
+        if self._woken:
             self._wake.set()
-        while not self._stopping:
-            await self._wake.wait()
-            if not self._stopping:
-                await asyncio.sleep(GATHER_S)
-            self._wake.clear()
-            dirty, self._dirty = self._dirty, set()
-            for tenant_id in dirty:
-                await self._attempt(tenant_id)
+        turns = asyncio.Semaphore(self._at_once)
+        async with asyncio.TaskGroup() as tasks:
+            while not self._stopping:
+                await self._wake.wait()
+                if not self._stopping:
+                    await asyncio.sleep(GATHER_S)
+                self._wake.clear()
+                woken, self._woken = self._woken, set()
+                self._due |= woken
+                for tenant_id in woken - self._under_way:
+                    self._under_way.add(tenant_id)
+                    tasks.create_task(self._attend(tenant_id, turns))
+        await self.publisher.finish()
 
     def stop(self) -> None:
         """Let `serve` finish what is woken now and return."""
@@ -235,42 +229,39 @@ class Sequencer:
         if self._wake is not None:
             self._wake.set()
 
+    def close(self) -> None:
+        """Give the threads back. After `serve` returned, nothing is under way in them."""
+        self.publisher.close()
+
+    async def _attend(self, tenant_id: str, turns: asyncio.Semaphore) -> None:
+        """Integrate a tenant's log as often as it is due, and have it published."""
+        try:
+            while tenant_id in self._due:
+                async with turns:
+                    self._due.discard(tenant_id)
+                    await self._attempt(tenant_id)
+        finally:
+            self._under_way.discard(tenant_id)
+
     async def _attempt(self, tenant_id: str) -> None:
         try:
-            await self.run(tenant_id)
+            await self.integrate(tenant_id)
         except Unauthenticated:
-            return  # the tenant is gone, and its signing key with it
+            # The tenant is gone, and its signing key with it.
+            self.backlog.forget(tenant_id)
+            self._failures.pop(tenant_id, None)
         except Exception as failure:  # noqa: BLE001 - one tenant's trouble must not stop the others
+            wait = min(_FIRST_RETRY_S * 2 ** self._failures[tenant_id], _LONGEST_RETRY_S)
+            self._failures[tenant_id] += 1
             _log.warning(
                 "sequencing failed, will be repeated", tenant=tenant_id, error=type(failure).__name__
             )
-            asyncio.get_running_loop().call_later(1.0, self.wake, tenant_id)
+            asyncio.get_running_loop().call_later(wait, self.wake, tenant_id)
+        else:
+            self._failures.pop(tenant_id, None)
+            self.publisher.soon(tenant_id)
 
 
 def origin_of(prefix: str, tenant_id: str, generation: int) -> str:
     """A log's origin line: schema-less, opaque, new for every generation (C2SP tlog-checkpoint)."""
     return f"{prefix}/{tenant_id}/{generation}"
-
-
-def _unpublished(tx: Tx) -> tuple[Log, str, list[tuple[str, bytes]]] | None:
-    """The log, its checkpoint, and the bundles and tiles that changed since the last published size."""
-    current = log.newest(tx)
-    if current is None or current.published == current.size:
-        return None
-    note = log.checkpoint(tx, current.generation, size=current.size)
-    if note is None:
-        raise TenureError("The checkpoint of the log's size is missing from the database.")
-    found: list[tuple[str, bytes]] = []
-    level, old, new = 0, current.published, current.size
-    while new:
-        for n in range(old // WIDTH, -(-new // WIDTH)):
-            width = min(WIDTH, new - n * WIDTH)
-            if level == 0:
-                bodies = log.bodies(tx, current.generation, n * WIDTH, width)
-                found.append((TileId(ENTRIES, n, width).path, encode_bundle(bodies)))
-            data = log.tile(tx, current.generation, level, n)
-            if data is None:
-                raise TenureError("A tile that the log's size implies is missing from the database.")
-            found.append((TileId(level, n, width).path, data[: width * HASH_SIZE]))
-        level, old, new = level + 1, old // WIDTH, new // WIDTH
-    return current, note, found

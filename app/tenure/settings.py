@@ -53,6 +53,11 @@ class Settings(BaseSettings):
     """PostgreSQL: for how long a silent process is waited for before an erasure goes on without it."""
     lanes: Annotated[int, Field(ge=1, le=64)] = 4
     """Transactions this process may have under way at once (SQLite always has one)."""
+    max_waiting: Annotated[int, Field(ge=1, le=100_000)] = 1_024
+    """Operations of one tenant that may wait for the database in this process; the next gets a 503."""
+    max_backlog: Annotated[int, Field(ge=1_000, le=100_000_000)] = 100_000
+    """Committed ledger entries of one tenant that may wait for their place or for publication: beyond it,
+    the tenant's operations are refused until the log has caught up."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @property

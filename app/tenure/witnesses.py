@@ -31,6 +31,8 @@ AGAIN_S = 15.0
 """How long until the newest checkpoint is offered again where the quorum is not met."""
 
 _FIRST_REST_S, _LONGEST_REST_S, _REFUSED_REST_S = 1.0, 60.0, 60.0
+_AT_ONCE = 8
+"""Logs about which one witness is asked side by side."""
 _MAX_ANSWER = 64 << 10
 _ROUNDS = 3
 _OK: Final = 200
@@ -51,7 +53,7 @@ class Witnesses:
         self.counts: Counter[tuple[str, str]] = Counter()
         """(witness's name, outcome) → how often: cosigned, refused, ahead, down."""
         self._client = httpx.Client(timeout=WAIT_S, follow_redirects=False, mounts=NO_PROXY)
-        self._pool = ThreadPoolExecutor(len(quorum.witnesses), thread_name_prefix="witness")
+        self._pool = ThreadPoolExecutor(_AT_ONCE * len(quorum.witnesses), thread_name_prefix="witness")
         self._lock = threading.Lock()
         self._sizes: dict[tuple[str, str], int] = {}
         self._rests: dict[tuple[str, str], tuple[float, float]] = {}
@@ -66,11 +68,15 @@ class Witnesses:
         }
         in_time, late = wait(asked, WAIT_S)
         for one in late:
-            one.cancel()
-            self._rest(asked[one], "", "down", None)
+            if not one.cancel():  # it is being asked; one that was not is not to blame for our queue
+                self._rest(asked[one], "", "down", None)
         for one in in_time:
             note = merge(note, one.result())
         return note
+
+    def any_awake(self) -> bool:
+        """Whether there is a witness that is not left alone just now."""
+        return any(not self._rests_now(witness, "") for witness in self.quorum.witnesses)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -21,6 +21,7 @@ from tenure.ledger.note import Verifier
 from tenure.ledger.receipt import verify_receipt
 from tenure.ledger.tile import TileId
 from tenure.listing import Query
+from tenure.sequencer import Sequencer, Shelves
 from tenure.store.log import Search
 
 pytestmark = pytest.mark.anyio
@@ -95,27 +96,30 @@ async def test_the_published_checkpoint_never_goes_back(cell: Cell, monkeypatch:
     await sequencer.run(tenant)
     first_is_in, go_on = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    real = sequencer._database.read
-    held = False
+    another = Sequencer(  # as another process of the cell has
+        cell.tenure._batcher,
+        cell.tenure._database,
+        sequencer._keyring,
+        Shelves(sequencer.objects, cell.tenure.shredder._ground.mirror),
+    )
+    real = another.publisher._put_files
 
-    def slow(tenant_id: str, fn: object) -> object:
-        nonlocal held
-        found = real(tenant_id, fn)  # type: ignore[arg-type, var-annotated]
-        if not held and getattr(fn, "__name__", "") == "_unpublished" and tenant_id == tenant:
-            held = True
-            loop.call_soon_threadsafe(first_is_in.set)
-            asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(20)
+    def slow(tenant_id: str) -> object:
+        found = real(tenant_id)
+        loop.call_soon_threadsafe(first_is_in.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(20)
         return found
 
-    monkeypatch.setattr(sequencer._database, "read", slow)
+    monkeypatch.setattr(another.publisher, "_put_files", slow)
     await cell.get("k")
-    late = asyncio.create_task(sequencer.run(tenant))
+    late = asyncio.create_task(another.run(tenant))
     await asyncio.wait_for(first_is_in.wait(), 20)
     await asyncio.gather(*(cell.get("k") for _ in range(5)))
     await sequencer.run(tenant)
     newest = _size(cell.published() / "checkpoint")
     go_on.set()
     await late
+    another.close()
     await sequencer.publish(tenant)
     assert _size(cell.published() / "checkpoint") == newest
     head = json.loads((cell.settings.root_dir / "mirror" / "heads" / tenant).read_text())

@@ -11,7 +11,7 @@ from integration.test_ledger_live import _decide
 from support.cell import crash
 from support.erasure import InjectedError
 from support.witness import serving
-from tenure import sequencer, witnesses
+from tenure import publisher, witnesses
 from tenure.bootstrap import remembered
 from tenure.cli.doctor import _cosigned
 from tenure.cli.entry import app
@@ -33,7 +33,7 @@ def _impatient(monkeypatch):
     monkeypatch.setattr(witnesses, "_FIRST_REST_S", 0.0)
     monkeypatch.setattr(witnesses, "_LONGEST_REST_S", 0.0)
     monkeypatch.setattr(witnesses, "_REFUSED_REST_S", 0.0)
-    monkeypatch.setattr(sequencer, "AGAIN_S", 3600)
+    monkeypatch.setattr(publisher, "AGAIN_S", 3600)
 
 
 class Pair:
@@ -148,7 +148,7 @@ async def test_a_head_that_only_a_witness_saw_is_not_contradicted_after_a_restor
             raise InjectedError
 
         with monkeypatch.context() as patched:
-            patched.setattr(sequencer, "put_head", killed)
+            patched.setattr(publisher, "put_head", killed)
             await place.put("k", 2, "customer:1")
             with pytest.raises(InjectedError):
                 await tenure.sequencer.run(place.one.id)
@@ -205,7 +205,9 @@ async def test_a_fork_is_refused_loudly_and_the_cell_goes_on(place, pair, monkey
             assert cosigned_by(published(place), pair.keys) == (pair.keys[0],)
             assert tenure.witnesses.counts["witness.test/two", "refused"] >= 1
             assert await place.value("k") == 1
-    text, facts = said[0]
+    text, facts = next(
+        one for one in said if one[1]["witness"] == "witness.test/two" and one[1]["origin"] == origin
+    )
     assert text == "a witness does not cosign"
     assert facts == {"witness": "witness.test/two", "origin": origin, "reason": "status 422"}
     with pytest.raises(Refused):

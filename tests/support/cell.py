@@ -318,6 +318,9 @@ async def crash(tenure: Tenure) -> None:
     if tenure._sequencing is not None:
         tenure._sequencing.cancel()
         await asyncio.gather(tenure._sequencing, return_exceptions=True)
+    if tenure._looking is not None:
+        tenure._looking.cancel()
+    tenure.sequencer.close()
     tenure._batcher._closed = True
     for lane in tenure._batcher._lanes:
         lane.inbox.put(None)

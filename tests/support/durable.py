@@ -57,7 +57,7 @@ def witnessed(witness: Witness, *folders: Path) -> Iterator[None]:
     patches += [
         patch.object(wire, name, getattr(watch, name)(getattr(wire, name)))
         for wire in (SqliteWire, PostgresWire)
-        for name in ("begin", "put", "commit", "rollback")
+        for name in ("begin", "ask", "put", "commit", "rollback")
     ]
     patches.append(patch.object(Database, "compact", watch.compact(Database.compact)))
     try:
@@ -126,6 +126,14 @@ class _Watch:
             real(wire, write=write)
 
         return begin
+
+    def ask(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(real)
+        def ask(wire: Wire, questions: Any) -> Any:
+            self._mine.changed |= set(filter(None, (_table_of(asked.sqlite) for asked, _ in questions)))
+            return real(wire, questions)
+
+        return ask
 
     def put(self, real: Callable[..., None]) -> Callable[..., None]:
         @wraps(real)

@@ -27,8 +27,7 @@ from tenure.ledger.entry import EntryDraft, Kind, parse_entry
 from tenure.ledger.tail import Growing, entries_from
 from tenure.ledger.tree import tree_root
 from tenure.publication import Shelf, archived
-from tenure.sequencer import Head
-from tenure.store import log
+from tenure.store import log, sequencing
 from tenure.store.log import Log, Returned
 from tenure.store.session import Tx, Writers
 
@@ -36,6 +35,16 @@ _FLUSH = 4096
 """Entries that are held in memory before they are sent."""
 
 _log = structlog.get_logger(__name__)
+
+
+class Head(NamedTuple):
+    """A signed head that somebody may have seen. They sort by age."""
+
+    generation: int
+    origin: str
+    size: int
+    root: bytes
+    note: str
 
 
 class Brought(NamedTuple):
@@ -149,7 +158,7 @@ def bring_up(ground: Ground, tenant_id: str) -> Brought | None:
 
 def _put_back(tx: Tx, ground: Ground, heads: list[Head]) -> Brought:
     """Steps 2 to 7, to the newest of the heads. Unverified or Tampered when something does not fit."""
-    log.lock(tx)
+    sequencing.wait_for_turn(tx)
     old, head = log.newest(tx), heads[-1]
     if old is None or (old.generation, old.origin) != (head.generation, head.origin):
         raise Unverified("origin-mismatch", "The published head is of another log.")
@@ -162,17 +171,19 @@ def _put_back(tx: Tx, ground: Ground, heads: list[Head]) -> Brought:
         raise Unverified("bad-signature", "The published head was not signed by the log's key.")
     musts = {one.size: one.root for one in heads if one.generation == old.generation and one.size > old.size}
     kept = dict(_archived(shelf, old.size, head.size))
-    growing = Growing(log.tree(tx, old), (*musts, *kept))
+    growing = Growing(sequencing.tree(tx, old), (*musts, *kept))
     instants = _put_entries(tx, shelf, old, growing, head.size)
     if any(growing.roots.get(size) != root for size, root in musts.items()):
         raise Unverified("root-mismatch", "The published entries do not make the root that was signed.")
     for size, (note, root) in kept.items():
         if growing.roots.get(size) == root:
             log.keep_checkpoint(tx, old.generation, size, note, at=instants[size])
-    if not log.grow(tx, old, size=head.size, root=head.root, note=head.note, at=instants[head.size]):
+    if not sequencing.grow(tx, old, size=head.size, root=head.root, note=head.note, at=instants[head.size]):
         raise Unverified("rollback", "Another process advanced this log.")
     if shelf.shown() == Checkpoint(head.origin, head.size, head.root):
-        log.mark_published(tx, old.generation, head.size)  # else it is published again, from this database
+        sequencing.mark_published(
+            tx, old.generation, head.size
+        )  # else it is published again, from this database
     _say(tx, old, head)
     return Brought(tx.tenant_id, old.generation, head.size - old.size)
 

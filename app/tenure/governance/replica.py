@@ -5,6 +5,7 @@ A thread of its own beats about once a second:
     1 look        which key state is live
     2 forget      opened keys of older ones, here, in this process
     3 renew       the lease, acknowledging that state
+    4 bury        processes whose lease is over: what they committed may wait for somebody (`leftovers`)
 
 A batch of erasures waits for exactly this of everyone (`Fence`). A process that is paused or cut off stops
 renewing, is no longer waited for once its lease has run out, and hands nothing out after that: `lasts` counts
@@ -13,6 +14,7 @@ from before the renewal was sent, so that this end of the lease is never later t
 
 import threading
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -40,9 +42,25 @@ class Replica:
         self.lease_s = lease_s
         self._until = 0.0
         self._stop = threading.Event()
+        self._buried: Callable[[], None] = lambda: None
         # SQLite's file has one process (`bootstrap`): nobody waits for it, and it waits for nobody.
         self._alone = database.dialect == "sqlite"
         self._thread = threading.Thread(target=self._serve, name="tenure-replica", daemon=True)
+
+    @property
+    def tag(self) -> str:
+        """What the writers of this process begin with: 8 hex digits, random."""
+        return tag_of(self.id)
+
+    def tags(self) -> set[str]:
+        """The tags of all processes that may be writing, this one among them. One round trip."""
+        if self._alone:
+            return {self.tag}
+        return {self.tag, *(tag_of(one.id) for one in self._database.read(CELL, replicas.every))}
+
+    def on_burial(self, buried: Callable[[], None]) -> None:
+        """Be told, in the beating thread, when another process has ended, well or not."""
+        self._buried = buried
 
     def start(self) -> None:
         """Enlist, and beat from now on. Raises what the database raises."""
@@ -66,18 +84,22 @@ class Replica:
         return self._alone or time.monotonic() < self._until
 
     def beat(self) -> int:
-        """Steps 1 to 3; the number of the key state acknowledged."""
+        """Steps 1 to 4; the number of the key state acknowledged."""
         began = time.monotonic()
         seq = self._keyring.live().pointer.seq
         self._tenancies.forget_keys(seq)
+        buried = 0
         if not self._alone:
-            self._database.write(CELL, lambda tx: self._renew(tx, seq))
+            buried = self._database.write(CELL, lambda tx: self._renew(tx, seq))
         self._until = began + self.lease_s
+        if buried:
+            self._buried()
         return seq
 
-    def _renew(self, tx: Tx, seq: int) -> None:
+    def _renew(self, tx: Tx, seq: int) -> int:
         if not replicas.renew(tx, self.id, seq, lease_s=self.lease_s):
             replicas.enlist(tx, self.id, seq, lease_s=self.lease_s)
+        return replicas.bury(tx)
 
     def _serve(self) -> None:
         while not self._stop.wait(min(_MOST_S, self.lease_s / _BEATS)):
@@ -85,6 +107,11 @@ class Replica:
                 self.beat()
             except Exception as failure:  # noqa: BLE001 - the lease runs out, and with it the right to answer
                 _log.warning("the lease was not renewed", error=type(failure).__name__)
+
+
+def tag_of(replica_id: str) -> str:
+    """The last 8 hex digits of a process's id, which are random; the first ones are the time."""
+    return replica_id[-8:]
 
 
 class Fence:

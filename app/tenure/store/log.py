@@ -5,30 +5,27 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
-from tenure.errors import Malformed, Tampered
 from tenure.ledger.cosignature import merge
 from tenure.ledger.entry import Kind
-from tenure.ledger.tile import WIDTH
-from tenure.ledger.tree import Tree
 from tenure.store import tables
 from tenure.store.session import Tx
-from tenure.store.statements import Insert, Select, Update
+from tenure.store.statements import Insert, Row, Select, Update
 
 _e, _g, _c, _t = tables.entries, tables.logs, tables.checkpoints, tables.tiles
 _p, _w = tables.places, tables.writers
 
 _INSERT_PLACE = Insert(tables.places)
 _PUT_BACK = Insert(tables.entries, replace=("kind", "at", "principal_id", "decision_id", "body"))
-_INSERT_CHECKPOINT = Insert(tables.checkpoints)
+_PUT_WRITER = Insert(tables.writers, ignore_existing=True)
 _MEND_CHECKPOINT = Insert(tables.checkpoints, replace=("note",))
 _MEND_PLACE = Insert(tables.places, ignore_existing=True)
 _KEEP_CHECKPOINT = Insert(tables.checkpoints, ignore_existing=True)
 _PUT_TILE = Insert(tables.tiles, replace=("data",))
 _MOVE_WRITER = Update(tables.writers, key=("tenant_id", "writer"), values=("next",))
 
-_WRITERS = Select(select(_w.c.writer, _w.c.next).where(_w.c.tenant_id == bindparam("tenant_id")))
+WRITERS = Select(select(_w.c.writer, _w.c.next).where(_w.c.tenant_id == bindparam("tenant_id")))
 _WAITING = Select(
     select(_e.c.at, _e.c.writer, _e.c.n, _e.c.kind, _e.c.body)
     .where(
@@ -109,22 +106,20 @@ def leave_behind(tx: Tx) -> None:
     tx.execute(update(_w).where(_w.c.tenant_id == tx.tenant_id).values(next=behind))
 
 
-def lock(tx: Tx) -> None:
-    """One sequencer per tenant at a time. SQLite's single writer needs none."""
-    if tx.connection.dialect.name == "postgresql":
-        tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:t, 7))"), {"t": tx.tenant_id})
-
-
 def pending(tx: Tx, limit: int) -> list[Pending]:
-    """Committed entries without a place, each writer's in order. Two round trips.
+    """Committed entries without a place, each writer's in order. Two round trips."""
+    return waiting(tx, tx.ask((WRITERS, {}))[0], limit)
+
+
+def waiting(tx: Tx, marks: Sequence[Row], limit: int) -> list[Pending]:
+    """The same, given each writer's (id, first number without a place). One round trip.
 
     Each writer is asked for by itself: joined with their marks, entries are scanned whole by planners that
-    do not know how few are waiting. A writer that was killed costs its question in every round.
+    do not know how few are waiting.
     """
-    marks = tx.ask((_WRITERS, {}))[0]
     answers = tx.ask(*((_WAITING, {"writer": writer, "next": n, "end": n + limit}) for writer, n in marks))
-    waiting = heapq.merge(*answers)  # by instant, writer, number: each answer is in that order
-    return [Pending(writer, n, kind, body) for _at, writer, n, kind, body in islice(waiting, limit)]
+    found = heapq.merge(*answers)  # by instant, writer, number: each answer is in that order
+    return [Pending(writer, n, kind, body) for _at, writer, n, kind, body in islice(found, limit)]
 
 
 def place(tx: Tx, generation: int, first: int, entries: Sequence[Pending]) -> None:
@@ -144,48 +139,6 @@ def place(tx: Tx, generation: int, first: int, entries: Sequence[Pending]) -> No
         tx.execute(delete(_w).where(_w.c.tenant_id == tx.tenant_id, _w.c.writer.in_(ended)))
 
 
-def grow(tx: Tx, old: Log, *, size: int, root: bytes, note: str, at: int) -> bool:
-    """Advance the log by compare-and-set and keep the checkpoint; False when someone else did."""
-    done = tx.execute(
-        update(_g)
-        .where(
-            _g.c.tenant_id == tx.tenant_id,
-            _g.c.generation == old.generation,
-            _g.c.size == old.size,
-            _g.c.root == old.root,
-        )
-        .values(size=size, root=root)
-    )
-    if done.rowcount != 1:
-        return False
-    tx.put(_INSERT_CHECKPOINT, {"generation": old.generation, "size": size, "note": note, "at": at})
-    return True
-
-
-def tree(tx: Tx, current: Log) -> Tree:
-    """The log's right edge, ready to grow. One round trip for each level.
-
-    Tampered when its tiles do not make its root: whatever was signed on them would contradict what was.
-    """
-    edge: dict[int, bytes] = {}
-    level, size = 0, current.size
-    while size:
-        if size % WIDTH:
-            edge[level] = tile(tx, current.generation, level, size // WIDTH) or b""
-        level, size = level + 1, size // WIDTH
-    try:
-        found = Tree.from_edge(current.size, edge)
-    except Malformed:
-        found = None
-    if found is None or found.root() != current.root:
-        raise Tampered(
-            "The log's tiles in the database do not make its root; nothing was signed.",
-            rule="tree-edge",
-            remedy="Run 'tenure ledger repair'.",
-        )
-    return found
-
-
 class Returned(NamedTuple):
     """A published entry that this database has forgotten; `at` in microseconds."""
 
@@ -201,6 +154,8 @@ class Returned(NamedTuple):
 def put_back(tx: Tx, generation: int, first: int, entries: Sequence[Returned]) -> None:
     """Entries at the places from `first` on, with the commit. One that is here already is written again."""
     tx.put(_PUT_BACK, *(one._asdict() for one in entries))
+    # As with a writer's first entry: a writer without an end is known, so that it can be given one.
+    tx.put(_PUT_WRITER, *({"writer": writer, "next": 0} for writer in {one.writer for one in entries}))
     place(tx, generation, first, [Pending(one.writer, one.n, one.kind, one.body) for one in entries])
 
 
@@ -243,15 +198,6 @@ def mend_head(tx: Tx, generation: int, size: int, root: bytes, note: str, at: in
     tx.put(_MEND_CHECKPOINT, {"generation": generation, "size": size, "note": note, "at": at})
     mine = (_g.c.tenant_id == tx.tenant_id, _g.c.generation == generation, _g.c.size == size)
     tx.execute(update(_g).where(*mine).values(root=root))
-
-
-def mark_published(tx: Tx, generation: int, size: int) -> None:
-    """Everything up to `size` is in the object tier and in the mirror."""
-    tx.execute(
-        update(_g)
-        .where(_g.c.tenant_id == tx.tenant_id, _g.c.generation == generation, _g.c.published < size)
-        .values(published=size)
-    )
 
 
 def keep_cosigned(tx: Tx, generation: int, size: int, note: str) -> None:

@@ -57,8 +57,15 @@ def renew(tx: Tx, replica_id: str, seq: int, *, lease_s: float) -> bool:
 
 
 def retire(tx: Tx, replica_id: str) -> None:
-    """End the lease of a process that stops."""
-    tx.execute(delete(_r).where(_r.c.tenant_id == CELL, _r.c.id == replica_id))
+    """End the lease of a process that stops. Who sees it next (`bury`) looks after what it left."""
+    mine = (_r.c.tenant_id == CELL, _r.c.id == replica_id)
+    tx.execute(update(_r).where(*mine).values(lease_until=0))
+
+
+def bury(tx: Tx) -> int:
+    """Drop the processes whose lease is over; how many. Of several that ask, one learns of each."""
+    over = (_r.c.tenant_id == CELL, _r.c.lease_until < _now(tx))
+    return int(tx.execute(delete(_r).where(*over)).rowcount)
 
 
 def every(tx: Tx) -> list[Replica]:

@@ -46,14 +46,16 @@ class Writers:
     missing below the highest.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tag: str = "") -> None:
+        """`tag`: the first 8 hex digits of every incarnation, by which its process can be told."""
+        self._tag = tag
         self._next: dict[str, tuple[str, int]] = {}
         self._last: dict[str, int] = {}
 
     def peek(self, tenant_id: str) -> tuple[str, int]:
         """(incarnation, next number) of this tenant; 16 hex digits and an integer from 0."""
         if tenant_id not in self._next:
-            self._next[tenant_id] = (secrets.token_hex(8), 0)
+            self._next[tenant_id] = (self._tag + secrets.token_hex(8 - len(self._tag) // 2), 0)
         return self._next[tenant_id]
 
     def advance(self, tenant_id: str, count: int) -> None:
@@ -180,6 +182,11 @@ class Tx:
         """Run a statement through SQLAlchemy, for everything that is not the hot path."""
         self.flush()
         return self.connection.execute(statement, params)
+
+    def send(self) -> None:
+        """Let what was `put` so far go with the next `ask`, which sees it. No round trip of its own."""
+        self.ask()
+        self._send()
 
     def flush(self) -> None:
         """Send what was `put` so far, so that later statements see it."""

@@ -14,6 +14,7 @@ from sqlalchemy import Column, Table, Text, bindparam
 from sqlalchemy import Select as CoreSelect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import Boolean
 
@@ -62,13 +63,14 @@ def _any_of_sqlite(element: AnyOf, compiler: Any, **kw: Any) -> str:  # noqa: AN
 class Select:
     """A statement that returns rows as plain tuples, in the order of its columns."""
 
-    def __init__(self, statement: CoreSelect[Any]) -> None:
+    def __init__(self, statement: CoreSelect[Any] | ReturningUpdate[Any]) -> None:
+        """An update is one that says which rows it touched: a compare-and-set."""
         self._statement = statement
 
     @cached_property
     def _compiled(self) -> tuple[bytes, list[str], list[Decode]]:
         compiled = self._statement.compile(dialect=_POSTGRES)
-        decoders = [decoder(column.type) for column in self._statement.selected_columns]
+        decoders = [decoder(column.type) for column in self._statement.exported_columns]
         return str(compiled).encode(), list(compiled.positiontup or ()), decoders
 
     def postgresql(self, params: Params) -> Sent:

@@ -30,6 +30,9 @@ class Wire(Protocol):
     def ask(self, questions: Sequence[Question]) -> list[list[Row]]:
         """Run selects; one round trip however many."""
 
+    def ask_each(self, tenant_ids: Sequence[str], question: Select) -> list[list[Row]]:
+        """Ask the same of several tenants, each in its own sight; one round trip. None of them stays set."""
+
     def put(self, changes: Sequence[Change]) -> None:
         """Run inserts and updates; sent with the next `ask` or `commit`."""
 
@@ -55,6 +58,9 @@ class SqliteWire:
     def ask(self, questions: Sequence[Question]) -> list[list[Row]]:
         execute = self._connection.execute
         return [execute(select.sqlite, sqlite_params(params)).fetchall() for select, params in questions]
+
+    def ask_each(self, tenant_ids: Sequence[str], question: Select) -> list[list[Row]]:
+        return self.ask([(question, {"tenant_id": tenant_id}) for tenant_id in tenant_ids])
 
     def put(self, changes: Sequence[Change]) -> None:
         for change, rows in changes:
@@ -84,6 +90,13 @@ class PostgresWire:
     def ask(self, questions: Sequence[Question]) -> list[list[Row]]:
         asked = [select.postgresql(params) for select, params in questions]
         return self._send(asked)
+
+    def ask_each(self, tenant_ids: Sequence[str], question: Select) -> list[list[Row]]:
+        each: list[Sent] = []
+        for tenant_id in tenant_ids:
+            each.append(Sent(_SET_TENANT, (tenant_id.encode(),)))
+            each.append(question.postgresql({"tenant_id": tenant_id}))
+        return self._send([*each, Sent(_SET_TENANT, (b"",))])[1:-1:2]
 
     def put(self, changes: Sequence[Change]) -> None:
         self._pending += [change.postgresql(rows) for change, rows in changes]

@@ -92,7 +92,7 @@ class Judge:
             shred.encode() in path.read_bytes()
             for shred in asked.values()
             for path in mirror_of(self._cell).rglob("*")
-            if path.is_file()
+            if path.is_file() and not path.name.startswith(".")  # not what was only begun to be written
         )
         with _undisturbed(self._cell) as rows:
             listed = {row[0] for row in rows("SELECT CAST(shred_id AS TEXT) FROM certificates")}

@@ -68,7 +68,7 @@ def test_the_example_of_rfc8785():
         {"\ud800": 1},
         {1: 2},
         {None: 1},
-        {"a": object()},
+        {"a": ...},
         b"x",
         {1, 2},
     ],

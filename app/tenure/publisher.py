@@ -1,0 +1,300 @@
+"""Signed heads → the object tier, witnesses and the mirror: steps 6 to 8 of `sequencer`.
+
+One log is published by one round at a time, many logs side by side. Whoever asks while a round is under way
+shares the next one, which takes all sizes that came meanwhile together: a slow object tier or witness makes
+rounds longer and fewer, and holds up neither commits, nor sequencing, nor other tenants.
+
+    6a  files     bundles and tiles, idempotent: a partial one has a name of its own for every width, and
+                  none is ever removed, so what a published checkpoint needs stays (C2SP tlog-tiles,
+                  "Partial Tiles")
+    6b  cosign    witnesses are asked, for a short time
+    6c  head      the checkpoint, unless a newer one is there; one process at a time
+    7   mirror    the same head
+    8   mark      published up to here, with the cosignatures
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+import structlog
+
+from tenure.backlog import Backlog
+from tenure.batcher import Batcher, Plain
+from tenure.cold.mirror import Mirror
+from tenure.cold.objects import Objects
+from tenure.errors import TenureError, Unauthenticated
+from tenure.keyring import Keyring
+from tenure.ledger.merkle import HASH_SIZE
+from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
+from tenure.ledger.tree import consistency
+from tenure.publication import Shelf, head_of, put_files, put_head
+from tenure.store import log, sequencing
+from tenure.store.database import Database
+from tenure.store.log import Log
+from tenure.store.session import Tx
+from tenure.witnesses import AGAIN_S, Witnesses
+
+PUTTING = 8
+"""Threads that write objects: so many logs are published side by side."""
+ASKING = 16
+"""Threads that wait for witnesses."""
+_STRIDE = 16
+"""Files that are read from the database together, each at most 256 entries."""
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 30.0
+
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
+
+
+class Shelves(NamedTuple):
+    """Where published things go."""
+
+    objects: Objects
+    mirror: Mirror
+
+
+class Publisher:
+    """Publishes the logs of this cell. One per process; its methods are called on the event loop."""
+
+    def __init__(
+        self,
+        batcher: Batcher,
+        database: Database,
+        keyring: Keyring,
+        shelves: Shelves,
+        witnesses: Witnesses | None,
+        backlog: Backlog,
+    ) -> None:
+        self._batcher = batcher
+        self._database = database
+        self._keyring = keyring
+        self.objects, self._mirror = shelves
+        self._witnesses = witnesses
+        self._backlog = backlog
+        self._putting = ThreadPoolExecutor(PUTTING, thread_name_prefix="publish")
+        self._asking = ThreadPoolExecutor(ASKING, thread_name_prefix="cosign")
+        self._now: dict[str, asyncio.Task[None]] = {}
+        self._next: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failures: Counter[str] = Counter()
+        self._short: set[str] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    # ── rounds ───────────────────────────────────────────────────────────────────────────────────
+    async def publish(self, tenant_id: str) -> None:
+        """Publish whatever has its place by now. Safe to repeat, here and in other processes."""
+        following = self._next.get(tenant_id)
+        if following is None:
+            following = self._next[tenant_id] = self._begin(self._after(tenant_id))
+        await asyncio.shield(following)
+
+    def soon(self, tenant_id: str) -> None:
+        """The same in the background. What fails is repeated, later each time, until it does not."""
+        if tenant_id not in self._next:
+            self._begin(self._attempt(tenant_id))
+
+    async def finish(self) -> None:
+        """Wait for every round that was asked for."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def close(self) -> None:
+        """Give up what is under way, as a crash would, and the threads."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._putting.shutdown(cancel_futures=True)
+        self._asking.shutdown(cancel_futures=True)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: whoever waits for the round has it too
+
+    async def _after(self, tenant_id: str) -> None:
+        if (before := self._now.get(tenant_id)) is not None:
+            await asyncio.wait([before])
+        this = self._now[tenant_id] = self._next.pop(tenant_id)
+        try:
+            await self._round(tenant_id)
+        except Unauthenticated:
+            self._failures.pop(tenant_id, None)
+            raise
+        except Exception:
+            self._failures[tenant_id] += 1
+            raise
+        else:
+            self._failures.pop(tenant_id, None)
+        finally:
+            if self._now.get(tenant_id) is this:
+                del self._now[tenant_id]
+
+    async def _attempt(self, tenant_id: str) -> None:
+        try:
+            await self.publish(tenant_id)
+        except Unauthenticated:
+            return  # the tenant is gone, and its signing key with it
+        except Exception as failure:  # noqa: BLE001 - one tenant's trouble must not stop the others
+            wait = min(_FIRST_RETRY_S * 2 ** (self._failures[tenant_id] - 1), _LONGEST_RETRY_S)
+            _log.warning(
+                "publishing failed, will be repeated", tenant=tenant_id, error=type(failure).__name__
+            )
+            asyncio.get_running_loop().call_later(wait, self.soon, tenant_id)
+
+    async def _round(self, tenant_id: str) -> None:
+        """Steps 6 to 8. A crash anywhere in it is repeated from the database."""
+        fresh = await self._threaded(self._putting, self._put_files, tenant_id)
+        if fresh is None:
+            return
+        current, note = fresh
+        if self._witnesses is not None:
+            note = await self._threaded(self._asking, self._cosigned, tenant_id, current, note)
+        note = await self._threaded(self._putting, self._put_head, tenant_id, current, note)
+        await self._batcher.submit(tenant_id, Plain(lambda tx: self._mark(tx, current, note)))
+        self._backlog.published(tenant_id, current.size)
+        if self._witnesses is not None and not self._witnesses.quorum.is_met(note):
+            self._come_back(tenant_id)
+
+    async def _threaded(self, threads: ThreadPoolExecutor, work: Callable[..., T], *given: Any) -> T:  # noqa: ANN401
+        return await asyncio.get_running_loop().run_in_executor(threads, work, *given)
+
+    # ── 6a: bundles and tiles ────────────────────────────────────────────────────────────────────
+    def _put_files(self, tenant_id: str) -> tuple[Log, str] | None:
+        """The head to publish, with all that it needs in place; None when there is nothing to do.
+
+        Two round trips, and one for each sixteen files.
+        """
+        head = self._database.read(tenant_id, partial(self._head, doubt=self._failures[tenant_id] > 0))
+        if head is None:
+            return None
+        current, note = head
+        shelf = self._shelf(tenant_id, current)
+        names = changed_files(current.published, current.size)
+        while some := list(islice(names, _STRIDE)):
+            # What has its place stays as it is, so these need not be of one transaction.
+            contents = self._database.read(tenant_id, partial(_contents, current=current, names=some))
+            put_files(shelf, zip((name.path for name in some), contents, strict=True))
+        return current, note
+
+    def _head(self, tx: Tx, *, doubt: bool) -> tuple[Log, str] | None:
+        """The newest head where something is to be done about it.
+
+        `doubt`: the last round failed. Its head may have come after a newer one of another process, if it was
+        cut off for long in the middle of putting it; so it is put again even where it is published.
+        """
+        current = sequencing.newest(tx)
+        if current is None:
+            return None
+        if current.published == current.size and self._witnesses is None and not doubt:
+            return None
+        note = sequencing.checkpoint(tx, current.generation, current.size)
+        if current.published < current.size:
+            if note is None:
+                raise TenureError("The checkpoint of the log's size is missing from the database.")
+            return current, note
+        if note is None or not (doubt or (self._witnesses and not self._witnesses.quorum.is_met(note))):
+            return None
+        return current, note
+
+    # ── 6b: witnesses ────────────────────────────────────────────────────────────────────────────
+    def _cosigned(self, tenant_id: str, current: Log, note: str) -> str:
+        """The checkpoint with the cosignatures that came in time."""
+        if self._witnesses is None:
+            return note
+        # A witness that saw it refuses every other head of this size, for ever: a restore must know of it.
+        head = head_of(current, note)
+        if self._mirror.offered(tenant_id) != head:
+            self._mirror.put_offered(tenant_id, head)
+
+        def prove(old: int, new: int) -> list[bytes]:
+            def from_tiles(tx: Tx) -> list[bytes]:
+                return consistency(
+                    old, new, lambda level, n: log.tile(tx, current.generation, level, n) or b""
+                )
+
+            return self._database.read(tenant_id, from_tiles)
+
+        return self._witnesses.cosign(note, prove)
+
+    def _come_back(self, tenant_id: str) -> None:
+        """The checkpoint is short of witnesses: offer it again with all others that are, on one timer."""
+        self._short.add(tenant_id)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(AGAIN_S, self._offer_again)
+
+    def _offer_again(self) -> None:
+        self._timer = None
+        short, self._short = self._short, set()
+        for tenant_id in short:
+            if self._witnesses is not None and self._witnesses.any_awake():
+                self.soon(tenant_id)
+            else:
+                self._come_back(tenant_id)
+
+    # ── 6c, 7, 8: the head ───────────────────────────────────────────────────────────────────────
+    def _put_head(self, tenant_id: str, current: Log, note: str) -> str:
+        """Checkpoint and mirrored head, unless a newer one is there: published heads only grow.
+
+        One process at a time: two that look and then put might put the smaller one last.
+        """
+
+        def alone(tx: Tx) -> str:
+            sequencing.lock_head(tx)
+            return put_head(self._shelf(tenant_id, current), current, note)
+
+        return self._database.read(tenant_id, alone)
+
+    def _shelf(self, tenant_id: str, current: Log) -> Shelf:
+        vkey = self._keyring.signer(tenant_id, current.origin).vkey
+        return Shelf(self.objects, self._mirror, tenant_id, current.generation, vkey)
+
+    def _mark(self, tx: Tx, current: Log, note: str) -> None:
+        """Receipts carry the checkpoint as it was published. Two round trips without witnesses."""
+        if self._witnesses is not None:
+            log.keep_cosigned(tx, current.generation, current.size, note)
+        sequencing.mark_published(tx, current.generation, current.size)
+
+
+def changed_files(old: int, new: int) -> Iterator[TileId]:
+    """Bundles and tiles that a log of `new` entries has and one of `old` entries had not."""
+    level = 0
+    while old < new:
+        for n in range(old // WIDTH, -(-new // WIDTH)):
+            width = min(WIDTH, new - n * WIDTH)
+            if level == 0:
+                yield TileId(ENTRIES, n, width)
+            yield TileId(level, n, width)
+        level, old, new = level + 1, old // WIDTH, new // WIDTH
+
+
+def _contents(tx: Tx, current: Log, names: list[TileId]) -> list[bytes]:
+    """What these files hold. Two round trips."""
+    hashed = [(one.level, one.n) for one in names if one.level != ENTRIES]
+    ranges = [(one.n * WIDTH, one.width) for one in names if one.level == ENTRIES]
+    tiles = dict(zip(hashed, sequencing.tiles(tx, current.generation, hashed), strict=True))
+    bundles = dict(zip(ranges, sequencing.bundles(tx, current.generation, ranges), strict=True))
+    found = []
+    for one in names:
+        if one.level == ENTRIES:
+            bodies = bundles[one.n * WIDTH, one.width]
+            if len(bodies) != one.width:
+                raise TenureError("Entries that the log's size implies are missing from the database.")
+            found.append(encode_bundle(bodies))
+            continue
+        data = tiles[one.level, one.n]
+        if data is None or len(data) < one.width * HASH_SIZE:
+            raise TenureError("A tile that the log's size implies is missing from the database.")
+        found.append(data[: one.width * HASH_SIZE])
+    return found
