@@ -11,7 +11,7 @@ the signed root is for `governance.shelf` to say.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -65,12 +65,17 @@ class Shelf(NamedTuple):
         except Unverified:
             return None
 
+    def shown(self) -> Checkpoint | None:
+        """What the published checkpoint says; None unless there is one that this log's key signed."""
+        raw = self.get("checkpoint")
+        return self.signed(raw) if raw is not None else None
+
     def promised(self) -> int:
-        """The size that somebody may have seen: of the published checkpoint, or of the mirrored head."""
-        raw, head = self.get("checkpoint"), self.mirror.head(self.tenant_id)
-        there = self.signed(raw) if raw is not None else None
-        mirrored = int(head["size"]) if head and int(head["generation"]) == self.generation else 0
-        return max(there.size if there else 0, mirrored)
+        """The size that somebody may have seen: published, mirrored, or offered to a witness."""
+        there = self.shown()
+        heads = (self.mirror.head(self.tenant_id), self.mirror.offered(self.tenant_id))
+        sizes = [int(head["size"]) for head in heads if head and int(head["generation"]) == self.generation]
+        return max(there.size if there else 0, *sizes, 0)
 
 
 def extent(tile: TileId) -> int:
@@ -97,7 +102,10 @@ def put_files(shelf: Shelf, files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def put_head(shelf: Shelf, current: Log, note: str) -> str:
-    """Checkpoint and mirrored head, unless a newer one is there: published heads only grow. What was put.
+    """Checkpoint and mirrored head, unless a newer one is there: published heads only grow.
+
+    The checkpoint with all the signatures that it has by now. Whoever calls does so alone
+    (`sequencing.lock_head`): two that look and then put might put the smaller one last.
 
     A head that is there already is mirrored all the same: a crash may have come between the two. A
     checkpoint that the log's key did not sign is no head and is replaced. Unverified when the key signed
@@ -112,23 +120,34 @@ def put_head(shelf: Shelf, current: Log, note: str) -> str:
             return note
         if there.size == current.size:
             note = merge(raw.decode(), note)
+    if there is None:
+        put_key(shelf)
     if note.encode() != raw:
         put_checkpoint(shelf, current.size, note)
-    head = {
+    head = head_of(current, note)
+    if shelf.mirror.head(shelf.tenant_id) != head:
+        shelf.mirror.put_head(shelf.tenant_id, head)
+    return note
+
+
+def head_of(current: Log, note: str) -> dict[str, Any]:
+    """A head as the mirror keeps it."""
+    return {
         "generation": current.generation,
         "origin": current.origin,
         "size": current.size,
         "root": current.root.hex(),
         "checkpoint": note,
     }
-    if shelf.mirror.head(shelf.tenant_id) != head:
-        shelf.mirror.put_head(shelf.tenant_id, head)
-    return note
+
+
+def put_key(shelf: Shelf) -> None:
+    """The key that verifies the log, for convenience."""
+    shelf.objects.put(f"{shelf.base}/vkey", f"{shelf.vkey}\n".encode())
 
 
 def put_checkpoint(shelf: Shelf, size: int, note: str) -> None:
-    """The key, the checkpoint among all that there ever were, and as the newest: in this order."""
-    shelf.objects.put(f"{shelf.base}/vkey", f"{shelf.vkey}\n".encode())
+    """The checkpoint, among all that there ever were and then as the newest."""
     shelf.objects.put(f"{shelf.base}/{archive_name(size)}", note.encode())
     shelf.objects.put(f"{shelf.base}/checkpoint", note.encode())
 

@@ -32,7 +32,7 @@ from tenure.keyring import Keyring
 from tenure.ledger.merkle import HASH_SIZE
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
 from tenure.ledger.tree import consistency
-from tenure.publication import Shelf, put_files, put_head
+from tenure.publication import Shelf, head_of, put_files, put_head
 from tenure.store import log, sequencing
 from tenure.store.database import Database
 from tenure.store.log import Log
@@ -185,7 +185,7 @@ class Publisher:
         while some := list(islice(names, _STRIDE)):
             # What has its place stays as it is, so these need not be of one transaction.
             contents = self._database.read(tenant_id, partial(_contents, current=current, names=some))
-            put_files(shelf, ((name.path, data) for name, data in zip(some, contents, strict=True)))
+            put_files(shelf, zip((name.path for name in some), contents, strict=True))
         return current, note
 
     def _head(self, tx: Tx, *, doubt: bool) -> tuple[Log, str] | None:
@@ -213,6 +213,10 @@ class Publisher:
         """The checkpoint with the cosignatures that came in time."""
         if self._witnesses is None:
             return note
+        # A witness that saw it refuses every other head of this size, for ever: a restore must know of it.
+        head = head_of(current, note)
+        if self._mirror.offered(tenant_id) != head:
+            self._mirror.put_offered(tenant_id, head)
 
         def prove(old: int, new: int) -> list[bytes]:
             def from_tiles(tx: Tx) -> list[bytes]:

@@ -1,9 +1,9 @@
 """The mirror: where a restore of the data does not reach.
 
 Append-only copies of every sealed key state, the journal of erasures, the headers that a batch re-wrapped,
-each log's newest published head and the list of restores. It holds nothing in the clear but opaque ids,
-numbers and the grounds of holds, and nothing that opens without the root store. `02-keys.md` says why it must
-not share a backup with the data.
+each log's newest published head and the one that was last offered to witnesses, and the list of restores.
+It holds nothing in the clear but opaque ids, numbers and the grounds of holds, and nothing that opens without
+the root store. `02-keys.md` says why it must not share a backup with the data.
 """
 
 import json
@@ -121,6 +121,15 @@ class Mirror:
     def head(self, tenant_id: str) -> dict[str, Any] | None:
         """A log's newest published head: generation, origin, size, root (hex), checkpoint."""
         raw = self.objects.get(f"heads/{tenant_id}")
+        return json.loads(raw) if raw else None
+
+    def put_offered(self, tenant_id: str, head: dict[str, Any]) -> None:
+        """Remember the head that is about to be shown to witnesses, before it is published."""
+        self.objects.put(f"offered/{tenant_id}", json.dumps(head, sort_keys=True).encode())
+
+    def offered(self, tenant_id: str) -> dict[str, Any] | None:
+        """The head that was shown to witnesses last; of the form of `head`."""
+        raw = self.objects.get(f"offered/{tenant_id}")
         return json.loads(raw) if raw else None
 
     def put_restore(self, epoch: int, facts: dict[str, Any]) -> None:

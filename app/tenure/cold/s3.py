@@ -75,8 +75,8 @@ class S3Objects:
         while True:
             with _mapped("listed"):
                 page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=below, **token)
-            for one in page.get("Contents", ()):
-                yield one["Key"].removeprefix(self._prefix)
+            names = (one["Key"].removeprefix(self._prefix) for one in page.get("Contents", ()))
+            yield from (name for name in names if name != _PROBE)
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}

@@ -1,6 +1,6 @@
 """A database that went back is brought up to its log's published head, from the published entries.
 
-    1 heads      signed heads of this very log: the mirror's, and the one in the object tier; newest first
+    1 heads      what somebody may have seen of this log: mirrored, offered to witnesses, in the object tier
     2 lock       one transaction under the log's lock; until its commit nothing has changed
     3 continue   the database's own tree, which must make its own root
     4 read       every published entry behind it, raw; each is hashed again
@@ -26,7 +26,7 @@ from tenure.ledger.checkpoint import Checkpoint, peek_checkpoint
 from tenure.ledger.entry import EntryDraft, Kind, parse_entry
 from tenure.ledger.tail import Growing, entries_from
 from tenure.ledger.tree import tree_root
-from tenure.publication import Shelf, archived, published_name
+from tenure.publication import Shelf, archived
 from tenure.store import log, sequencing
 from tenure.store.log import Log, Returned
 from tenure.store.session import Tx, Writers
@@ -37,16 +37,8 @@ _FLUSH = 4096
 _log = structlog.get_logger(__name__)
 
 
-class Brought(NamedTuple):
-    """A log that was brought up to its published head: how many entries it had forgotten."""
-
-    tenant_id: str
-    generation: int
-    entries: int
-
-
 class Head(NamedTuple):
-    """A published head and the checkpoint that says it."""
+    """A signed head that somebody may have seen. They sort by age."""
 
     generation: int
     origin: str
@@ -55,35 +47,45 @@ class Head(NamedTuple):
     note: str
 
 
+class Brought(NamedTuple):
+    """A log that was brought up to its published head: how many entries it had forgotten."""
+
+    tenant_id: str
+    generation: int
+    entries: int
+
+
 # ── heads ──────────────────────────────────────────────────────────────────────────────────────────
 def known_heads(ground: Ground, tenant_id: str, current: Log | None) -> list[Head]:
-    """Step 1: the heads that are known to have been published, oldest first. Two objects are read.
+    """Step 1: the heads that somebody may have seen, oldest first. Three objects are read.
 
-    The mirror's head counts whoever signed it: what it says ends a log, and brings up nothing by itself. Of
-    the object tier, which others can write to, only a checkpoint counts that the log's own key signed.
+    What the mirror says counts whoever signed it: it ends a log, and brings up nothing by itself. Of the
+    object tier, which others can write to, only a checkpoint counts that the log's own key signed.
     """
-    found = []
-    if (mirrored := ground.mirror.head(tenant_id)) is not None:
-        found.append(
-            Head(
-                int(mirrored["generation"]),
-                str(mirrored["origin"]),
-                int(mirrored["size"]),
-                bytes.fromhex(mirrored["root"]),
-                str(mirrored["checkpoint"]),
-            )
+    remembered = (ground.mirror.head(tenant_id), ground.mirror.offered(tenant_id))
+    found = {
+        Head(
+            int(one["generation"]),
+            str(one["origin"]),
+            int(one["size"]),
+            bytes.fromhex(one["root"]),
+            str(one["checkpoint"]),
         )
+        for one in remembered
+        if one is not None
+    }
     if current is not None and (shown := _shown(ground, tenant_id, current)) is not None:
-        found.append(shown)
+        found.add(shown)
     return sorted(found)
 
 
 def _shown(ground: Ground, tenant_id: str, current: Log) -> Head | None:
-    raw = ground.objects.get(f"{published_name(tenant_id, current.generation)}/checkpoint")
     try:
-        signed = _shelf(ground, tenant_id, current).signed(raw) if raw is not None else None
+        shelf = _shelf(ground, tenant_id, current)
     except KeyFailure:
         return None  # whether the keys open is not asked here
+    raw = shelf.get("checkpoint")
+    signed = shelf.signed(raw) if raw is not None else None
     if raw is None or signed is None:
         return None
     return Head(current.generation, current.origin, signed.size, signed.root, raw.decode())
@@ -156,7 +158,7 @@ def bring_up(ground: Ground, tenant_id: str) -> Brought | None:
 
 def _put_back(tx: Tx, ground: Ground, heads: list[Head]) -> Brought:
     """Steps 2 to 7, to the newest of the heads. Unverified or Tampered when something does not fit."""
-    sequencing.lock(tx)
+    sequencing.wait_for_turn(tx)
     old, head = log.newest(tx), heads[-1]
     if old is None or (old.generation, old.origin) != (head.generation, head.origin):
         raise Unverified("origin-mismatch", "The published head is of another log.")
@@ -178,6 +180,10 @@ def _put_back(tx: Tx, ground: Ground, heads: list[Head]) -> Brought:
             log.keep_checkpoint(tx, old.generation, size, note, at=instants[size])
     if not sequencing.grow(tx, old, size=head.size, root=head.root, note=head.note, at=instants[head.size]):
         raise Unverified("rollback", "Another process advanced this log.")
+    if shelf.shown() == Checkpoint(head.origin, head.size, head.root):
+        sequencing.mark_published(
+            tx, old.generation, head.size
+        )  # else it is published again, from this database
     _say(tx, old, head)
     return Brought(tx.tenant_id, old.generation, head.size - old.size)
 

@@ -36,7 +36,7 @@ from tenure.ledger.tile import (
     expected_bundles,
     expected_tiles,
 )
-from tenure.publication import Shelf, archive_name, put_checkpoint, put_head
+from tenure.publication import Shelf, archive_name, put_checkpoint, put_head, put_key
 from tenure.store import log, sequencing, tenants
 from tenure.store.log import Log
 from tenure.store.session import Tx
@@ -153,7 +153,7 @@ class _Pass:
         if head.size:
             self._mend(head, part)
         self._mend_stored_head(head, note)
-        self._mend_head(head, note)
+        self._database.read(self._tenant_id, partial(self._mend_head, head=head, note=note))
         return self._found
 
     # ── what was signed ──────────────────────────────────────────────────────────────────────────
@@ -261,7 +261,7 @@ class _Pass:
         """Step 4 in the database: one transaction under the log's lock."""
 
         def locked(tx: Tx) -> None:
-            sequencing.lock(tx)
+            sequencing.wait_for_turn(tx)
             work(tx)
 
         try:
@@ -286,8 +286,9 @@ class _Pass:
                 "checkpoint", lambda tx: log.mend_head(tx, generation, head.size, head.root, note, ids.now())
             )
 
-    def _mend_head(self, head: Checkpoint, note: str) -> None:
-        """Step 5. If a service publishes between look and put, its next head puts that right."""
+    def _mend_head(self, tx: Tx, head: Checkpoint, note: str) -> None:
+        """Step 5, while nobody else publishes this log's head."""
+        sequencing.lock_head(tx)
         raw = self._shelf.get("checkpoint")
         there = self._shelf.signed(raw) if raw is not None else None
         if there is not None and there.size > head.size:
@@ -303,7 +304,10 @@ class _Pass:
         name = archive_name(head.size)
         kept = self._shelf.get(name)
         self._judge_head(name, kept, well=kept is not None and self._shelf.signed(kept) == head)
-        if {"checkpoint", "vkey", name} & {*self._found.missing, *self._found.changed}:
+        wrong = {*self._found.missing, *self._found.changed}
+        if "vkey" in wrong:
+            put_key(self._shelf)
+        if {"checkpoint", name} & wrong:
             put_checkpoint(self._shelf, head.size, note)
         if self._newest:
             if self._shelf.mirror.head(self._tenant_id) is None:

@@ -18,6 +18,7 @@ _p, _w = tables.places, tables.writers
 
 _INSERT_PLACE = Insert(tables.places)
 _PUT_BACK = Insert(tables.entries, replace=("kind", "at", "principal_id", "decision_id", "body"))
+_PUT_WRITER = Insert(tables.writers, ignore_existing=True)
 _MEND_CHECKPOINT = Insert(tables.checkpoints, replace=("note",))
 _MEND_PLACE = Insert(tables.places, ignore_existing=True)
 _KEEP_CHECKPOINT = Insert(tables.checkpoints, ignore_existing=True)
@@ -153,6 +154,8 @@ class Returned(NamedTuple):
 def put_back(tx: Tx, generation: int, first: int, entries: Sequence[Returned]) -> None:
     """Entries at the places from `first` on, with the commit. One that is here already is written again."""
     tx.put(_PUT_BACK, *(one._asdict() for one in entries))
+    # As with a writer's first entry: a writer without an end is known, so that it can be given one.
+    tx.put(_PUT_WRITER, *({"writer": writer, "next": 0} for writer in {one.writer for one in entries}))
     place(tx, generation, first, [Pending(one.writer, one.n, one.kind, one.body) for one in entries])
 
 

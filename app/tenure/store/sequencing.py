@@ -28,7 +28,7 @@ _KEY = bindparam("tenant_id", type_=Text())
 _GROWING = Select(
     select(func.pg_try_advisory_xact_lock(func.hashtextextended(_KEY, literal_column("7"))).label("free"))
 )
-_WAITING = Select(select(func.pg_advisory_xact_lock(func.hashtextextended(_KEY, literal_column("7")))))
+_GROWING_ALONE = Select(select(func.pg_advisory_xact_lock(func.hashtextextended(_KEY, literal_column("7")))))
 _HEADING = Select(select(func.pg_advisory_xact_lock(func.hashtextextended(_KEY, literal_column("8")))))
 _last = _g.alias("last")
 NEWEST = Select(
@@ -181,14 +181,14 @@ def turn(tx: Tx) -> Turn:
     return Turn(free=True, log=Log(*newest[0]) if newest else None, marks=marks)
 
 
-def lock(tx: Tx) -> None:
-    """The same lock, waited for: for whoever mends a log or changes its key. SQLite needs none."""
+def wait_for_turn(tx: Tx) -> None:
+    """Take the tenant's log for this transaction, as `turn` does, and wait for it: not on the hot path."""
     if tx.connection.dialect.name == "postgresql":
-        tx.ask((_WAITING, {}))
+        tx.ask((_GROWING_ALONE, {}))
 
 
 def tree(tx: Tx, current: Log) -> Tree:
-    """The log's tree from its right edge, ready to grow. One round trip.
+    """The log's right edge, ready to grow. One round trip.
 
     Tampered when its tiles do not make its root: whatever was signed on them would contradict what was.
     """

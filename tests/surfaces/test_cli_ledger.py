@@ -1,0 +1,52 @@
+"""`tenure ledger repair`, as an operator runs it beside a server, or after a warning."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from test_cli_keeping import run
+from test_http_server import serving
+
+from support.cell import Cell
+
+
+async def _written(cell: Cell) -> None:
+    async with cell.opened():
+        await cell.put("k", 1, "customer:1")
+        await cell.audited()
+
+
+def test_nothing_to_do_is_a_yes(embedded: Cell) -> None:
+    asyncio.run(_written(embedded))
+    found = run(embedded, "ledger", "repair", "--json")
+    assert found.exit_code == 0, found.output
+    answer = json.loads(found.stdout)
+    assert answer["ok"]
+    assert {one["tenant"] for one in answer["logs"]} >= {embedded.one.id, embedded.two.id}
+
+
+def test_beside_a_server_a_lost_checkpoint_comes_back(embedded: Cell, tmp_path: Path) -> None:
+    asyncio.run(_written(embedded))
+    checkpoint = embedded.published() / "checkpoint"
+    before = checkpoint.read_bytes()
+    with serving(tmp_path, tmp_path / "log"):
+        checkpoint.unlink()
+        found = run(embedded, "ledger", "repair", "--tenant", embedded.one.id)
+        assert found.exit_code == 1, found.output
+        assert "checkpoint: was not in the object tier: put back" in found.stdout
+        assert checkpoint.read_bytes().splitlines()[0] == before.splitlines()[0]
+        assert run(embedded, "ledger", "repair").exit_code == 0
+
+
+def test_what_cannot_be_mended_is_said(embedded: Cell) -> None:
+    asyncio.run(_written(embedded))
+    embedded.change(
+        "UPDATE entries SET body = :b WHERE CAST(tenant_id AS TEXT) = :t", b=b"{}", t=embedded.one.id
+    )
+    bundle = next((embedded.published() / "tile" / "entries").rglob("*.p/*"))
+    for path in bundle.parent.iterdir():
+        path.write_bytes(b"")
+    found = run(embedded, "ledger", "repair")
+    assert found.exit_code == 1
+    assert "NOT WHOLE" in found.stdout
+    assert "CANNOT BE MENDED" in found.stdout
