@@ -104,7 +104,6 @@ def _tenants(plan: Plan, server: postgres.Server, folder: Path) -> dict[str, Any
         tenants.run(
             settings,
             operator,
-            settings.migration_url,
             tenants=plan.tenants,
             each=plan.each,
             idle_s=plan.idle_s,
@@ -168,13 +167,13 @@ def _show_tenants(found: dict[str, Any], console: Console) -> None:
         table.add_row(one["load"], f"{one['entries']:,}", *times, f"{one['span']:.1f}")
     console.print(table)
     table = report.titled("Idle, for each minute")
-    for heading in ("tenants", "CPU (s)", "transactions", "memory (MiB)"):
+    for heading in ("tenants", "CPU (s)", "round trips", "memory (MiB)"):
         table.add_column(heading, justify="right")
     for name, one in (
         *((f"{one['tenants']:,}", one) for one in found["idle"]),
         ("after", found["idle_after"]),
     ):
-        table.add_row(name, f"{one['cpu_s']:.2f}", f"{one['transactions']:,.0f}", f"{one['rss']:,.0f}")
+        table.add_row(name, f"{one['cpu_s']:.2f}", f"{one['round_trips']:,.0f}", f"{one['rss']:,.0f}")
     console.print(table)
     console.print(f"A start with all tenants took {found['start_s']:.1f} s.")
 

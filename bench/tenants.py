@@ -5,13 +5,15 @@ import gc
 import random
 import time
 from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import quantiles
 from typing import Any
+from unittest.mock import patch
 
 import psutil
-import psycopg
+from sqlalchemy import Engine, event
 
 from bench.appending import Record
 from tenure.bootstrap import Tenure, open_tenure
@@ -19,6 +21,8 @@ from tenure.ids import CELL
 from tenure.model.apikey import parse_api_key
 from tenure.settings import Settings
 from tenure.store import tenants as store
+from tenure.store.pipeline import Pipeline
+from tenure.store.statements import Row, Sent
 
 _RECORD = Record()
 
@@ -41,7 +45,7 @@ class Idle:
 
     tenants: int
     cpu_s: float
-    transactions: float
+    round_trips: float
     rss: float
 
 
@@ -81,7 +85,6 @@ class Watch:
 async def run(
     settings: Settings,
     operator_key: str,
-    admin_url: str,
     *,
     tenants: int,
     each: int,
@@ -91,7 +94,7 @@ async def run(
     """Idle with the operator alone, then with all tenants; their bursts over a time, then all at once."""
     found: dict[str, Any] = {"idle": [], "latency": []}
     async with open_tenure(settings):
-        found["idle"].append(asdict(await _idle(0, admin_url, idle_s)))
+        found["idle"].append(asdict(await _idle(0, idle_s)))
     async with open_tenure(settings) as tenure:
         operator = parse_api_key(operator_key)
         for number in range(tenants):
@@ -99,34 +102,47 @@ async def run(
     began = time.perf_counter()
     async with open_tenure(settings) as tenure:
         found["start_s"] = time.perf_counter() - began
-        found["idle"].append(asdict(await _idle(tenants, admin_url, idle_s)))
+        found["idle"].append(asdict(await _idle(tenants, idle_s)))
         database = tenure._database  # noqa: SLF001 - nothing else names all tenants
         names = await asyncio.to_thread(database.read, CELL, store.all_ids)
         names = names[:tenants]
         for load, span in ((f"bursts of {each} over {span_s:.0f} s", span_s), ("all at once", 0.0)):
             found["latency"].append(asdict(await _load(tenure, names, each, load, span)))
-        found["idle_after"] = asdict(await _idle(tenants, admin_url, idle_s))
+        found["idle_after"] = asdict(await _idle(tenants, idle_s))
     return found
 
 
-async def _idle(tenants: int, admin_url: str, seconds: float) -> Idle:
+async def _idle(tenants: int, seconds: float) -> Idle:
     await asyncio.sleep(2)  # what a start leaves to do
     gc.collect()
-    before, used = _transactions(admin_url), time.process_time()
-    await asyncio.sleep(seconds)
-    used, after = time.process_time() - used, _transactions(admin_url)
+    with _trips() as trips:
+        used = time.process_time()
+        await asyncio.sleep(seconds)
+        used = time.process_time() - used
     rss = psutil.Process().memory_info().rss / 2**20
-    return Idle(tenants, used * 60 / seconds, (after - before) * 60 / seconds, rss)
+    return Idle(tenants, used * 60 / seconds, len(trips) * 60 / seconds, rss)
 
 
-def _transactions(url: str) -> int:
-    """Of all backends of the database. Each transaction of the service is two to five statements."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SELECT pg_stat_force_next_flush()")
-        found = connection.execute(
-            "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
-        ).fetchone()
-    return int(found[0]) if found else 0
+@contextmanager
+def _trips() -> Iterator[list[None]]:
+    """Every round trip of this process to its databases, whichever way it is made."""
+    made: list[None] = []
+
+    def count(*_: object) -> None:
+        made.append(None)
+
+    real = Pipeline.run
+
+    def run(pipeline: Pipeline, statements: Sequence[Sent]) -> list[list[Row]]:
+        count()
+        return real(pipeline, statements)
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        with patch.object(Pipeline, "run", run):
+            yield made
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
 
 
 async def _load(tenure: Tenure, names: list[str], each: int, load: str, span: float) -> Latency:
@@ -162,8 +178,3 @@ async def _load(tenure: Tenure, names: list[str], each: int, load: str, span: fl
     batcher.on_commit(sequencer.committed)
     cuts = quantiles(watch.taken, n=100)
     return Latency(load, len(watch.taken), cuts[49] * 1e3, cuts[98] * 1e3, max(watch.taken) * 1e3, whole)
-
-
-def objects(settings: Settings) -> Path:
-    """Where the logs were published."""
-    return settings.data_dir / "objects"

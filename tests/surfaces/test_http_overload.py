@@ -1,4 +1,4 @@
-"""A database that stands still: what can wait waits, the rest is told to come back; afterwards all goes on."""
+"""A database that stands still: what can wait waits, the rest is told to come back, then all goes on."""
 
 import json
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
