@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from support.cell import Cell, Stock, blank
 from support.postgres import Server, server
+from support.rgw import Bucket, S3Server, missing, s3_server
 from support.softhsm import SoftHsm
 from support.softhsm import begin as softhsm_token
 
@@ -98,6 +99,32 @@ def database_url(database_kind: str, _server: Server | None, tmp_path: Path) -> 
     yield settings.migration_url or settings.database, settings.database
     if _server is not None:
         _server.drop(str(make_url(admin_url).database))
+
+
+@pytest.fixture(scope="session")
+def _s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server | str]:
+    """The server, or why there is none."""
+    why = missing()
+    if why:
+        yield why
+        return
+    with s3_server(tmp_path_factory.mktemp("s3") / "rgw") as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(_s3_server: S3Server | str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket, and credentials for it where the AWS SDK looks for them. Skipped as `postgres` is."""
+    if isinstance(_s3_server, str):
+        if os.environ.get("TENURE_REQUIRE_ALL") == "1":
+            pytest.fail(_s3_server)
+        pytest.skip(_s3_server)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", _s3_server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", _s3_server.secret_key)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return _s3_server.bucket()
 
 
 # How long an example takes says more about the machine than about the code.

@@ -10,14 +10,15 @@ import fcntl
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
 from tenure import ids
 from tenure.batcher import Batcher
-from tenure.cold.files import open_objects
 from tenure.cold.mirror import Mirror
+from tenure.cold.objects import Objects
+from tenure.cold.open import BucketPlace, open_objects, place_of
 from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
@@ -90,14 +91,13 @@ class Tenure:
             tag=self._replica.tag,
         )
         service = Service(self._batcher)
-        objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
         quorum = read_quorum(settings.witnesses)
         self.witnesses = Witnesses(quorum) if quorum else None
         self.sequencer = Sequencer(
             self._batcher,
             self._database,
             ground.keyring,
-            Shelves(objects, ground.mirror),
+            Shelves(ground.objects, ground.mirror),
             self.witnesses,
             at_once=1 if embedded else max(1, settings.lanes // 2),
             max_backlog=settings.max_backlog,
@@ -123,12 +123,12 @@ class Tenure:
         self.erasures = Erasures(service)
         self.holds = Holds(service, self._schedule.requested)
         self.subjects = Subjects(service, self._schedule.requested)
-        self.residue = Residue(service, ground, self.sequencer, tenancies, objects)
+        self.residue = Residue(service, ground, self.sequencer, tenancies, ground.objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
         self.timestamps = TimeStamps(
             self._batcher,
             self._database,
-            objects,
+            ground.objects,
             authority_of(settings.tsa_url, settings.tsa_certs),
             settings.tsa_interval_s,
         )
@@ -249,8 +249,50 @@ def ground_of(settings: Settings, *, restoring: bool = False) -> Ground:
     database = Database(
         settings.database, pool_size=settings.lanes + PUTTING, idle_s=settings.replica_lease_s
     )
-    mirror = Mirror(open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"))
-    return Ground(database, roots, mirror, Keyring(database, roots), settings.ledger_origin)
+    return Ground(
+        database,
+        roots,
+        Mirror(mirror_of(settings)),
+        Keyring(database, roots),
+        settings.ledger_origin,
+        objects_of(settings),
+    )
+
+
+def objects_of(settings: Settings) -> Objects:
+    """The object tier."""
+    return open_objects(
+        settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL", settings.s3_endpoint
+    )
+
+
+class Places(NamedTuple):
+    """Where objects and mirror lie: folders, or places in buckets."""
+
+    objects: Path | BucketPlace
+    mirror: Path | BucketPlace
+
+
+def places_of(settings: Settings) -> Places:
+    """Invalid when a URL names no place."""
+    return Places(
+        place_of(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL"),
+        place_of(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"),
+    )
+
+
+def remembered(settings: Settings) -> tuple[int, int, dict[str, bytes]]:
+    """What the mirror knows: how many restores, the leaf epoch, and each log's head as it lies there."""
+    objects = mirror_of(settings)
+    heads = {name.removeprefix("heads/"): objects.get(name) or b"" for name in objects.names("heads")}
+    return len(list(objects.names("restores"))), Mirror(objects).leaf_epoch(), heads
+
+
+def mirror_of(settings: Settings) -> Objects:
+    """What the mirror lies in."""
+    return open_objects(
+        settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL", settings.s3_endpoint
+    )
 
 
 def _check_apart(settings: Settings) -> None:

@@ -8,6 +8,7 @@ openings  the salts and contents behind the commitments: a separate file, gone w
 """
 
 import asyncio
+import hmac
 import json
 import re
 import secrets
@@ -21,6 +22,7 @@ from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import Conflict, Erased, Invalid, NotFound, NotYet
 from tenure.ledger.cellproof import CellProof
+from tenure.ledger.commitment import commitment
 from tenure.ledger.entry import Access, Action, Kind, accesses_of, parse_access_list, parse_entry
 from tenure.ledger.receipt import build_receipt
 from tenure.ledger.tree import inclusion
@@ -183,7 +185,10 @@ class Decisions:
             items: list[dict[str, Any]] = []
             withheld = 0
             for access in accesses:
-                stored = found[access.record, access.version]
+                stored = found.get((access.record, access.version))
+                if stored is None:  # the log was brought up, the records were not (ADR 15)
+                    items.append(_lost(access))
+                    continue
                 if not caller.decide("read", stored.scope, labels_of(stored)).allowed:
                     withheld += 1
                     evidence.append(Access(access.record, access.version, Action.WITHHELD))
@@ -295,8 +300,14 @@ def _opened(
         tombstone = item | {"state": "erased", "certificate": gone.certificate}
         return tombstone, Access(stored.record_id, stored.version, Action.WITHHELD)
     head = open_head(desk.tenancy.keys, opened, stored)
+    lost = _lost(access), Access(stored.record_id, stored.version, Action.WITHHELD)
+    if (access.segment is not None) != bool(head.slots):
+        return lost
     if access.segment is not None:
-        segment = open_segments(desk.tx, desk.tenancy.keys, stored, head)[access.segment]
+        segments = open_segments(desk.tx, desk.tenancy.keys, stored, head)
+        if access.segment >= len(segments):
+            return lost
+        segment = segments[access.segment]
         item["segment"] = access.segment
         shown, seen = release_segment(caller, stored, access.segment, segment, nonce=nonce)
         if segment.opened is None:
@@ -305,9 +316,11 @@ def _opened(
     else:
         released = release(caller, stored, opened, head, nonce=nonce)
         (seen,), content, subjects = released.accesses, released.content or b"", head.subjects
+    entry_nonce = access.entry or b""
+    salt = opened.opening_salt(entry_nonce, stored.record_id, stored.version)
+    if not _is_what_was_seen(desk.tx.tenant_id, decision, access, salt, content):
+        return lost
     if openings:
-        entry_nonce = access.entry or b""
-        salt = opened.opening_salt(entry_nonce, stored.record_id, stored.version)
         item |= {
             "entry_nonce": b64encode(entry_nonce).decode(),
             "salt": b64encode(salt).decode(),
@@ -320,6 +333,27 @@ def _opened(
     return item | {"content": json.loads(content)}, seen
 
 
+def _is_what_was_seen(
+    tenant_id: str, decision: Decision, access: Access, salt: bytes | bytearray, content: bytes
+) -> bool:
+    """Whether the access's commitment is to this content: a version may have been written again since."""
+    made = commitment(
+        salt,
+        tenant=tenant_id,
+        decision=decision.id,
+        record=access.record,
+        version=access.version,
+        content=content,
+    )
+    return hmac.compare_digest(made, access.commitment or b"")
+
+
+def _lost(access: Access) -> dict[str, Any]:
+    """An item that the log proves and whose content went with a database that was restored to before it."""
+    about = {"record": access.record, "version": access.version, "action": access.action.value}
+    return about | {"state": "lost"}
+
+
 def _accesses(tx: Tx, decision_id: str) -> list[Access]:
     """Every access bound to a decision, each naming the entry it happened in."""
     found: list[Access] = []
@@ -329,8 +363,14 @@ def _accesses(tx: Tx, decision_id: str) -> list[Access]:
         entry = parse_entry(body)
         members = entry.get("accesses", [])
         if "accesses_sha256" in entry:
-            digest = entry["accesses_sha256"]
-            members = parse_access_list(log.access_list(tx, digest) or b"", entry)
+            separate = log.access_list(tx, entry["accesses_sha256"])
+            if separate is None:  # it stands in no log, and went with a database that was restored (ADR 15)
+                raise Conflict(
+                    "A long list of this decision's accesses is lost; what it saw cannot be told in full.",
+                    rule="access-list",
+                    remedy="The ledger has its digest: a list from elsewhere can be proved by that.",
+                )
+            members = parse_access_list(separate, entry)
         found += accesses_of(members, entry_nonce=entry["nonce"])
     return found
 

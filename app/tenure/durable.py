@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -12,19 +13,37 @@ def write(path: Path, data: bytes | bytearray, *, prefix: str = ".new-") -> None
     `prefix` begins the temporary file's name, which a crash may leave. Raises OSError, and then the file is
     as it was. Nothing is buffered: a buffer would keep a copy of a key.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix)
+    with _temporary(path, data, prefix) as temporary:
+        temporary.replace(path)
+    sync(path.parent)
+
+
+def create(path: Path, data: bytes | bytearray, *, prefix: str = ".new-") -> bool:
+    """The same, unless there is a file of that name: then False, and it is left as it is."""
+    with _temporary(path, data, prefix) as temporary:
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            return False
+    sync(path.parent)
+    return True
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, data: bytes | bytearray, prefix: str) -> Iterator[Path]:
+    """The content on disk, in a file beside `path` that is gone afterwards unless it was renamed."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb", buffering=0) as file:
             left = memoryview(data)
             while left:
                 left = left[file.write(left) :]
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
+        yield temporary
+    finally:
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
-    sync(path.parent)
+            temporary.unlink()
 
 
 def sync(path: Path) -> None:

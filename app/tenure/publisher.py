@@ -25,16 +25,16 @@ import structlog
 
 from tenure.backlog import Backlog
 from tenure.batcher import Batcher, Plain
-from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
+from tenure.cold.objects import Objects
 from tenure.errors import TenureError, Unauthenticated
 from tenure.ids import CELL
 from tenure.keyring import Keyring
-from tenure.ledger.cosignature import merge
 from tenure.ledger.keychain import FILE
 from tenure.ledger.merkle import HASH_SIZE
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
 from tenure.ledger.tree import consistency
+from tenure.publication import Shelf, head_of, put_files, put_head
 from tenure.store import celllog, ledgerkeys, log, sequencing
 from tenure.store.database import Database
 from tenure.store.log import Log
@@ -56,7 +56,7 @@ _log = structlog.get_logger(__name__)
 class Shelves(NamedTuple):
     """Where published things go."""
 
-    objects: FileObjects
+    objects: Objects
     mirror: Mirror
 
 
@@ -85,6 +85,7 @@ class Publisher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: Counter[str] = Counter()
         self._published: Callable[[], None] = lambda: None
+        self._later: set[str] = set()
         self._short: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -102,7 +103,7 @@ class Publisher:
 
     def soon(self, tenant_id: str) -> None:
         """The same in the background. What fails is repeated, later each time, until it does not."""
-        if tenant_id not in self._next:
+        if tenant_id not in self._next and tenant_id not in self._later:
             self._begin(self._attempt(tenant_id))
 
     async def finish(self) -> None:
@@ -158,7 +159,12 @@ class Publisher:
             _log.warning(
                 "publishing failed, will be repeated", tenant=tenant_id, error=type(failure).__name__
             )
-            asyncio.get_running_loop().call_later(wait, self.soon, tenant_id)
+            self._later.add(tenant_id)
+            asyncio.get_running_loop().call_later(wait, self._again, tenant_id)
+
+    def _again(self, tenant_id: str) -> None:
+        self._later.discard(tenant_id)
+        self.soon(tenant_id)
 
     async def _round(self, tenant_id: str) -> None:
         """Steps 6 to 8. A crash anywhere in it is repeated from the database."""
@@ -188,17 +194,16 @@ class Publisher:
         if head is None:
             return None
         current, note, chain = head
-        base = published_name(tenant_id, current.generation)
+        shelf = self._shelf(tenant_id, current)
         names = changed_files(current.published, current.size)
         while some := list(islice(names, _STRIDE)):
             # What has its place stays as it is, so these need not be of one transaction.
             contents = self._database.read(tenant_id, partial(_contents, current=current, names=some))
-            for name, data in zip(some, contents, strict=True):
-                self.objects.put(f"{base}/{name.path}", data)
+            put_files(shelf, zip((name.path for name in some), contents, strict=True))
         if chain:
             # Only where a restored database would adopt the new key: the pointer first.
             self._mirror_pointer()
-            self.objects.put(f"{base}/{FILE}", chain.encode())
+            self.objects.put(f"{shelf.base}/{FILE}", chain.encode())
         return current, note
 
     def _mirror_pointer(self) -> None:
@@ -241,6 +246,10 @@ class Publisher:
         """The checkpoint with the cosignatures that came in time."""
         if self._witnesses is None:
             return note
+        # A witness that saw it refuses every other head of this size, for ever: a restore must know of it.
+        head = head_of(current, note)
+        if self._mirror.offered(tenant_id) != head:
+            self._mirror.put_offered(tenant_id, head)
 
         def prove(old: int, new: int) -> list[bytes]:
             def from_tiles(tx: Tx) -> list[bytes]:
@@ -276,36 +285,17 @@ class Publisher:
 
         def alone(tx: Tx) -> str:
             sequencing.lock_head(tx)
-            return self._advance(tx, current, note)
+            return put_head(self._shelf(tenant_id, current, tx), current, note)
 
         return self._database.read(tenant_id, alone)
 
-    def _advance(self, tx: Tx, current: Log, note: str) -> str:
-        """A head that is there already is mirrored all the same: a crash may have come between the two."""
-        tenant_id = tx.tenant_id
-        base = published_name(tenant_id, current.generation)
-        there = self.objects.get(f"{base}/checkpoint")
-        size = int(there.splitlines()[1]) if there is not None else -1
-        if size > current.size:
-            return note
-        if there is not None and size == current.size:
-            note = merge(there.decode(), note)
-        keys = ledgerkeys.history(tx, current.generation, upto=current.size)
-        if there is None or (keys and keys[0].size > size):
-            vkey = keys[0].vkey if keys else self._keyring.signer(tenant_id, current.origin).vkey
-            self.objects.put(f"{base}/vkey", f"{vkey}\n".encode())
-        if note.encode() != there:
-            self.objects.put(f"{base}/checkpoint", note.encode())
-        head = {
-            "generation": current.generation,
-            "origin": current.origin,
-            "size": current.size,
-            "root": current.root.hex(),
-            "checkpoint": note,
-        }
-        if self._mirror.head(tenant_id) != head:
-            self._mirror.put_head(tenant_id, head)
-        return note
+    def _shelf(self, tenant_id: str, current: Log, tx: Tx | None = None) -> Shelf:
+        """One round trip. The key is the one in force at this size; earlier ones have signed before."""
+        names = partial(ledgerkeys.vkeys, generation=current.generation, upto=current.size)
+        vkeys = names(tx) if tx is not None else self._database.read(tenant_id, names)
+        if not vkeys:
+            vkeys = [self._keyring.signer(tenant_id, current.origin).vkey]
+        return Shelf(self.objects, self._mirror, tenant_id, current.generation, vkeys[0], tuple(vkeys[1:]))
 
     def _mark(self, tx: Tx, current: Log, note: str) -> None:
         """Receipts carry the checkpoint as it was published. Four round trips without witnesses."""
@@ -346,13 +336,3 @@ def _contents(tx: Tx, current: Log, names: list[TileId]) -> list[bytes]:
             raise TenureError("A tile that the log's size implies is missing from the database.")
         found.append(data[: one.width * HASH_SIZE])
     return found
-
-
-def published_logs(tenant_id: str) -> str:
-    """Where a tenant's logs lie in the object tier, a folder for each generation."""
-    return f"ledger/{tenant_id}"
-
-
-def published_name(tenant_id: str, generation: int) -> str:
-    """Where a log lies in the object tier."""
-    return f"{published_logs(tenant_id)}/{generation}"

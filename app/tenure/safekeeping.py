@@ -1,4 +1,4 @@
-"""Settings → backup, restore and drill: what an operator does beside the serving process.
+"""Settings → backup, restore, repair and drill: what an operator does beside the serving process.
 
 A backup only reads the data. A restore fills an empty place, then starts the cell once, without serving, so
 that its erasures are finished. A drill reads everything, opens with the real root store, and writes nothing
@@ -16,19 +16,20 @@ from typing import Any, NamedTuple
 
 from tenure import bootstrap
 from tenure.batcher import Batcher
-from tenure.bootstrap import ground_of, writer_end
-from tenure.cold.files import open_objects
+from tenure.bootstrap import ground_of, objects_of, places_of, writer_end
+from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
 from tenure.cold.overlay import Overlay
 from tenure.crew import GatewayCrew
 from tenure.errors import TenureError, Unavailable
 from tenure.governance.backup import Source, take_backup
-from tenure.governance.backupset import Backup, check_files, read_backup
+from tenure.governance.backupset import OBJECTS, Backup, check_files, read_backup
 from tenure.governance.drill import Examined, Report, examine, record, report_of, require_current
 from tenure.governance.ground import Ground
 from tenure.governance.replica import Replica
 from tenure.governance.restore import Place, checked_backup, summary
 from tenure.governance.restore import restore as restore_backup
+from tenure.governance.shelf import Mended, mend_all
 from tenure.ids import CELL
 from tenure.keyring import Keyring
 from tenure.rootstore.unseal_only import UnsealOnly
@@ -59,12 +60,12 @@ def backup(settings: Settings, destination: Path) -> Backup:
 
 
 def _source(settings: Settings) -> Source:
-    objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
-    mirror = open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL")
+    places = places_of(settings)
     return Source(
         database=_readable(settings),
-        objects=objects,
-        apart={"TENURE_ROOT_DIR": settings.root_dir, "TENURE_MIRROR_URL": mirror.directory},
+        objects=objects_of(settings),
+        objects_at=places.objects,
+        apart={"TENURE_ROOT_DIR": settings.root_dir, "TENURE_MIRROR_URL": places.mirror},
         data_dir=settings.data_dir,
         ledger_origin=settings.ledger_origin,
     )
@@ -86,7 +87,7 @@ def restore(settings: Settings, directory: Path) -> dict[str, Any]:
         place = Place(
             data_dir=settings.data_dir,
             database=Target(owner, settings.pg_bin),
-            objects=open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL"),
+            objects=objects_of(settings),
             migrate=partial(bootstrap.bring_up, settings),
         )
         recovered = restore_backup(directory, found, place, lambda: ground_of(settings, restoring=True))
@@ -104,6 +105,16 @@ async def _finish(settings: Settings) -> None:
     """Start and stop: what was put back is finished, and published."""
     async with bootstrap.open_tenure(settings):
         pass
+
+
+# ── repair ─────────────────────────────────────────────────────────────────────────────────────────
+def repair(settings: Settings, tenant_id: str | None) -> list[Mended]:
+    """Compare every published log (of one tenant) with what was signed, and mend it. Works while serving."""
+    ground = ground_of(settings)
+    try:
+        return mend_all(ground, tenant_id)
+    finally:
+        ground.database.close()
 
 
 # ── drill ──────────────────────────────────────────────────────────────────────────────────────────
@@ -154,7 +165,10 @@ def _restored(
             overlay = Overlay(live.mirror.objects, Path(tempfile.mkdtemp(dir=inside, prefix="mirror-")))
             database = Database(target.url)
             return live._replace(
-                database=database, mirror=Mirror(overlay), keyring=Keyring(database, live.roots)
+                database=database,
+                mirror=Mirror(overlay),
+                keyring=Keyring(database, live.roots),
+                objects=FileObjects(directory / OBJECTS),
             )
 
         return examine(live, open_restored, sample)
@@ -180,8 +194,7 @@ async def _publish(settings: Settings, live: Ground, tenant_ids: list[str]) -> b
     tenancies = Tenancies(live.keyring)
     lease = Replica(live.database, live.keyring, tenancies, lease_s=settings.replica_lease_s)
     batcher = Batcher(live.database, GatewayCrew(tenancies), lanes=1, lanes_per_tenant=1, lease=lease)
-    objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
-    sequencer = Sequencer(batcher, live.database, live.keyring, Shelves(objects, live.mirror))
+    sequencer = Sequencer(batcher, live.database, live.keyring, Shelves(live.objects, live.mirror))
     try:
         await asyncio.to_thread(lease.start)
         for tenant_id in tenant_ids:

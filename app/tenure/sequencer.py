@@ -33,22 +33,21 @@ import structlog
 from tenure import ids
 from tenure.backlog import MAX_BACKLOG, Backlog
 from tenure.batcher import Batcher, Plain
-from tenure.cold.files import FileObjects
+from tenure.cold.objects import Objects
 from tenure.errors import TenureError, Unauthenticated
 from tenure.keyring import Keyring
 from tenure.ledger.checkpoint import Checkpoint
 from tenure.ledger.merkle import leaf_hash
 from tenure.ledger.note import Signer, sign_note
-from tenure.ledger.tile import WIDTH
 from tenure.ledger.tree import Tree
-from tenure.publisher import Publisher, Shelves, published_logs, published_name
+from tenure.publisher import Publisher, Shelves
 from tenure.store import ledgerkeys, log, sequencing
 from tenure.store.database import Database
 from tenure.store.log import Log, Pending
 from tenure.store.session import Tx
 from tenure.witnesses import Witnesses
 
-__all__ = ["Head", "Sequencer", "Shelves", "origin_of", "published_logs", "published_name"]
+__all__ = ["Head", "Sequencer", "Shelves", "origin_of"]
 
 MAX_TAKE = 1024
 MAX_TREES = 512
@@ -203,15 +202,7 @@ class Sequencer:
         cached = self._trees.get(tx.tenant_id)
         if cached is not None and cached[:2] == (old.generation, old.root) and cached[2].size == old.size:
             return cached[2].copy()
-        wanted: list[tuple[int, int]] = []
-        level, size = 0, old.size
-        while size:
-            if size % WIDTH:
-                wanted.append((level, size // WIDTH))
-            level, size = level + 1, size // WIDTH
-        contents = sequencing.tiles(tx, old.generation, wanted)
-        edge = {level: data or b"" for (level, _), data in zip(wanted, contents, strict=True)}
-        return Tree.from_edge(old.size, edge)
+        return sequencing.tree(tx, old)
 
     def _keep_tree(self, tenant_id: str, generation: int, root: bytes, tree: Tree) -> None:
         with self._keeping:
@@ -222,7 +213,7 @@ class Sequencer:
 
     # ── all tenants of this process ──────────────────────────────────────────────────────────────
     @property
-    def objects(self) -> FileObjects:
+    def objects(self) -> Objects:
         """The object tier that logs are published to."""
         return self.publisher.objects
 

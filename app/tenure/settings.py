@@ -29,9 +29,11 @@ class Settings(BaseSettings):
     pg_bin: str = ""
     """PostgreSQL only: the folder of `pg_dump` and `pg_restore`. Empty: found on PATH."""
     objects_url: str = ""
-    """Empty: files in the data directory. Otherwise file://…"""
+    """Empty: files in the data directory. Otherwise file:///… or s3://bucket/prefix"""
     mirror_url: str = ""
-    """Empty: files in the root directory. Otherwise file://…"""
+    """Empty: files in the root directory. Otherwise file:///… or s3://bucket/prefix"""
+    s3_endpoint: Annotated[str, Field(pattern=r"^(https?://[^@\s]+)?$")] = ""
+    """URL of the S3 server for s3:// places. Empty: AWS's own."""
     ledger_origin: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(/[a-z0-9._-]+)*$")] = "tenure.localhost"
     """First part of every log's origin line; a host name that you own."""
 

@@ -19,9 +19,11 @@ from support.elsewhere import Elsewhere, elsewhere, fingerprint, put_back, take
 from support.erasure import InjectedError, assert_certified, assert_erased
 from support.postgres import APP, OWNER, Server
 from tenure import safekeeping
+from tenure.client.source import DirSource
 from tenure.errors import Conflict, Invalid, NotFound, RootLost, Tampered, Unauthenticated
 from tenure.governance import restore as restoring
 from tenure.governance.backupset import MANIFEST, UNFINISHED, read_backup
+from tenure.ledger.audit import audit
 
 __all__ = ["elsewhere"]
 pytestmark = pytest.mark.anyio
@@ -78,6 +80,48 @@ async def test_taken_while_serving_and_restored_after_an_erasure(
         assert there.published().name == "2"
         assert sum(ledger["lost"] for ledger in done["ledgers"]) == done["entries_lost"]
         await assert_certified(there, await there.erase("customer:stays"))
+
+
+async def test_beside_objects_that_went_on_no_log_is_lost(
+    place: Cell, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    """The object tier outlived the database: the new place names it, and the log is taken back from it."""
+    async with place.opened():
+        await _people(place, "stays")
+        await take(place, tmp_path / "backup")
+        await _people(place, "later")
+        await place.audited()
+    last = (place.published() / "checkpoint").read_text()
+    there = elsewhere.new()
+    objects = place.settings.data_dir / "objects"
+    there.settings = there.settings.model_copy(update={"objects_url": f"file://{objects}"})
+    done = await put_back(tmp_path / "backup", there)
+    assert (done["entries_lost"], done["ledgers"]) == (0, [])
+    assert {one["tenant"] for one in done["brought_up"]} >= {place.one.id}
+    async with there.opened():
+        assert await there.value("stays") == "about stays"
+        await there.tenure.sequencer.run(there.one.id)
+        report = audit(DirSource(place.published()), [await there.verifier()], earlier=[last])
+        assert report.ok, report.failures
+        assert place.published().name == "1"
+
+
+async def test_objects_of_another_cell_are_not_taken_for_its_own(
+    place: Cell, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    async with place.opened():
+        await place.audited()
+        await take(place, tmp_path / "backup")
+    objects = place.settings.data_dir / "objects"
+    shown = place.published() / "checkpoint"
+    shown.write_text(shown.read_text().replace("tenure.localhost", "other.localhost"))
+    there = elsewhere.new()
+    there.settings = there.settings.model_copy(update={"objects_url": f"file://{objects}"})
+    before = fingerprint(objects)
+    with pytest.raises(Conflict) as refused:
+        await put_back(tmp_path / "backup", there)
+    assert refused.value.field == "TENURE_OBJECTS_URL"
+    assert fingerprint(objects) == before
 
 
 async def test_leaves_that_no_published_entry_shows_are_not_handed_out_again(

@@ -20,6 +20,7 @@ from tenure import publisher, witnesses
 from tenure.cli.entry import app
 from tenure.client.source import DirSource
 from tenure.errors import Denied, KeyFailure, NotFound
+from tenure.governance import celllog
 from tenure.ids import CELL
 from tenure.ledger.audit import audit
 from tenure.ledger.base64 import from_base64
@@ -31,6 +32,12 @@ from tenure.store import ledgerkeys, log
 
 pytestmark = pytest.mark.anyio
 APP = Path(__file__).parents[2] / "app"
+
+
+@pytest.fixture(autouse=True)
+def _no_rounds(monkeypatch):
+    """Receipts show the newest checkpoint: the cell's log takes none in meanwhile."""
+    monkeypatch.setattr(celllog, "GATHER_S", 3600.0)
 
 
 async def rotate(cell: Cell, tenant=None) -> Verifier:
@@ -337,14 +344,12 @@ async def test_a_generation_that_ended_before_the_change_keeps_its_own_key(
     async with place.opened():
         await place.put("k", 2, "customer:1")
         await place.tenure.sequencer.run(place.one.id)
-    kept = tmp_path / "published"
-    shutil.copytree(place.settings.data_dir / "objects", kept)
+    shutil.copytree(place.published(), tmp_path / "ended")
     shutil.rmtree(place.settings.data_dir)
     shutil.copytree(tmp_path / "copy", place.settings.data_dir)
-    shutil.rmtree(place.settings.data_dir / "objects")
-    shutil.copytree(kept, place.settings.data_dir / "objects")
-    async with place.opened() as tenure:
+    async with place.opened() as tenure:  # nothing that was published since is there: a generation begins
         await tenure.sequencer.run(place.one.id)
+        shutil.copytree(tmp_path / "ended", place.published(generation=1), dirs_exist_ok=True)
         await rotate(place)
         asked = await tenure.tenants.shred(place.operator, place.one.id, ledger="hand-over")
         await tenure.shredder.run()
@@ -355,6 +360,41 @@ async def test_a_generation_that_ended_before_the_change_keeps_its_own_key(
     assert [one["generation"] for one in handed] == [1, 2]
     assert handed[0]["vkey"] == first.vkey
     assert Verifier.parse(handed[1]["vkey"]).public != first.public
+
+
+async def test_a_database_restored_to_before_a_published_change_is_brought_up_over_it(
+    embedded: Cell, tmp_path: Path
+) -> None:
+    """The published entries are there, and the proofs of the changes: the same log goes on."""
+    place = embedded
+    async with place.opened():
+        await place.put("k", 1, "customer:1")
+        await place.tenure.sequencer.run(place.one.id)
+        old = await place.verifier()
+    shutil.copytree(place.settings.data_dir, tmp_path / "copy")
+    async with place.opened():
+        await rotate(place)
+        await place.put("k", 2, "customer:1")
+        new = await rotate(place)
+        await place.put("k", 3, "customer:1")
+        await place.tenure.sequencer.run(place.one.id)
+    shutil.copytree(place.settings.data_dir / "objects", tmp_path / "objects")
+    shutil.rmtree(place.settings.data_dir)
+    shutil.copytree(tmp_path / "copy", place.settings.data_dir)
+    shutil.rmtree(place.settings.data_dir / "objects")
+    shutil.copytree(tmp_path / "objects", place.settings.data_dir / "objects")
+    async with place.opened() as tenure:
+        assert place.one.id in {one.tenant_id for one in tenure.recovered.brought}
+        await place.put("k", 4, "customer:1")
+        await tenure.sequencer.run(place.one.id)
+        assert (await tenure.ledger.key(place.one["auditor"]))["vkey"] == new.vkey
+        assert place.published().name == "1"
+        report = audited(place.published(), old)
+        assert report.ok, report.failures
+        assert len(report.rotations) == 2
+        assert len((await tenure.ledger.key(place.one["auditor"]))["previous"]) == 2
+        await rotate(place)
+        assert audited(place.published(), old).ok
 
 
 async def test_a_change_that_another_process_published_is_adopted_after_a_restore(

@@ -4,11 +4,15 @@ import json
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from test_bring_up import copies
 from typer.testing import CliRunner
 
 from integration.test_ledger_live import _decide
+from support.cell import crash
+from support.erasure import InjectedError
 from support.witness import serving
 from tenure import publisher, witnesses
+from tenure.bootstrap import remembered
 from tenure.cli.doctor import _cosigned
 from tenure.cli.entry import app
 from tenure.client import audit_log, open_source
@@ -19,6 +23,7 @@ from tenure.ledger.witness import Refused
 from tenure.store import log
 from tenure.witness.place import Place
 
+__all__ = ["copies"]
 pytestmark = pytest.mark.anyio
 
 
@@ -66,6 +71,10 @@ def pair(tmp_path):
     return Pair(tmp_path / "witnesses")
 
 
+def heads(cell):
+    return remembered(cell.settings)[2]
+
+
 def published(cell):
     return (cell.published() / "checkpoint").read_text()
 
@@ -99,7 +108,6 @@ async def test_a_receipt_with_two_cosignatures_verifies_offline(place, pair, tmp
 
 async def test_with_a_witness_down_it_is_published_and_completed_later(place, pair):
     await pair.know(place)
-    mirror = place.settings.root_dir / "mirror"
     with pair.up(0):
         async with place.opened(**pair.name(2)) as tenure:
             await place.put("k", 1, "customer:1")
@@ -107,7 +115,7 @@ async def test_with_a_witness_down_it_is_published_and_completed_later(place, pa
             assert cosigned_by(published(place), pair.keys) == (pair.keys[0],)
             assert tenure.witnesses.counts["witness.test/two", "down"] >= 1
             assert await place.value("k") == 1
-            states = {one.detail.partition(":")[0]: one for one in _cosigned(str(pair.file), mirror)}
+            states = {one.detail.partition(":")[0]: one for one in _cosigned(str(pair.file), heads(place))}
             assert states[place.one.id].state == "warning"
             assert "1 of 2" in states[place.one.id].detail
     with pair.up(0, 1):
@@ -119,8 +127,43 @@ async def test_with_a_witness_down_it_is_published_and_completed_later(place, pa
             assert peek_checkpoint(published(place)).size == size
             kept = tenure._database.read(place.one.id, lambda tx: log.checkpoint(tx, 1, size=size))
             assert kept == published(place)
-            states = {one.detail.partition(":")[0]: one for one in _cosigned(str(pair.file), mirror)}
+            states = {one.detail.partition(":")[0]: one for one in _cosigned(str(pair.file), heads(place))}
             assert states[place.one.id].state == "ok"
+
+
+async def test_a_head_that_only_a_witness_saw_is_not_contradicted_after_a_restore(
+    place, pair, copies, monkeypatch
+):
+    """Killed after the witness cosigned and before anything was published; then the database goes back."""
+    await pair.know(place)
+    with pair.up(0):
+        async with place.opened(**pair.name(1)):
+            await place.put("k", 1, "customer:1")
+        copy = copies.take()
+        tenure = await place.crashing(**pair.name(1))
+        seen = []
+
+        def killed(_shelf, _current, note):
+            seen.append(note)
+            raise InjectedError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(publisher, "put_head", killed)
+            await place.put("k", 2, "customer:1")
+            with pytest.raises(InjectedError):
+                await tenure.sequencer.run(place.one.id)
+            await crash(tenure)
+            tenure.witnesses.close()
+        assert peek_checkpoint(published(place)).size < peek_checkpoint(seen[-1]).size
+        copies.put_back(copy)
+        async with place.opened(**pair.name(1)) as tenure:
+            assert place.one.id in {one.tenant_id for one in tenure.recovered.brought}
+            await tenure.sequencer.run(place.one.id)
+            assert tenure.witnesses.counts["witness.test/one", "refused"] == 0
+            assert cosigned_by(published(place), pair.keys) == (pair.keys[0],)
+            report = await place.audited(earlier=seen[-1:])
+            assert report.ok, report.failures
+            assert report.earlier
 
 
 async def test_a_witness_that_lags_catches_up_from_its_own_size(place, pair):

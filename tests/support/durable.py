@@ -1,9 +1,9 @@
 """Every durable effect of this process, as it happens: what a crash can fall between.
 
 Found at the places that all of them go through, so that it stays true when the code above is changed: a file
-that appears or goes (rename, unlink), a database transaction that commits changes, a statement that changes
-something by itself, the emptying of the write-ahead log. Effects are named for what they touch, with ids and
-numbers left out: `commit key_batches shreds`, `mirror/journal/*`, `unlink keys/*.key`.
+that appears or goes (rename, link, unlink), a database transaction that commits changes, a statement that
+changes something by itself, the emptying of the write-ahead log. Effects are named for what they touch, with
+ids and numbers left out: `commit key_batches shreds`, `mirror/journal/*`, `unlink keys/*.key`.
 """
 
 import os
@@ -50,7 +50,7 @@ def witnessed(witness: Witness, *folders: Path) -> Iterator[None]:
     Files count below `folders` only, and not when they are temporary (their name begins with a dot).
     """
     watch = _Watch(witness, [folder.resolve() for folder in folders])
-    real = {name: getattr(os, name) for name in ("replace", "rename", "unlink", "remove")}
+    real = {name: getattr(os, name) for name in ("replace", "rename", "link", "unlink", "remove")}
     event.listen(Engine, "before_cursor_execute", watch.statement_before)
     event.listen(Engine, "after_cursor_execute", watch.statement_after)
     patches = [patch.object(os, name, watch.file(real[name], name)) for name in real]

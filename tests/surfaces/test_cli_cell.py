@@ -122,6 +122,22 @@ class TestDoctor:
         assert checks(found)["mirror apart"]["state"] == "warning"
         assert checks(found)["objects apart"]["state"] == "failed"
 
+    def test_places_in_one_bucket_are_found(self, made):
+        one = ["--objects-url", "s3://bucket/cell", "--mirror-url", "s3://bucket/cell/mirror"]
+        found = run("doctor", *made, *one, "--s3-endpoint", "http://127.0.0.1:9", "--json")
+        assert found.exit_code == 1
+        assert checks(found)["mirror apart"]["state"] == "warning"
+        assert checks(found)["opens"]["state"] == "failed"
+        apart = ["--objects-url", "s3://bucket/cell", "--mirror-url", "s3://other/cell"]
+        found = run("doctor", *made, *apart, "--s3-endpoint", "http://127.0.0.1:9", "--json")
+        assert checks(found)["mirror apart"]["state"] == "ok"
+
+    def test_a_place_that_is_none_is_found(self, made):
+        found = run("doctor", *made, "--objects-url", "s3://key:secret@bucket", "--json")
+        assert found.exit_code == 1
+        assert checks(found)["places"]["state"] == "failed"
+        assert "secret" not in found.output
+
     def test_another_volume_is_well(self, tmp_path):
         shared = pathlib.Path("/dev/shm")
         if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:

@@ -19,8 +19,8 @@ ABSENT = (
 )
 COMMANDS = {
     *("init", "serve", "demo", "doctor"),
-    *("backup", "restore", "drill"),
-    *("apply", "get", "tenant", "principal", "shred", "ledger"),
+    *("backup", "restore", "drill", "ledger"),
+    *("apply", "get", "tenant", "principal", "shred"),
     *("verify", "audit", "residue", "witness"),
 }
 PROGRAM = f"""
@@ -81,6 +81,7 @@ def test_governs_a_service_by_its_url():
         ["backup", "b"],
         ["restore", "b"],
         ["drill"],
+        ["ledger", "repair"],
     ],
 )
 def test_server_commands_say_what_to_install(command, tmp_path):

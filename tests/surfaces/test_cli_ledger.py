@@ -1,50 +1,52 @@
-"""`tenure ledger`: the key that is pinned, and its change, on an embedded cell."""
+"""`tenure ledger repair`, as an operator runs it beside a server, or after a warning."""
 
+import asyncio
 import json
+from pathlib import Path
 
-import pytest
-from typer.testing import CliRunner
+from test_cli_keeping import run
+from test_http_server import serving
 
-from tenure.cli.entry import app
-
-
-@pytest.fixture
-def run(embedded):
-    def ask(*arguments, who, code=0):
-        settings = embedded.settings
-        call = ["ledger", *arguments, "--data-dir", settings.data_dir, "--root-dir", settings.root_dir]
-        call = [str(one) for one in (*call, "--json")]
-        found = CliRunner().invoke(app, call, env={"TENURE_API_KEY": who})
-        assert found.exit_code == code, found.output
-        return json.loads(found.stdout) if code == 0 else found.output
-
-    return ask
+from support.cell import Cell
 
 
-def test_the_administrator_changes_the_key_and_sees_the_one_before(run, embedded):
-    admin = embedded.one.keys["admin"]
-    before = run("key", who=admin)
-    done = run("rotate-key", who=admin)
-    assert done["previous"] == before["vkey"]
-    after = run("key", who=admin)
-    assert after["vkey"] == done["vkey"]
-    assert after["previous"] == [{"vkey": before["vkey"], "replaced_at": done["index"]}]
-    assert after["cell"] == before["cell"]
+async def _written(cell: Cell) -> None:
+    async with cell.opened():
+        await cell.put("k", 1, "customer:1")
+        await cell.audited()
 
 
-def test_the_operator_changes_the_cells_key_and_a_tenants(run, embedded):
-    admin, operator = embedded.one.keys["admin"], embedded.operator_key
-    before = run("key", who=admin)
-    mine = run("rotate-key", who=operator)
-    assert mine["previous"] == before["cell"]["vkey"]
-    theirs = run("rotate-key", "--tenant", embedded.one.id, who=operator)
-    assert theirs["previous"] == before["vkey"]
-    shown = run("key", who=operator)
-    assert shown["cell"] is None
-    assert shown["vkey"] == mine["vkey"]
+def test_nothing_to_do_is_a_yes(embedded: Cell) -> None:
+    asyncio.run(_written(embedded))
+    found = run(embedded, "ledger", "repair", "--json")
+    assert found.exit_code == 0, found.output
+    answer = json.loads(found.stdout)
+    assert answer["ok"]
+    assert {one["tenant"] for one in answer["logs"]} >= {embedded.one.id, embedded.two.id}
 
 
-def test_others_may_not(run, embedded):
-    assert "Policy denies" in run("rotate-key", who=embedded.one.keys["auditor"], code=1)
-    refused = run("rotate-key", "--tenant", embedded.two.id, who=embedded.one.keys["admin"], code=1)
-    assert "no such tenant" in refused
+def test_beside_a_server_a_lost_checkpoint_comes_back(embedded: Cell, tmp_path: Path) -> None:
+    asyncio.run(_written(embedded))
+    checkpoint = embedded.published() / "checkpoint"
+    before = checkpoint.read_bytes()
+    with serving(tmp_path, tmp_path / "log"):
+        checkpoint.unlink()
+        found = run(embedded, "ledger", "repair", "--tenant", embedded.one.id)
+        assert found.exit_code == 1, found.output
+        assert "checkpoint: was not in the object tier: put back" in found.stdout
+        assert checkpoint.read_bytes().splitlines()[0] == before.splitlines()[0]
+        assert run(embedded, "ledger", "repair").exit_code == 0
+
+
+def test_what_cannot_be_mended_is_said(embedded: Cell) -> None:
+    asyncio.run(_written(embedded))
+    embedded.change(
+        "UPDATE entries SET body = :b WHERE CAST(tenant_id AS TEXT) = :t", b=b"{}", t=embedded.one.id
+    )
+    bundle = next((embedded.published() / "tile" / "entries").rglob("*.p/*"))
+    for path in bundle.parent.iterdir():
+        path.write_bytes(b"")
+    found = run(embedded, "ledger", "repair")
+    assert found.exit_code == 1
+    assert "NOT WHOLE" in found.stdout
+    assert "CANNOT BE MENDED" in found.stdout

@@ -59,21 +59,26 @@ def _examine(settings: "Settings") -> Iterator[Finding]:
         yield Finding("opens", "failed", "there is no database here", "Run 'tenure init'.")
         return
     yield from _opening(settings)
-    yield from _remembered(_mirror(settings))
-    if settings.witnesses:
-        yield from _cosigned(settings.witnesses, _mirror(settings))
+    yield from _remembered(settings)
 
 
 def _places(settings: "Settings") -> Iterator[Finding]:
-    data, root, mirror = (one.resolve() for one in (settings.data_dir, settings.root_dir, _mirror(settings)))
+    from tenure.bootstrap import places_of  # noqa: PLC0415 - not in the bare install
+    from tenure.governance.backup import overlap  # noqa: PLC0415 - not in the bare install
+
+    data, root = settings.data_dir.resolve(), settings.root_dir.resolve()
+    try:
+        objects, mirror = places_of(settings)
+    except TenureError as failure:
+        yield Finding("places", "failed", failure.detail, failure.remedy or "")
+        return
     if _inside(root, data) or _inside(data, root):
         apart = "Put them side by side, and back up only the data directory."
         yield Finding("root apart", "failed", "root and data directory contain one another", apart)
     else:
         yield Finding("root apart", "ok", "the root key is outside the data directory")
-    objects = _folder(settings.objects_url, settings.data_dir / "objects").resolve()
-    for name, kept in (("data directory", data), ("objects' folder", objects)):
-        if _inside(mirror, kept) or _inside(kept, mirror):
+    for name, kept in (("data directory", data), ("objects' place", objects)):
+        if overlap(mirror, kept):
             yield Finding(
                 "mirror apart",
                 "warning",
@@ -83,12 +88,13 @@ def _places(settings: "Settings") -> Iterator[Finding]:
             break
     else:
         yield Finding("mirror apart", "ok", "the mirror is outside the data and the objects")
-    if _inside(root, objects) or _inside(objects, root):
+    if overlap(root, objects):
         apart = (
             "Set TENURE_OBJECTS_URL to a place of its own: a backup of the objects would hold the root key."
         )
         yield Finding("objects apart", "failed", "root and objects contain one another", apart)
-    yield from _volumes(data, {"root directory": root, "mirror": mirror})
+    folders = {"root directory": root} | ({"mirror": mirror} if isinstance(mirror, Path) else {})
+    yield from _volumes(data, folders)
 
 
 def _volumes(data: Path, apart: dict[str, Path]) -> Iterator[Finding]:
@@ -178,27 +184,35 @@ def _opening(settings: "Settings") -> Iterator[Finding]:
         return
     yield Finding("opens", "ok", "the schema is current and a root key opens the key state")
     if restored:
-        detail = "the database was restored to an older state; erasures were replayed, a new ledger began"
+        detail = (
+            "the database was restored to an older state; erasures were replayed, ledgers brought up or begun"
+        )
         yield Finding("restored", "warning", detail)
 
 
-def _remembered(mirror: Path) -> Iterator[Finding]:
+def _remembered(settings: "Settings") -> Iterator[Finding]:
     """What the mirror knows: it is readable while another process has the database."""
-    epochs = [path.name for path in (mirror / "restores").glob("*") if path.name.isdecimal()]
-    yield Finding(
-        "restores", "ok", f"{len(epochs)} seen by this cell (leaf epoch {max(map(int, epochs), default=0)})"
-    )
-    for path in sorted((mirror / "heads").glob("*-*")):
+    from tenure.bootstrap import remembered  # noqa: PLC0415 - not in the bare install
+
+    try:
+        restores, epoch, heads = remembered(settings)
+    except TenureError as failure:
+        yield Finding("mirror", "failed", failure.detail, failure.remedy or "")
+        return
+    yield Finding("restores", "ok", f"{restores} seen by this cell (leaf epoch {epoch})")
+    for tenant, raw in heads.items():
         try:
-            head: dict[str, Any] = json.loads(path.read_bytes())
+            head: dict[str, Any] = json.loads(raw)
             detail = f"{head['size']} entries published, generation {head['generation']}"
-        except (OSError, ValueError, KeyError):
-            yield Finding("ledger", "failed", f"the mirrored head of {path.name} cannot be read")
+        except (ValueError, KeyError):
+            yield Finding("ledger", "failed", f"the mirrored head of {tenant} cannot be read")
             continue
-        yield Finding("ledger", "ok", f"{path.name}: {detail}")
+        yield Finding("ledger", "ok", f"{tenant}: {detail}")
+    if settings.witnesses:
+        yield from _cosigned(settings.witnesses, heads)
 
 
-def _cosigned(witnesses: str, mirror: Path) -> Iterator[Finding]:
+def _cosigned(witnesses: str, heads: dict[str, bytes]) -> Iterator[Finding]:
     """Whether each log's newest published head has its quorum of witnesses."""
     from tenure.witnesses import read_quorum  # noqa: PLC0415 - not in the bare install
 
@@ -209,29 +223,21 @@ def _cosigned(witnesses: str, mirror: Path) -> Iterator[Finding]:
         return
     if quorum is None:
         return
-    for path in sorted((mirror / "heads").glob("*-*")):
-        if not quorum.watches(is_cell=path.name == CELL):
+    for tenant, raw in heads.items():
+        if not quorum.watches(is_cell=tenant == CELL):
             continue
         try:
-            missing = quorum.missing(json.loads(path.read_bytes())["checkpoint"])
-        except (OSError, ValueError, KeyError, TenureError):
+            missing = quorum.missing(json.loads(raw)["checkpoint"])
+        except (ValueError, KeyError, TenureError):
             continue  # the check of the ledger says so
         there = len(quorum.witnesses) - len(missing)
-        detail = f"{path.name}: {there} of {len(quorum.witnesses)} cosigned, quorum {quorum.needed}"
+        detail = f"{tenant}: {there} of {len(quorum.witnesses)} cosigned, quorum {quorum.needed}"
         if there >= quorum.needed:
             yield Finding("witnesses", "ok", detail)
         else:
             names = ", ".join(one.key.name for one in missing)
             remedy = f"The log goes on and offers it again. See the server's log about {names}."
             yield Finding("witnesses", "warning", f"{detail}: not met", remedy)
-
-
-def _mirror(settings: "Settings") -> Path:
-    return _folder(settings.mirror_url, settings.root_dir / "mirror")
-
-
-def _folder(url: str, default: Path) -> Path:
-    return Path(url.removeprefix("file://")) if url.startswith("file:///") else default
 
 
 def _device(place: Path) -> int | None:

@@ -50,6 +50,7 @@ app.add_typer(ledger.app, name="ledger", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)
 app.command(rich_help_panel=_PROVE)(residue.residue)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=_KEEP)
 app.add_typer(witness.app, name="witness", rich_help_panel=_PROVE)
 
 

@@ -76,6 +76,8 @@ def restore(
         rows.append(("erasures still under way", done["erasures_unfinished"]))
     rows += [("entries lost", done["entries_lost"]), ("leaf epoch", done["leaf_epoch"])]
     output.table(("", ""), rows)
+    for one in done["brought_up"]:
+        output.line(f"ledger {one['tenant']}: {one['entries']} entries taken back from its published copy")
     for one in done["ledgers"]:
         output.line(f"ledger {one['tenant']}: generation {one['generation']} says {one['lost']} are lost")
     output.line("Now: tenure serve")

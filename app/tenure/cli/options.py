@@ -23,8 +23,9 @@ _HELP = {
     "migration_url": "PostgreSQL: the owner of the tables, for init.",
     "backup_url": "PostgreSQL: a role that sees every row, for backup and drill.",
     "pg_bin": "PostgreSQL: the folder of pg_dump and pg_restore; PATH if left out.",
-    "objects_url": "file:///…; in the data directory if left out.",
-    "mirror_url": "file:///…; in the root directory if left out.",
+    "objects_url": "file:///… or s3://bucket/prefix; in the data directory if left out.",
+    "mirror_url": "file:///… or s3://bucket/prefix; in the root directory if left out.",
+    "s3_endpoint": "https://… of the S3 server; AWS's own if left out.",
     "ledger_origin": "First part of every log's name: a host name of yours.",
     "witnesses": "File that names the witnesses of the logs; none if left out.",
     "tsa_url": "Time stamping authority (RFC 3161) for the cell's log; none if left out.",
@@ -47,6 +48,7 @@ PLACES = (
     "migration_url",
     "objects_url",
     "mirror_url",
+    "s3_endpoint",
     "ledger_origin",
 )
 KEEPING = (*PLACES, "backup_url", "pg_bin")

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tenure import durable
-from tenure.errors import Invalid, Unavailable
+from tenure.cold.objects import unusable
+from tenure.errors import Invalid
 
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]+(/(?!\.)[A-Za-z0-9._-]+)*")
 
@@ -23,7 +24,19 @@ class FileObjects:
             _make(path.parent)
             durable.write(path, data, prefix=".put-")
         except OSError as failure:
-            raise Unavailable("The object store cannot be written.") from failure
+            raise unusable("written") from failure
+
+    def keep(self, name: str, data: bytes) -> bool:
+        """Create an object unless there is one; whether it now is there with this content."""
+        there = self.get(name)
+        if there is not None:
+            return there == data
+        path = self._path(name)
+        try:
+            _make(path.parent)
+            return durable.create(path, data, prefix=".put-") or self.get(name) == data
+        except OSError as failure:
+            raise unusable("written") from failure
 
     def get(self, name: str) -> bytes | None:
         """An object's bytes, or None."""
@@ -31,6 +44,8 @@ class FileObjects:
             return self._path(name).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as failure:
+            raise unusable("read") from failure
 
     def names(self, prefix: str) -> Iterator[str]:
         """Names of the objects below a folder, sorted; of all with an empty prefix."""
@@ -47,26 +62,14 @@ class FileObjects:
             durable.sync(path.parent)
 
     def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise Invalid("An object name is not well-formed.", field="name", rule="letters, digits, . _ - /")
-        return self.directory / name
+        return self.directory / checked_name(name)
 
 
-def open_objects(url: str, default: Path, field: str) -> FileObjects:
-    """The object tier of a URL; `default` when the URL is empty.
-
-    Raises Invalid for anything but `file://` with an absolute path.
-    """
-    if not url:
-        return FileObjects(default)
-    if url.startswith("file:///"):
-        return FileObjects(Path(url.removeprefix("file://")))
-    raise Invalid(
-        f"{field} names a kind of object store that this version does not support; nothing was opened.",
-        field=field,
-        rule="file:///absolute/path",
-        remedy="Use a file:// URL, or leave it out for the default folder.",
-    )
+def checked_name(name: str) -> str:
+    """An object's name, as it is. Invalid when it is not well-formed."""
+    if not _NAME.fullmatch(name):
+        raise Invalid("An object name is not well-formed.", field="name", rule="letters, digits, . _ - /")
+    return name
 
 
 def _make(directory: Path) -> None:

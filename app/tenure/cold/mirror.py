@@ -1,9 +1,9 @@
 """The mirror: where a restore of the data does not reach.
 
 Append-only copies of every sealed key state, the journal of erasures, the headers that a batch re-wrapped,
-each log's newest published head and the list of restores. It holds nothing in the clear but opaque ids,
-numbers and the grounds of holds, and nothing that opens without the root store. `02-keys.md` says why it must
-not share a backup with the data.
+each log's newest published head and the one that was last offered to witnesses, and the list of restores.
+It holds nothing in the clear but opaque ids, numbers and the grounds of holds, and nothing that opens without
+the root store. `02-keys.md` says why it must not share a backup with the data.
 """
 
 import json
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from tenure.cold.files import FileObjects
+from tenure.cold.objects import Objects
+from tenure.errors import Tampered
 from tenure.keys.state import ShardRef
 from tenure.store.keystate import SealedShard
 
@@ -28,13 +29,13 @@ class MirroredManifest:
 class Mirror:
     """Typed names over an object folder."""
 
-    def __init__(self, objects: FileObjects) -> None:
+    def __init__(self, objects: Objects) -> None:
         self.objects = objects
 
     # ── key state ────────────────────────────────────────────────────────────────────────────────
     def put_manifest(self, seq: int, digest: bytes, blob: bytes) -> None:
-        """Keep an L1 version."""
-        self.objects.put(f"manifests/{seq:012d}-{digest.hex()[:32]}", blob)
+        """Keep an L1 version. Tampered when another content stands in its place."""
+        self._keep(f"manifests/{seq:012d}-{digest.hex()[:32]}", blob)
 
     def manifests(self) -> list[MirroredManifest]:
         """Every kept L1 version, newest first."""
@@ -62,9 +63,9 @@ class Mirror:
         return (named["seq"], bytes.fromhex(named["digest"])) if named else None
 
     def put_shard(self, tenant_id: str, shard: SealedShard) -> None:
-        """Keep an L2 version."""
+        """Keep an L2 version. Tampered when another content stands in its place."""
         digest = sha256(shard.blob).digest()
-        self.objects.put(_shard_name(tenant_id, shard.depth, shard.prefix, shard.seq, digest), shard.blob)
+        self._keep(_shard_name(tenant_id, shard.depth, shard.prefix, shard.seq, digest), shard.blob)
 
     def shard(self, tenant_id: str, ref: ShardRef) -> bytes | None:
         """One L2 version."""
@@ -122,6 +123,15 @@ class Mirror:
         raw = self.objects.get(f"heads/{tenant_id}")
         return json.loads(raw) if raw else None
 
+    def put_offered(self, tenant_id: str, head: dict[str, Any]) -> None:
+        """Remember the head that is about to be shown to witnesses, before it is published."""
+        self.objects.put(f"offered/{tenant_id}", json.dumps(head, sort_keys=True).encode())
+
+    def offered(self, tenant_id: str) -> dict[str, Any] | None:
+        """The head that was shown to witnesses last; of the form of `head`."""
+        raw = self.objects.get(f"offered/{tenant_id}")
+        return json.loads(raw) if raw else None
+
     def put_restore(self, epoch: int, facts: dict[str, Any]) -> None:
         """Record that a restore was detected and that leaf epoch `epoch` begins."""
         self.objects.put(f"restores/{epoch:03d}", json.dumps(facts, sort_keys=True).encode())
@@ -131,6 +141,13 @@ class Mirror:
         return max(
             (int(name.removeprefix("restores/")) for name in self.objects.names("restores")), default=0
         )
+
+    def _keep(self, name: str, blob: bytes) -> None:
+        if not self.objects.keep(name, blob):
+            raise Tampered(
+                "A key state in the mirror is not the one that was put there; it was left as it is.",
+                remedy="Find out who changed the mirror. Put its own backup beside it, under another name.",
+            )
 
 
 def _shard_name(tenant_id: str, depth: int, prefix: int, seq: int, digest: bytes) -> str:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tenure.cold.files import FileObjects
+from tenure.cold.objects import Objects
 from tenure.errors import KeyFailure
 
 
 class Overlay(FileObjects):
     """What a drill works on instead of the mirror: it looks like it and cannot change it."""
 
-    def __init__(self, base: FileObjects, directory: Path) -> None:
+    def __init__(self, base: Objects, directory: Path) -> None:
         super().__init__(directory)
         self._base = base
 

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from tenure import durable, ids
 from tenure.cold.files import FileObjects
+from tenure.cold.objects import Objects
+from tenure.cold.open import BucketPlace
 from tenure.errors import Conflict, Invalid, Unavailable
 from tenure.governance.backupset import (
     MANIFEST,
@@ -31,11 +33,12 @@ _PRIVATE = 0o700
 
 
 class Source(NamedTuple):
-    """A cell as a backup sees it. `apart` are the folders that must not be in it, by their settings."""
+    """A cell as a backup sees it. `apart` are the places that must not be in it, by their settings."""
 
     database: Target
-    objects: FileObjects
-    apart: dict[str, Path]
+    objects: Objects
+    objects_at: Path | BucketPlace
+    apart: dict[str, Path | BucketPlace]
     data_dir: Path
     ledger_origin: str
 
@@ -75,7 +78,7 @@ def take_backup(source: Source, destination: Path) -> Backup:
     return read_backup(destination)
 
 
-def _copy_objects(objects: FileObjects, destination: Path) -> list[str]:
+def _copy_objects(objects: Objects, destination: Path) -> list[str]:
     copied = []
     copies = FileObjects(destination / OBJECTS)
     for name in objects.names(""):
@@ -91,7 +94,7 @@ def _refuse(source: Source, destination: Path) -> None:
     inside = {
         **source.apart,
         "TENURE_DATA_DIR": source.data_dir,
-        "TENURE_OBJECTS_URL": source.objects.directory,
+        "TENURE_OBJECTS_URL": source.objects_at,
     }
     for field, place in inside.items():
         if overlap(here, place):
@@ -102,9 +105,9 @@ def _refuse(source: Source, destination: Path) -> None:
                 remedy="Name another destination, best on another machine's disk.",
             )
     for field, place in source.apart.items():
-        if overlap(source.objects.directory, place):
+        if overlap(source.objects_at, place):
             raise Conflict(
-                "The objects' folder and the root store or mirror contain one another: a backup would carry "
+                "The objects' place and the root store or mirror contain one another: a backup would carry "
                 "both, and bring erased people back. Nothing was copied.",
                 field=field,
                 rule="outside the data and its backups",
@@ -119,7 +122,9 @@ def _refuse(source: Source, destination: Path) -> None:
         )
 
 
-def overlap(one: Path, other: Path) -> bool:
-    """Whether two folders are the same or one contains the other."""
+def overlap(one: Path | BucketPlace, other: Path | BucketPlace) -> bool:
+    """Whether two places are the same or one contains the other."""
+    if isinstance(one, BucketPlace) or isinstance(other, BucketPlace):
+        return isinstance(one, BucketPlace) and isinstance(other, BucketPlace) and one.overlaps(other)
     one, other = one.resolve(), other.resolve()
     return one == other or one in other.parents or other in one.parents

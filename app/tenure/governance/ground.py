@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tenure.cold.mirror import Mirror
+from tenure.cold.objects import Objects
 from tenure.errors import Tampered
 from tenure.ids import CELL
 from tenure.keyring import Keyring
@@ -15,13 +16,14 @@ from tenure.store.session import Tx
 
 
 class Ground(NamedTuple):
-    """A cell's database, root store, mirror and opened keys."""
+    """A cell's database, root store, mirror, opened keys and object tier."""
 
     database: Database
     roots: RootStore
     mirror: Mirror
     keyring: Keyring
     origin_prefix: str
+    objects: Objects
 
 
 def keep_certificates(ground: Ground, plan: Mapping[str, Any]) -> None:

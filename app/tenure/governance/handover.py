@@ -17,12 +17,12 @@ from typing import Any, Literal
 
 import structlog
 
-from tenure.cold.files import FileObjects
+from tenure.cold.objects import Objects
 from tenure.governance.ground import Ground
 from tenure.governance.plan import Plan
 from tenure.ledger.audit import audit
 from tenure.ledger.note import Signer, Verifier
-from tenure.sequencer import published_logs, published_name
+from tenure.publication import published_logs, published_name
 from tenure.store import ledgerkeys, log, shreds
 from tenure.store.shreds import Kind
 
@@ -59,7 +59,7 @@ def leaving(plan: Plan) -> list[str]:
 class Handover:
     """Writes hand-overs into the object tier."""
 
-    def __init__(self, ground: Ground, objects: FileObjects) -> None:
+    def __init__(self, ground: Ground, objects: Objects) -> None:
         self._ground = ground
         self._objects = objects
 

@@ -79,7 +79,7 @@ class LedgerKeys:
         if target != home:
             seat.record(Kind.KEY_ROTATE, "ordered", tenant=target)
             tx.as_tenant(target)
-        sequencing.lock(tx)
+        sequencing.wait_for_turn(tx)
         current = log.newest(tx)
         live = ground.keyring.live()
         if current is None or target not in live.manifest.tenants:

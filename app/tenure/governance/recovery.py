@@ -5,15 +5,17 @@
     3 epoch     a new leaf epoch begins, recorded in the mirror, before any leaf is handed out
     4 journal   erasures that the database has forgotten are put back as batches under way, with the headers
                 that they had re-wrapped
-    5 logs      a log that is behind its published head ends; a new generation names head and loss
+    5 logs      a log that is behind its published head is brought up to it from the published entries;
+                where these do not reach, it ends, and a new generation names head and loss
     6 re-mirror whatever the mirror lacks (it may have been lost) is copied there again
 
 Only then is anything served; `Shredder.resume` afterwards finishes what 4 put back. Every step is safe to
 repeat: a crash in between finds the same differences again, or fewer.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
@@ -21,6 +23,8 @@ from tenure import ids
 from tenure.cold.mirror import Mirror
 from tenure.errors import RootLost
 from tenure.governance import rekey, rewrapped
+from tenure.governance.catchup import Brought, Head, bring_up, known_heads, names_lost_key
+from tenure.governance.catchup import is_behind as is_log_behind
 from tenure.governance.ground import Ground, re_mirror, re_mirror_history
 from tenure.governance.keychange import Mirrored, newest_mirrored
 from tenure.governance.plan import Erasure, Plan
@@ -30,7 +34,6 @@ from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.ledger.merkle import EMPTY_ROOT
 from tenure.ledger.note import Signer
-from tenure.ledger.tree import tree_root
 from tenure.sequencer import origin_of
 from tenure.store import holds, keystate, ledgerkeys, log, shreds, subjects, tenants
 from tenure.store.keystate import Pointer, SealedShard
@@ -39,6 +42,8 @@ from tenure.store.session import Tx, Writers
 from tenure.store.shreds import AWAITING, Batch, Kind, Shred
 from tenure.store.tenants import Epoch
 
+_LOOKS = 8
+"""Logs that are compared with their published heads at once."""
 _log = structlog.get_logger(__name__)
 
 
@@ -53,7 +58,8 @@ class Lost(NamedTuple):
 class Recovered(NamedTuple):
     """What start-up found: the cell's tenants, and whether the database had been restored.
 
-    If it had: the leaf epoch that began, how many erasures it had forgotten, and what its logs lost.
+    If it had: the leaf epoch that began, how many erasures it had forgotten, what its logs lost, and which of
+    them were brought up to their published head instead.
     """
 
     tenant_ids: list[str]
@@ -61,6 +67,7 @@ class Recovered(NamedTuple):
     leaf_epoch: int = 0
     replayed: int = 0
     lost: tuple[Lost, ...] = ()
+    brought: tuple[Brought, ...] = ()
 
 
 def is_behind(ground: Ground) -> bool:
@@ -74,7 +81,7 @@ def is_behind(ground: Ground) -> bool:
         living = set(ground.keyring.manifest().tenants)
     except RootLost:
         living = set(tenant_ids)  # whether the keys open is not asked here
-    return any(_is_behind(ground, one) for one in tenant_ids if one in living)
+    return any(is_log_behind(ground, one) for one in tenant_ids if one in living)
 
 
 def recover(ground: Ground, *, declared: bool = False) -> Recovered:
@@ -95,9 +102,9 @@ def recover(ground: Ground, *, declared: bool = False) -> Recovered:
     tenant_ids = [CELL, *ground.database.read(CELL, tenants.all_ids)]
     forgotten = _forgotten(ground)
     living = ground.keyring.manifest().tenants
-    behind = [one for one in tenant_ids if one in living and _is_behind(ground, one)]
+    behind = _behind(ground, [one for one in tenant_ids if one in living])
     restored = declared or bool(mirrored or forgotten or behind)
-    epoch, lost = 0, []
+    epoch, settled = 0, []
     if restored:
         _log.warning("the database was restored to an older state", logs_behind=len(behind))
         stored_epoch = ground.database.read(CELL, tenants.leaf_sequence)[0]
@@ -111,12 +118,14 @@ def recover(ground: Ground, *, declared: bool = False) -> Recovered:
                 rewrapped.put_back(ground, op_id, tenant_id)
         for op_id, plan in forgotten.items():
             ground.database.write(CELL, partial(_put_back, ground=ground, op_id=op_id, plan=plan))
-        lost = [_new_generation(ground, tenant_id) for tenant_id in behind]
+        settled = [bring_up(ground, one) or _new_generation(ground, one) for one in behind]
     re_mirror(ground)
     if lacked := re_mirror_history(ground):
         rewrapped.keep_again(ground, max(lacked), [one for one in tenant_ids if one in living])
     replayed = sum(len(mine["erasures"]) for plan in forgotten.values() for mine in plan.values())
-    return Recovered(tenant_ids, restored, epoch, replayed, tuple(lost))
+    lost = tuple(one for one in settled if isinstance(one, Lost))
+    brought = tuple(one for one in settled if isinstance(one, Brought))
+    return Recovered(tenant_ids, restored, epoch, replayed, lost, brought)
 
 
 # ── keys ───────────────────────────────────────────────────────────────────────────────────────────
@@ -234,57 +243,24 @@ def _erasing_again(tx: Tx, mirror: Mirror, op_id: str, one: Erasure, now: int) -
 
 
 # ── logs ───────────────────────────────────────────────────────────────────────────────────────────
-def _is_behind(ground: Ground, tenant_id: str) -> bool:
-    """Whether the published head is not a part of this database's log, or its key was rotated away since."""
-    head = ground.mirror.head(tenant_id)
-    if _names_lost_key(ground, tenant_id):
-        return True
-    if head is None:
-        return False
-
-    def check(tx: Tx) -> bool:
-        current = log.newest(tx)
-        if current is None or current.generation < int(head["generation"]):
-            return True
-        if current.generation > int(head["generation"]):
-            return False
-        if current.size < int(head["size"]):
-            return True
-        root = tree_root(head["size"], lambda level, n: log.tile(tx, current.generation, level, n) or b"")
-        return root.hex() != str(head["root"])
-
-    return ground.database.read(tenant_id, check)
-
-
-def _names_lost_key(ground: Ground, tenant_id: str) -> bool:
-    """Whether the log names a key that the live state has not: it was rotated after the backup.
-
-    The log cannot go on then, not even where the checkpoint of that rotation was never published: nobody
-    could follow from its old key to the present one.
-    """
-    try:
-        seed = ground.keyring.manifest().tenants[tenant_id].ledger_seed
-    except RootLost:
-        return False  # nothing opens: that is said elsewhere
-
-    def check(tx: Tx) -> bool:
-        current = log.newest(tx)
-        named = ledgerkeys.newest(tx, current.generation) if current else None
-        return current is not None and named not in (None, Signer(current.origin, seed).vkey)
-
-    return ground.database.read(tenant_id, check)
+def _behind(ground: Ground, tenant_ids: list[str]) -> list[str]:
+    """Tenants whose log is behind a published head. Several looks at once: an object store is slow."""
+    with ThreadPoolExecutor(_LOOKS) as pool:
+        found = pool.map(partial(is_log_behind, ground), tenant_ids)
+        return [one for one, behind in zip(tenant_ids, found, strict=True) if behind]
 
 
 def _new_generation(ground: Ground, tenant_id: str) -> Lost:
     """End a log that was restored and open the next one: its first entry names what was lost."""
-    mirrored = ground.mirror.head(tenant_id)
-    key_lost = _names_lost_key(ground, tenant_id)
+    key_lost = names_lost_key(ground, tenant_id)
+    found = ground.database.read(tenant_id, log.newest)
+    heads = known_heads(ground, tenant_id, found)
+    head = heads[-1] if heads else _own_head(found)
 
     def work(tx: Tx) -> Lost:
         current = log.newest(tx)
-        head = mirrored or _own_head(current)
-        have = current.size if current and current.generation == head["generation"] else 0
-        generation = int(head["generation"]) + 1
+        have = current.size if current and current.generation == head.generation else 0
+        generation = head.generation + 1
         origin = origin_of(ground.origin_prefix, tenant_id, generation)
         # What waited when the copy was made was placed in the log that went on from there.
         log.leave_behind(tx)
@@ -292,25 +268,25 @@ def _new_generation(ground: Ground, tenant_id: str) -> Lost:
         seed = ground.keyring.manifest().tenants[tenant_id].ledger_seed
         ledgerkeys.record(tx, generation, Signer(origin, seed).vkey)
         tx.writers = Writers()
+        # Under a lost key, what has its place here and was never published never will be.
+        lost = max(head.size - have, have - head.size if key_lost else 0)
         data = {
             "origin": origin,
             "generation": generation,
-            "previous_origin": head["origin"],
-            "previous_size": head["size"],
-            "previous_root": head["root"],
-            # Under a lost key, what has its place here and was never published never will be.
-            "lost": max(int(head["size"]) - have, have - int(head["size"]) if key_lost else 0),
+            "previous_origin": head.origin,
+            "previous_size": head.size,
+            "previous_root": head.root.hex(),
+            "lost": lost,
         }
         tx.append(EntryDraft(kind=Act.LOG_OPEN, at=ids.now(), outcome="restored", data=data))
         tx.append(EntryDraft(kind=Act.RESTORE, at=ids.now(), outcome="detected"))
         tx.append(EntryDraft(kind=Act.WRITER_END, at=ids.now(), outcome="ok"))
-        return Lost(tenant_id, generation, int(data["lost"]))
+        return Lost(tenant_id, generation, lost)
 
     return ground.database.write(tenant_id, work)
 
 
-def _own_head(current: Log | None) -> dict[str, Any]:
+def _own_head(current: Log | None) -> Head:
     """What the database has of a log that was never published."""
-    assert current is not None  # noqa: S101 - only a log that is there can name a lost key
-    root = current.root.hex()
-    return {"generation": current.generation, "origin": current.origin, "size": current.size, "root": root}
+    assert current is not None  # noqa: S101 - only a log that is there can be behind
+    return Head(current.generation, current.origin, current.size, current.root, "")

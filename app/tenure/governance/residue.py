@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from tenure.cold.files import FileObjects
+from tenure.cold.objects import Objects
 from tenure.crew import Desk
 from tenure.errors import Erased, NotFound, TenureError
 from tenure.governance.certificates import issue
@@ -46,7 +46,7 @@ class Residue:
         ground: Ground,
         sequencer: Sequencer,
         tenancies: Tenancies,
-        objects: FileObjects,
+        objects: Objects,
     ) -> None:
         self._service = service
         self._ground = ground

@@ -1,9 +1,9 @@
 """Putting a backup into an empty place, so that the next start finds a cell that may be served.
 
     1 check      every digest, the version, whose backup it is: until here nothing was written
-    2 refuse     a target that holds anything
+    2 refuse     a target that holds anything but the cell's own objects, which went on since the backup
     3 mark       the data directory: nothing opens a half restored cell
-    4 objects    then
+    4 objects    those that are not there
     5 database   whole or not at all, migrated
     6 recover    the newest mirrored key state, the journal of erasures, a leaf epoch, new log generations
     7 unmark     now it may be opened; its start finishes the erasures that 6 put back
@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tenure import durable, ids
-from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
-from tenure.errors import Conflict, Invalid, RootLost
+from tenure.cold.objects import Objects
+from tenure.errors import Conflict, Invalid, RootLost, Unverified
 from tenure.governance.backupset import OBJECTS, Backup, check_files, checked, read_backup
 from tenure.governance.ground import Ground
 from tenure.governance.keychange import newest_mirrored
 from tenure.governance.recovery import Recovered, recover
 from tenure.ids import CELL
 from tenure.keys.rootstore import RootStore
+from tenure.ledger.checkpoint import peek_checkpoint
 from tenure.store import migrate
 from tenure.store.dump import Target, is_empty, load
 
@@ -38,7 +39,7 @@ class Place(NamedTuple):
 
     data_dir: Path
     database: Target
-    objects: FileObjects
+    objects: Objects
     migrate: Callable[[], None]
 
 
@@ -77,7 +78,7 @@ def restore(directory: Path, backup: Backup, place: Place, open_ground: Callable
     if again and json.loads(mark.read_bytes())["backup"] != backup.digest:
         raise _occupied("TENURE_DATA_DIR", "the remains of another backup's restore")
     if not again:
-        _check_empty(place)
+        _check_empty(place, directory, backup)
         place.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         durable.write(mark, json.dumps({"backup": backup.digest, "at": ids.rfc3339(ids.now())}).encode())
     _put_objects(directory, backup, place.objects)
@@ -103,20 +104,45 @@ def refuse_unfinished(data_dir: Path) -> None:
         )
 
 
-def _put_objects(directory: Path, backup: Backup, objects: FileObjects) -> None:
+def _put_objects(directory: Path, backup: Backup, objects: Objects) -> None:
+    there = set(objects.names(""))
     for file in backup.files:
-        if file.name != backup.database:
+        if file.name != backup.database and file.name.removeprefix(f"{OBJECTS}/") not in there:
             with (directory / file.name).open("rb") as opened:
                 objects.put(file.name.removeprefix(f"{OBJECTS}/"), b"".join(checked(opened, file)))
 
 
-def _check_empty(place: Place) -> None:
+def _check_empty(place: Place, directory: Path, backup: Backup) -> None:
     if place.data_dir.exists() and {path.name for path in place.data_dir.iterdir()} - _ALLOWED:
         raise _occupied("TENURE_DATA_DIR", "files")
-    if place.objects.directory.exists() and any(place.objects.directory.iterdir()):
-        raise _occupied("TENURE_OBJECTS_URL", "files")
+    if next(place.objects.names(""), None) is not None and not _went_on(directory, backup, place.objects):
+        raise _occupied("TENURE_OBJECTS_URL", "objects")
     if not is_empty(place.database):
         raise _occupied("TENURE_DATABASE_URL", "tables")
+
+
+def _went_on(directory: Path, backup: Backup, objects: Objects) -> bool:
+    """Whether these are the backed up cell's own objects: its logs, none of them another or shorter.
+
+    They outlived the data, and its database is brought up from them. Signatures are recovery's to check.
+    """
+    known = False
+    for file in backup.files:
+        name = file.name.removeprefix(f"{OBJECTS}/")
+        if not (name.startswith("ledger/") and name.endswith("/checkpoint")):
+            continue
+        there = objects.get(name)
+        if there is None:
+            continue
+        try:
+            then = peek_checkpoint((directory / file.name).read_text())
+            now = peek_checkpoint(there.decode("utf-8", "replace"))
+        except Unverified:
+            return False
+        if now.origin != then.origin or now.size < then.size:
+            return False
+        known = True
+    return known
 
 
 def _check_cell(backup: Backup, roots: RootStore, mirror: Mirror) -> None:
@@ -155,5 +181,9 @@ def summary(backup: Backup, recovered: Recovered, unfinished: int) -> dict[str, 
         "ledgers": [
             {"tenant": lost.tenant_id, "generation": lost.generation, "lost": lost.entries}
             for lost in recovered.lost
+        ],
+        "brought_up": [
+            {"tenant": one.tenant_id, "generation": one.generation, "entries": one.entries}
+            for one in recovered.brought
         ],
     }

@@ -11,12 +11,12 @@ import structlog
 
 from tenure import ids
 from tenure.batcher import Batcher
-from tenure.cold.files import FileObjects
+from tenure.cold.objects import Objects
 from tenure.crew import Desk, Solo
 from tenure.errors import TenureError
 from tenure.ids import CELL
 from tenure.ledger.note import note_body
-from tenure.sequencer import published_name
+from tenure.publication import published_name
 from tenure.stamping import Authority
 from tenure.store import log, timestamps
 from tenure.store.database import Database
@@ -32,7 +32,7 @@ class TimeStamps:
         self,
         batcher: Batcher,
         database: Database,
-        objects: FileObjects,
+        objects: Objects,
         authority: Authority | None,
         interval_s: float,
     ) -> None:

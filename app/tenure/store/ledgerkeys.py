@@ -44,6 +44,11 @@ def newest(tx: Tx, generation: int, *, upto: int | None = None) -> str | None:
     return found[0].vkey if found else None
 
 
+def vkeys(tx: Tx, generation: int, *, upto: int | None = None) -> list[str]:
+    """The keys alone, newest first."""
+    return [one.vkey for one in history(tx, generation, upto=upto)]
+
+
 def record(tx: Tx, generation: int, vkey: str, *, idx: int = 0, size: int = 0) -> None:
     """A key comes into force, with the commit; without `idx` and `size` it is the generation's first."""
     tx.put(_RECORD, {"generation": generation, "idx": idx, "vkey": vkey, "size": size})

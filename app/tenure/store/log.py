@@ -17,6 +17,11 @@ _e, _g, _c, _t = tables.entries, tables.logs, tables.checkpoints, tables.tiles
 _p, _w = tables.places, tables.writers
 
 _INSERT_PLACE = Insert(tables.places)
+_PUT_BACK = Insert(tables.entries, replace=("kind", "at", "principal_id", "decision_id", "body"))
+_PUT_WRITER = Insert(tables.writers, ignore_existing=True)
+_MEND_CHECKPOINT = Insert(tables.checkpoints, replace=("note",))
+_MEND_PLACE = Insert(tables.places, ignore_existing=True)
+_KEEP_CHECKPOINT = Insert(tables.checkpoints, ignore_existing=True)
 _PUT_TILE = Insert(tables.tiles, replace=("data",))
 _MOVE_WRITER = Update(tables.writers, key=("tenant_id", "writer"), values=("next",))
 
@@ -140,6 +145,67 @@ def place(tx: Tx, generation: int, first: int, entries: Sequence[Pending]) -> No
     tx.put(_MOVE_WRITER, *({"writer": writer, "next": n} for writer, n in moved.items()))
     if ended := [one.writer for one in entries if one.kind == Kind.WRITER_END]:
         tx.execute(delete(_w).where(_w.c.tenant_id == tx.tenant_id, _w.c.writer.in_(ended)))
+
+
+class Returned(NamedTuple):
+    """A published entry that this database has forgotten; `at` in microseconds."""
+
+    writer: str
+    n: int
+    kind: str
+    at: int
+    principal_id: str | None
+    decision_id: str | None
+    body: bytes
+
+
+def put_back(tx: Tx, generation: int, first: int, entries: Sequence[Returned]) -> None:
+    """Entries at the places from `first` on, with the commit. One that is here already is written again."""
+    tx.put(_PUT_BACK, *(one._asdict() for one in entries))
+    # As with a writer's first entry: a writer without an end is known, so that it can be given one.
+    tx.put(_PUT_WRITER, *({"writer": writer, "next": 0} for writer in {one.writer for one in entries}))
+    place(tx, generation, first, [Pending(one.writer, one.n, one.kind, one.body) for one in entries])
+
+
+def keep_checkpoint(tx: Tx, generation: int, size: int, note: str, *, at: int) -> None:
+    """A checkpoint of this log that was signed before, with the commit; one of that size stays as it is."""
+    tx.put(_KEEP_CHECKPOINT, {"generation": generation, "size": size, "note": note, "at": at})
+
+
+def generations(tx: Tx) -> list[Log]:
+    """Every generation of the tenant's log, the oldest first."""
+    query = select(_g.c.generation, _g.c.origin, _g.c.size, _g.c.root, _g.c.published)
+    rows = tx.execute(query.where(_g.c.tenant_id == tx.tenant_id).order_by(_g.c.generation))
+    return [Log(*row) for row in rows]
+
+
+def placed(tx: Tx, generation: int, first: int, count: int) -> dict[int, bytes]:
+    """Place → raw entry, of those places first … first + count - 1 that have one."""
+    found = search(tx, generation, Search(), after=first - 1, limit=count)
+    return {one.idx: one.body for one in found if one.idx is not None and one.idx < first + count}
+
+
+def mend_entry(tx: Tx, generation: int, idx: int, entry: Returned) -> None:
+    """Write a published entry over a damaged copy of it, and its place if that is missing."""
+    tx.put(_PUT_BACK, entry._asdict())
+    tx.flush()
+    if idx not in placed(tx, generation, idx, 1):
+        run = {"generation": generation, "idx": idx, "writer": entry.writer, "n": entry.n, "count": 1}
+        tx.put(_MEND_PLACE, run)
+        tx.flush()
+
+
+def mend_tile(tx: Tx, generation: int, level: int, n: int, data: bytes) -> None:
+    """Write the beginning of a tile over what the database has there; hashes behind it stay."""
+    old = tile(tx, generation, level, n) or b""
+    put_tile(tx, generation, level, n, data + old[len(data) :])
+
+
+def mend_head(tx: Tx, generation: int, size: int, root: bytes, note: str, at: int) -> None:
+    """Write a signed checkpoint over what the database has of that size."""
+    tx.put(_MEND_CHECKPOINT, {"generation": generation, "size": size, "note": note, "at": at})
+    mine = (_g.c.tenant_id == tx.tenant_id, _g.c.generation == generation, _g.c.size == size)
+    tx.execute(update(_g).where(*mine).values(root=root))
 
 
 def keep_cosigned(tx: Tx, generation: int, size: int, note: str) -> None:

@@ -7,9 +7,12 @@ sequenced as often as somebody writes in it.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Integer, Text, bindparam, case, func, literal_column, select, update
+from sqlalchemy import Integer, Text, bindparam, case, delete, func, literal_column, select, update
 
+from tenure.errors import Malformed, Tampered
 from tenure.ledger.entry import EntryDraft, Kind
+from tenure.ledger.tile import WIDTH
+from tenure.ledger.tree import Tree
 from tenure.store import tables
 from tenure.store.log import WRITERS, Log
 from tenure.store.session import Tx
@@ -25,7 +28,7 @@ _KEY = bindparam("tenant_id", type_=Text())
 _GROWING = Select(
     select(func.pg_try_advisory_xact_lock(func.hashtextextended(_KEY, literal_column("7"))).label("free"))
 )
-_GROWING_WAIT = Select(select(func.pg_advisory_xact_lock(func.hashtextextended(_KEY, literal_column("7")))))
+_GROWING_ALONE = Select(select(func.pg_advisory_xact_lock(func.hashtextextended(_KEY, literal_column("7")))))
 _HEADING = Select(select(func.pg_advisory_xact_lock(func.hashtextextended(_KEY, literal_column("8")))))
 _last = _g.alias("last")
 NEWEST = Select(
@@ -139,8 +142,22 @@ UNPUBLISHED = Select(
     )
 )
 """Of the newest generation: size, published size, and the checkpoint of that."""
+_newest_generation = select(func.max(_g.c.generation)).where(_g.c.tenant_id == _TENANT).scalar_subquery()
 _LAST = Select(
-    select(_e.c.n, _e.c.kind).where(
+    select(
+        _e.c.n,
+        _e.c.kind,
+        select(func.count())
+        .where(
+            _p.c.tenant_id == _TENANT,
+            _p.c.writer == bindparam("writer"),
+            _p.c.generation == _newest_generation,
+        )
+        .scalar_subquery(),
+        select(func.count())
+        .where(_w.c.tenant_id == _TENANT, _w.c.writer == bindparam("writer"), _w.c.next <= _e.c.n)
+        .scalar_subquery(),
+    ).where(
         _e.c.tenant_id == _TENANT,
         _e.c.writer == bindparam("writer"),
         _e.c.n
@@ -177,10 +194,36 @@ def turn(tx: Tx) -> Turn:
     return Turn(free=True, log=found, marks=marks, vkey=keys[0][0] if keys else None)
 
 
-def lock(tx: Tx) -> None:
-    """Take the tenant's log for this transaction, waiting for whoever has it. Only to change its key."""
+def wait_for_turn(tx: Tx) -> None:
+    """Take the tenant's log for this transaction, as `turn` does, and wait for it: not on the hot path."""
     if tx.connection.dialect.name == "postgresql":
-        tx.ask((_GROWING_WAIT, {}))
+        tx.ask((_GROWING_ALONE, {}))
+
+
+def tree(tx: Tx, current: Log) -> Tree:
+    """The log's right edge, ready to grow. One round trip.
+
+    Tampered when its tiles do not make its root: whatever was signed on them would contradict what was.
+    """
+    wanted: list[tuple[int, int]] = []
+    level, size = 0, current.size
+    while size:
+        if size % WIDTH:
+            wanted.append((level, size // WIDTH))
+        level, size = level + 1, size // WIDTH
+    contents = tiles(tx, current.generation, wanted)
+    edge = {level: data or b"" for (level, _), data in zip(wanted, contents, strict=True)}
+    try:
+        found = Tree.from_edge(current.size, edge)
+    except Malformed:
+        found = None
+    if found is None or found.root() != current.root:
+        raise Tampered(
+            "The log's tiles in the database do not make its root; nothing was signed.",
+            rule="tree-edge",
+            remedy="Run 'tenure ledger repair'.",
+        )
+    return found
 
 
 def grow(tx: Tx, old: Log, *, size: int, root: bytes, note: str, at: int) -> bool:
@@ -236,7 +279,8 @@ def end_writers(tx: Tx, writers: Sequence[str], *, at: int) -> int:
 
     The entry takes the writer's next number. Should the process live after all, whichever of the two commits
     that number second finds it taken and does nothing: neither is anything lost nor is there an entry after
-    the end. One round trip, and the commit's.
+    the end. A writer of which nothing is in this generation of the log, and nothing waits, ended with an
+    earlier one (`log.leave_behind`): it is forgotten. One round trip, and the commit's.
     """
     ended = 0
     for writer, rows in zip(
@@ -244,7 +288,11 @@ def end_writers(tx: Tx, writers: Sequence[str], *, at: int) -> int:
     ):
         if not rows or rows[0][1] == Kind.WRITER_END:
             continue
-        n = rows[0][0] + 1
+        last, _, here, waits = rows[0]
+        if not (here or waits):
+            tx.execute(delete(_w).where(_w.c.tenant_id == tx.tenant_id, _w.c.writer == writer))
+            continue
+        n = last + 1
         draft = EntryDraft(kind=Kind.WRITER_END, at=at, outcome="lost")
         tx.put(
             _INSERT_ENTRY,

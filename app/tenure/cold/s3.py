@@ -1,0 +1,214 @@
+"""Objects in an S3 bucket. boto3's calls block: whoever is on an event loop makes them in a thread.
+
+Credentials and region are found by the AWS SDK (environment, profile, role), never here. Retries of throttled
+and lost calls are botocore's. An error of the store is Unavailable; its code is shown, its message, which
+names accounts and people, is not.
+"""
+
+import ipaddress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+
+from tenure.cold.files import checked_name
+from tenure.errors import Unavailable
+
+_CONNECT_S, _READ_S, _ATTEMPTS = 3, 20, 5
+_ABSENT: Final = frozenset({"NoSuchKey", "404", "NotFound"})
+_TAKEN: Final = frozenset({"PreconditionFailed", "412"})
+_RACING: Final = frozenset({"ConditionalRequestConflict", "409"})
+_PROBE: Final = "probe/if-none-match"
+_TEXT, _BYTES = "text/plain; charset=utf-8", "application/octet-stream"
+
+
+class S3Objects:
+    """Objects below a prefix of a bucket. A put is visible whole or not at all: S3 says so."""
+
+    def __init__(self, client: Any, bucket: str, prefix: str) -> None:  # noqa: ANN401 - boto3 has no types of its own
+        """`prefix` is empty or ends with a slash."""
+        self._client = client
+        self._bucket = bucket
+        self._prefix = prefix
+        self._probing = threading.Lock()
+        self._conditional: bool | None = None
+
+    def put(self, name: str, data: bytes) -> None:
+        """Create or replace an object. One request."""
+        with _mapped("written"):
+            self._put(name, data)
+
+    def keep(self, name: str, data: bytes) -> bool:
+        """Create an object unless there is one; whether it now is there with this content.
+
+        One request for a new object, two for one that is there. Two on a store without `If-None-Match`,
+        where of two writers at the same instant the later one holds.
+        """
+        with _mapped("written"):
+            if not self._is_conditional():
+                there = self._get(name)
+                if there is None:
+                    self._put(name, data)
+                return there in (None, data)
+            for _ in range(_ATTEMPTS):
+                if self._create(name, data):
+                    return True
+                there = self._get(name)
+                if there is not None:
+                    return there == data
+        raise _busy("ConditionalRequestConflict")
+
+    def get(self, name: str) -> bytes | None:
+        """An object's bytes, or None. One request."""
+        with _mapped("read"):
+            return self._get(name)
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Names of the objects below a folder, sorted by bytes; one request for a thousand."""
+        below = f"{self._prefix}{checked_name(prefix)}/" if prefix else self._prefix
+        token: dict[str, str] = {}
+        while True:
+            with _mapped("listed"):
+                page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=below, **token)
+            names = (one["Key"].removeprefix(self._prefix) for one in page.get("Contents", ()))
+            yield from (name for name in names if name != _PROBE)
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def delete(self, name: str) -> None:
+        """Remove an object; nothing happens when there is none. One request."""
+        with _mapped("changed"):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
+
+    # ── one request each ─────────────────────────────────────────────────────────────────────────
+    def _put(self, name: str, data: bytes, **condition: str) -> None:
+        self._client.put_object(
+            Bucket=self._bucket, Key=self._key(name), Body=data, **_headers(name), **condition
+        )
+
+    def _create(self, name: str, data: bytes) -> bool:
+        """Put under `If-None-Match: *` (RFC 9110 §13.1.2); False when something has the name."""
+        try:
+            self._put(name, data, IfNoneMatch="*")
+        except ClientError as failure:
+            if failure.response["Error"]["Code"] in _TAKEN | _RACING:
+                return False
+            raise
+        return True
+
+    def _get(self, name: str) -> bytes | None:
+        try:
+            found = self._client.get_object(Bucket=self._bucket, Key=self._key(name))
+            return bytes(found["Body"].read())
+        except ClientError as failure:
+            if failure.response["Error"]["Code"] in _ABSENT:
+                return None
+            raise
+
+    def _is_conditional(self) -> bool:
+        """Whether the store knows `If-None-Match: *`: some refuse it, some ignore it. Asked once."""
+        with self._probing:
+            if self._conditional is None:
+                self._put(_PROBE, b"")
+                try:
+                    self._conditional = not self._create(_PROBE, b"")
+                except ClientError as failure:
+                    if failure.response["ResponseMetadata"]["HTTPStatusCode"] not in (400, 501):
+                        raise
+                    self._conditional = False
+            return self._conditional
+
+    def _key(self, name: str) -> str:
+        return self._prefix + checked_name(name)
+
+
+def open_bucket(bucket: str, prefix: str, endpoint: str) -> S3Objects:
+    """A bucket of AWS, or of the S3 server at `endpoint`. Nothing is asked of it yet."""
+    here = _is_this_machine(endpoint)
+    config = Config(
+        connect_timeout=_CONNECT_S,
+        read_timeout=_READ_S,
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        max_pool_connections=16,
+        # Other servers than AWS's rarely have a host name for each bucket.
+        s3={"addressing_style": "path" if endpoint else "auto"},
+        # This machine is never asked through a proxy, which would be the proxy's machine.
+        proxies={} if here else None,
+    )
+    # AWS's region comes from where the SDK looks for it; another server's name for itself is of no account.
+    region = "us-east-1" if endpoint and boto3.session.Session().region_name is None else None
+    client = boto3.session.Session().client(
+        "s3", endpoint_url=endpoint or None, region_name=region, config=config
+    )
+    return S3Objects(client, bucket, prefix)
+
+
+def _is_this_machine(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _headers(name: str) -> dict[str, str]:
+    """How an object is served (C2SP tlog-tiles): type, and for how many seconds it may be kept."""
+    last = name.rpartition("/")[2]
+    if last in ("checkpoint", "vkey"):
+        return {"ContentType": _TEXT, "CacheControl": "max-age=5"}
+    if "/checkpoints/" in name:
+        return {"ContentType": _TEXT}
+    if "/tile/" in name:  # partial ones too: a content never changes
+        return {"ContentType": _BYTES, "CacheControl": "max-age=31536000, immutable"}
+    return {"ContentType": _BYTES}
+
+
+@contextmanager
+def _mapped(doing: str) -> Iterator[None]:
+    """The SDK's errors as ours."""
+    try:
+        yield
+    except ClientError as failure:
+        raise _of_code(doing, failure.response["Error"]["Code"]) from failure
+    except (NoCredentialsError, PartialCredentialsError) as failure:
+        raise Unavailable(
+            f"There are no credentials for S3; objects cannot be {doing}.",
+            retry_after=5,
+            remedy="Give this process a role, or credentials where the AWS SDK looks for them.",
+        ) from failure
+    except BotoCoreError as failure:
+        raise Unavailable(
+            f"S3 cannot be reached; objects cannot be {doing}. What was asked is safe to repeat.",
+            retry_after=5,
+            remedy="Check TENURE_S3_ENDPOINT, the region and the network.",
+        ) from failure
+
+
+def _of_code(doing: str, code: str) -> Unavailable:
+    if code == "NoSuchBucket":
+        return Unavailable(
+            f"There is no such bucket; objects cannot be {doing}.",
+            retry_after=5,
+            remedy="Make the bucket, or correct TENURE_OBJECTS_URL, TENURE_MIRROR_URL or TENURE_S3_ENDPOINT.",
+        )
+    if code in ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"):
+        return Unavailable(
+            f"S3 refuses these credentials ({code}); objects cannot be {doing}.",
+            retry_after=5,
+            remedy="They need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there.",
+        )
+    return _busy(code)
+
+
+def _busy(code: str) -> Unavailable:
+    return Unavailable(
+        f"S3 cannot do this now ({code}); what was asked is safe to repeat.",
+        retry_after=5,
+        remedy="Repeat it later; if it stays so, ask whoever runs the store.",
+    )
