@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from integration.test_ledger_live import _decide
-from integration.test_witnessed import Pair
+from integration.test_witnessed import Pair, heads
 from support.cell import Cell, crash
 from tenure import publisher, witnesses
 from tenure.cli.doctor import _cosigned
@@ -156,7 +156,7 @@ async def test_witnesses_of_the_cell_alone_make_the_quorum_of_a_receipt(
             assert cosigned_by(parse_receipt(receipt).checkpoint, pair.keys) == ()
             assert cosigned_by((cell_folder(place) / "checkpoint").read_text(), pair.keys) == tuple(pair.keys)
             assert not tenure.witnesses.counts["witness.test/one", "refused"], "tenants' logs are not offered"
-    told = list(_cosigned(str(pair.file), place.settings.root_dir / "mirror"))
+    told = list(_cosigned(str(pair.file), heads(place)))
     assert [one.state for one in told] == ["ok"]
     (tmp_path / "receipt").write_text(receipt)
     flags = [flag for one in pair.places for flag in ("--witness", one.vkey)]
@@ -184,7 +184,7 @@ async def test_a_thousand_tenants_make_one_entry(cell: Cell) -> None:
 
     cell.tenure._database.write(CELL, published)
     before = len(cell_entries(cell))
-    assert await held(cell) == 1000
+    assert await held(cell) >= 1000, "those, and who else was published meanwhile"
     assert len(cell_entries(cell)) == before + 1
     for tenant_id in (many[0], many[499], many[-1]):
         size, proof = cell.tenure._database.read(
