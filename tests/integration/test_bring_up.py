@@ -188,7 +188,7 @@ async def test_entries_that_waited_in_the_copy_are_placed_once(place: Cell, copi
 
 
 async def test_a_writer_whose_last_entries_are_lost_leaves_no_gap(place: Cell, copies: Copies) -> None:
-    """It was killed with entries that nobody had published; the copy is older than its last published ones."""
+    """It was killed with entries that nobody had published; the copy is older than what was published."""
     tenure = await place.crashing()
     await _people(place, "one")
     await tenure.sequencer.run(place.one.id)
@@ -423,11 +423,11 @@ async def test_objects_that_cannot_be_read_end_nothing(
 # ── killed ─────────────────────────────────────────────────────────────────────────────────────────
 KILLED = """
 import os, signal, sys
-from tenure.store import log
+from tenure.store import log, sequencing
 from tenure.store.session import Tx
 from tenure.governance import catchup
 when, nth = sys.argv.pop(1), int(sys.argv.pop(1))
-owner, name = {"put_back": (log, "put_back"), "put_tile": (log, "put_tile"), "grow": (log, "grow"),
+owner, name = {"put_back": (log, "put_back"), "put_tile": (log, "put_tile"), "grow": (sequencing, "grow"),
                "say": (catchup, "_say"), "flush": (Tx, "flush"), "commit": (Tx, "commit")}[when]
 real, seen = getattr(owner, name), 0
 bringing = catchup.bring_up
