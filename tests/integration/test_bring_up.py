@@ -94,7 +94,8 @@ async def _goes_on(cell: Cell, *earlier: str) -> None:
     assert report.earlier == tuple(_size(one) for one in earlier)
     assert cell.published().name == "1"
     places = sorted(entry["_at"] for entry in cell.entries() if entry["_at"][0] is not None)
-    assert places == [(1, n) for n in range(report.entries)]
+    assert places == [(1, n) for n in range(len(places))]
+    assert len(places) >= report.entries
 
 
 def _restores(cell: Cell) -> list[dict[str, Any]]:
