@@ -13,6 +13,7 @@ import structlog
 import typer
 from rich.console import Console
 
+from bench import ledger as proving
 from bench import legs, postgres, profiling, report
 from bench import shredding as erasing
 from bench.samples import Results
@@ -106,6 +107,31 @@ def shredding(
         )
     if json is not None:
         json.write_text(dumps({"machine": report.machine(), **raw}, indent=1) + "\n")
+
+
+class Part(StrEnum):
+    """What of the ledger can be measured alone."""
+
+    APPEND = "append"
+    TENANTS = "tenants"
+    AUDIT = "audit"
+
+
+@app.command()
+def ledger(
+    *,
+    quick: Annotated[bool, typer.Option(help="Short rounds, few tenants: a look, not a result.")] = False,
+    only: Annotated[list[Part] | None, typer.Option(help="Leave out the other parts.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Where the raw numbers go.")] = None,
+) -> None:
+    """What proving costs: appends against audit tables, a thousand tenants, an audit against Go's."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    logging.getLogger().setLevel(logging.WARNING)
+    plan = proving.Plan.quick() if quick else proving.Plan()
+    raw = proving.run(plan, set(only or Part), console)
+    path = json or Path(__file__).parent / "results" / f"ledger-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    proving.keep(raw, path)
+    console.print(f"Raw numbers: {path}")
 
 
 if __name__ == "__main__":

@@ -82,6 +82,7 @@ class Publisher:
         self._next: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: Counter[str] = Counter()
+        self._later: set[str] = set()
         self._short: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -95,7 +96,7 @@ class Publisher:
 
     def soon(self, tenant_id: str) -> None:
         """The same in the background. What fails is repeated, later each time, until it does not."""
-        if tenant_id not in self._next:
+        if tenant_id not in self._next and tenant_id not in self._later:
             self._begin(self._attempt(tenant_id))
 
     async def finish(self) -> None:
@@ -151,7 +152,12 @@ class Publisher:
             _log.warning(
                 "publishing failed, will be repeated", tenant=tenant_id, error=type(failure).__name__
             )
-            asyncio.get_running_loop().call_later(wait, self.soon, tenant_id)
+            self._later.add(tenant_id)
+            asyncio.get_running_loop().call_later(wait, self._again, tenant_id)
+
+    def _again(self, tenant_id: str) -> None:
+        self._later.discard(tenant_id)
+        self.soon(tenant_id)
 
     async def _round(self, tenant_id: str) -> None:
         """Steps 6 to 8. A crash anywhere in it is repeated from the database."""

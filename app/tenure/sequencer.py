@@ -39,7 +39,6 @@ from tenure.ledger.checkpoint import Checkpoint
 from tenure.ledger.merkle import leaf_hash
 from tenure.ledger.note import Signer, sign_note
 from tenure.ledger.tree import Tree
-from tenure.publication import published_logs, published_name
 from tenure.publisher import Publisher, Shelves
 from tenure.store import log, sequencing
 from tenure.store.database import Database
@@ -47,7 +46,7 @@ from tenure.store.log import Log
 from tenure.store.session import Tx
 from tenure.witnesses import Witnesses
 
-__all__ = ["Head", "Sequencer", "Shelves", "origin_of", "published_logs", "published_name"]
+__all__ = ["Head", "Sequencer", "Shelves", "origin_of"]
 
 MAX_TAKE = 1024
 MAX_TREES = 512

@@ -3,7 +3,7 @@
 Started as `python dying.py SETTINGS`. For every line on its standard input, `{"step": [name, nth], "when"}`,
 it forks a child that opens the cell, has entries committed without sequencing them, then runs the sequencer
 and is killed right before or after that step; without a step, at the end. Lines on the output, one JSON
-object each: `{"entry"}` acknowledged, `{"step"}` a step that was reached, `{"killed"}` the step at which it dies,
+object each: `{"entry"}` acknowledged, `{"step"}` reached, `{"killed"}` the step at which it dies,
 `{"gone"}` the child ended.
 """
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tenure.errors import Unverified
+from tenure.ledger import quick
 from tenure.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint, peek_checkpoint
 from tenure.ledger.entry import Kind, parse_entry
 from tenure.ledger.note import Verifier
@@ -155,16 +156,20 @@ def _look_at(
     if raw is None:
         found.unread = True
         return
-    try:
-        entry = parse_entry(raw)
-    except Unverified as failure:
-        found.failures.append(Failure.of(failure, index))
-        found.unread = True
-        return
-    found.kinds[entry["kind"]] += 1
+    entry: dict[str, Any] = {}
+    glance = quick.read(raw) if index else None
+    if glance is None:
+        try:
+            entry = parse_entry(raw)
+        except Unverified as failure:
+            found.failures.append(Failure.of(failure, index))
+            found.unread = True
+            return
+        glance = quick.Glance(entry["kind"], entry["n"], entry["writer"])
+    found.kinds[glance.kind] += 1
     found.separate_lists += "accesses_sha256" in entry
     # After an unreadable entry nobody can tell a gap from the entry that was not read.
-    out_of_turn = counters.see(index, entry)
+    out_of_turn = counters.see(index, glance.kind, glance.writer, glance.n)
     if out_of_turn is not None and not found.unread:
         found.failures.append(out_of_turn)
     if index == 0:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from tenure.errors import Invalid, Unverified
 from tenure.ids import rfc3339
-from tenure.ledger import schema
+from tenure.ledger import quick, schema
 from tenure.ledger.base64 import from_base64, to_base64
 from tenure.ledger.canonical import MAX_INTEGER, canonical, encode_simple, parse_canonical
 
@@ -121,15 +121,23 @@ class EntryDraft:
         Raises `Invalid` when a member is not of its form (nothing is repeated in the message) or when the
         entry cannot be brought under 4 KB.
         """
+        if not self.data and self._fits():
+            quick_ = quick.write(self, writer, n)
+            if quick_ is not None:
+                return quick_
         return self._encode(writer, n)[0]
+
+    def _fits(self) -> bool:
+        """Whether the accesses surely need no separate list, nor the entry more than 4 KB."""
+        most = _MOST_FIXED + _MOST_TOKEN * (2 + len(self.rules)) + _MOST_ACCESS * len(self.accesses)
+        return most <= schema.MAX_ENTRY
 
     def separate_list(self) -> tuple[str, bytes] | None:
         """(SHA-256 in hex, bytes) of the access list when it does not fit into the entry, else None.
 
         Whoever records the entry stores the list too. Writer and number have no part in the choice.
         """
-        most = _MOST_FIXED + _MOST_TOKEN * (2 + len(self.rules)) + _MOST_ACCESS * len(self.accesses)
-        if most <= schema.MAX_ENTRY and not self.data:
+        if self._fits() and not self.data:
             return None
         return self._encode(_ANY_WRITER, MAX_INTEGER)[1]
 

@@ -27,7 +27,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _HEX_HASH = re.compile(r"[0-9a-f]{64}\Z")
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#+=-]{0,199}\Z")
 _MEMBER = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
-_MAX_RULES = 64
+MAX_RULES = 64
 
 Check = Callable[[Any], bool]
 
@@ -50,13 +50,13 @@ def _is_base64(length: int) -> Check:
     return _matches(re.compile(rf"[A-Za-z0-9+/]{{{size - padding - 1}}}{last}\Z"))
 
 
-_is_id = _matches(_ID)
+is_id = _matches(_ID)
 _is_token = _matches(_TOKEN)
 _is_commitment = _is_base64(HASH_BYTES)
 _is_nonce = _is_base64(NONCE_BYTES)
 
 _ACCESS_REQUIRED: Mapping[str, Check] = {
-    "record": _is_id,
+    "record": is_id,
     "version": _is_count,
     "action": lambda value: type(value) is str and value in ACTIONS,
 }
@@ -81,7 +81,7 @@ def _is_inline_list(value: object) -> bool:
 
 
 def _is_rules(value: object) -> bool:
-    return type(value) is list and 0 < len(value) <= _MAX_RULES and all(map(_is_token, value))
+    return type(value) is list and 0 < len(value) <= MAX_RULES and all(map(_is_token, value))
 
 
 def _is_datum(value: object) -> bool:
@@ -98,7 +98,7 @@ def _is_data(value: object) -> bool:
     )
 
 
-_REQUIRED: Mapping[str, Check] = {
+REQUIRED: Mapping[str, Check] = {
     "v": lambda value: type(value) is int and value == VERSION,
     "kind": _matches(_KIND),
     "at": _matches(_AT),
@@ -107,9 +107,9 @@ _REQUIRED: Mapping[str, Check] = {
     "nonce": _is_nonce,
     "outcome": _is_token,
 }
-_OPTIONAL: Mapping[str, Check] = {
-    "principal": _is_id,
-    "decision": _is_id,
+OPTIONAL: Mapping[str, Check] = {
+    "principal": is_id,
+    "decision": is_id,
     "policy": _matches(_DIGEST),
     "purpose": _is_token,
     "rules": _is_rules,
@@ -122,8 +122,8 @@ _OPTIONAL: Mapping[str, Check] = {
 
 def misfit(
     value: Mapping[str, Any],
-    required: Mapping[str, Check] = _REQUIRED,
-    optional: Mapping[str, Check] = _OPTIONAL,
+    required: Mapping[str, Check] = REQUIRED,
+    optional: Mapping[str, Check] = OPTIONAL,
 ) -> str | None:
     """The name of the first member that is missing, unknown or wrong; None when all is well.
 

@@ -4,9 +4,6 @@ Each server process numbers its entries from 0 under an id of its own, without g
 them in that order. Its last entry says so (`writer.end`).
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from tenure.ledger.entry import Kind
 from tenure.ledger.report import Failure
 
@@ -27,13 +24,12 @@ class WriterCounters:
         """Writers without an end: whether they wrote more than is here cannot be told."""
         return len(self._next) - len(self._ended)
 
-    def see(self, index: int, entry: Mapping[str, Any]) -> Failure | None:
+    def see(self, index: int, kind: str, writer: str, n: int) -> Failure | None:
         """Take the next entry; "writer-gap" or "writer-order" when its number is not the one due."""
-        writer, n = entry["writer"], entry["n"]
         due = self._next.get(writer, 0)
         self._next[writer] = max(due, n + 1)
         after_end = writer in self._ended
-        if entry["kind"] == Kind.WRITER_END:
+        if kind == Kind.WRITER_END:
             self._ended.add(writer)
         if n > due:
             return Failure(

@@ -7,7 +7,7 @@ sequenced as often as somebody writes in it.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Integer, Text, bindparam, case, func, literal_column, select, update
+from sqlalchemy import Integer, Text, bindparam, case, delete, func, literal_column, select, update
 
 from tenure.errors import Malformed, Tampered
 from tenure.ledger.entry import EntryDraft, Kind
@@ -132,8 +132,22 @@ UNPUBLISHED = Select(
     )
 )
 """Of the newest generation: size, published size, and the checkpoint of that."""
+_newest_generation = select(func.max(_g.c.generation)).where(_g.c.tenant_id == _TENANT).scalar_subquery()
 _LAST = Select(
-    select(_e.c.n, _e.c.kind).where(
+    select(
+        _e.c.n,
+        _e.c.kind,
+        select(func.count())
+        .where(
+            _p.c.tenant_id == _TENANT,
+            _p.c.writer == bindparam("writer"),
+            _p.c.generation == _newest_generation,
+        )
+        .scalar_subquery(),
+        select(func.count())
+        .where(_w.c.tenant_id == _TENANT, _w.c.writer == bindparam("writer"), _w.c.next <= _e.c.n)
+        .scalar_subquery(),
+    ).where(
         _e.c.tenant_id == _TENANT,
         _e.c.writer == bindparam("writer"),
         _e.c.n
@@ -252,7 +266,8 @@ def end_writers(tx: Tx, writers: Sequence[str], *, at: int) -> int:
 
     The entry takes the writer's next number. Should the process live after all, whichever of the two commits
     that number second finds it taken and does nothing: neither is anything lost nor is there an entry after
-    the end. One round trip, and the commit's.
+    the end. A writer of which nothing is in this generation of the log, and nothing waits, ended with an
+    earlier one (`log.leave_behind`): it is forgotten. One round trip, and the commit's.
     """
     ended = 0
     for writer, rows in zip(
@@ -260,7 +275,11 @@ def end_writers(tx: Tx, writers: Sequence[str], *, at: int) -> int:
     ):
         if not rows or rows[0][1] == Kind.WRITER_END:
             continue
-        n = rows[0][0] + 1
+        last, _, here, waits = rows[0]
+        if not (here or waits):
+            tx.execute(delete(_w).where(_w.c.tenant_id == tx.tenant_id, _w.c.writer == writer))
+            continue
+        n = last + 1
         draft = EntryDraft(kind=Kind.WRITER_END, at=at, outcome="lost")
         tx.put(
             _INSERT_ENTRY,
