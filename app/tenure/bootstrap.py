@@ -27,6 +27,7 @@ from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
 from tenure.governance.ledger import LedgerReader
 from tenure.governance.manifests import Manifests
+from tenure.governance.populations import Populations
 from tenure.governance.principals import Principals
 from tenure.governance.recovery import recover
 from tenure.governance.rederive import Rederivations
@@ -110,6 +111,7 @@ class Tenure:
         self.subjects = Subjects(service, self._schedule.requested)
         self.residue = Residue(service, ground, self.sequencer, tenancies, objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
+        self.populations = Populations(self.ledger)
         self._sequencing: asyncio.Task[None] | None = None
         self.started = False
 

@@ -100,6 +100,7 @@ ROWS = {
     "getLedgerKey": Row("GET", "/v1/ledger/key", "auditor", "agent", elsewhere=200),
     "getCheckpoint": Row("GET", "/v1/ledger/checkpoint", "auditor", "dpo", elsewhere=200),
     "getTile": Row("GET", "/v1/ledger/tile/0/000.p/1", "auditor", "agent", elsewhere=200),
+    "getPopulation": Row("GET", "/v1/ledger/populations?kind=write", "auditor", "dpo", elsewhere=200),
     "listEntries": Row("GET", "/v1/ledger/entries", "auditor", "agent", elsewhere=200),
 }
 

@@ -21,6 +21,7 @@ from tenure.errors import TenureError
 from tenure.ledger.audit import AuditReport
 from tenure.ledger.base64 import to_base64
 from tenure.ledger.certificate import CertificateReport
+from tenure.ledger.population import PopulationReport
 from tenure.ledger.receipt import ReceiptReport
 from tenure.ledger.report import Report
 
@@ -45,23 +46,27 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def verify(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Receipts and erasure certificates.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Receipts, erasure certificates, populations.")
+    ],
     vkey: _Vkey = None,
     witness: _Witness = None,
     quorum: _Quorum = 0,
     as_json: _Json = False,
 ) -> None:
-    """Verify receipts and erasure certificates offline."""
+    """Verify receipts, erasure certificates and populations offline."""
     results = []
     for file in files:
         with _wrong_use(str(file)):
             results.append((file, verify_file(file, vkey or (), witnesses=witness or (), quorum=quorum)))
     if as_json:
-        items = [{"file": str(file), "kind": found.kind, **_as_json(found.report)} for file, found in results]
+        items = [
+            {"file": str(file), "kind": found.kind, **as_document(found.report)} for file, found in results
+        ]
         typer.echo(json.dumps({"ok": all(item["ok"] for item in items), "items": items}))
     else:
         for file, found in results:
-            _show(f"{found.kind} {file}", found.report)
+            show_report(f"{found.kind} {file}", found.report)
     if not all(found.report.ok for _, found in results):
         raise typer.Exit(_NO)
 
@@ -91,9 +96,9 @@ def audit(
             progress=progress,
         )
     if as_json:
-        typer.echo(json.dumps({"target": target, **_as_json(report)}))
+        typer.echo(json.dumps({"target": target, **as_document(report)}))
     else:
-        _show(f"log {target}", report)
+        show_report(f"log {target}", report)
     if not report.ok:
         raise typer.Exit(_NO)
 
@@ -122,7 +127,7 @@ def _bar(*, quiet: bool) -> Iterator[Any]:
         yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
-def _show(title: str, report: Report) -> None:
+def show_report(title: str, report: Report) -> None:
     """A table on a terminal, plain lines elsewhere; what was not checked, always."""
     console = Console(soft_wrap=True)
     verdict = "verified" if report.ok else "FAILED"
@@ -150,6 +155,8 @@ def _rows(report: Report) -> Rows:
         rows = list(_audit_rows(report))
     elif isinstance(report, CertificateReport):
         rows = list(_certificate_rows(report))
+    elif isinstance(report, PopulationReport):
+        rows = list(_population_rows(report))
     return rows + [("signed by", name) for name in report.signers]
 
 
@@ -195,12 +202,32 @@ def _certificate_rows(report: CertificateReport) -> Iterator[tuple[str, str]]:
         yield "proves", sentence
 
 
+def _population_rows(report: PopulationReport) -> Iterator[tuple[str, str]]:
+    if report.checkpoint is not None:
+        yield "log", report.checkpoint.origin
+        yield (
+            "scanned",
+            f"entries {report.first} to {report.end - 1} of {report.checkpoint.size}, all of them",
+        )
+    given = report.selection.members()
+    yield "filter", ", ".join(f"{name} {part}" for name, part in given.items()) or "none: every entry"
+    yield "found", f"{len(report.found)} entries, and no more of these in the range"
+    for place, entry in report.found[:_MOST_ACCESSES]:
+        parts = (entry["at"], entry["kind"], entry["outcome"], entry.get("principal", ""))
+        yield "entry", f"{place} {' '.join(part for part in parts if part)}"
+    if len(report.found) > _MOST_ACCESSES:
+        yield "entry", f"and {len(report.found) - _MOST_ACCESSES} more (--json lists all)"
+    for name in report.witnesses:
+        yield "witness", name
+
+
 def _failure_line(failure: dict[str, Any]) -> str:
     where = "" if failure["index"] is None else f" (entry {failure['index']})"
     return f"{failure['check']}: {failure['detail']}{where}"
 
 
-def _as_json(report: Report) -> dict[str, Any]:
+def as_document(report: Report) -> dict[str, Any]:
+    """A report for programs."""
     members: dict[str, Any] = {"ok": report.ok, **asdict(report)}
     checkpoint = getattr(report, "checkpoint", None)
     if checkpoint is not None:
@@ -209,4 +236,8 @@ def _as_json(report: Report) -> dict[str, Any]:
             "size": checkpoint.size,
             "root": to_base64(checkpoint.root),
         }
+    if isinstance(report, PopulationReport):
+        members["filter"] = report.selection.members()
+        members["found"] = [{"index": place, "entry": entry} for place, entry in report.found]
+        del members["selection"]
     return members

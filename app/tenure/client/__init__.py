@@ -1,4 +1,4 @@
-"""What customers import. Offline: verify receipts and certificates, audit a whole log."""
+"""What customers import. Offline: verify receipts, certificates and populations, audit a whole log."""
 
 from tenure.client.audit import audit_log
 from tenure.client.source import DirSource, UrlSource, open_source

@@ -97,6 +97,7 @@ _OPEN = {"isAlive", "isReady"}
 _LATER = {
     "getDecisionReceipt": "Not published yet",
     "getCheckpoint": "Nothing published yet",
+    "getPopulation": "Nothing published yet",
     "rotateRootKey": "Under way",
     "migrateRootKey": "Under way",
 }

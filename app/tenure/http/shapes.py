@@ -266,6 +266,34 @@ class EntryPage(Shape):
     next: str | None
 
 
+class Range(Shape):
+    """Entries first … end - 1 of a log."""
+
+    first: int
+    end: int
+
+
+class PopulationPage(Shape):
+    """Entries first … end - 1, all of them, under a signed tree head, and which of them the filter takes.
+
+    `docs/spec/ledger.md` says how to check it. Canonical JSON: save it as it came.
+    """
+
+    v: Literal[1]
+    kind: Literal["population"]
+    checkpoint: str
+    filter: dict[str, str]
+    range: Range
+    first: int
+    end: int
+    entries: list[str]
+    lists: dict[str, str]
+    left: list[str]
+    right: list[str]
+    matches: list[int]
+    next: str | None
+
+
 class SubjectFound(Shape):
     """A data subject."""
 
