@@ -52,6 +52,17 @@ class Opening(NamedTuple):
     facts: dict[str, str] = {}  # noqa: RUF012 - never changed
 
 
+class Chosen(NamedTuple):
+    """Which accesses of a decision are meant: those of these entries, to these records; empty is all."""
+
+    entries: frozenset[str] = frozenset()
+    """Ids of entries, `writer-n`."""
+    records: frozenset[str] = frozenset()
+
+
+EVERY = Chosen()
+
+
 class Decisions:
     """The decision's whole life, for every surface."""
 
@@ -152,18 +163,26 @@ class Decisions:
         """
         return await self._reconstruct(ask, decision_id, openings=False)
 
-    async def openings(self, ask: Ask, decision_id: str) -> dict[str, Any]:
-        """Salts and contents that open the commitments of its accesses. Itself a recorded access."""
-        return await self._reconstruct(ask, decision_id, openings=True)
+    async def openings(self, ask: Ask, decision_id: str, chosen: Chosen = EVERY) -> dict[str, Any]:
+        """Salts and contents that open the commitments of its accesses. Itself a recorded access.
+
+        Only the `chosen` ones are judged, opened and put on record. NotFound when the decision has none such.
+        """
+        return await self._reconstruct(ask, decision_id, chosen, openings=True)
 
     # ── reading back ─────────────────────────────────────────────────────────────────────────────
-    async def _reconstruct(self, ask: Ask, decision_id: str, *, openings: bool) -> dict[str, Any]:
+    async def _reconstruct(
+        self, ask: Ask, decision_id: str, chosen: Chosen = EVERY, *, openings: bool
+    ) -> dict[str, Any]:
         check_id(decision_id, "decision")
 
         def work(desk: Desk) -> dict[str, Any]:
             caller = Caller.at(desk, ask)
             decision = self._visible(desk.tx, caller.principal, decision_id)
-            accesses = [one for one in _accesses(desk.tx, decision_id) if one.commitment is not None]
+            bound = _accesses(desk.tx, decision_id, chosen)
+            accesses = [one for one in bound if one.commitment is not None]
+            if chosen != EVERY and not accesses:
+                raise _no_access()
             rows = records.by_ids(desk.tx, [(one.record, one.version) for one in accesses])
             found = {(row.record_id, row.version): row for row in rows}
             nonce = secrets.token_bytes(16)
@@ -294,19 +313,21 @@ def _opened(
     return item | {"content": json.loads(content)}, seen
 
 
-def _accesses(tx: Tx, decision_id: str) -> list[Access]:
-    """Every access bound to a decision, each naming the entry it happened in."""
+def _accesses(tx: Tx, decision_id: str, chosen: Chosen = EVERY) -> list[Access]:
+    """Every access bound to a decision, each naming the entry it happened in; or the chosen ones."""
     found: list[Access] = []
     for kind, body in log.of_decision(tx, decision_id):
         if kind in (Kind.DECISION_SEAL, Kind.DECISION_OPEN):
             continue
         entry = parse_entry(body)
+        if chosen.entries and f"{entry['writer']}-{entry['n']}" not in chosen.entries:
+            continue
         members = entry.get("accesses", [])
         if "accesses_sha256" in entry:
             digest = entry["accesses_sha256"]
             members = parse_access_list(log.access_list(tx, digest) or b"", entry)
         found += accesses_of(members, entry_nonce=entry["nonce"])
-    return found
+    return [one for one in found if not chosen.records or one.record in chosen.records]
 
 
 def _person(desk: Desk, reference: str) -> str:
@@ -327,6 +348,15 @@ def _own(decision: Decision | None, principal: Principal) -> Decision:
 
 def _no_decision() -> NotFound:
     return NotFound("There is no such decision that you may see.", field="id", rule="a decision's id")
+
+
+def _no_access() -> NotFound:
+    return NotFound(
+        "The decision has no access with content among those; nothing was opened.",
+        field="entry",
+        rule="an entry or a record of this decision",
+        remedy="GET /v1/decisions/{id} lists its accesses.",
+    )
 
 
 def _unpublished() -> NotYet:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -17,10 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tenure.client import audit_log, open_source, verify_file
-from tenure.errors import TenureError
+from tenure.client.verify import Verified, verify_opened
+from tenure.errors import Invalid, TenureError
 from tenure.ledger.audit import AuditReport
 from tenure.ledger.base64 import to_base64
 from tenure.ledger.certificate import CertificateReport
+from tenure.ledger.opening import OpeningsReport
 from tenure.ledger.population import PopulationReport
 from tenure.ledger.receipt import ReceiptReport
 from tenure.ledger.report import Report
@@ -52,13 +54,21 @@ def verify(
     vkey: _Vkey = None,
     witness: _Witness = None,
     quorum: _Quorum = 0,
+    openings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Show what a receipt's accesses saw: GET /v1/decisions/ID/openings."
+        ),
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Verify receipts, erasure certificates and populations offline."""
-    results = []
+    results: list[tuple[Path, _Checked]] = []
     for file in files:
         with _wrong_use(str(file)):
             results.append((file, verify_file(file, vkey or (), witnesses=witness or (), quorum=quorum)))
+    if openings is not None:
+        results.append((openings, _opened(openings, [found.report for _, found in results])))
     if as_json:
         items = [
             {"file": str(file), "kind": found.kind, **as_document(found.report)} for file, found in results
@@ -101,6 +111,23 @@ def audit(
         show_report(f"log {target}", report)
     if not report.ok:
         raise typer.Exit(_NO)
+
+
+class _Openings(NamedTuple):
+    """Openings among the files that were checked."""
+
+    report: OpeningsReport
+    kind: str = "openings"
+
+
+_Checked = Verified | _Openings
+
+
+def _opened(path: Path, reports: list[Any]) -> _Openings:
+    with _wrong_use(str(path)):
+        if len(reports) != 1 or not isinstance(reports[0], ReceiptReport):
+            raise Invalid("Openings belong to one receipt. Nothing was checked. Name the receipt alone.")
+        return _Openings(verify_opened(path, reports[0]))
 
 
 @contextmanager
@@ -157,6 +184,8 @@ def _rows(report: Report) -> Rows:
         rows = list(_certificate_rows(report))
     elif isinstance(report, PopulationReport):
         rows = list(_population_rows(report))
+    elif isinstance(report, OpeningsReport):
+        rows = list(_opening_rows(report))
     return rows + [("signed by", name) for name in report.signers]
 
 
@@ -221,6 +250,13 @@ def _population_rows(report: PopulationReport) -> Iterator[tuple[str, str]]:
         yield "witness", name
 
 
+def _opening_rows(report: OpeningsReport) -> Iterator[tuple[str, str]]:
+    for one in report.seen:
+        part = "" if one.segment is None else f" segment {one.segment}"
+        content = "nothing is left" if one.erased else json.dumps(one.content, ensure_ascii=False)
+        yield "erased" if one.erased else "saw", f"{one.record} version {one.version}{part}: {content}"
+
+
 def _failure_line(failure: dict[str, Any]) -> str:
     where = "" if failure["index"] is None else f" (entry {failure['index']})"
     return f"{failure['check']}: {failure['detail']}{where}"
@@ -240,4 +276,6 @@ def as_document(report: Report) -> dict[str, Any]:
         members["filter"] = report.selection.members()
         members["found"] = [{"index": place, "entry": entry} for place, entry in report.found]
         del members["selection"]
+    if isinstance(report, OpeningsReport):
+        members["seen"] = [one._asdict() for one in report.seen]
     return members

@@ -9,6 +9,7 @@ from tenure.client.trust import key_beside, trust
 from tenure.errors import Invalid
 from tenure.ledger.certificate import CertificateReport, verify_certificate
 from tenure.ledger.note import Verifier
+from tenure.ledger.opening import OpeningsReport, verify_openings
 from tenure.ledger.population import PopulationReport, is_population, verify_population
 from tenure.ledger.receipt import ReceiptReport, verify_receipt
 from tenure.ledger.report import Failure, Report
@@ -40,17 +41,27 @@ def verify_file(
     """Verify one file. `vkeys` are keys or `@file`; without any, the key beside the file is used and named.
 
     `quorum` of the `witnesses` (keys or `@file`) must have cosigned a receipt's or population's checkpoint;
-    certificates have none. Raises `Invalid` when the file cannot be read, there is no key, or these do not make a quorum.
+    certificates have none. Raises `Invalid` when the file cannot be read, there is no key, or these do not
+    make a quorum.
     """
-    try:
-        # Exact bytes: newline translation would let a changed file pass.
-        text = path.read_bytes().decode("utf-8", "replace")
-    except OSError as failure:
-        raise Invalid(
-            "The file cannot be read. Nothing was checked.", field="file", rule="source"
-        ) from failure
+    text = _text(path)
     keys = trust(vkeys, key_beside(path)).watched(witnesses, quorum)
     verified = verify_text(text, keys.verifiers)
     if isinstance(verified.report, ReceiptReport | PopulationReport):
         return Verified(verified.kind, keys.judge(verified.report, verified.report.witnesses))
     return Verified(verified.kind, keys.qualify(verified.report))
+
+
+def verify_opened(path: Path, receipt: ReceiptReport) -> OpeningsReport:
+    """Check a file of openings against a verified receipt. Raises `Invalid` when it cannot be read."""
+    return verify_openings(_text(path), receipt)
+
+
+def _text(path: Path) -> str:
+    try:
+        # Exact bytes: newline translation would let a changed file pass.
+        return path.read_bytes().decode("utf-8", "replace")
+    except OSError as failure:
+        raise Invalid(
+            "The file cannot be read. Nothing was checked.", field="file", rule="source"
+        ) from failure
