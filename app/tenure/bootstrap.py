@@ -23,6 +23,7 @@ from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
 from tenure.gateway import Gateway
 from tenure.governance.erasures import Erasures
+from tenure.governance.evidence import Evidence
 from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
 from tenure.governance.ledger import LedgerReader
@@ -112,6 +113,7 @@ class Tenure:
         self.residue = Residue(service, ground, self.sequencer, tenancies, objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
         self.populations = Populations(self.ledger)
+        self.evidence = Evidence(service, self.ledger, ground.keyring)
         self._sequencing: asyncio.Task[None] | None = None
         self.started = False
 

@@ -21,7 +21,7 @@ COMMANDS = {
     *("init", "serve", "demo", "doctor"),
     *("backup", "restore", "drill"),
     *("apply", "get", "tenant", "principal", "shred"),
-    *("verify", "audit", "population", "residue", "witness"),
+    *("verify", "audit", "population", "evidence", "residue", "witness"),
 }
 PROGRAM = f"""
 import sys

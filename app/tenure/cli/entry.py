@@ -49,6 +49,7 @@ app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)
 app.command(rich_help_panel=_PROVE)(evidence.population)
+app.command(rich_help_panel=_PROVE)(evidence.evidence)
 app.command(rich_help_panel=_PROVE)(residue.residue)
 app.add_typer(witness.app, name="witness", rich_help_panel=_PROVE)
 

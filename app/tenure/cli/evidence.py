@@ -1,5 +1,6 @@
-"""`tenure population`: what an auditor takes along, checked while it is fetched."""
+"""`tenure population` and `tenure evidence`: what an auditor takes along, checked before it is kept."""
 
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,10 +9,13 @@ import typer
 from tenure.cli.governing import governing
 from tenure.cli.output import NO, Output
 from tenure.cli.verify import as_document, show_report
+from tenure.client.evidence import collect
 from tenure.client.http import Connection
+from tenure.client.pack import write_archive
 from tenure.client.population import fetch_population, save_population, trusted
 from tenure.errors import Invalid
 from tenure.ids import parse_rfc3339, rfc3339
+from tenure.ledger.pack import Span
 from tenure.ledger.selection import Selection, form_of
 
 _Vkey = Annotated[
@@ -64,6 +68,46 @@ async def population(
         report = await save_population(connection, selection, keys, out, first=first, end=end)
     if not output.as_json:
         show_report("population" if out is None else f"population {out}", report)
+    answer = as_document(report)
+    if not report.ok:
+        output.document(answer)
+        raise typer.Exit(NO)
+    return answer
+
+
+@governing
+async def evidence(
+    connection: Connection,
+    output: Output,
+    out: Annotated[Path, typer.Option(metavar="FILE.zip", help="Where to keep it; new.")],
+    since: _From = None,
+    until: _To = None,
+    principal: Annotated[str | None, typer.Option(metavar="ID", help="Entries of this caller only.")] = None,
+    openings: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DECISION", help="Show what it saw, as far as you may see it. May repeat."),
+    ] = None,
+    purpose: Annotated[
+        str | None, typer.Option(metavar="PURPOSE", help="Why the openings are asked for; declared.")
+    ] = None,
+    vkey: _Vkey = None,
+) -> Any:  # noqa: ANN401 - any JSON
+    """Everything that an auditor needs, in one archive that verifies offline: 'tenure audit FILE.zip'."""
+    if out.exists():
+        raise typer.BadParameter(f"{out} is there already.", param_hint="--out")
+    if openings and not purpose:
+        raise typer.BadParameter("Openings are accesses and need a purpose.", param_hint="--purpose")
+    given = {"from": instant(since, "--from"), "to": instant(until, "--to"), "principal": principal}
+    selection = selected(given)
+    span = Span(selection.since, selection.until, selection.principal)
+    keys = await trusted(connection, vkey or [])
+    with tempfile.TemporaryDirectory(prefix="tenure-evidence-") as name:
+        report = await collect(
+            connection, span, keys, Path(name), decisions=openings or (), purpose=purpose, said=output.line
+        )
+        write_archive(Path(name), out)
+    if not output.as_json:
+        show_report(f"evidence {out}", report)
     answer = as_document(report)
     if not report.ok:
         output.document(answer)

@@ -17,12 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from tenure.client import audit_log, open_source, verify_file
+from tenure.client.pack import audit_pack, is_pack
 from tenure.client.verify import Verified, verify_opened
 from tenure.errors import Invalid, TenureError
 from tenure.ledger.audit import AuditReport
 from tenure.ledger.base64 import to_base64
 from tenure.ledger.certificate import CertificateReport
-from tenure.ledger.opening import OpeningsReport
+from tenure.ledger.opening import OpeningsReport, Seen
+from tenure.ledger.pack import PackReport
 from tenure.ledger.population import PopulationReport
 from tenure.ledger.receipt import ReceiptReport
 from tenure.ledger.report import Report
@@ -82,7 +84,9 @@ def verify(
 
 
 def audit(
-    target: Annotated[str, typer.Argument(metavar="DIR|URL", help="A log's folder, or its base URL.")],
+    target: Annotated[
+        str, typer.Argument(metavar="DIR|URL|PACK", help="A log's folder or base URL, or evidence.")
+    ],
     vkey: _Vkey = None,
     witness: _Witness = None,
     quorum: _Quorum = 0,
@@ -94,21 +98,23 @@ def audit(
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Recompute a whole log from its raw entries and compare it with what was signed and served."""
-    with _wrong_use(target), open_source(target, token) as source, _bar(quiet=as_json) as progress:
+    """Recompute a whole log from its raw entries and compare it with what was signed and served.
+
+    An evidence pack ('tenure evidence') is checked with everything in it.
+    """
+    report: AuditReport | PackReport
+    with _wrong_use(target), _bar(quiet=as_json) as progress:
         past = [path.read_bytes().decode("utf-8", "replace") for path in earlier or ()]
-        report = audit_log(
-            source,
-            vkey or (),
-            witnesses=witness or (),
-            quorum=quorum,
-            earlier=past,
-            progress=progress,
-        )
+        given: Any = {"witnesses": witness or (), "quorum": quorum, "earlier": past, "progress": progress}
+        if is_pack(target):
+            report = audit_pack(Path(target), vkey or (), **given)
+        else:
+            with open_source(target, token) as source:
+                report = audit_log(source, vkey or (), **given)
     if as_json:
         typer.echo(json.dumps({"target": target, **as_document(report)}))
     else:
-        show_report(f"log {target}", report)
+        show_report(f"{'pack' if isinstance(report, PackReport) else 'log'} {target}", report)
     if not report.ok:
         raise typer.Exit(_NO)
 
@@ -185,7 +191,9 @@ def _rows(report: Report) -> Rows:
     elif isinstance(report, PopulationReport):
         rows = list(_population_rows(report))
     elif isinstance(report, OpeningsReport):
-        rows = list(_opening_rows(report))
+        rows = list(_opening_rows(report.seen))
+    elif isinstance(report, PackReport):
+        rows = list(_pack_rows(report))
     return rows + [("signed by", name) for name in report.signers]
 
 
@@ -250,8 +258,22 @@ def _population_rows(report: PopulationReport) -> Iterator[tuple[str, str]]:
         yield "witness", name
 
 
-def _opening_rows(report: OpeningsReport) -> Iterator[tuple[str, str]]:
-    for one in report.seen:
+def _pack_rows(report: PackReport) -> Iterator[tuple[str, str]]:
+    given = report.span.selection.members()
+    yield "about", ", ".join(f"{name} {part}" for name, part in given.items()) or "all entries"
+    if report.log is not None:
+        yield from _audit_rows(report.log)
+    for name, count in report.counts.items():
+        yield name, str(count)
+    for name, count in report.populations.items():
+        yield "population", f"{name}: {count} entries"
+    for decision, seen in report.seen.items():
+        yield "decision", decision
+        yield from _opening_rows(seen)
+
+
+def _opening_rows(seen: tuple[Seen, ...]) -> Iterator[tuple[str, str]]:
+    for one in seen:
         part = "" if one.segment is None else f" segment {one.segment}"
         content = "nothing is left" if one.erased else json.dumps(one.content, ensure_ascii=False)
         yield "erased" if one.erased else "saw", f"{one.record} version {one.version}{part}: {content}"
@@ -276,6 +298,11 @@ def as_document(report: Report) -> dict[str, Any]:
         members["filter"] = report.selection.members()
         members["found"] = [{"index": place, "entry": entry} for place, entry in report.found]
         del members["selection"]
+    if isinstance(report, PackReport):
+        members["filter"] = report.span.selection.members()
+        members["seen"] = {name: [one._asdict() for one in seen] for name, seen in report.seen.items()}
+        members["log"] = None if report.log is None else as_document(report.log)
+        del members["span"]
     if isinstance(report, OpeningsReport):
         members["seen"] = [one._asdict() for one in report.seen]
     return members

@@ -89,6 +89,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "createPrincipal": wire.NewPrincipal,
     "lookupSubject": wire.SubjectReference,
     "placeHold": wire.NewHold,
+    "signEvidence": wire.EvidenceIndex,
 }
 _MAY_HAVE_NO_BODY = {"shredTenant"}
 _MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}

@@ -266,6 +266,36 @@ class EntryPage(Shape):
     next: str | None
 
 
+class Generation(Shape):
+    """One generation of a log: its name and key, and how far it came; `root` in hex."""
+
+    generation: int
+    origin: str
+    vkey: str
+    size: int
+    root: str
+
+
+class Generations(Shape):
+    """Every generation of a log, oldest first; the last one grows."""
+
+    items: list[Generation]
+
+
+class IssuedCertificate(Shape):
+    """A certificate: the DSSE envelope, as text, exactly as it was signed."""
+
+    id: str
+    certificate: str
+
+
+class CertificatePage(Shape):
+    """A page of certificates."""
+
+    items: list[IssuedCertificate]
+    next: str | None
+
+
 class Range(Shape):
     """Entries first … end - 1 of a log."""
 
