@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import zipfile
 from base64 import b64decode
@@ -57,7 +56,6 @@ async def lived(cell: Cell) -> tuple[str, str]:
 async def taken(
     cell: Cell, key: str, folder: Path, span: Span = WHOLE, decisions: tuple[str, ...] = ()
 ) -> PackReport:
-    os.mkdir(folder)
     keys = trust([(await cell.verifier()).vkey])
     async with Served(cell.tenure).connect(key) as connection:
         return await collect(connection, span, keys, folder, decisions=decisions, purpose=SUPPORT)

@@ -79,7 +79,7 @@ async def collect(
     purpose: str | None = None,
     said: Said = lambda _: None,
 ) -> PackReport:
-    """Fetch everything into an empty folder, have its index signed, and check the whole.
+    """Fetch everything into a folder, new or empty, have its index signed, and check the whole.
 
     `decisions` are opened for `purpose`, as far as policy lets the caller see their content; each is a
     recorded access. Raises `Unverified` when the head is not signed by a key that is trusted, and what the
@@ -125,6 +125,7 @@ class _Pack:
     """A pack that is being filled."""
 
     def __init__(self, connection: Connection, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self._connection = connection
         self._folder = folder
         self._digests: dict[str, bytes] = {}
