@@ -30,6 +30,7 @@ from tenure.governance.ledger import LedgerReader
 from tenure.governance.manifests import Manifests
 from tenure.governance.populations import Populations
 from tenure.governance.principals import Principals
+from tenure.governance.receipts import Receipts
 from tenure.governance.recovery import recover
 from tenure.governance.rederive import Rederivations
 from tenure.governance.replica import Replica
@@ -113,6 +114,7 @@ class Tenure:
         self.residue = Residue(service, ground, self.sequencer, tenancies, objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
         self.populations = Populations(self.ledger)
+        self.receipts = Receipts(self._database, tenancies)
         self.evidence = Evidence(service, self.ledger, ground.keyring)
         self._sequencing: asyncio.Task[None] | None = None
         self.started = False

@@ -32,6 +32,7 @@ from tenure.sealing import labels_of, open_head, open_segments, unseal
 from tenure.store import decisions as store
 from tenure.store import log, records
 from tenure.store.database import Database
+from tenure.store.log import Placed
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
 from tenure.store.subjects import BY_REF, StoredSubject
@@ -198,8 +199,8 @@ class Decisions:
                 item, seen = _opened(caller, decision, access, stored, nonce, openings=openings)
                 items.append(item)
                 evidence.append(seen)
-            caller.record(Kind.ACCESS, "ok", *evidence, nonce=nonce)
-            return {"decision": decision_id, "items": items, "withheld": withheld}
+            entry = caller.record(Kind.ACCESS, "ok", *evidence, nonce=nonce)
+            return {"decision": decision_id, "items": items, "withheld": withheld, "entry": entry}
 
         return await self._batcher.submit(ask.credential.tenant_id, Solo(work, ask.needs))  # type: ignore[no-any-return]
 
@@ -237,23 +238,7 @@ class Decisions:
                 remedy="Seal it with POST /v1/decisions/{id}:seal.",
             )
         writer, _, n = decision.seal_entry.rpartition("-")
-        placed = log.entry(tx, writer, int(n))
-        current = log.newest(tx)
-        if placed is None or placed.idx is None or placed.generation is None or current is None:
-            raise _unpublished()
-        generation = placed.generation
-        size = current.published if generation == current.generation else None
-        note = log.checkpoint(tx, generation, newest_upto=size)
-        if note is None or (size is not None and size <= placed.idx):
-            raise _unpublished()
-        size = int(note.splitlines()[1])
-
-        def read_tile(level: int, n: int) -> bytes:
-            return log.tile(tx, generation, level, n) or b""
-
-        digest = parse_entry(placed.body).get("accesses_sha256")
-        accesses = log.access_list(tx, digest) if digest else None
-        return build_receipt(placed.body, placed.idx, inclusion(placed.idx, size, read_tile), note, accesses)
+        return receipt_of(tx, log.entry(tx, writer, int(n)))
 
     def _caller(self, tx: Tx, credential: Credential) -> Principal:
         return Desk.reading(tx, self._tenancies).principal(credential)
@@ -267,6 +252,29 @@ class Decisions:
         if decision is None or not engine.decide_service(principal.roles, "tenure.decisions", "read").allowed:
             raise _no_decision()
         return decision
+
+
+def receipt_of(tx: Tx, placed: Placed | None) -> str:
+    """The receipt (C2SP tlog-proof) of an entry. NotYet until a checkpoint over it is published.
+
+    Round trips: log, checkpoint, at most two tiles for each level of the tree, a separate list.
+    """
+    current = log.newest(tx)
+    if placed is None or placed.idx is None or placed.generation is None or current is None:
+        raise _unpublished()
+    generation = placed.generation
+    size = current.published if generation == current.generation else None
+    note = log.checkpoint(tx, generation, newest_upto=size)
+    if note is None or (size is not None and size <= placed.idx):
+        raise _unpublished()
+    size = int(note.splitlines()[1])
+
+    def read_tile(level: int, n: int) -> bytes:
+        return log.tile(tx, generation, level, n) or b""
+
+    digest = parse_entry(placed.body).get("accesses_sha256")
+    accesses = log.access_list(tx, digest) if digest else None
+    return build_receipt(placed.body, placed.idx, inclusion(placed.idx, size, read_tile), note, accesses)
 
 
 def _opened(

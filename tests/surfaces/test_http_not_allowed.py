@@ -111,6 +111,11 @@ ROWS = {
     "getPolicy": Row("GET", "/v1/policies/{policy}", "auditor", "dpo"),
     "listCertificates": Row("GET", "/v1/certificates", "auditor", "admin", elsewhere=200),
     "signEvidence": Row("POST", "/v1/evidence", "auditor", "admin", text=EVIDENCE, elsewhere=422),
+    # An entry's receipt is for whoever it is about; hashes are for everybody in the tenant.
+    "getEntryReceipt": Row("GET", "/v1/ledger/entries/{entry}/receipt", "agent", "lead", refusal=404),
+    "getConsistency": Row(
+        "GET", "/v1/ledger/consistency?old=1&new=1", "lead", "nonsense", refusal=401, elsewhere=200
+    ),
     "getPopulation": Row("GET", "/v1/ledger/populations?kind=write", "auditor", "dpo", elsewhere=200),
     "listEntries": Row("GET", "/v1/ledger/entries", "auditor", "agent", elsewhere=200),
 }
@@ -122,6 +127,7 @@ def furnished(world: World) -> World:
     for key, subject in (("known", "customer:1"), ("doomed", "customer:2"), ("gone", "customer:3")):
         written = world.put(key, SECRET, subject=subject).json()
         world.ids[f"record {key}"] = written["record"]
+        world.ids["entry"] = written["entry"]
     role = {"apiVersion": "tenure/v1", "kind": "Role", "metadata": {"name": "acme-only"}}
     world.ok("admin", "POST", "/v1/manifests:apply", json={**role, "spec": {"description": SECRET}})
     for ref, name in (("customer:1", "subject"), ("customer:2", "doomed"), ("customer:3", "gone")):

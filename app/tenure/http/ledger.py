@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
 from tenure.governance.ledger import Search  # type: ignore[attr-defined]  # its own argument's type
@@ -81,6 +81,35 @@ async def list_entries(
 
 
 @get(
+    "/v1/ledger/entries/{id:str}/receipt",
+    operation_id="getEntryReceipt",
+    responses=answers(200, str, "A C2SP tlog-proof", media="text/plain"),
+)
+async def get_entry_receipt(
+    request: Call,
+    id: FromPath[str],  # noqa: A002 - the path's own word
+    credential: NamedDependency[Credential],
+) -> ASGIApp:
+    """The receipt of an entry of one's own, by the id that the answer named. 202 until published."""
+    return text_reply(await tenure_of(request).receipts.of_entry(credential, id))
+
+
+@get(
+    "/v1/ledger/consistency",
+    operation_id="getConsistency",
+    responses=answers(200, shapes.Consistency, "RFC 6962 §2.1.2"),
+)
+async def get_consistency(
+    request: Call,
+    credential: NamedDependency[Credential],
+    old: Annotated[int, QueryParameter(ge=1, le=MAX_INTEGER)],
+    new: Annotated[int, QueryParameter(ge=1, le=MAX_INTEGER)],
+) -> ASGIApp:
+    """That the log of `new` entries extends the one of `old`: for two checkpoints that the caller has."""
+    return json_reply(200, await tenure_of(request).receipts.consistency(credential, old, new))
+
+
+@get(
     "/v1/ledger/populations",
     operation_id="getPopulation",
     responses=answers(200, shapes.PopulationPage, "A page that proves that it is whole"),
@@ -145,4 +174,12 @@ def _id(text: str | None, field: str) -> str | None:
     return text
 
 
-HANDLERS: list[Any] = [get_key, get_checkpoint, get_tile, list_entries, get_population]
+HANDLERS: list[Any] = [
+    get_key,
+    get_checkpoint,
+    get_tile,
+    list_entries,
+    get_entry_receipt,
+    get_consistency,
+    get_population,
+]

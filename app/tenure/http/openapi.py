@@ -97,6 +97,7 @@ _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
 _OPEN = {"isAlive", "isReady"}
 _LATER = {
     "getDecisionReceipt": "Not published yet",
+    "getEntryReceipt": "Not published yet",
     "getCheckpoint": "Nothing published yet",
     "getPopulation": "Nothing published yet",
     "rotateRootKey": "Under way",

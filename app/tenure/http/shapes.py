@@ -176,11 +176,15 @@ class Record(RecordHead):
 
 
 class RecordPage(Shape):
-    """A page of records. `withheld` counts what matches but may not be shown; content only on request."""
+    """A page of records. `withheld` counts what matches but may not be shown; content only on request.
+
+    `entry` is this access; each item names the entry of its own writing.
+    """
 
     items: list[RecordHead]
     next: str | None
     withheld: int
+    entry: str
 
 
 class HistoryLine(Shape):
@@ -195,11 +199,12 @@ class HistoryLine(Shape):
 
 
 class History(Shape):
-    """Versions of a record, newest first."""
+    """Versions of a record, newest first. `entry` is this access."""
 
     items: list[HistoryLine]
     next: str | None
     withheld: int
+    entry: str
 
 
 class DecisionOpened(Shape):
@@ -237,11 +242,20 @@ class Decision(Shape):
 
 
 class Reconstruction(Shape):
-    """What a decision saw; erased versions are tombstones."""
+    """What a decision saw; erased versions are tombstones. `entry` is this access."""
 
     decision: str
     items: list[dict[str, Any]]
     withheld: int
+    entry: str
+
+
+class Consistency(Shape):
+    """That the tree of `new` entries extends the one of `old`: RFC 6962 §2.1.2, each hash in base64."""
+
+    old: int
+    new: int
+    proof: list[str]
 
 
 class LedgerKey(Shape):
