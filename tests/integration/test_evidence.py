@@ -283,3 +283,34 @@ async def test_only_a_head_of_this_log_is_signed_and_parts_are_the_tenants_own(c
     note = await evidence.checkpoint(auditor, 10**12)
     assert note == await cell.tenure.ledger.checkpoint(auditor)
     assert SCOPE
+
+
+async def test_after_a_loss_the_pack_names_the_generation_before_and_old_certificates_hold(
+    embedded: Cell, tmp_path: Path
+) -> None:
+    """The whole data directory goes back: certificates of the lost log verify under the key's old name."""
+    data = embedded.settings.data_dir
+    async with embedded.opened():
+        key, _ = await lived(embedded)
+    shutil.copytree(data, tmp_path / "backup")
+    async with embedded.opened():
+        await embedded.erase("customer:1")
+    shutil.rmtree(data)
+    shutil.copytree(tmp_path / "backup", data)
+    async with embedded.opened() as tenure:
+        assert tenure.recovered.restored
+        await embedded.get("k0", scope=NOTES)
+        await tenure.sequencer.run(embedded.one.id)
+        report = await taken(embedded, key, tmp_path / "pack")
+        assert report.ok, report.failures
+        assert (report.counts["generations"], report.counts["certificates"]) == (2, 2)
+        assert any("1 generations of the log before" in text for text in report.not_checked)
+        assert report.log is not None
+        assert any("were lost" in note for note in report.log.notes)
+        vkey = (await embedded.verifier()).vkey
+    stranger = Signer(vkey.partition("+")[0].replace("/2", "/1"), bytes(32))
+    generations = tmp_path / "pack" / "generations.json"
+    items = json.loads(generations.read_text())
+    items["items"][0]["vkey"] = stranger.vkey
+    generations.write_text(json.dumps(items))
+    assert {"unknown-key", "pack-file-changed"} <= checks(audit_pack(tmp_path / "pack", [vkey]))
