@@ -197,6 +197,9 @@ def test_each_lie_has_a_name_of_its_own():
     assert with_page(range={"first": 0, "end": 299}) == ["population-range"]
     assert with_page(matches=page["matches"][::-1]) == ["population-format"]
     assert with_page(note="more") == ["population-format"]
+    assert with_page(next=None) == ["population-range"], "it says that it is the last page"
+    more = changed(lines[2], next="more")
+    assert checks(verified([*lines[:2], more])) == ["population-range"], "the last one promises more"
     assert checks(verified(lines[:2])) == ["population-range"], "the last page is missing"
     assert checks(verified([lines[0], lines[2]])) == ["population-range"], "a page in between is missing"
     assert checks(verified(lines[1:])) == ["population-range"], "the first page is missing"
