@@ -24,11 +24,14 @@ from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
 from tenure.gateway import Gateway
 from tenure.governance.erasures import Erasures
+from tenure.governance.evidence import Evidence
 from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
 from tenure.governance.ledger import LedgerReader
 from tenure.governance.manifests import Manifests
+from tenure.governance.populations import Populations
 from tenure.governance.principals import Principals
+from tenure.governance.receipts import Receipts
 from tenure.governance.recovery import recover
 from tenure.governance.rederive import Rederivations
 from tenure.governance.replica import Replica
@@ -120,6 +123,9 @@ class Tenure:
         self.subjects = Subjects(service, self._schedule.requested)
         self.residue = Residue(service, ground, self.sequencer, tenancies, ground.objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
+        self.populations = Populations(self.ledger)
+        self.receipts = Receipts(self._database, tenancies)
+        self.evidence = Evidence(service, self.ledger, ground.keyring)
         self._leftovers = Leftovers(self._database, self.sequencer, self._replica.tags, quorum)
         self._sequencing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None

@@ -21,7 +21,7 @@ COMMANDS = {
     *("init", "serve", "demo", "doctor"),
     *("backup", "restore", "drill", "ledger"),
     *("apply", "get", "tenant", "principal", "shred"),
-    *("verify", "audit", "residue", "witness"),
+    *("verify", "audit", "population", "evidence", "residue", "witness"),
 }
 PROGRAM = f"""
 import sys

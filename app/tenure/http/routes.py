@@ -6,6 +6,7 @@ from litestar.di import Provide
 
 from tenure.http import (
     decisions,
+    evidence,
     health,
     holds,
     ledger,
@@ -32,6 +33,7 @@ _NOUNS = (
     rederivations,
     holds,
     ledger,
+    evidence,
     health,
 )
 

@@ -50,6 +50,8 @@ class Kind(StrEnum):
     RESTORE = "restore"
     DRILL = "drill"
     """A backup was restored elsewhere and tried; data: digest of the report, counts."""
+    EVIDENCE = "evidence"
+    """The index of an evidence pack was signed; data: its id and digest, the head, the number of files."""
     ROOT_ROTATE = "root.rotate"
     BREAKGLASS = "breakglass"
 
