@@ -129,7 +129,9 @@ class EntryDraft:
         Whoever records the entry stores the list too. Writer and number have no part in the choice.
         """
         most = _MOST_FIXED + _MOST_TOKEN * (2 + len(self.rules)) + _MOST_ACCESS * len(self.accesses)
-        if most <= schema.MAX_ENTRY and not self.data:
+        # Python writes a dictionary of tokens, counts, flags and lists never shorter than JSON does.
+        most += len(str(dict(self.data))) + len('"data":,')
+        if most <= schema.MAX_ENTRY:
             return None
         return self._encode(_ANY_WRITER, MAX_INTEGER)[1]
 
