@@ -118,7 +118,8 @@ class Decisions:
             accesses = _accesses(desk.tx, decision_id)
             caller = Caller(desk, Ask(credential, decision.purpose, decision_id), principal)
             facts = decision.facts | ({"output_sha256": output_sha256} if output_sha256 else {})
-            row = {"row": rowseals.of_decision(desk.tenancy.keys, replace(decision, facts=facts))}
+            sealed = replace(decision, facts=facts, sealed_at=desk.now, outcome=outcome)
+            row = {"row": rowseals.of_decision(desk.tenancy.keys, sealed)}
             entry = caller.record(
                 Kind.DECISION_SEAL, outcome, *accesses, nonce=secrets.token_bytes(16), rules=(), data=row
             )

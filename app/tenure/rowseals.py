@@ -32,18 +32,38 @@ def of_version(keys: TenantKeyring, stored: StoredVersion) -> str:
 
 
 def of_decision(keys: TenantKeyring, decision: Decision) -> str:
-    """Of a decision as it was opened, or with the facts that it was sealed with."""
-    return _seal(keys, "decision", decision.id, decision.subject_id, decision.facts)
+    """Of a decision as it was opened, or as it was sealed."""
+    return _seal(
+        keys,
+        "decision",
+        decision.id,
+        decision.principal_id,
+        decision.subject_id,
+        decision.facts,
+        decision.opened_at,
+        decision.sealed_at,
+        decision.outcome,
+    )
 
 
 def of_hold(keys: TenantKeyring, hold: Hold) -> str:
     """Of a hold as it was placed."""
-    return _seal(keys, "hold", hold.id, hold.kind, hold.target, hold.ground, hold.leaf)
+    return _seal(
+        keys,
+        "hold",
+        hold.id,
+        hold.kind,
+        hold.target,
+        hold.ground,
+        hold.leaf,
+        hold.placed_by,
+        hold.placed_at,
+    )
 
 
 def of_shred(keys: TenantKeyring, shred: Shred) -> str:
     """Of an erasure as it was asked for."""
-    return _seal(keys, "shred", shred.id, shred.kind, shred.target_id)
+    return _seal(keys, "shred", shred.id, shred.kind, shred.target_id, shred.requested_by, shred.requested_at)
 
 
 def _seal(keys: TenantKeyring, *columns: object) -> str:
