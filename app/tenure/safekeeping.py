@@ -62,7 +62,7 @@ def _source(settings: Settings) -> Source:
     objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
     mirror = open_objects(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL")
     return Source(
-        database=_readable(settings),
+        database=readable(settings),
         objects=objects,
         apart={"TENURE_ROOT_DIR": settings.root_dir, "TENURE_MIRROR_URL": mirror.directory},
         data_dir=settings.data_dir,
@@ -70,7 +70,7 @@ def _source(settings: Settings) -> Source:
     )
 
 
-def _readable(settings: Settings) -> Target:
+def readable(settings: Settings) -> Target:
     """The database, as whoever may read all of it."""
     return Target(settings.backup_url or settings.migration_url or settings.database, settings.pg_bin)
 
@@ -115,10 +115,10 @@ def drill(
     `sample`: survivors to compare in each tenant, None for all. Raises Conflict, Invalid or NotFound when the
     drill could not be made; what a made drill finds is in its report.
     """
-    live = _opening_only(ground_of(settings))
+    live = opening_only(ground_of(settings))
     try:
         require_current(live)
-        with _private_folder(folder) as inside:
+        with private_folder(folder) as inside:
             taken = directory is None
             at = directory or inside / "backup"
             kept = backup(settings, at) if taken else read_backup(at)
@@ -140,7 +140,7 @@ def _restored(
     sample: int | None,
     scratch_url: str,
 ) -> tuple[Examined | None, TenureError | None]:
-    with scratch(_readable(settings), inside, scratch_url) as target:
+    with scratch(readable(settings), inside, scratch_url) as target:
         try:
             check_files(directory, kept)
             load(directory / kept.database, target, again=False)
@@ -160,13 +160,13 @@ def _restored(
         return examine(live, open_restored, sample)
 
 
-def _opening_only(ground: Ground) -> Ground:
+def opening_only(ground: Ground) -> Ground:
     roots = UnsealOnly(ground.roots)
     return ground._replace(roots=roots, keyring=Keyring(ground.database, roots))
 
 
 @contextlib.contextmanager
-def _private_folder(parent: Path | None) -> Iterator[Path]:
+def private_folder(parent: Path | None) -> Iterator[Path]:
     """A folder of mode 0700 that is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="tenure-drill-", dir=parent))
     try:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tenure import ids, rowseals
+from tenure.governance.certificates import FILES
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import SETTLED, View, differing, each, guarded
 from tenure.ledger.certificate import peek_origin, verify_certificate
@@ -20,6 +21,7 @@ from tenure.store.shreds import Shred
 
 _D, _S, _C = tables.decisions, tables.shreds, tables.certificates
 _KINDS = {"subject", "hold", "tenant"}
+_TARGETS = {"subject": tables.subjects.c.id, "hold": tables.holds.c.id}
 _STATES = {
     *SETTLED,
     "requested",
@@ -74,6 +76,10 @@ def _decision(
         yield view.finding("decision", _D, key, "sealed_at", "it is set when the decision is sealed")
     elif end is not None and not view.happened(end, row["sealed_at"]):
         yield view.finding("decision", _D, key, "sealed_at", "its entry says another time")
+    if row["subject_id"] is not None and not inspecting.known_ids(
+        view.tx, tables.subjects.c.id, [row["subject_id"]]
+    ):
+        yield view.finding("decision", _D, key, "subject_id", "there is no such person")
     last = end or entry
     stored = Decision(
         **{**{name: row[name] for name in Decision.__slots__}, "facts": json.loads(row["facts"])}
@@ -109,8 +115,12 @@ def _shred(view: View, row: Row, asked: dict[str, Any] | None, certificate: Row 
             "findings": json.loads(row["findings"]),
         }
     )
+    if row["findings"] != json.dumps(shred.findings) or row["steps"] != json.dumps(shred.steps):
+        yield view.finding("shred", _S, key, "findings", "not written as the service writes it (or the steps)")
     if shred.kind not in _KINDS or shred.state not in _STATES:
         yield view.finding("shred", _S, key, "state", "there is no such kind or state")
+    if shred.kind in _TARGETS and not inspecting.known_ids(view.tx, _TARGETS[shred.kind], [shred.target_id]):
+        yield view.finding("shred", _S, key, "target_id", f"there is no such {shred.kind}")
     if "replayed" in shred.steps:
         planned = any(shred.id == one["shred"] for one in _planned(view, shred.op_id))
         if not planned:
@@ -217,6 +227,11 @@ def _certified(view: View, shred: Shred, certificate: Row) -> Iterator[Finding]:
         "ledger_handed_over": found.get("logs"),
         "holds": found.get("holds"),
     }
+    database = FILES.get(str(found.get("database")))
+    if said["stores"]["database_files"] != database or said["residue"]["searched_for_values"] != found.get(
+        "scan", "not asked for"
+    ):
+        yield view.finding("shred", _S, (shred.id,), "findings", "its certificate has another kind or search")
     for name, value in more.items():
         if said.get(name) != (value or None):
             yield view.finding("shred", _S, (shred.id,), "findings", f"its certificate has other {name}")

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import Table
-
 from tenure import ids
 from tenure.ids import CELL
 from tenure.inspection import trees
@@ -23,7 +21,7 @@ from tenure.inspection.findings import Finding
 from tenure.inspection.sections import LOGS, SECTIONS, Section
 from tenure.inspection.view import Anchors, Pass, View, guarded, viewed
 from tenure.store import inspecting, tables, tenants
-from tenure.store.inspecting import Key, Row
+from tenure.store.inspecting import Key
 
 PAGE = 200
 AGAIN_S = 0.3
@@ -56,6 +54,7 @@ class Inspector:
         self._again_s = again_s
         self._sections = sections
         self._purged: Counter[str] = Counter()
+        self._last: Key | None = None
 
     def cell(self) -> Iterator[Step]:
         """Every tenant, from the list as it is at the start."""
@@ -79,33 +78,40 @@ class Inspector:
                 continue
             yield from self._section(over, section)
             over.complete.add(section.name)
-        found: list[Finding] = []
+        yield from self._logs(over)
+
+    def table(self, tenant_id: str, name: str) -> Iterator[Step]:
+        """Only the sections over one table, without what they know from others."""
+        over = Pass(tenant_id, ids.now())
+        for section in self._sections:
+            if section.table is not None and section.table.name == name:
+                yield from self._section(over, section)
+
+    def _logs(self, over: Pass) -> Iterator[Step]:
         for found in trees.logs(self._anchors, over):
-            yield Step(tenant_id, LOGS, found, over=False)
-        yield Step(tenant_id, LOGS, [], over=True)
+            yield Step(over.tenant_id, LOGS, found, over=False)
+        yield Step(over.tenant_id, LOGS, [], over=True)
 
     def _section(self, over: Pass, section: Section) -> Iterator[Step]:
-        if section.table is not None and section.check is not None:
-            after: Key | None = None
-            while page := self._page(over, section.table, after):
-                look = partial(self._rows, over, section, after)
-                found = self._twice(look)
-                over.erased.update(self._purged)
-                yield Step(over.tenant_id, section.name, found, over=False)
-                after = inspecting.key_of(section.table, page[-1])
+        after: Key | None = None
+        while section.check is not None:
+            found = self._twice(partial(self._rows, over, section, after))
+            if self._last is None:
+                break
+            after = self._last
+            over.erased.update(self._purged)
+            yield Step(over.tenant_id, section.name, found, over=False)
         last = self._twice(partial(self._whole, over, section)) if section.whole is not None else []
         yield Step(over.tenant_id, section.name, last, over=True)
 
-    def _page(self, over: Pass, table: Table, after: Key | None) -> list[Row]:
-        read = self._anchors.ground.database.read
-        return read(over.tenant_id, partial(inspecting.page, table=table, after=after, limit=PAGE))
-
     def _rows(self, over: Pass, section: Section, after: Key | None) -> list[Finding]:
+        """Look at the page behind a key; `_last` is the key of its last row, None when there is no row."""
         table = section.table
         if table is None or section.check is None:
             return []
         with viewed(self._anchors, over) as view:
             page = inspecting.page(view.tx, table, after=after, limit=PAGE)
+            self._last = inspecting.key_of(table, page[-1]) if page else None
             key = after or ()
             found = list(guarded(view, section.name, table, key, section.check(view, page))) if page else []
             self._purged = view.purged

@@ -48,6 +48,10 @@ def pointer(view: View) -> Iterator[Finding]:
         yield view.finding("key-manifest", _MANIFESTS, (found.seq,), "blob", failure.detail)
         return
     yield from _tenants(view, live)
+    names = view.anchors.ground.mirror.objects.names("journal")
+    journalled = {name.removeprefix("journal/") for name in names}
+    for op_id in sorted(journalled - inspecting.known_ids(view.tx, _BATCHES.c.op_id, journalled)):
+        yield view.finding("key-batch", _BATCHES, (op_id,), "", "the mirror's journal has it; it is not here")
 
 
 def _tenants(view: View, live: CellManifest) -> Iterator[Finding]:

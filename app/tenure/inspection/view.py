@@ -5,10 +5,10 @@ process in which an erased person's key lives on.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table
@@ -21,6 +21,7 @@ from tenure.ids import CELL
 from tenure.inspection.findings import Finding, spelled
 from tenure.keyring import TenantKeyring
 from tenure.keys.secret import Secret
+from tenure.keys.state import TenantKeys
 from tenure.ledger.entry import parse_access_list, parse_entry
 from tenure.ledger.note import Signer, Verifier
 from tenure.store import inspecting, log, shreds, tables
@@ -64,6 +65,7 @@ class View:
         self._keys: TenantKeyring | bool | None = False
         self._entries: dict[EntryId, dict[str, Any] | None] = {}
         self._leaves: dict[int, Secret] = {}
+        self._verifiers: dict[str, Verifier] = {}
         self.purged: Counter[str] = Counter()
         """Erasure → versions on this page that say they were purged by it."""
         self._unfinished: bool | None = None
@@ -82,10 +84,7 @@ class View:
     @property
     def lives(self) -> bool:
         """Whether the tenant has keys: one that left has none, and its ledger may be all that is kept."""
-        try:
-            return self.tenant_id in self.anchors.ground.keyring.manifest().tenants
-        except TenureError:
-            return True
+        return self._living is None or self.tenant_id in self._living
 
     def leaf_key(self, leaf: int) -> Secret:
         """A leaf's key, those of holds too. Shredded when it was punctured, KeyFailure without keys."""
@@ -107,11 +106,20 @@ class View:
 
     def verifier(self, origin: str) -> Verifier | None:
         """The key of one of the tenant's logs, from the key state; None when it is not at hand."""
+        keys = None if self._living is None else self._living.get(self.tenant_id)
+        if keys is None:
+            return None
+        if origin not in self._verifiers:
+            self._verifiers[origin] = Verifier.parse(Signer(origin, keys.ledger_seed).vkey)
+        return self._verifiers[origin]
+
+    @cached_property
+    def _living(self) -> Mapping[str, TenantKeys] | None:
+        """Whoever has keys; None when that cannot be told, which the section on keys reports."""
         try:
-            keys = self.anchors.ground.keyring.manifest().tenants.get(self.tenant_id)
+            return self.anchors.ground.keyring.manifest().tenants
         except TenureError:
             return None
-        return None if keys is None else Verifier.parse(Signer(origin, keys.ledger_seed).vkey)
 
     # ── the ledger ───────────────────────────────────────────────────────────────────────────────
     def want(self, names: Iterable[str | None]) -> None:
@@ -242,8 +250,3 @@ def _parsed(row: Row | None) -> dict[str, Any] | None:
         return parse_entry(bytes(row["body"]))
     except Unverified:
         return None
-
-
-def missing(wanted: Collection[Any], found: Collection[Any]) -> set[Any]:
-    """What is wanted and was not found."""
-    return set(wanted) - set(found)
