@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +30,9 @@ from tenure.governance.replica import Replica
 from tenure.governance.restore import Place, checked_backup, summary
 from tenure.governance.restore import restore as restore_backup
 from tenure.ids import CELL
+from tenure.inspection.findings import Finding
+from tenure.inspection.inspector import Inspector
+from tenure.inspection.view import Anchors
 from tenure.keyring import Keyring
 from tenure.rootstore.unseal_only import UnsealOnly
 from tenure.sequencer import Sequencer, Shelves
@@ -106,6 +109,27 @@ async def _finish(settings: Settings) -> None:
         pass
 
 
+# ── inspection ─────────────────────────────────────────────────────────────────────────────────────
+def inspect(settings: Settings, progress: Callable[[str, int, int], None]) -> list[Finding]:
+    """Look at every row of a cell, beside the process that serves it; what is not as it was written.
+
+    `progress` is called with (what is done, how many tenants are done, of how many). Opens and reads only.
+    """
+    live = opening_only(ground_of(settings))
+    objects = open_objects(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL")
+    found: list[Finding] = []
+    try:
+        inspector = Inspector(Anchors(live, objects))
+        tenant_ids = inspector.tenant_ids()
+        for at, tenant_id in enumerate(tenant_ids):
+            for step in inspector.tenant(tenant_id):
+                progress(f"inspecting {step.section}", at, len(tenant_ids))
+                found += step.findings
+    finally:
+        live.database.close()
+    return found
+
+
 # ── drill ──────────────────────────────────────────────────────────────────────────────────────────
 def drill(
     settings: Settings, directory: Path | None, *, sample: int | None, folder: Path | None, scratch_url: str
@@ -161,6 +185,7 @@ def _restored(
 
 
 def opening_only(ground: Ground) -> Ground:
+    """The same cell, with a root store that opens and nothing else."""
     roots = UnsealOnly(ground.roots)
     return ground._replace(roots=roots, keyring=Keyring(ground.database, roots))
 

@@ -14,6 +14,7 @@ from tenure.cli import (
     principals,
     residue,
     rootstore,
+    selftest,
     shred,
     tenants,
     verify,
@@ -47,6 +48,7 @@ app.add_typer(holds.app, name="hold", rich_help_panel=_GOVERN)
 app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)
+app.command(rich_help_panel=_PROVE)(selftest.selftest)
 app.command(rich_help_panel=_PROVE)(residue.residue)
 app.add_typer(witness.app, name="witness", rich_help_panel=_PROVE)
 

@@ -34,10 +34,10 @@ class Veil(FileObjects):
         more = {name for name, data in self._shown.items() if data is not None and name.startswith(front)}
         yield from sorted(({*self._base.names(prefix)} | more) - hidden)
 
-    def put(self, name: str, data: bytes) -> NoReturn:
+    def put(self, name: str, data: bytes) -> NoReturn:  # noqa: ARG002 - whatever its name
         """Refused: a selftest changes its own copy of the database and nothing else."""
         raise KeyFailure("A selftest tried to write beside its copy; nothing was written.", rule="read-only")
 
-    def delete(self, name: str) -> NoReturn:
+    def delete(self, name: str) -> NoReturn:  # noqa: ARG002 - whatever its name
         """Refused."""
         raise KeyFailure("A selftest tried to delete beside its copy; nothing was deleted.", rule="read-only")

@@ -116,11 +116,28 @@ def _shred(view: View, row: Row, asked: dict[str, Any] | None, certificate: Row 
         }
     )
     if row["findings"] != json.dumps(shred.findings) or row["steps"] != json.dumps(shred.steps):
-        yield view.finding("shred", _S, key, "findings", "not written as the service writes it (or the steps)")
+        yield view.finding(
+            "shred", _S, key, "findings", "not written as the service writes it (or the steps)"
+        )
     if shred.kind not in _KINDS or shred.state not in _STATES:
         yield view.finding("shred", _S, key, "state", "there is no such kind or state")
     if shred.kind in _TARGETS and not inspecting.known_ids(view.tx, _TARGETS[shred.kind], [shred.target_id]):
         yield view.finding("shred", _S, key, "target_id", f"there is no such {shred.kind}")
+    if shred.state != "requested" and shred.state not in shred.steps:
+        yield view.finding("shred", _S, key, "steps", "its state is not among its steps")
+    if (shred.certificate_id is None) != (shred.state != "completed") and "replayed" not in shred.steps:
+        yield view.finding("shred", _S, key, "certificate_id", "there is one just when it is completed")
+    if shred.certificate_id is not None and certificate is None:
+        yield view.finding("shred", _S, key, "certificate_id", "there is no such certificate")
+    yield from _begun(view, row, shred, asked)
+    yield from _purged(view, row, shred)
+    if certificate is not None and shred.state == "completed" and "replayed" not in shred.steps:
+        yield from _certified(view, shred, certificate)
+
+
+def _begun(view: View, row: Row, shred: Shred, asked: dict[str, Any] | None) -> Iterator[Finding]:
+    """By whom it was asked for, and which batch took it."""
+    key = (row["id"],)
     if "replayed" in shred.steps:
         planned = any(shred.id == one["shred"] for one in _planned(view, shred.op_id))
         if not planned:
@@ -129,19 +146,10 @@ def _shred(view: View, row: Row, asked: dict[str, Any] | None, certificate: Row 
         yield view.finding("shred", _S, key, "id", "the ledger does not know that it was asked for")
     else:
         yield from _asked(view, row, shred, asked)
-    if shred.state != "requested" and shred.state not in shred.steps:
-        yield view.finding("shred", _S, key, "steps", "its state is not among its steps")
     if (shred.op_id is None) != (shred.state == "requested"):
         yield view.finding("shred", _S, key, "op_id", "it is named once a batch has taken it")
     elif shred.op_id is not None and shred.id not in {one["shred"] for one in _planned(view, shred.op_id)}:
         yield view.finding("shred", _S, key, "op_id", "it is not in this batch")
-    if (shred.certificate_id is None) != (shred.state != "completed") and "replayed" not in shred.steps:
-        yield view.finding("shred", _S, key, "certificate_id", "there is one just when it is completed")
-    if shred.certificate_id is not None and certificate is None:
-        yield view.finding("shred", _S, key, "certificate_id", "there is no such certificate")
-    yield from _purged(view, row, shred)
-    if certificate is not None and shred.state == "completed" and "replayed" not in shred.steps:
-        yield from _certified(view, shred, certificate)
 
 
 def _asked(view: View, row: Row, shred: Shred, asked: dict[str, Any]) -> Iterator[Finding]:

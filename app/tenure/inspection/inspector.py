@@ -29,14 +29,13 @@ NOT_CHECKED = (
     "Rows of entries that have no place in the log yet: nothing is signed over them.",
     "What nobody wrote an entry about: names and roles of principals, names of tenants, manifests.",
     "Whether a kept checkpoint between others was deleted: nothing else names it.",
-    "Whether the newest entries were cut off with every head outside, where no other row names them: that "
-    "is what witnesses and checkpoints in other hands are for.",
+    "Whether the newest entries were cut off with all heads outside, where no row names them: ask witnesses.",
 )
 """What an inspection does not see, for people."""
 
 
 class Step(NamedTuple):
-    """One piece of work done: of which tenant and section, what it found, and whether that section is over."""
+    """One piece of work: of which tenant and section, what it found, and whether that section is over."""
 
     tenant_id: str
     section: str

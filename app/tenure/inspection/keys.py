@@ -1,4 +1,4 @@
-"""Key state: the pointer names a manifest, the manifest opens and names shards, the shards open. And the journal.
+"""Key state: the pointer names a manifest, which opens and names shards, which open. And the journal.
 
 The mirror has a copy of all of it that nobody who only reaches the database can change.
 """
@@ -15,6 +15,7 @@ from tenure.inspection.view import SETTLED, View, each
 from tenure.keys.state import CellManifest, manifest_digest, open_manifest, open_shard
 from tenure.store import inspecting, keystate, tables
 from tenure.store.inspecting import Row
+from tenure.store.session import Tx
 
 _POINTER, _MANIFESTS = tables.key_pointer, tables.key_manifests
 _BATCHES, _SHARDS = tables.key_batches, tables.key_shards
@@ -108,7 +109,7 @@ def _over(view: View, row: Row, plan: Plan) -> Iterator[Finding]:
         yield view.finding("key-batch", _BATCHES, (row["op_id"],), "state", "its erasures say otherwise")
 
 
-def _states(tx: inspecting.Tx, op_id: str) -> set[str]:
+def _states(tx: Tx, op_id: str) -> set[str]:
     table = tables.shreds
     return {row["state"] for row in inspecting.where(tx, table, table.c.op_id == op_id)}
 

@@ -1,7 +1,7 @@
 """The ledger's rows: each against the entry's own bytes, and against the rows around it.
 
-That the entries' bytes make the signed trees is for `inspection.trees`. Here: what lies beside the bytes, where
-entries stand, which writers have what, and which rows must be there because an entry says so.
+That the entries' bytes make the signed trees is for `inspection.trees`. Here: what lies beside the bytes,
+where entries stand, which writers have what, and which rows must be there because an entry says so.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -10,7 +10,7 @@ from typing import Any
 
 from tenure import rowseals
 from tenure.inspection.findings import Finding
-from tenure.inspection.view import View, differing, each, guarded
+from tenure.inspection.view import SETTLED, View, differing, each, guarded
 from tenure.keys import blind, segments
 from tenure.keys.ggm import leaf_number
 from tenure.keys.seal import Binding, added_leaves, header_leaves, open_key
@@ -21,6 +21,7 @@ from tenure.store.holds import Hold
 from tenure.store.inspecting import Row
 
 _S, _H = tables.subjects, tables.holds
+_STATES = "active", "erasing", "erased"
 NEAR_US = 60_000_000
 """How far an instant may be from the time in the row's own id."""
 
@@ -41,18 +42,14 @@ def _subject(view: View, row: Row, erasures: dict[str, Row]) -> Iterator[Finding
     key = (row["id"],)
     gone = row["state"] == "erased"
     sealed = [row[name] is not None for name in ("ref_index", "bucket", "ref_header", "sealed_ref")]
-    if row["state"] not in ("active", "erasing", "erased"):
+    if row["state"] not in _STATES:
         yield view.finding("subject", _S, key, "state", "there is no such state")
     if sealed != [not gone] * 4:
         yield view.finding("subject", _S, key, "state", "its reference is not as in this state")
     if (row["shred_id"] is None) != (row["state"] == "active"):
         yield view.finding("subject", _S, key, "shred_id", "an erasure is named where there is one")
     if row["shred_id"] is not None:
-        erasure = erasures.get(row["shred_id"])
-        if erasure is None or (erasure["kind"], erasure["target_id"]) != ("subject", row["id"]):
-            yield view.finding("subject", _S, key, "shred_id", "it is not an erasure of this person")
-        elif erasure["state"] in ("completed", "awaiting-scan") and not gone:
-            yield view.finding("subject", _S, key, "state", "their erasure is done")
+        yield from _erased(view, row, erasures.get(row["shred_id"]))
     if abs(row["created_at"] - _born(row["id"])) > NEAR_US:
         yield view.finding("subject", _S, key, "created_at", "it is far from the time in the id")
     yield from _leaf(view, "subjects", key, row["leaf"])
@@ -62,6 +59,14 @@ def _subject(view: View, row: Row, erasures: dict[str, Row]) -> Iterator[Finding
         yield view.finding("subject", _S, key, "leaf", "its key lives just when the person is here")
     elif all(sealed) and not view.is_punctured(row["leaf"]):
         yield from _reference(view, row)
+
+
+def _erased(view: View, row: Row, erasure: Row | None) -> Iterator[Finding]:
+    key = (row["id"],)
+    if erasure is None or (erasure["kind"], erasure["target_id"]) != ("subject", row["id"]):
+        yield view.finding("subject", _S, key, "shred_id", "it is not an erasure of this person")
+    elif erasure["state"] in SETTLED and row["state"] != "erased":
+        yield view.finding("subject", _S, key, "state", "their erasure is done")
 
 
 def _reference(view: View, row: Row) -> Iterator[Finding]:
@@ -105,7 +110,7 @@ def leaf_sequences(view: View, row: Row) -> Iterator[Finding]:
 
 
 def bucket_leaves(view: View) -> Iterator[Finding]:
-    """A bucket's leaf is the one that the last erasure in it, or a restore, moved it to. At most 4096 rows."""
+    """A bucket's leaf is the one that the last erasure in it, or a restore, moved it to. At most 4096."""
     table = tables.bucket_leaves
     planned = _planned(view)
     here = {row["bucket"]: row["leaf"] for row in inspecting.where(view.tx, table)}

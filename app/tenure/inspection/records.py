@@ -196,7 +196,7 @@ def _sealed(view: View, row: Row, around: _Around) -> Iterator[Finding]:
     finally:
         opened.wipe()
     yield from _by_head(view, row, head, around)
-    yield from _linked(view, row, around, bool(people))
+    yield from _linked(view, row, around, about=bool(people))
 
 
 def _segments(view: View, row: Row, binding: Binding, head: dict[str, Any]) -> Any:  # noqa: ANN401 - a generator of findings that returns references
@@ -270,7 +270,7 @@ def _by_head(view: View, row: Row, head: dict[str, Any], around: _Around) -> Ite
         yield view.finding("version-head", "lineage", key, "parent_id", detail)
 
 
-def _linked(view: View, row: Row, around: _Around, named: bool) -> Iterator[Finding]:
+def _linked(view: View, row: Row, around: _Around, *, about: bool) -> Iterator[Finding]:
     """The people whose leaves it was sealed to are linked to it, until they are erased."""
     key = (row["record_id"], row["version"])
     founding = {leaf for slot in founding_slots(bytes(row["header"])) for leaf in slot}
@@ -285,13 +285,16 @@ def _linked(view: View, row: Row, around: _Around, named: bool) -> Iterator[Find
             expected.add(person["id"])
         else:
             excused.add(person["id"])
+    named = {around.people[leaf]["shred_id"] for leaf in founding & around.people.keys()}
+    if row["shred_id"] not in named | {None}:
+        yield view.finding("version", _V, key, "shred_id", "nobody whom it is about was erased by it")
     links = {link["subject_id"]: link["derived"] for link in around.links.get(key, ())}
     wrong = (expected ^ links.keys()) - (excused if view.erasing else set())
     for subject_id in sorted(wrong):
         detail = "linked, and not sealed to" if subject_id in links else "sealed to, and not linked"
         yield view.finding("version-links", "version_subjects", (subject_id, *key), "", detail)
     for subject_id in sorted(expected & links.keys()):
-        if links[subject_id] != (0 if named else 1):
+        if links[subject_id] != (0 if about else 1):
             detail = "its sealed head says otherwise"
             yield view.finding("version-links", "version_subjects", (subject_id, *key), "derived", detail)
 

@@ -142,13 +142,18 @@ def _row(view: View, row: Row) -> Iterator[Finding]:
             for column, value in (("size", head.size), ("root", head.root), ("origin", head.origin)):
                 if row[column] != value:
                     yield view.finding("log", _LOGS, key, column, "its newest checkpoint says another")
-    published = row["published"]
+    yield from _published(view, row)
+    yield from _first(view, row)
+    yield from _shelved(view, row)
+
+
+def _published(view: View, row: Row) -> Iterator[Finding]:
+    """As far as it says it is published there is a checkpoint."""
+    tx, generation, key, published = view.tx, row["generation"], (row["generation"],), row["published"]
     if not 0 <= published <= row["size"]:
         yield view.finding("log", _LOGS, key, "published", "it is not between 0 and its size")
     elif published and log.checkpoint(tx, generation, size=published) is None:
         yield view.finding("log", _LOGS, key, "published", "there is no checkpoint of this size")
-    yield from _first(view, row)
-    yield from _shelved(view, row)
 
 
 def _first(view: View, row: Row) -> Iterator[Finding]:

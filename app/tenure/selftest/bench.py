@@ -19,7 +19,7 @@ from tenure.store.database import Database
 from tenure.store.session import Tx
 
 
-class Refused(Exception):  # noqa: N818 - not an error: the database noticed by itself
+class Refused(Exception):
     """The database does not take such a value."""
 
 

@@ -6,6 +6,7 @@ by name with its reason, for the report to say.
 
 import random
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tenure.store import tables
@@ -65,7 +66,7 @@ class Change(NamedTuple):
 
 
 class Exempt(NamedTuple):
-    """What is not covered: of this column (`row`: deleting it; `*`: any), in rows that are `only`, and why."""
+    """What is not covered: of this column (`row`: deleting it; `*`: any) in rows that are `only`, and why."""
 
     table: str
     column: str
@@ -77,12 +78,15 @@ class Exempt(NamedTuple):
 
 FINE = ("off by one", "one less", "another row's")
 EXEMPT = (
+    Exempt("entries", "*", "waiting", "it has no place in the log yet: nothing is signed over it"),
     Exempt("checkpoints", "at", "", "signed nowhere and shown to nobody; checked to the hour", FINE),
     Exempt("checkpoints", "row", "inner", "evidence for others; nothing here is built on it"),
     Exempt("checkpoints", "tenant_id", "inner", "the same as deleting it"),
     Exempt("subjects", "created_at", "", "shown to nobody; checked to the minute of the id", FINE),
     Exempt("policy_bundles", "created_at", "", "when the bundle was first stored: nothing refers to it"),
-    Exempt("policy_bundles", "row", "", "stored when it is first used; a past decision then cannot be explained"),
+    Exempt(
+        "policy_bundles", "row", "", "stored when it is first used; a past decision then cannot be explained"
+    ),
     Exempt("policy_bundles", "tenant_id", "", "the same as deleting it"),
     Exempt("policy_bundles", "digest", "", "the same as deleting it, with its body"),
     Exempt("key_batches", "created_at", "", "an order of batches that their ids have as well"),
@@ -90,14 +94,20 @@ EXEMPT = (
     Exempt("key_manifests", "tenant_id", "stale", "the same as deleting it"),
     Exempt("key_shards", "row", "stale", "of an older key state, which the next erasure deletes"),
     Exempt("key_shards", "tenant_id", "stale", "the same as deleting it"),
-    Exempt("leaf_sequences", "next", "", "higher: leaves are passed over, which harms nobody", ("off by one",)),
+    Exempt(
+        "leaf_sequences", "next", "", "higher: leaves are passed over, which harms nobody", ("off by one",)
+    ),
     Exempt("version_subjects", "*", "of erased", "links of a version that is gone lead to nothing"),
     Exempt("lineage", "*", "of erased", "lines of descent of a version that is gone lead to nothing"),
-    Exempt("records", "key_index", "of erased", "the key that it was made of is erased: nobody can make it again"),
+    Exempt(
+        "records", "key_index", "of erased", "the key that it was made of is erased: nobody can make it again"
+    ),
 )
 
 
-def changes(table: str, row: Row, other: Row | None, tenant_id: str | None, rng: random.Random) -> Iterator[Change]:
+def changes(
+    table: str, row: Row, other: Row | None, tenant_id: str | None, rng: random.Random
+) -> Iterator[Change]:
     """Everything that is tried on a row. `other` is another row of its table, `tenant_id` another tenant."""
     for column in tables.metadata.tables[table].c:
         name = column.name
@@ -148,7 +158,7 @@ def _like(char: str) -> str:
 def _shifts(table: str, row: Row) -> Iterator[Change]:
     """The end of one field moved to the beginning of the next: joined, they are as before."""
     names = [column.name for column in tables.metadata.tables[table].c if column.name != "tenant_id"]
-    for left, right in zip(names, names[1:], strict=False):
+    for left, right in pairwise(names):
         one, two = row[left], row[right]
         if type(one) is type(two) and isinstance(one, bytes | str) and one:
             how = f"its end moved to {right}"

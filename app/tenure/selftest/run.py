@@ -1,10 +1,10 @@
 """One selftest: copy, look whether the copy is clean, corrupt it thing by thing, look again each time.
 
-    1 copy      the database of one instant into a scratch place
-    2 control   everything is checked on the untouched copy, and must hold: else a failure means nothing
-    3 fields    each column of sampled rows, each in every way (`fields`)
-    4 scenes    what an attacker does who knows how it is built (`scenes`)
-    5 control   once more: every corruption was taken back
+1 copy      the database of one instant into a scratch place
+2 control   everything is checked on the untouched copy, and must hold: else a failure means nothing
+3 fields    each column of sampled rows, each in every way (`fields`)
+4 scenes    what an attacker does who knows how it is built (`scenes`)
+5 control   once more: every corruption was taken back
 """
 
 import random
@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 
-from tenure import ids
 from tenure.errors import TenureError
 from tenure.ids import CELL
 from tenure.inspection.findings import Finding
@@ -26,7 +25,7 @@ from tenure.ledger.note import Signer, Verifier
 from tenure.ledger.receipt import build_receipt, verify_receipt
 from tenure.ledger.tree import inclusion
 from tenure.selftest.bench import Bench, Refused
-from tenure.selftest.fields import LEFT_OUT, TABLES, Change, Row, changes, exemption
+from tenure.selftest.fields import LEFT_OUT, TABLES, Row, changes, exemption
 from tenure.selftest.scenes import SCENES, NotHere, Scene, Stage
 from tenure.sequencer import published_name
 from tenure.store import inspecting, log, tables
@@ -150,6 +149,11 @@ class Selftest:
         found = tuple(dict.fromkeys(one.check for one in self._offline(tenant_id)))
         return found or _first(self._everybody(tenant_id))
 
+    def _all_who_notice(self, tenant_id: str) -> tuple[str, ...]:
+        steps = [step for one in dict.fromkeys((tenant_id, CELL)) for step in self._inspector().tenant(one)]
+        found = [one for step in steps for one in step.findings] + self._offline(tenant_id)
+        return tuple(dict.fromkeys(one.check for one in found))
+
     def _everybody(self, but: str) -> Iterator[Any]:
         """The other tenants: a row may have been moved to one."""
         for one in self.outcome.tenants:
@@ -174,14 +178,20 @@ class Selftest:
             base = published_name(tenant_id, current.generation)
             report = audit(lambda path: bench.objects.get(f"{base}/{path}"), [verifier])
             for failure in report.failures:
-                yield Finding(f"audit of what is published:{failure.check}", tenant_id, "objects", base, "", "")
+                yield Finding(
+                    f"audit of what is published:{failure.check}", tenant_id, "objects", base, "", ""
+                )
         for name, text in bench.database.read(tenant_id, partial(_receipts, current=current)):
             for failure in verify_receipt(text, [verifier]).failures:
                 yield Finding(f"receipt:{failure.check}", tenant_id, "entries", name, "", failure.detail)
-        for row in bench.database.read(tenant_id, lambda tx: inspecting.where(tx, tables.certificates, limit=3)):
+        for row in bench.database.read(
+            tenant_id, lambda tx: inspecting.where(tx, tables.certificates, limit=3)
+        ):
             for failure in verify_certificate(row["envelope"], [verifier]).failures:
                 if failure.check != "unknown-key":  # of an earlier generation of the log
-                    yield Finding(f"certificate:{failure.check}", tenant_id, "certificates", row["id"], "", "")
+                    yield Finding(
+                        f"certificate:{failure.check}", tenant_id, "certificates", row["id"], "", ""
+                    )
 
     # ── what is corrupted ────────────────────────────────────────────────────────────────────────
     def _choose(self) -> list[str]:
@@ -218,11 +228,11 @@ class Selftest:
                 self.outcome.not_tried.append(f"table {name}: it has no rows here")
 
     def _sample(self, rows: list[Row]) -> list[Row]:
-        return rows if self._rows is None or len(rows) <= self._rows else self._random.sample(rows, self._rows)
+        return (
+            rows if self._rows is None or len(rows) <= self._rows else self._random.sample(rows, self._rows)
+        )
 
-    def _row(
-        self, tenant_id: str, table: Table, row: Row, other: Row | None, chosen: Sequence[str]
-    ) -> None:
+    def _row(self, tenant_id: str, table: Table, row: Row, other: Row | None, chosen: Sequence[str]) -> None:
         kinds = self._bench.database.read(tenant_id, partial(_kinds, table=table, row=row))
         if table.name == "key_shards" and not self._lives(tenant_id, row):
             kinds |= {"stale"}
@@ -260,7 +270,7 @@ class Selftest:
                 except NotHere as reason:
                     lacking = str(reason)
                     continue
-                noticed = self._noticed(tenant_id, None)
+                noticed = self._all_who_notice(tenant_id)
             self.outcome.tried.append(Tried("ledger", "", tenant_id, scene.name, noticed))
             return
         self.outcome.not_tried.append(f"scene “{scene.name}”: there is no {lacking.removeprefix('a ')} here")
@@ -300,6 +310,9 @@ def _kinds(tx: Tx, table: Table, row: Row) -> frozenset[str]:
         logs = {one["generation"]: one for one in inspecting.where(tx, tables.logs)}
         if row["size"] not in (logs[row["generation"]]["size"], logs[row["generation"]]["published"]):
             kinds.add("inner")
+    if table.name == "entries":
+        placed = inspecting.runs(tx, {row["writer"]: (row["n"], row["n"])})
+        kinds |= set() if placed else {"waiting"}
     if table.name == "version_subjects" and not _stands(tx, row["record_id"], row["version"]):
         kinds.add("of erased")
     if table.name == "lineage":

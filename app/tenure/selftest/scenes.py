@@ -1,7 +1,7 @@
 """Corruptions of many rows at once: what somebody does who knows how the ledger is built.
 
-Each scene changes the copy of one tenant as an attacker with the database would: consistently, with every tile
-and root made again, up to what needs the log's key. Some have even that.
+Each scene changes the copy of one tenant as an attacker with the database would: consistently, with every
+tile and root made again, up to what needs the log's key. Some have even that.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, insert, update
 
 from tenure.ledger.base64 import to_base64
+from tenure.ledger.canonical import canonical
 from tenure.ledger.checkpoint import Checkpoint, peek_checkpoint
 from tenure.ledger.entry import Kind, parse_entry
-from tenure.ledger.canonical import canonical
 from tenure.ledger.merkle import EMPTY_ROOT, HASH_SIZE, leaf_hash
 from tenure.ledger.note import Signer, sign_note
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, expected_tiles
@@ -28,7 +28,7 @@ _C, _T = tables.checkpoints, tables.tiles
 _NOT_THE_KEY = bytes(range(32))
 
 
-class NotHere(Exception):  # noqa: N818 - no error: this store has nothing that the scene could be played with
+class NotHere(Exception):
     """What a scene needs is not in this store."""
 
 
@@ -53,11 +53,13 @@ class Stage:
             raise NotHere("a log with entries")
         self.log = logs[-1]
         self.generation = self.log["generation"]
-        self.checkpoints = [
-            row for row in bench.rows(tenant_id, _C) if row["generation"] == self.generation
-        ]
+        self.checkpoints = [row for row in bench.rows(tenant_id, _C) if row["generation"] == self.generation]
         rows = {(row["writer"], row["n"]): row for row in bench.rows(tenant_id, _E)}
         self.runs = [row for row in bench.rows(tenant_id, _P) if row["generation"] == self.generation]
+        placed = {
+            (run["writer"], run["n"] + at) for run in bench.rows(tenant_id, _P) for at in range(run["count"])
+        }
+        self.waiting = [row for key, row in rows.items() if key not in placed]
         self.placed = [rows[run["writer"], run["n"] + at] for run in self.runs for at in range(run["count"])]
 
     @property
@@ -100,7 +102,8 @@ class Stage:
 
     def resigned(self, body: str) -> str:
         """A checkpoint text with the signature of the old one: what can be done without a key."""
-        return body + "\n" + self.checkpoints[-1]["note"].partition("\n\n")[2]
+        note: str = self.checkpoints[-1]["note"]
+        return body + "\n" + note.partition("\n\n")[2]
 
     def cut(self, size: int) -> None:
         """Everything from place `size` on is gone, as if it had never been."""
@@ -117,12 +120,13 @@ class Stage:
             update(_G).where(self.of_log(_G)).values(size=size, root=tree.root(), published=size),
         ]
         statements += [
-            delete(_E).where(self.mine(_E), _E.c.writer == row["writer"], _E.c.n == row["n"]) for row in gone
+            delete(_E).where(self.mine(_E), _E.c.writer == row["writer"], _E.c.n == row["n"])
+            for row in (*gone, *self.waiting)
         ]
         self.do(*statements)
-        self._place(self.placed[:size])
+        self.place(self.placed[:size])
 
-    def _place(self, rows: Sequence[Row]) -> None:
+    def place(self, rows: Sequence[Row]) -> None:
         """Runs, and each writer's mark, for entries at places from 0."""
         runs: list[dict[str, Any]] = []
         ends: dict[str, Row] = {}
@@ -222,7 +226,7 @@ def _dropped_closed(stage: Stage) -> None:
         delete(_E).where(stage.mine(_E), _E.c.writer == row["writer"], _E.c.n == row["n"]),
         delete(_P).where(stage.of_log(_P)),
     )
-    stage._place(rest)  # noqa: SLF001 - the same stage
+    stage.place(rest)
     stage.rebuild([bytes(one["body"]) for one in rest], stage.resigned)
 
 
@@ -239,12 +243,12 @@ def _swapped(stage: Stage) -> None:
     order = list(stage.placed)
     order[at], order[at + 1] = order[at + 1], order[at]
     stage.do(delete(_P).where(stage.of_log(_P)))
-    stage._place(order)  # noqa: SLF001 - the same stage
+    stage.place(order)
     stage.rebuild([bytes(one["body"]) for one in order], lambda body: sign_note(body, [stage.signer()]))
 
 
 def _removed_waiting(stage: Stage) -> None:
-    """Before it had its place, an entry of a writer that goes on is taken away: no signature covers it yet."""
+    """Before it had its place, an entry of a writer that goes on is taken away: nothing signed covers it."""
     size = stage.earlier()
     waiting = stage.placed[size:]
     for at, row in enumerate(waiting):
@@ -350,13 +354,18 @@ def _certificate_other_key(stage: Stage) -> None:
 _ALL = tuple(table.name for table in tables.metadata.sorted_tables)
 
 
+def _delete_all(stage: Stage, names: Sequence[str]) -> None:
+    chosen = [tables.metadata.tables[name] for name in names]
+    stage.do(*(delete(table).where(stage.mine(table)) for table in chosen))
+
+
 def _no_ledger(stage: Stage) -> None:
-    stage.do(*(delete(table).where(stage.mine(table)) for table in map(tables.metadata.tables.get, LEDGER)))
+    _delete_all(stage, LEDGER)
     stage.hide_heads(published=True)
 
 
 def _nothing(stage: Stage) -> None:
-    stage.do(*(delete(table).where(stage.mine(table)) for table in map(tables.metadata.tables.get, _ALL)))
+    _delete_all(stage, _ALL)
     stage.hide_heads(published=True)
 
 
@@ -380,7 +389,11 @@ SCENES = (
     Scene("published: a partial tile lost", _published_partial),
     Scene("published: a byte of a bundle flipped", _published_flipped),
     Scene("published: a fork of the same size, signed by the log's own key", _published_fork),
-    Scene("a certificate signed by another key, the mirror's copy removed", _certificate_other_key, ("certificates",)),
+    Scene(
+        "a certificate signed by another key, the mirror's copy removed",
+        _certificate_other_key,
+        ("certificates",),
+    ),
     Scene("the whole ledger deleted, heads outside removed", _no_ledger),
     Scene("every row of the tenant deleted, heads outside removed", _nothing, _ALL),
     Scene("every row of the cell deleted", _nothing, _ALL, of_cell=True),

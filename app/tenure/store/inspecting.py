@@ -50,13 +50,13 @@ def page(tx: Tx, table: Table, *, after: Key | None, limit: int) -> list[Row]:
         query = query.where(tuple_(*key) > tuple_(*here))
     elif after is not None:
         return []  # a table with one row for each tenant
-    return [dict(row._mapping) for row in tx.execute(query)]
+    return [dict(row) for row in tx.execute(query).mappings()]
 
 
 def where(tx: Tx, table: Table, *conditions: ColumnElement[bool], limit: int | None = None) -> list[Row]:
     """Rows of the transaction's tenant under conditions, in the order of their key."""
     query = select(*_own(table)).where(table.c.tenant_id == tx.tenant_id, *conditions)
-    return [dict(row._mapping) for row in tx.execute(query.order_by(*key_columns(table)).limit(limit))]
+    return [dict(row) for row in tx.execute(query.order_by(*key_columns(table)).limit(limit)).mappings()]
 
 
 def entries(tx: Tx, wanted: Collection[EntryId]) -> dict[EntryId, Row]:
@@ -118,8 +118,8 @@ def run_before(tx: Tx, generation: int, idx: int) -> Row | None:
         .order_by(_p.c.idx.desc())
         .limit(1)
     )
-    row = tx.execute(query).one_or_none()
-    return dict(row._mapping) if row else None
+    row = tx.execute(query).mappings().one_or_none()
+    return dict(row) if row else None
 
 
 def acts(tx: Tx, kind: str) -> list[bytes]:
