@@ -18,7 +18,7 @@ from tenure import ids
 from tenure.ids import CELL
 from tenure.inspection import trees
 from tenure.inspection.findings import Finding
-from tenure.inspection.sections import LOGS, SECTIONS, Section
+from tenure.inspection.sections import SECTIONS, TREES, Section
 from tenure.inspection.view import Anchors, Pass, View, guarded, viewed
 from tenure.store import inspecting, tables, tenants
 from tenure.store.inspecting import Key
@@ -88,8 +88,8 @@ class Inspector:
 
     def _logs(self, over: Pass) -> Iterator[Step]:
         for found in trees.logs(self._anchors, over):
-            yield Step(over.tenant_id, LOGS, found, over=False)
-        yield Step(over.tenant_id, LOGS, [], over=True)
+            yield Step(over.tenant_id, TREES, found, over=False)
+        yield Step(over.tenant_id, TREES, [], over=True)
 
     def _section(self, over: Pass, section: Section) -> Iterator[Step]:
         after: Key | None = None

@@ -38,10 +38,12 @@ def pointer(view: View) -> Iterator[Finding]:
             ("seq", "digest"), (found.seq, bytes(found.digest)), mirrored, strict=True
         ):
             if ours != theirs:
-                yield view.finding("key-pointer", _POINTER, (), column, "the mirror has another")
+                yield view.finding("key-pointer", _POINTER, (found.seq,), column, "the mirror has another")
     blob = keystate.manifest(view.tx, found.seq)
     if blob is None or manifest_digest(bytes(blob)) != bytes(found.digest):
-        yield view.finding("key-pointer", _POINTER, (), "digest", "no manifest here is the one it names")
+        yield view.finding(
+            "key-pointer", _POINTER, (found.seq,), "digest", "no manifest here is the one it names"
+        )
         return
     try:
         live = open_manifest(bytes(blob), view.anchors.ground.roots)
@@ -58,7 +60,9 @@ def pointer(view: View) -> Iterator[Finding]:
 def _tenants(view: View, live: CellManifest) -> Iterator[Finding]:
     """Whoever has keys is a tenant, and the other way round."""
     here = inspecting.known_ids(view.tx, tables.tenants.c.id, set(live.tenants))
-    for tenant_id in sorted(set(live.tenants) - here - {CELL}):
+    # A restored database may have forgotten a tenant whose keys the mirror still has.
+    forgotten = set() if view.anchors.ground.mirror.leaf_epoch() else set(live.tenants) - here - {CELL}
+    for tenant_id in sorted(forgotten):
         yield view.finding("tenant", tables.tenants, (tenant_id,), "id", "it has keys, and is not listed")
     for row in inspecting.where(view.tx, tables.tenants):
         if row["id"] not in live.tenants and not view.erasing:
@@ -92,7 +96,7 @@ def batches(view: View, row: Row) -> Iterator[Finding]:
     if journalled is None:
         if row["state"] != "intent":
             yield view.finding("key-batch", _BATCHES, key, "op_id", "the mirror's journal does not have it")
-    elif not _is_part(plan, json.loads(journalled)):
+    elif plan != (there := json.loads(journalled)) and not (_restored(view) and _is_part(plan, there)):
         yield view.finding("key-batch", _BATCHES, key, "plan", "the mirror's journal has another")
     elif json.dumps(plan) != row["plan"]:
         yield view.finding("key-batch", _BATCHES, key, "plan", "it is not written as the service writes it")
@@ -123,7 +127,12 @@ def _is_part(plan: Plan, journalled: Plan) -> bool:
         rest = {name: value for name, value in mine.items() if name != "erasures"}
         if rest != {name: value for name, value in theirs.items() if name != "erasures"}:
             return False
-    return bool(plan) == bool(journalled) or not plan
+    return True
+
+
+def _restored(view: View) -> bool:
+    """Whether this database was ever put back: only then may a batch be less than what was journalled."""
+    return view.anchors.ground.mirror.leaf_epoch() > 0
 
 
 # ── a tenant's ─────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Table
 
-from tenure.inspection import acts, keys, ledger, people, records
+from tenure.inspection import acts, keys, ledger, people, records, trees
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import Check, View
 from tenure.store import tables
@@ -32,6 +32,7 @@ SECTIONS = (
     Section("key batches", tables.key_batches, keys.batches, of_cell=True),
     Section("key shards", tables.key_shards, keys.shards, keys.all_shards),
     Section("leaf sequences", tables.leaf_sequences, people.leaf_sequences),
+    Section("logs", tables.logs, None, trees.heads),
     Section("entries", tables.entries, ledger.entries),
     Section("places", tables.places, ledger.places),
     Section("writers", tables.writers, ledger.writers),
@@ -53,5 +54,5 @@ SECTIONS = (
     Section("shreds", tables.shreds, acts.shreds),
     Section("certificates", tables.certificates, acts.certificates),
 )
-LOGS = "logs"
-"""The name of the section that `trees` is."""
+TREES = "trees"
+"""The name of the section that `trees.logs` is."""

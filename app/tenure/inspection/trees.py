@@ -9,7 +9,7 @@ from typing import Any
 
 from tenure.errors import Malformed, Unverified
 from tenure.inspection.findings import Finding
-from tenure.inspection.view import Anchors, Pass, View, guarded, viewed
+from tenure.inspection.view import Anchors, Pass, View, viewed
 from tenure.ledger.audit import AuditReport, audit_in_steps
 from tenure.ledger.checkpoint import peek_checkpoint
 from tenure.ledger.entry import Kind, parse_entry
@@ -55,12 +55,8 @@ class DatabaseSource:
 
 
 def logs(anchors: Anchors, over: Pass) -> Iterator[list[Finding]]:
-    """Every generation, a bundle at a time; the findings of each at its end."""
-    with viewed(anchors, over) as view:
-        rows = inspecting.where(view.tx, _LOGS)
-        first = list(guarded(view, "log", _LOGS, (), _heads(view, rows)))
-    yield first
-    for row in rows:
+    """Every generation as a tree, a bundle at a time; the findings of each at its end."""
+    for row in anchors.ground.database.read(over.tenant_id, lambda tx: inspecting.where(tx, _LOGS)):
         if row["size"]:
             yield from _audited(anchors, over, row)
 
@@ -104,8 +100,9 @@ def _published_key(view: View, row: Row) -> Verifier | None:
 
 
 # ── the rows of `logs`, and the heads outside ──────────────────────────────────────────────────────
-def _heads(view: View, rows: list[Row]) -> Iterator[Finding]:
+def heads(view: View) -> Iterator[Finding]:
     """Each log's row against its places, its checkpoint, its first entry, and the heads outside."""
+    rows = inspecting.where(view.tx, _LOGS)
     if not rows:
         mirrored = view.anchors.ground.mirror.head(view.tenant_id)
         if view.lives or inspecting.count(view.tx, tables.entries) or mirrored is not None:
