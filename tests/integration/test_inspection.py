@@ -60,7 +60,7 @@ def inspected(cell: Cell) -> list[Finding]:
 
 # ── one edit at a time ─────────────────────────────────────────────────────────────────────────────
 def setting(name: str, column: str, value: Any, **which: Any) -> Edit:
-    """Set a column of the first row of a tenant's that is like this. `value` may be a function of the old one."""
+    """Set a column of the first row that is like this. `value` may be a function of the old one."""
     table = tables.metadata.tables[name]
 
     def edit(connection: Connection, cell: Cell) -> None:

@@ -12,7 +12,7 @@ from tenure.store import tables
 
 
 async def live(cell: Cell) -> None:
-    """Writes, reads, decisions, long access lists, holds and erasures, in an open cell; all of it published."""
+    """Writes, reads, decisions, long access lists, holds and erasures, in an open cell; all published."""
     tenure, tenant = cell.tenure, cell.one
     for number in range(4):
         await cell.put(f"talk-{number}", f"words {number}", f"customer:{number % 3}")

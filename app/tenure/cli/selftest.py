@@ -42,7 +42,7 @@ def selftest(
         log_for_people("critical")
         outcome = run(
             given.settings(),
-            every=every,
+            **({"rows": None} if every else {}),
             seed=seed,
             folder=folder,
             scratch_url=scratch_url,

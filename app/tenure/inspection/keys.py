@@ -61,7 +61,7 @@ def _tenants(view: View, live: CellManifest) -> Iterator[Finding]:
     """Whoever has keys is a tenant, and the other way round."""
     here = inspecting.known_ids(view.tx, tables.tenants.c.id, set(live.tenants))
     # A restored database may have forgotten a tenant whose keys the mirror still has.
-    forgotten = set() if view.anchors.ground.mirror.leaf_epoch() else set(live.tenants) - here - {CELL}
+    forgotten = set() if view.restored else set(live.tenants) - here - {CELL}
     for tenant_id in sorted(forgotten):
         yield view.finding("tenant", tables.tenants, (tenant_id,), "id", "it has keys, and is not listed")
     for row in inspecting.where(view.tx, tables.tenants):
@@ -96,7 +96,7 @@ def batches(view: View, row: Row) -> Iterator[Finding]:
     if journalled is None:
         if row["state"] != "intent":
             yield view.finding("key-batch", _BATCHES, key, "op_id", "the mirror's journal does not have it")
-    elif plan != (there := json.loads(journalled)) and not (_restored(view) and _is_part(plan, there)):
+    elif plan != (there := json.loads(journalled)) and not (view.restored and _is_part(plan, there)):
         yield view.finding("key-batch", _BATCHES, key, "plan", "the mirror's journal has another")
     elif json.dumps(plan) != row["plan"]:
         yield view.finding("key-batch", _BATCHES, key, "plan", "it is not written as the service writes it")
@@ -128,11 +128,6 @@ def _is_part(plan: Plan, journalled: Plan) -> bool:
         if rest != {name: value for name, value in theirs.items() if name != "erasures"}:
             return False
     return True
-
-
-def _restored(view: View) -> bool:
-    """Whether this database was ever put back: only then may a batch be less than what was journalled."""
-    return view.anchors.ground.mirror.leaf_epoch() > 0
 
 
 # ── a tenant's ─────────────────────────────────────────────────────────────────────────────────────

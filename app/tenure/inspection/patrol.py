@@ -1,8 +1,8 @@
 """The inspection that never ends: a little at a time, beside everything else, and an alarm for what it finds.
 
 Each run goes on where the last ended, for at most `BUDGET_S`. What was found stays on record, in metrics and
-for whoever asks, until a later pass over the same section does not find it again. Of several processes of a cell
-one does it: the first of those that live.
+for whoever asks, until a later pass over the same section does not find it again. Of several processes of a
+cell one does it: the first of those that live.
 """
 
 import time

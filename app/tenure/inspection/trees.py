@@ -105,7 +105,9 @@ def heads(view: View) -> Iterator[Finding]:
     rows = inspecting.where(view.tx, _LOGS)
     if not rows:
         mirrored = view.anchors.ground.mirror.head(view.tenant_id)
-        if view.lives or inspecting.count(view.tx, tables.entries) or mirrored is not None:
+        if inspecting.count(view.tx, tables.entries) or (
+            not view.handed_over and (view.lives or mirrored is not None)
+        ):
             yield view.finding("log-missing", _LOGS, (), "", "there is no log: nothing here is proven")
         return
     for row in rows:

@@ -86,6 +86,21 @@ class View:
         """Whether the tenant has keys: one that left has none, and its ledger may be all that is kept."""
         return self._living is None or self.tenant_id in self._living
 
+    @property
+    def restored(self) -> bool:
+        """Whether this database was ever put back: then it may lack what others remember."""
+        return self.anchors.ground.mirror.leaf_epoch() > 0
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether the tenant left with its ledger: then nothing of it is here."""
+        return any(
+            (one["kind"], one["target"], one.get("ledger")) == ("tenant", self.tenant_id, "hand-over")
+            for batch in self.plans()
+            for mine in batch.plan.values()
+            for one in mine["erasures"]
+        )
+
     def leaf_key(self, leaf: int) -> Secret:
         """A leaf's key, those of holds too. Shredded when it was punctured, KeyFailure without keys."""
         if self.keys is None:

@@ -23,7 +23,7 @@ _ATTEMPTS = 3
 def selftest(
     settings: Settings,
     *,
-    every: bool = False,
+    rows: int | None = ROWS,
     seed: int | None = None,
     folder: Path | None = None,
     scratch_url: str = "",
@@ -32,14 +32,15 @@ def selftest(
     """Copy the cell, corrupt the copy, and see who notices. Works beside a running service.
 
     The live database is read once, by a backup; mirror, objects and root store are read and never written.
-    `every` row of every tenant instead of a sample. Raises Conflict where no scratch database may be made.
+    `rows` of each table and tenant are sampled; None: every row of every tenant. Raises Conflict where no
+    scratch database may be made.
     """
     chosen = random.randrange(1 << 32) if seed is None else seed  # noqa: S311 - a sample
     live = opening_only(ground_of(settings))
     live.database.close()
     with private_folder(folder) as inside:
         for attempt in range(_ATTEMPTS):
-            outcome = _on_copy(settings, live, inside, scratch_url, chosen, every=every, progress=progress)
+            outcome = _on_copy(settings, live, inside, scratch_url, chosen, rows, progress)
             # A copy that was taken while a checkpoint was being published is behind the mirror by itself.
             transient = bool(outcome.dirty) and not outcome.tried
             if not transient or attempt == _ATTEMPTS - 1:
@@ -53,8 +54,7 @@ def _on_copy(
     inside: Path,
     scratch_url: str,
     seed: int,
-    *,
-    every: bool,
+    rows: int | None,
     progress: Progress,
 ) -> Outcome:
     source = readable(settings)
@@ -66,7 +66,7 @@ def _on_copy(
         migrate.upgrade(target.url)
         bench = _bench(settings, live, target)
         try:
-            return Selftest(bench, rows=None if every else ROWS, seed=seed, progress=progress).run()
+            return Selftest(bench, rows=rows, seed=seed, progress=progress).run()
         finally:
             bench.close()
 

@@ -19,6 +19,7 @@ from tenure.errors import TenureError
 from tenure.ids import CELL
 from tenure.inspection.findings import Finding
 from tenure.inspection.inspector import NOT_CHECKED, Inspector
+from tenure.inspection.sections import SECTIONS, Section
 from tenure.ledger.audit import audit
 from tenure.ledger.certificate import verify_certificate
 from tenure.ledger.note import Signer, Verifier
@@ -98,12 +99,24 @@ class Outcome:
 
 
 class Selftest:
-    """Runs on a bench. `rows` sampled per table and tenant, None for all; `seed` makes it repeatable."""
+    """Runs on a bench. `rows` sampled per table and tenant, None for all; `seed` makes it repeatable.
+
+    `names` are the tables to corrupt, `sections` the checks that look.
+    """
 
     def __init__(
-        self, bench: Bench, *, rows: int | None, seed: int, progress: Progress = lambda *_: None
+        self,
+        bench: Bench,
+        *,
+        rows: int | None,
+        seed: int,
+        progress: Progress = lambda *_: None,
+        names: Sequence[str] = TABLES,
+        sections: Sequence[Section] = SECTIONS,
     ) -> None:
         self._bench = bench
+        self._names = names
+        self._sections = sections
         self._rows = rows
         self._random = random.Random(seed)  # noqa: S311 - a sample
         self._progress = progress
@@ -137,7 +150,7 @@ class Selftest:
         return found
 
     def _inspector(self) -> Inspector:
-        return Inspector(self._bench.anchors, again_s=0)
+        return Inspector(self._bench.anchors, again_s=0, sections=self._sections)
 
     def _noticed(self, tenant_id: str, table: str | None) -> tuple[str, ...]:
         """Which checks find something: those over the table first, everything else if they do not."""
@@ -212,7 +225,7 @@ class Selftest:
     def _fields(self, chosen: Sequence[str]) -> None:
         for name, why in LEFT_OUT.items():
             self.outcome.not_tried.append(f"table {name}: {why}")
-        work = [(tenant_id, name) for name in TABLES for tenant_id in chosen]
+        work = [(tenant_id, name) for name in self._names for tenant_id in chosen]
         seen: set[str] = set()
         for at, (tenant_id, name) in enumerate(work):
             self._progress(f"corrupting {name}", at, len(work))
@@ -223,7 +236,7 @@ class Selftest:
             for row in self._sample(rows):
                 other = self._random.choice(rows) if len(rows) > 1 else None
                 self._row(tenant_id, table, row, other, chosen)
-        for name in TABLES:
+        for name in self._names:
             if name not in seen:
                 self.outcome.not_tried.append(f"table {name}: it has no rows here")
 
