@@ -154,6 +154,11 @@ class Tenure:
         self._database.close()
         self._lock.close()
 
+    @property
+    def batcher(self) -> Batcher:
+        """What runs every operation of this process; for metrics."""
+        return self._batcher
+
     async def health(self) -> dict[str, Any]:
         """`{"ready","checks":{"database","keys"}}`; ready only when both answer."""
         checks = {"database": True, "keys": True}
