@@ -187,6 +187,10 @@ def places(view: View, page: Sequence[Row]) -> Iterator[Finding]:
             detail = "it runs beyond the signed size of its log"
             yield view.finding("place", tables.places, (generation, idx), "count", detail)
         before = row
+    # What is missing inside a run is a gap in its writer's numbers.
+    ends = {(row["writer"], row["n"] + at) for row in page for at in (0, max(row["count"], 1) - 1)}
+    for key in sorted(ends - inspecting.entries(view.tx, ends).keys()):
+        yield view.finding("entry-missing", tables.entries, key, "", "it has a place, and is not here")
 
 
 def writers(view: View, page: Sequence[Row]) -> Iterator[Finding]:
