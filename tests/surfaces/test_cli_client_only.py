@@ -14,14 +14,14 @@ from unit.ledger.logs import SIGNER, entries, publish
 
 # What the extra `server` brings, and nothing that the client needs.
 ABSENT = (
-    "ahocorasick_rs alembic apscheduler backports casbin granian litestar msgspec psycopg pydantic_settings"
-    " sqlalchemy structlog uuid_utils yaml"
+    "ahocorasick_rs alembic apscheduler backports casbin granian litestar msgspec prometheus_client psycopg"
+    " pydantic_settings sqlalchemy structlog uuid_utils yaml"
 )
 COMMANDS = {
     *("init", "serve", "demo", "doctor"),
     *("backup", "restore", "drill"),
     *("apply", "get", "tenant", "principal", "shred"),
-    *("verify", "audit", "residue", "witness"),
+    *("verify", "audit", "residue", "selftest", "witness"),
 }
 PROGRAM = f"""
 import sys
@@ -81,6 +81,7 @@ def test_governs_a_service_by_its_url():
         ["backup", "b"],
         ["restore", "b"],
         ["drill"],
+        ["selftest"],
     ],
 )
 def test_server_commands_say_what_to_install(command, tmp_path):
