@@ -203,7 +203,7 @@ def everything_deleted(log: Log) -> None:
         (reordered, "writer-order"),
         (fork, "fork"),
         (rollback, "rollback"),
-        (wrong_key, "bad-signature"),
+        (wrong_key, "unknown-key"),
         (edited_unsigned, "bad-signature"),
         (lost_tile, "tile-missing"),
         (missing_partial, "tile-missing"),

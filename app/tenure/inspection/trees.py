@@ -4,6 +4,7 @@ The heads that were seen outside the database, published and mirrored, must be p
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -156,18 +157,16 @@ def _published(view: View, row: Row) -> Iterator[Finding]:
 
 
 def _first(view: View, row: Row) -> Iterator[Finding]:
-    bodies = log.bodies(view.tx, row["generation"], 0, 1)
-    try:
-        entry = parse_entry(bytes(bodies[0])) if bodies else None
-    except Unverified:
-        return  # the section on entries says so
-    if entry is None:
-        return
-    data: dict[str, Any] = entry.get("data", {})
-    if entry["kind"] != Kind.LOG_OPEN or (data.get("origin"), data.get("generation")) != (
-        row["origin"],
-        row["generation"],
-    ):
+    """The first entry opens this log; of one that has no place yet, an entry that waits does."""
+    bodies = log.bodies(view.tx, row["generation"], 0, 1) or inspecting.acts(view.tx, Kind.LOG_OPEN)
+    opened = set()
+    for body in bodies:
+        with suppress(Unverified):  # the section on entries says so
+            entry = parse_entry(bytes(body))
+            data: dict[str, Any] = entry.get("data", {})
+            if entry["kind"] == Kind.LOG_OPEN:
+                opened.add((data.get("origin"), data.get("generation")))
+    if (row["origin"], row["generation"]) not in opened:
         detail = "its first entry opens another log"
         yield view.finding("log", _LOGS, (row["generation"],), "origin", detail)
 
