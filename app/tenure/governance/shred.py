@@ -305,6 +305,7 @@ class Shredder:
     async def _fence(self, batch: Batch) -> None:
         """Wait until every living process has acknowledged the new state and older transactions are over."""
         seq = await asyncio.to_thread(self._replica.beat)
+        await asyncio.to_thread(self._replica.settle)
         fence = await asyncio.to_thread(Fence, self._ground.database, seq)
         noted, pause = False, _POLL_S
         while any(waiting := await asyncio.to_thread(fence.waiting)):

@@ -13,7 +13,7 @@ from tenure.governance.certificates import FILES
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import SETTLED, View, differing, each, guarded
 from tenure.ledger.certificate import peek_origin, verify_certificate
-from tenure.ledger.entry import Kind, parse_entry
+from tenure.ledger.entry import Kind
 from tenure.model.decision import Decision
 from tenure.store import inspecting, tables
 from tenure.store.inspecting import Row
@@ -94,11 +94,7 @@ def _decision(
 # ── erasures ───────────────────────────────────────────────────────────────────────────────────────
 def shreds(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     """Each erasure, against its request, its batch, its purge and its certificate."""
-    asked = {
-        entry.get("data", {}).get("shred"): entry
-        for entry in map(parse_entry, inspecting.acts(view.tx, Kind.SHRED))
-        if entry["outcome"] == "requested"
-    }
+    asked = view.asked(Kind.SHRED, [row["id"] for row in page])
     named = {row["certificate_id"] for row in page} - {None}
     kept = {row["id"]: row for row in inspecting.where(view.tx, _C, _C.c.id.in_(named))}
     for row in page:
@@ -166,6 +162,7 @@ def _asked(view: View, row: Row, shred: Shred, asked: dict[str, Any]) -> Iterato
 
 def _planned(view: View, op_id: str | None) -> list[Any]:
     plans = [batch.plan for batch in view.plans() if batch.op_id == op_id]
+    plans = plans or [batch.plan for batch in view.plans(fresh=True) if batch.op_id == op_id]
     return [one for plan in plans for one in plan.get(view.tenant_id, {}).get("erasures", ())]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from tenure import ids
 from tenure.errors import Unverified
 from tenure.inspection.findings import Finding
-from tenure.inspection.view import View, differing, each, guarded
+from tenure.inspection.view import View, asked_for, differing, each, guarded
 from tenure.ledger.canonical import parse_canonical
 from tenure.ledger.checkpoint import open_checkpoint
 from tenure.ledger.entry import Kind, parse_entry
@@ -118,12 +118,9 @@ def _named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator[F
             known.append(("access_lists", "digest", key, digest))
         if entry["kind"] == Kind.DECISION_OPEN and view.lives:
             known.append(("decisions", "id", key, entry.get("decision")))
-        if entry["kind"] == Kind.HOLD_PLACE and view.lives:
-            known.append(("holds", "id", key, entry.get("data", {}).get("hold")))
-            view.over.requested.add(entry.get("data", {}).get("hold"))
-        if entry["kind"] == Kind.SHRED and entry["outcome"] == "requested" and view.lives:
-            known.append(("shreds", "id", key, entry.get("data", {}).get("shred")))
-            view.over.requested.add(entry.get("data", {}).get("shred"))
+        if (row_id := asked_for(entry)) is not None and view.lives:
+            known.append(("holds" if entry["kind"] == Kind.HOLD_PLACE else "shreds", "id", key, row_id))
+            view.over.asked[row_id] = key
         if entry["kind"] == Kind.PURGE and view.lives and not view.erasing:
             known.append(("certificates", "id", key, entry.get("data", {}).get("certificate")))
     for table, column in sorted({(table, column) for table, column, _, _ in known}):

@@ -70,7 +70,7 @@ class Patrol:
         walk = self._walk if self._walk is not None else self._inspector.cell()
         self._walk = None  # whatever breaks below, the next run begins a new pass
         try:
-            for step in walk:
+            while (step := self._next(walk)) is not None:
                 self._take(step)
                 if stop():
                     self._walk = walk
@@ -85,6 +85,11 @@ class Patrol:
             return False
         self.standing = self.standing._replace(passes=self.standing.passes + 1, passed_at=ids.now())
         return True
+
+    def _next(self, walk: Iterator[Step]) -> Step | None:
+        """One step; the fence of an erasure waits for it, because it opens keys."""
+        with self._replica.at_work:
+            return next(walk, None)
 
     def _take(self, step: Step) -> None:
         self.standing = self.standing._replace(steps=self.standing.steps + 1)

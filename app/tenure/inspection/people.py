@@ -14,7 +14,7 @@ from tenure.inspection.view import SETTLED, View, differing, each, guarded
 from tenure.keys import blind, segments
 from tenure.keys.ggm import leaf_number
 from tenure.keys.seal import Binding, added_leaves, header_leaves, open_key
-from tenure.ledger.entry import Kind, parse_entry
+from tenure.ledger.entry import Kind
 from tenure.sealing import REF, SUBJECTS_SCOPE
 from tenure.store import inspecting, tables
 from tenure.store.holds import Hold
@@ -131,7 +131,7 @@ def bucket_leaves(view: View) -> Iterator[Finding]:
 def _planned(view: View) -> dict[int, int]:
     """Bucket → its leaf after the last batch that moved it and came to the swap."""
     found: dict[int, int] = {}
-    for batch in view.plans():
+    for batch in view.plans(fresh=True):
         mine = batch.plan.get(view.tenant_id)
         if mine is not None and batch.state != "intent":
             found.update({bucket: leaf for bucket, _, leaf in mine["buckets"]})
@@ -156,10 +156,7 @@ def scope_leaves(view: View, row: Row) -> Iterator[Finding]:
 # ── holds ──────────────────────────────────────────────────────────────────────────────────────────
 def holds(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     """Each hold as the ledger says it was placed, and as its release says it ended."""
-    placed = {
-        entry.get("data", {}).get("hold"): entry
-        for entry in map(parse_entry, inspecting.acts(view.tx, Kind.HOLD_PLACE))
-    }
+    placed = view.asked(Kind.HOLD_PLACE, [row["id"] for row in page])
     table = tables.shreds
     released = {row["target_id"]: row for row in inspecting.where(view.tx, table, table.c.kind == "hold")}
     for row in page:

@@ -6,7 +6,7 @@ process in which an erased person's key lives on.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from tenure.inspection.findings import Finding, spelled
 from tenure.keyring import TenantKeyring
 from tenure.keys.secret import Secret
 from tenure.keys.state import TenantKeys
-from tenure.ledger.entry import parse_access_list, parse_entry
+from tenure.ledger.entry import Kind, parse_access_list, parse_entry
 from tenure.ledger.note import Signer, Verifier
 from tenure.store import inspecting, log, shreds, tables
 from tenure.store.inspecting import EntryId, Key, Row
@@ -45,8 +45,8 @@ class Pass:
 
     tenant_id: str
     started: int
-    requested: set[str] = field(default_factory=set)
-    """Erasures and holds that an entry names as asked for or placed."""
+    asked: dict[str, str] = field(default_factory=dict)
+    """Erasure or hold → the entry by which it was asked for or placed, as far as entries were looked at."""
     erased: Counter[str] = field(default_factory=Counter)
     """Erasure → how many versions say that they were purged by it."""
     complete: set[str] = field(default_factory=set)
@@ -69,6 +69,7 @@ class View:
         self.purged: Counter[str] = Counter()
         """Erasure → versions on this page that say they were purged by it."""
         self._unfinished: bool | None = None
+        self._reread = False
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────
     @property
@@ -96,7 +97,7 @@ class View:
         """Whether the tenant left with its ledger: then nothing of it is here."""
         return any(
             (one["kind"], one["target"], one.get("ledger")) == ("tenant", self.tenant_id, "hand-over")
-            for batch in self.plans()
+            for batch in self.plans(fresh=True)
             for mine in batch.plan.values()
             for one in mine["erasures"]
         )
@@ -158,6 +159,22 @@ class View:
             return list(entry.get("accesses", ()))
         return parse_access_list(log.access_list(self.tx, entry["accesses_sha256"]) or b"", entry)
 
+    def asked(self, kind: Kind, row_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Erasures (`shred`) or holds (`hold.place`) → the entry by which each was asked for.
+
+        From what this pass has seen of the entries; whoever is not in that is looked for in all of them.
+        """
+        known = {row_id: self.over.asked[row_id] for row_id in row_ids if row_id in self.over.asked}
+        self.want(known.values())
+        found = {row_id: entry for row_id, name in known.items() if (entry := self.entry(name)) is not None}
+        if len(found) < len(row_ids):
+            for body in inspecting.acts(self.tx, kind):
+                with suppress(Unverified):  # the section on entries says so
+                    entry = parse_entry(body)
+                    if (row_id := asked_for(entry)) in row_ids:
+                        found[str(row_id)] = entry
+        return found
+
     def happened(self, entry: dict[str, Any], at: int) -> bool:
         """Whether a row's instant is that of the entry which made it.
 
@@ -181,9 +198,10 @@ class View:
             ) or any(one.state != shreds.DONE and self.tenant_id in one.plan for one in self.plans())
         return self._unfinished
 
-    def plans(self) -> list[Batch]:
-        """Every batch of erasures of the cell, oldest first; read once in a pass."""
-        if self.over.plans is None:
+    def plans(self, *, fresh: bool = False) -> list[Batch]:
+        """Every batch of erasures of the cell, oldest first; kept for the pass unless it must be `fresh`."""
+        if self.over.plans is None or (fresh and not self._reread):
+            self._reread = True
             read = self.anchors.ground.database.read
             found = [
                 one
@@ -238,6 +256,16 @@ def differing(view: View, check: str, table: Table, row: Row, **expected: Any) -
         if found != value or type(found) is not type(value):
             key = inspecting.key_of(table, row)
             yield view.finding(check, table, key, column, "is not what it must be by all that refers to it")
+
+
+def asked_for(entry: dict[str, Any]) -> str | None:
+    """The hold or erasure that an entry places or asks for."""
+    data = entry.get("data", {})
+    if entry["kind"] == Kind.HOLD_PLACE:
+        return data.get("hold")  # type: ignore[no-any-return]
+    if entry["kind"] == Kind.SHRED and entry["outcome"] == "requested":
+        return data.get("shred")  # type: ignore[no-any-return]
+    return None
 
 
 def entry_id(name: str | None) -> EntryId | None:
