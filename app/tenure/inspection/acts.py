@@ -17,7 +17,7 @@ from tenure.ledger.entry import Kind
 from tenure.model.decision import Decision
 from tenure.store import inspecting, tables
 from tenure.store.inspecting import Row
-from tenure.store.shreds import Shred
+from tenure.store.shreds import DONE, Shred
 
 _D, _S, _C = tables.decisions, tables.shreds, tables.certificates
 _KINDS = {"subject", "hold", "tenant"}
@@ -142,6 +142,9 @@ def _begun(view: View, row: Row, shred: Shred, asked: dict[str, Any] | None) -> 
         yield view.finding("shred", _S, key, "id", "the ledger does not know that it was asked for")
     else:
         yield from _asked(view, row, shred, asked)
+    over = {batch.op_id for batch in view.plans() if batch.state == DONE}
+    if shred.op_id in over and shred.state not in SETTLED:
+        yield view.finding("shred", _S, key, "state", "its batch is over")
     if (shred.op_id is None) != (shred.state == "requested"):
         yield view.finding("shred", _S, key, "op_id", "it is named once a batch has taken it")
     elif shred.op_id is not None and shred.id not in {one["shred"] for one in _planned(view, shred.op_id)}:

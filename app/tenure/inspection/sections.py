@@ -30,7 +30,7 @@ SECTIONS = (
     Section("key pointer", None, None, keys.pointer, of_cell=True),
     Section("key manifests", tables.key_manifests, keys.manifests, of_cell=True),
     Section("key batches", tables.key_batches, keys.batches, of_cell=True),
-    Section("key shards", tables.key_shards, keys.shards, keys.all_shards),
+    Section("key shards", tables.key_shards, keys.shard_rows, keys.shard_state),
     Section("leaf sequences", tables.leaf_sequences, people.leaf_sequences),
     Section("logs", tables.logs, None, trees.heads),
     Section("entries", tables.entries, ledger.entries),
