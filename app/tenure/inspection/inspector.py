@@ -72,12 +72,20 @@ class Inspector:
     def tenant(self, tenant_id: str) -> Iterator[Step]:
         """One tenant, a page at a time. Every section ends with a step that is `over`."""
         over = Pass(tenant_id, ids.now())
-        for section in self._sections:
-            if section.of_cell and tenant_id != CELL:
-                continue
+        for section in self._chosen(over):
             yield from self._section(over, section)
             over.complete.add(section.name)
         yield from self._logs(over)
+
+    def _chosen(self, over: Pass) -> list[Section]:
+        """Of a tenant that left there is only its ledger, where that was kept; the rest is being purged."""
+        mine = [one for one in self._sections if not one.of_cell or over.tenant_id == CELL]
+        with viewed(self._anchors, over) as view:
+            if view.lives:
+                return mine
+            if view.handed_over:
+                return []
+        return [one for one in mine if one.table is not None and one.table.name in tables.LEDGER]
 
     def table(self, tenant_id: str, name: str) -> Iterator[Step]:
         """Only the sections over one table, without what they know from others."""
@@ -87,7 +95,9 @@ class Inspector:
                 yield from self._section(over, section)
 
     def _logs(self, over: Pass) -> Iterator[Step]:
-        for found in trees.logs(self._anchors, over):
+        with viewed(self._anchors, over) as view:
+            gone = not view.lives and view.handed_over
+        for found in () if gone else trees.logs(self._anchors, over):
             yield Step(over.tenant_id, TREES, found, over=False)
         yield Step(over.tenant_id, TREES, [], over=True)
 

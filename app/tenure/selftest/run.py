@@ -275,18 +275,20 @@ class Selftest:
 
     def _scene(self, scene: Scene, tenant_ids: Sequence[str]) -> None:
         """On the first tenant that has what it needs."""
-        lacking = "a tenant"
+        lacking: list[str] = []
         for tenant_id in tenant_ids:
             with self._bench.kept(tenant_id, scene.kept):
                 try:
                     scene.play(Stage(self._bench, tenant_id))
                 except NotHere as reason:
-                    lacking = str(reason)
+                    lacking.append(str(reason))
                     continue
                 noticed = self._all_who_notice(tenant_id)
             self.outcome.tried.append(Tried("ledger", "", tenant_id, scene.name, noticed))
             return
-        self.outcome.not_tried.append(f"scene “{scene.name}”: there is no {lacking.removeprefix('a ')} here")
+        self.outcome.not_tried.append(
+            f"scene “{scene.name}”: it needs {lacking[0] if lacking else 'a tenant'}"
+        )
 
 
 def _first(steps: Iterator[Any]) -> tuple[str, ...]:
