@@ -51,7 +51,7 @@ def inspected(cell: Cell) -> list[Finding]:
     ground = ground_of(cell.settings)
     try:
         objects = open_objects("", cell.settings.data_dir / "objects", "TENURE_OBJECTS_URL")
-        inspector = Inspector(Anchors(ground, objects), again_s=0)
+        inspector = Inspector(Anchors(ground, objects), again_s=())
         steps = [step for tenant_id in (CELL, cell.one.id) for step in inspector.tenant(tenant_id)]
         return [finding for step in steps for finding in step.findings]
     finally:

@@ -4,8 +4,8 @@
     section   one table each (`sections`), then the logs as trees (`trees`)
     page      one read-only transaction; keys are opened in it and wiped after it
 
-What a page finds is looked at again a moment later, and only what is there both times is reported: on a
-server whose statements do not share a snapshot, a page may otherwise meet half of somebody's commit.
+What a page finds is looked at again a moment later, and only what is there each time is reported: on a server
+whose statements do not share a snapshot, a page may otherwise meet half of somebody's commit.
 """
 
 import time
@@ -24,7 +24,8 @@ from tenure.store import inspecting, tables, tenants
 from tenure.store.inspecting import Key
 
 PAGE = 200
-AGAIN_S = 0.3
+AGAIN_S = 0.3, 1.0
+"""How long after one look at a doubtful page there is the next. On a slow disk a commit takes its time."""
 NOT_CHECKED = (
     "Rows of entries that have no place in the log yet: nothing is signed over them.",
     "What nobody wrote an entry about: names and roles of principals, names of tenants, manifests.",
@@ -44,10 +45,10 @@ class Step(NamedTuple):
 
 
 class Inspector:
-    """Inspects a cell. `again_s`: how long after a first look a doubtful page is looked at again."""
+    """Inspects a cell. `again_s`: after which times a doubtful page is looked at again; () for never."""
 
     def __init__(
-        self, anchors: Anchors, *, again_s: float = AGAIN_S, sections: Sequence[Section] = SECTIONS
+        self, anchors: Anchors, *, again_s: Sequence[float] = AGAIN_S, sections: Sequence[Section] = SECTIONS
     ) -> None:
         self._anchors = anchors
         self._again_s = again_s
@@ -104,13 +105,13 @@ class Inspector:
     def _section(self, over: Pass, section: Section) -> Iterator[Step]:
         after: Key | None = None
         while section.check is not None:
-            found = self._twice(partial(self._rows, over, section, after))
+            found = self._surely(partial(self._rows, over, section, after))
             if self._last is None:
                 break
             after = self._last
             over.erased.update(self._purged)
             yield Step(over.tenant_id, section.name, found, over=False)
-        last = self._twice(partial(self._whole, over, section)) if section.whole is not None else []
+        last = self._surely(partial(self._whole, over, section)) if section.whole is not None else []
         yield Step(over.tenant_id, section.name, last, over=True)
 
     def _rows(self, over: Pass, section: Section, after: Key | None) -> list[Finding]:
@@ -135,10 +136,12 @@ class Inspector:
         with viewed(self._anchors, over) as view:
             return look(view)
 
-    def _twice(self, look: Callable[[], list[Finding]]) -> list[Finding]:
+    def _surely(self, look: Callable[[], list[Finding]]) -> list[Finding]:
         found = look()
-        if not found or not self._again_s:
-            return found
-        time.sleep(self._again_s)
-        again = set(look())
-        return [one for one in found if one in again]
+        for pause in self._again_s:
+            if not found:
+                break
+            time.sleep(pause)
+            again = set(look())
+            found = [one for one in found if one in again]
+        return found

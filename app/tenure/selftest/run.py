@@ -150,7 +150,7 @@ class Selftest:
         return found
 
     def _inspector(self) -> Inspector:
-        return Inspector(self._bench.anchors, again_s=0, sections=self._sections)
+        return Inspector(self._bench.anchors, again_s=(), sections=self._sections)
 
     def _noticed(self, tenant_id: str, table: str | None) -> tuple[str, ...]:
         """Which checks find something: those over the table first, everything else if they do not."""
