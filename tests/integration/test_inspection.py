@@ -210,7 +210,7 @@ async def test_a_patrol_goes_on_where_it_ended_and_takes_back_its_alarm(lived: C
     with Undone(lived, "entries"), capture_logs() as logs:
         with lived.raw() as connection:
             entry(connection, lived)
-        runs = 1
+        runs = 0
         while not await asyncio.to_thread(partial(patrol.run, enough=lambda: True)):
             runs += 1
         assert runs == patrol.standing.steps > 50, "one step each"
