@@ -43,6 +43,9 @@ from tenure.governance.shred import Shredder
 from tenure.governance.subjects import Subjects
 from tenure.governance.tenants import Tenants, initialise
 from tenure.ids import CELL
+from tenure.inspection.inspector import Inspector
+from tenure.inspection.patrol import Patrol
+from tenure.inspection.view import Anchors
 from tenure.jobs.schedule import Schedule
 from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
@@ -109,8 +112,14 @@ class Tenure:
             batch_size=settings.shred_batch_size,
         )
         self.rederivations = Rederivations(service, self._batcher, self.sequencer)
+        self.patrol = Patrol(Inspector(Anchors(ground, ground.objects)), self._database, self._replica)
         self._schedule = Schedule(
-            self.shredder, settings.shred_interval_s, self.rederivations, settings.rederive_interval_s
+            self.shredder,
+            settings.shred_interval_s,
+            self.rederivations,
+            settings.rederive_interval_s,
+            self.patrol,
+            settings.inspect_interval_s,
         )
         self.gateway = Gateway(self._batcher)
         self.decisions = Decisions(self._batcher, self._database, tenancies)
@@ -167,6 +176,11 @@ class Tenure:
             self.witnesses.close()
         self._database.close()
         self._lock.close()
+
+    @property
+    def batcher(self) -> Batcher:
+        """What runs every operation of this process; for metrics."""
+        return self._batcher
 
     async def health(self) -> dict[str, Any]:
         """`{"ready","checks":{"database","keys"}}`; ready only when both answer."""

@@ -16,7 +16,7 @@ from base64 import b64encode
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from tenure import ids
+from tenure import ids, rowseals
 from tenure.access import Ask, Caller
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
@@ -94,7 +94,8 @@ class Decisions:
                 seal_entry=None,
             )
             caller.ask = replace(caller.ask, decision=decision.id)
-            entry = caller.record(Kind.DECISION_OPEN, "ok", nonce=secrets.token_bytes(16))
+            row = {"row": rowseals.of_decision(desk.tenancy.keys, decision)}
+            entry = caller.record(Kind.DECISION_OPEN, "ok", nonce=secrets.token_bytes(16), data=row)
             store.open_decision(desk.tx, decision)
             return {
                 "id": decision.id,
@@ -130,10 +131,12 @@ class Decisions:
                 )
             accesses = _accesses(desk.tx, decision_id)
             caller = Caller(desk, Ask(credential, decision.purpose, decision_id), principal)
-            entry = caller.record(
-                Kind.DECISION_SEAL, outcome, *accesses, nonce=secrets.token_bytes(16), rules=()
-            )
             facts = decision.facts | ({"output_sha256": output_sha256} if output_sha256 else {})
+            sealed = replace(decision, facts=facts, sealed_at=desk.now, outcome=outcome)
+            row = {"row": rowseals.of_decision(desk.tenancy.keys, sealed)}
+            entry = caller.record(
+                Kind.DECISION_SEAL, outcome, *accesses, nonce=secrets.token_bytes(16), rules=(), data=row
+            )
             store.seal(desk.tx, decision_id, at=desk.now, outcome=outcome, entry=entry, facts=facts)
             return {
                 "id": decision_id,

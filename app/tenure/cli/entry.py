@@ -16,6 +16,7 @@ from tenure.cli import (
     principals,
     residue,
     rootstore,
+    selftest,
     shred,
     tenants,
     verify,
@@ -51,6 +52,7 @@ app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)
 app.command(rich_help_panel=_PROVE)(evidence.population)
 app.command(rich_help_panel=_PROVE)(evidence.evidence)
+app.command(rich_help_panel=_PROVE)(selftest.selftest)
 app.command(rich_help_panel=_PROVE)(residue.residue)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=_KEEP)
 app.add_typer(witness.app, name="witness", rich_help_panel=_PROVE)

@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -64,8 +64,12 @@ class Database:
 
     def read(self, tenant_id: str, fn: Callable[[Tx], T]) -> T:
         """Run `fn` in a read-only transaction of one tenant."""
-        with self._transaction(tenant_id, write=False) as tx:
+        with self.reading(tenant_id) as tx:
             return fn(tx)
+
+    def reading(self, tenant_id: str) -> AbstractContextManager[Tx]:
+        """A read-only transaction of one tenant."""
+        return self._transaction(tenant_id, write=False)
 
     def write(self, tenant_id: str, fn: Callable[[Tx], T]) -> T:
         """Run `fn` in a transaction without ledger entries: set-up, sequencing and recovery only."""
