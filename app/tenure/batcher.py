@@ -157,11 +157,7 @@ class Lane(threading.Thread):
         return [self._alone(tenant_id, operation) for operation in operations]
 
     def _alone(self, tenant_id: str, operation: Operation) -> Any:  # noqa: ANN401
-        for attempt in range(_RETRIES):
-            if attempt == _RETRIES // 2:
-                # Perhaps it is a number of our own that is taken: another process believed this one to be
-                # dead and ended its writer. Nothing was lost; we go on as another writer.
-                self._writers.drop()
+        for _ in range(_RETRIES):
             try:
                 return self._transaction(tenant_id, [operation])[0]
             except Exception as failure:  # noqa: BLE001
@@ -188,6 +184,9 @@ class Lane(threading.Thread):
             if self._database.is_lost(failure):
                 self._disconnect()
                 self._writers.drop()
+            elif self._database.is_ended(failure):
+                # Another process believed this one to be dead and ended its writer. Nothing was lost.
+                self._writers.drop(tenant_id)
             raise
         return outcomes
 

@@ -164,6 +164,7 @@ class Tenure:
         self._schedule.stop()
         self.root_keys.stop()
         if self._looking is not None:
+            await self._leftovers.settle()
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
         self.sequencer.stop()

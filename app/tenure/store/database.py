@@ -135,6 +135,11 @@ class Database:
             names & {"IntegrityError", "SerializationFailure", "DeadlockDetected"}
         )
 
+    def is_ended(self, failure: BaseException) -> bool:
+        """Whether a clash was about an entry's number: somebody else has ended the writer (`sequencing`)."""
+        told = str(_driver_error(failure))
+        return self.is_clash(failure) and ("pk_entries" in told or "entries.writer" in told)
+
     def is_lost(self, failure: BaseException) -> bool:
         """Whether the connection may have died, so that a commit's fate is unknown."""
         names = {kind.__name__ for kind in type(_driver_error(failure)).__mro__}
