@@ -149,6 +149,7 @@ class Tenure:
         self._schedule.stop()
         self.root_keys.stop()
         if self._looking is not None:
+            await self._leftovers.once()
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
         self.sequencer.stop()

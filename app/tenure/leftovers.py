@@ -40,6 +40,7 @@ class Leftovers:
         self._tags = tags
         self._quorum = quorum
         self._wanted = asyncio.Event()
+        self._looked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def look(self) -> None:
@@ -59,6 +60,12 @@ class Leftovers:
             except Exception as failure:  # noqa: BLE001 - whatever it is: the logs are still to be looked at
                 _log.warning("looking for what waits failed, will be repeated", error=type(failure).__name__)
                 self._loop.call_later(_RETRY_S, self._wanted.set)
+            finally:
+                self._looked.set()
+
+    async def once(self) -> None:
+        """Wait for the first look, once `serve` runs: a cell that is only started and stopped has it, too."""
+        await self._looked.wait()
 
     async def look_around(self) -> None:
         """Wake every log in which something waits; end writers of processes that are gone."""
