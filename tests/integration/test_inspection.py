@@ -46,6 +46,36 @@ async def test_nothing_is_found_where_nothing_was_edited(lived: Cell) -> None:
     assert await patrolled(lived) == []
 
 
+async def test_nothing_is_found_while_others_write_and_erase(lived: Cell) -> None:
+    """A pass meets pages in the middle of everything; none of that is an alarm."""
+    over = asyncio.Event()
+
+    async def busy() -> int:
+        number = 0
+        while not over.is_set():
+            await cell_work(lived, number)
+            number += 1
+        return number
+
+    work = asyncio.create_task(busy())
+    try:
+        with capture_logs() as logs:
+            for _ in range(2):
+                assert await patrolled(lived) == []
+    finally:
+        over.set()
+        assert await work > 0
+    assert [one for one in logs if one["event"] == "stored data was changed"] == []
+
+
+async def cell_work(cell: Cell, number: int) -> None:
+    """Some writes, reads and an erasure."""
+    person = f"customer:busy-{number}"
+    await asyncio.gather(*(cell.put(f"busy-{number}-{one}", one, person) for one in range(3)))
+    await cell.get(f"busy-{number}-1")
+    await cell.erase(person)
+
+
 def inspected(cell: Cell) -> list[Finding]:
     """What is found in the cell's own rows and in one tenant's, at first sight: nobody else writes."""
     ground = ground_of(cell.settings)
