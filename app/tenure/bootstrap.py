@@ -25,12 +25,15 @@ from tenure.errors import ONE_PROCESS, Conflict, TenureError
 from tenure.gateway import Gateway
 from tenure.governance.celllog import CellLog
 from tenure.governance.erasures import Erasures
+from tenure.governance.evidence import Evidence
 from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
 from tenure.governance.ledger import LedgerReader
 from tenure.governance.ledgerkeys import LedgerKeys
 from tenure.governance.manifests import Manifests
+from tenure.governance.populations import Populations
 from tenure.governance.principals import Principals
+from tenure.governance.receipts import Receipts
 from tenure.governance.recovery import recover
 from tenure.governance.rederive import Rederivations
 from tenure.governance.replica import Replica
@@ -43,6 +46,9 @@ from tenure.governance.subjects import Subjects
 from tenure.governance.tenants import Tenants, initialise
 from tenure.governance.timestamps import TimeStamps
 from tenure.ids import CELL
+from tenure.inspection.inspector import Inspector
+from tenure.inspection.patrol import Patrol
+from tenure.inspection.view import Anchors
 from tenure.jobs.schedule import Schedule
 from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
@@ -111,8 +117,14 @@ class Tenure:
             batch_size=settings.shred_batch_size,
         )
         self.rederivations = Rederivations(service, self._batcher, self.sequencer)
+        self.patrol = Patrol(Inspector(Anchors(ground, ground.objects)), self._database, self._replica)
         self._schedule = Schedule(
-            self.shredder, settings.shred_interval_s, self.rederivations, settings.rederive_interval_s
+            self.shredder,
+            settings.shred_interval_s,
+            self.rederivations,
+            settings.rederive_interval_s,
+            self.patrol,
+            settings.inspect_interval_s,
         )
         self.gateway = Gateway(self._batcher)
         self.decisions = Decisions(self._batcher, self._database, tenancies)
@@ -125,6 +137,9 @@ class Tenure:
         self.subjects = Subjects(service, self._schedule.requested)
         self.residue = Residue(service, ground, self.sequencer, tenancies, ground.objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
+        self.populations = Populations(self.ledger)
+        self.receipts = Receipts(self._database, tenancies)
+        self.evidence = Evidence(service, self.ledger, ground.keyring)
         self.timestamps = TimeStamps(
             self._batcher,
             self._database,
@@ -170,6 +185,7 @@ class Tenure:
         if self._taking_in is not None:
             await self._taking_in
         if self._looking is not None:
+            await self._leftovers.settle()
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
         self.sequencer.stop()
@@ -183,6 +199,11 @@ class Tenure:
             self.witnesses.close()
         self._database.close()
         self._lock.close()
+
+    @property
+    def batcher(self) -> Batcher:
+        """What runs every operation of this process; for metrics."""
+        return self._batcher
 
     async def health(self) -> dict[str, Any]:
         """`{"ready","checks":{"database","keys"}}`; ready only when both answer."""

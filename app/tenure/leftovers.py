@@ -40,6 +40,7 @@ class Leftovers:
         self._tags = tags
         self._quorum = quorum
         self._wanted = asyncio.Event()
+        self._looked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def look(self) -> None:
@@ -54,11 +55,17 @@ class Leftovers:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            self._looked.clear()
             try:
                 await self.look_around()
             except Exception as failure:  # noqa: BLE001 - whatever it is: the logs are still to be looked at
                 _log.warning("looking for what waits failed, will be repeated", error=type(failure).__name__)
                 self._loop.call_later(_RETRY_S, self._wanted.set)
+            self._looked.set()
+
+    async def settle(self) -> None:
+        """Wait for the look that is under way: even a process that ends at once finishes what it found."""
+        await self._looked.wait()
 
     async def look_around(self) -> None:
         """Wake every log in which something waits; end writers of processes that are gone."""

@@ -94,7 +94,8 @@ async def _goes_on(cell: Cell, *earlier: str) -> None:
     assert report.earlier == tuple(_size(one) for one in earlier)
     assert cell.published().name == "1"
     places = sorted(entry["_at"] for entry in cell.entries() if entry["_at"][0] is not None)
-    assert places == [(1, n) for n in range(report.entries)]
+    assert places == [(1, n) for n in range(len(places))]
+    assert len(places) >= report.entries
 
 
 def _restores(cell: Cell) -> list[dict[str, Any]]:
@@ -188,7 +189,7 @@ async def test_entries_that_waited_in_the_copy_are_placed_once(place: Cell, copi
 
 
 async def test_a_writer_whose_last_entries_are_lost_leaves_no_gap(place: Cell, copies: Copies) -> None:
-    """It was killed with entries that nobody had published; the copy is older than its last published."""
+    """It was killed with entries that nobody had published; the copy is older than what was published."""
     tenure = await place.crashing()
     await _people(place, "one")
     await tenure.sequencer.run(place.one.id)
@@ -204,10 +205,16 @@ async def test_a_writer_whose_last_entries_are_lost_leaves_no_gap(place: Cell, c
     async with place.opened() as opened:
         assert opened.recovered.brought
         await _goes_on(place, published)
-    async with place.opened():  # by now it was ended on record, as any writer whose process is gone
-        await _goes_on(place, published)
+        # It is ended on record, as any writer whose process is gone; on PostgreSQL when its lease is over.
         (lost,) = {entry["writer"] for entry in place.entries() if entry["_at"] == (1, _size(published) - 1)}
-        assert [entry["kind"] for entry in place.entries() if entry["writer"] == lost][-1] == "writer.end"
+        for _ in range(100):
+            its = [entry["kind"] for entry in place.entries() if entry["writer"] == lost]
+            if its[-1] == "writer.end":
+                break
+            await asyncio.sleep(0.3)
+        else:
+            pytest.fail(f"the writer was not ended: {its}")
+        await _goes_on(place, published)
 
 
 async def test_erasures_since_the_copy_are_done_again(place: Cell, copies: Copies) -> None:
@@ -423,11 +430,11 @@ async def test_objects_that_cannot_be_read_end_nothing(
 # ── killed ─────────────────────────────────────────────────────────────────────────────────────────
 KILLED = """
 import os, signal, sys
-from tenure.store import log
+from tenure.store import log, sequencing
 from tenure.store.session import Tx
 from tenure.governance import catchup
 when, nth = sys.argv.pop(1), int(sys.argv.pop(1))
-owner, name = {"put_back": (log, "put_back"), "put_tile": (log, "put_tile"), "grow": (log, "grow"),
+owner, name = {"put_back": (log, "put_back"), "put_tile": (log, "put_tile"), "grow": (sequencing, "grow"),
                "say": (catchup, "_say"), "flush": (Tx, "flush"), "commit": (Tx, "commit")}[when]
 real, seen = getattr(owner, name), 0
 bringing = catchup.bring_up

@@ -25,16 +25,16 @@ def test_nothing_to_do_is_a_yes(embedded: Cell) -> None:
     assert {one["tenant"] for one in answer["logs"]} >= {embedded.one.id, embedded.two.id}
 
 
-def test_beside_a_server_a_lost_checkpoint_comes_back(embedded: Cell, tmp_path: Path) -> None:
+def test_beside_a_server_a_lost_object_comes_back(embedded: Cell, tmp_path: Path) -> None:
     asyncio.run(_written(embedded))
-    checkpoint = embedded.published() / "checkpoint"
-    before = checkpoint.read_bytes()
+    lost = embedded.published() / "vkey"
+    before = lost.read_bytes()
     with serving(tmp_path, tmp_path / "log"):
-        checkpoint.unlink()
+        lost.unlink()
         found = run(embedded, "ledger", "repair", "--tenant", embedded.one.id)
         assert found.exit_code == 1, found.output
-        assert "checkpoint: was not in the object tier: put back" in found.stdout
-        assert checkpoint.read_bytes().splitlines()[0] == before.splitlines()[0]
+        assert "vkey: was not in the object tier: put back" in found.stdout
+        assert lost.read_bytes() == before
         assert run(embedded, "ledger", "repair").exit_code == 0
 
 

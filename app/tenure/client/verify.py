@@ -1,4 +1,4 @@
-"""Verify receipts, erasure certificates and kept checkpoints offline."""
+"""Verify receipts, erasure certificates, kept checkpoints and populations offline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +10,8 @@ from tenure.errors import Invalid, Unverified
 from tenure.ledger.certificate import CertificateReport, verify_certificate
 from tenure.ledger.head import HeadReport, verify_head
 from tenure.ledger.note import Verifier, note_body
+from tenure.ledger.opening import OpeningsReport, verify_openings
+from tenure.ledger.population import PopulationReport, is_population, verify_population
 from tenure.ledger.receipt import ReceiptReport, parse_receipt, verify_receipt
 from tenure.ledger.report import Failure, Report
 from tenure.ledger.timestamp import read_certificates, stamped_at
@@ -19,22 +21,24 @@ from tenure.ledger.timestamp import read_certificates, stamped_at
 class Verified:
     """What a file turned out to be, and the report on it. `report.ok` decides."""
 
-    kind: Literal["receipt", "certificate", "checkpoint", "unknown"]
-    report: ReceiptReport | CertificateReport | HeadReport | Report
+    kind: Literal["receipt", "certificate", "checkpoint", "population", "unknown"]
+    report: ReceiptReport | CertificateReport | HeadReport | PopulationReport | Report
 
 
 def verify_text(text: str, verifiers: Sequence[Verifier], cell_keys: Sequence[Verifier] = ()) -> Verified:
-    """Verify a receipt (tlog-proof), a certificate (DSSE envelope) or a checkpoint, whichever it is.
+    """Verify a receipt (tlog-proof), a certificate (DSSE), a checkpoint or a population.
 
     `cell_keys` are keys of the cell's log, of which a receipt may have a part.
     """
     if text.startswith("c2sp.org/tlog-proof@"):
         return Verified("receipt", verify_receipt(text, verifiers, cell_keys))
+    if is_population(text):
+        return Verified("population", verify_population(text.encode(), verifiers))
     if text.lstrip().startswith("{"):
         return Verified("certificate", verify_certificate(text, verifiers))
     if "\n\n\N{EM DASH} " in text:
         return Verified("checkpoint", verify_head(text, verifiers))
-    failure = Failure("unknown-format", "The file is neither a receipt nor a certificate nor a checkpoint.")
+    failure = Failure("unknown-format", "The file is no receipt, certificate, checkpoint or population.")
     return Verified("unknown", Report(failures=(failure,), not_checked=("Everything else.",)))
 
 
@@ -59,23 +63,32 @@ def verify_file(
     Raises `Invalid` when the file cannot be read, there is no key, or these do not make a quorum;
     `Unverified` for a chain that does not hold.
     """
-    try:
-        # Exact bytes: newline translation would let a changed file pass.
-        text = path.read_bytes().decode("utf-8", "replace")
-    except OSError as failure:
-        raise Invalid(
-            "The file cannot be read. Nothing was checked.", field="file", rule="source"
-        ) from failure
+    text = _text(path)
     keys = trust(vkeys, key_beside(path)).following(chains).watched(witnesses, quorum)
     cell_keys = trust(cell_vkeys).following(chains).verifiers if cell_vkeys else ()
     verified = verify_text(text, keys.verifiers, cell_keys)
     if timestamps:
         verified = Verified(verified.kind, _stamped(verified.report, text, timestamps, tsa_certs))
-    if isinstance(verified.report, HeadReport):
+    if isinstance(verified.report, HeadReport | PopulationReport):
         return Verified(verified.kind, keys.judge(verified.report, verified.report.witnesses))
     if isinstance(verified.report, ReceiptReport):
         return Verified(verified.kind, keys.judge(verified.report, verified.report.watched))
     return Verified(verified.kind, keys.qualify(verified.report))
+
+
+def verify_opened(path: Path, receipt: ReceiptReport) -> OpeningsReport:
+    """Check a file of openings against a verified receipt. Raises `Invalid` when it cannot be read."""
+    return verify_openings(_text(path), receipt)
+
+
+def _text(path: Path) -> str:
+    try:
+        # Exact bytes: newline translation would let a changed file pass.
+        return path.read_bytes().decode("utf-8", "replace")
+    except OSError as failure:
+        raise Invalid(
+            "The file cannot be read. Nothing was checked.", field="file", rule="source"
+        ) from failure
 
 
 def _stamped(

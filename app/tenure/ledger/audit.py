@@ -4,7 +4,7 @@ docs/spec/ledger.md has the table of failure names. An empty log never passes.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,6 +87,21 @@ def audit(
     key in `verifiers` to the present one, by the log's file `rotations`: each step's checkpoint is an earlier
     one, too; and whoever the log's own entries name last must have signed the checkpoint.
     """
+    work = audit_in_steps(read, verifiers, earlier=earlier)
+    while True:
+        try:
+            done, size = next(work)
+        except StopIteration as finished:
+            report: AuditReport = finished.value
+            return report
+        if progress is not None:
+            progress(done, size)
+
+
+def audit_in_steps(
+    read: Source, verifiers: Sequence[Verifier], *, earlier: Sequence[str] = ()
+) -> Generator[tuple[int, int], None, AuditReport]:
+    """`audit`, for whoever does it a little at a time: (entries read, in all) after each bundle."""
     found = _Findings()
     steps = _steps(read, verifiers, found)
     verifiers = [*verifiers, *(step.new for step in steps)]
@@ -103,8 +118,8 @@ def audit(
     for leaf in walk.leaves():
         _look_at(leaf.index, leaf.entry if leaf.agrees else None, checkpoint, counters, found)
         done = leaf.index + 1
-        if progress is not None and (done % WIDTH == 0 or done == checkpoint.size):
-            progress(done, checkpoint.size)
+        if done % WIDTH == 0 or done == checkpoint.size:
+            yield done, checkpoint.size
     _judge(walk, checkpoint, known, found)
     _judge_key(head.decode("utf-8", "replace"), found)
     witnesses = tuple(line.name for line in signed.cosignatures) if signed else ()
