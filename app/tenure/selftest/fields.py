@@ -55,7 +55,7 @@ LEFT_OUT = {
     "rederivation_queue": "a hint where to look",
     "cell_queue": "of a second: what is changed there makes a part of a receipt that fails by name",
     "cell_checkpoints": "proves nothing alone: a changed row makes a part of a receipt that fails by name",
-    "ledger_keys": "the newest must be the live key, or nothing is signed; earlier ones are proven by rotations",
+    "ledger_keys": "the newest must be the live key, or nothing is signed; `rotations` proves the others",
     "timestamps": "signed by an authority that is not the cell: whoever is shown one checks it",
 }
 """Tables that are not tried, and why."""
