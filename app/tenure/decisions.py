@@ -56,15 +56,6 @@ class Opening(NamedTuple):
     facts: dict[str, str] = {}  # noqa: RUF012 - never changed
 
 
-class _Sealed(NamedTuple):
-    """A published entry: its bytes and place, and the newest published size of its generation."""
-
-    body: bytes
-    generation: int
-    idx: int
-    size: int
-
-
 class Chosen(NamedTuple):
     """Which accesses of a decision are meant: those of these entries, to these records; empty is all."""
 
@@ -74,6 +65,15 @@ class Chosen(NamedTuple):
 
 
 EVERY = Chosen()
+
+
+class Published(NamedTuple):
+    """A published entry: its bytes and place, and the newest published size of its generation."""
+
+    body: bytes
+    generation: int
+    idx: int
+    size: int
 
 
 class Decisions:
@@ -267,9 +267,9 @@ class Decisions:
                 retry_after=_RETRY_S,
                 remedy="Ask again in a moment, or without cell=wait.",
             )
-        return self._database.read(tenant_id, lambda tx: _receipt(tx, sealed, found))
+        return self._database.read(tenant_id, lambda tx: receipt_of(tx, sealed, found))
 
-    def _sealed(self, tx: Tx, credential: Credential, decision_id: str) -> "_Sealed":
+    def _sealed(self, tx: Tx, credential: Credential, decision_id: str) -> Published:
         """The seal's published entry."""
         decision = self._visible(tx, self._caller(tx, credential), decision_id)
         if decision.seal_entry is None:
@@ -279,7 +279,7 @@ class Decisions:
                 remedy="Seal it with POST /v1/decisions/{id}:seal.",
             )
         writer, _, n = decision.seal_entry.rpartition("-")
-        return _published(tx, log.entry(tx, writer, int(n)))
+        return published(tx, log.entry(tx, writer, int(n)))
 
     def _caller(self, tx: Tx, credential: Credential) -> Principal:
         return Desk.reading(tx, self._tenancies).principal(credential)
@@ -295,16 +295,8 @@ class Decisions:
         return decision
 
 
-def receipt_of(tx: Tx, placed: Placed | None) -> str:
-    """The receipt (C2SP tlog-proof) of an entry. NotYet until a checkpoint over it is published.
-
-    Round trips: log, checkpoint twice, at most two tiles for each level of the tree, a separate list.
-    """
-    return _receipt(tx, _published(tx, placed), None)
-
-
-def _published(tx: Tx, placed: Placed | None) -> _Sealed:
-    """An entry that is under a published checkpoint. NotYet until it is."""
+def published(tx: Tx, placed: Placed | None) -> Published:
+    """An entry under a published checkpoint, the newest of its generation. NotYet until there is one."""
     current = log.newest(tx)
     if placed is None or placed.idx is None or placed.generation is None or current is None:
         raise _unpublished()
@@ -313,7 +305,26 @@ def _published(tx: Tx, placed: Placed | None) -> _Sealed:
     note = log.checkpoint(tx, generation, newest_upto=size)
     if note is None or (size is not None and size <= placed.idx):
         raise _unpublished()
-    return _Sealed(placed.body, generation, placed.idx, int(note.splitlines()[1]))
+    return Published(placed.body, generation, placed.idx, int(note.splitlines()[1]))
+
+
+def receipt_of(tx: Tx, entry: Published, cell: tuple[int, CellProof] | None = None) -> str:
+    """The receipt (C2SP tlog-proof) of an entry. `cell`: a size that the cell's log holds, and its proof.
+
+    Round trips: checkpoint, at most two tiles for each level of the tree, a separate list.
+    """
+    size = cell[0] if cell is not None else entry.size
+    note = log.checkpoint(tx, entry.generation, size=size)
+    if note is None:
+        raise _unpublished()
+
+    def read_tile(level: int, n: int) -> bytes:
+        return log.tile(tx, entry.generation, level, n) or b""
+
+    digest = parse_entry(entry.body).get("accesses_sha256")
+    accesses = log.access_list(tx, digest) if digest else None
+    proof = inclusion(entry.idx, size, read_tile)
+    return build_receipt(entry.body, entry.idx, proof, note, accesses, cell[1] if cell else None)
 
 
 def _opened(
@@ -430,21 +441,6 @@ def _own(decision: Decision | None, principal: Principal) -> Decision:
 
 def _no_decision() -> NotFound:
     return NotFound("There is no such decision that you may see.", field="id", rule="a decision's id")
-
-
-def _receipt(tx: Tx, sealed: _Sealed, cell: tuple[int, CellProof] | None) -> str:
-    size = cell[0] if cell is not None else sealed.size
-    note = log.checkpoint(tx, sealed.generation, size=size)
-    if note is None:
-        raise _unpublished()
-
-    def read_tile(level: int, n: int) -> bytes:
-        return log.tile(tx, sealed.generation, level, n) or b""
-
-    digest = parse_entry(sealed.body).get("accesses_sha256")
-    accesses = log.access_list(tx, digest) if digest else None
-    proof = inclusion(sealed.idx, size, read_tile)
-    return build_receipt(sealed.body, sealed.idx, proof, note, accesses, cell[1] if cell else None)
 
 
 def _no_access() -> NotFound:

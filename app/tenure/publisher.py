@@ -107,13 +107,13 @@ class Publisher:
         self._short: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def on_published(self, published: Callable[[], None]) -> None:
-        """Be told, on the event loop, that a checkpoint was published and marked so."""
-        self._published = published
-
     def committed(self, tenant_id: str) -> None:
         """Entries were committed, that will be published."""
         self._since.setdefault(tenant_id, time.monotonic())
+
+    def on_published(self, published: Callable[[], None]) -> None:
+        """Be told, on the event loop, that a checkpoint was published and marked so."""
+        self._published = published
 
     # ── rounds ───────────────────────────────────────────────────────────────────────────────────
     async def publish(self, tenant_id: str) -> None:

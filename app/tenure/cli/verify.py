@@ -70,7 +70,8 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 def verify(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE…", help="Receipts, certificates, checkpoints, populations.")
+        list[Path],
+        typer.Argument(metavar="FILE…", help="Receipts, certificates, populations, kept checkpoints."),
     ],
     vkey: _Vkey = None,
     cell_vkey: _CellVkey = None,
@@ -87,11 +88,11 @@ def verify(
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Verify receipts, erasure certificates, kept checkpoints and populations offline."""
+    """Verify receipts, erasure certificates, populations and kept checkpoints offline."""
     results: list[tuple[Path, _Checked]] = []
     for file in files:
         with _wrong_use(str(file)):
-            verified = verify_file(
+            checked = verify_file(
                 file,
                 vkey or (),
                 cell_vkeys=cell_vkey or (),
@@ -101,7 +102,7 @@ def verify(
                 witnesses=witness or (),
                 quorum=quorum,
             )
-            results.append((file, verified))
+            results.append((file, checked))
     if openings is not None:
         results.append((openings, _opened(openings, [found.report for _, found in results])))
     if as_json:

@@ -1,4 +1,4 @@
-"""Verify receipts, erasure certificates, kept checkpoints and populations offline."""
+"""Verify receipts, erasure certificates, populations and kept checkpoints offline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ class Verified:
 
 
 def verify_text(text: str, verifiers: Sequence[Verifier], cell_keys: Sequence[Verifier] = ()) -> Verified:
-    """Verify a receipt (tlog-proof), a certificate (DSSE), a checkpoint or a population.
+    """Verify a receipt (tlog-proof), a certificate (DSSE envelope), a population or a checkpoint.
 
     `cell_keys` are keys of the cell's log, of which a receipt may have a part.
     """
@@ -38,7 +38,7 @@ def verify_text(text: str, verifiers: Sequence[Verifier], cell_keys: Sequence[Ve
         return Verified("certificate", verify_certificate(text, verifiers))
     if "\n\n\N{EM DASH} " in text:
         return Verified("checkpoint", verify_head(text, verifiers))
-    failure = Failure("unknown-format", "The file is no receipt, certificate, checkpoint or population.")
+    failure = Failure("unknown-format", "The file is no receipt, certificate, population or checkpoint.")
     return Verified("unknown", Report(failures=(failure,), not_checked=("Everything else.",)))
 
 
@@ -55,8 +55,9 @@ def verify_file(
 ) -> Verified:
     """Verify one file. `vkeys` are keys or `@file`; without any, the key beside the file is used and named.
 
-    `quorum` of the `witnesses` (keys or `@file`) must have cosigned a receipt's checkpoint, or the cell's
-    checkpoint that a receipt carries; `cell_vkeys` are keys of the cell's log. Certificates have neither.
+    `quorum` of the `witnesses` (keys or `@file`) must have cosigned a receipt's or population's checkpoint,
+    or the cell's checkpoint that a receipt carries; `cell_vkeys` are keys of the cell's log. Certificates
+    have neither.
     `chains` are logs' files `rotations`: keys that followed the given ones are trusted, too. `timestamps` are
     responses (RFC 3161) over the checkpoint, or a receipt's cell checkpoint, believed under `tsa_certs`.
 
