@@ -138,6 +138,12 @@ _LAST = Select(
         .scalar_subquery(),
     )
 )
+_FIRST = Select(
+    # A writer's number 0 begins a run.
+    select(_p.c.generation).where(
+        _p.c.tenant_id == _TENANT, _p.c.writer == bindparam("writer"), _p.c.n == literal_column("0", Integer)
+    )
+)
 
 
 class Turn(NamedTuple):
@@ -216,15 +222,18 @@ def end_writers(tx: Tx, writers: Sequence[str], *, at: int) -> int:
 
     The entry takes the writer's next number. Should the process live after all, whichever of the two commits
     that number second finds it taken and does nothing: neither is anything lost nor is there an entry after
-    the end. One round trip, and the commit's.
+    the end. A writer of a generation that ended is left alone: its entries are not in this log, nor can its
+    end be. One round trip, and the commit's.
     """
+    each = [(question, {"writer": writer}) for writer in writers for question in (_LAST, _FIRST)]
+    generations, marks, *answers = tx.ask((NEWEST, {}), (WRITERS, {}), *each)
+    untouched = {writer for writer, n in marks if n == 0}
     ended = 0
-    for writer, rows in zip(
-        writers, tx.ask(*((_LAST, {"writer": writer}) for writer in writers)), strict=True
-    ):
-        if not rows or rows[0][1] == Kind.WRITER_END:
+    for writer, last, first in zip(writers, answers[::2], answers[1::2], strict=True):
+        of_this_log = writer in untouched or (first and generations and first[0][0] == generations[0][0])
+        if not last or last[0][1] == Kind.WRITER_END or not of_this_log:
             continue
-        n = rows[0][0] + 1
+        n = last[0][0] + 1
         draft = EntryDraft(kind=Kind.WRITER_END, at=at, outcome="lost")
         tx.put(
             _INSERT_ENTRY,
