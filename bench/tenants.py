@@ -93,7 +93,8 @@ async def run(
 ) -> dict[str, Any]:
     """Idle with the operator alone, then with all tenants; their bursts over a time, then all at once."""
     found: dict[str, Any] = {"idle": [], "latency": []}
-    async with open_tenure(settings):
+    async with open_tenure(settings) as tenure:
+        await _settled(tenure)
         found["idle"].append(asdict(await _idle(0, idle_s)))
     async with open_tenure(settings) as tenure:
         operator = parse_api_key(operator_key)
@@ -102,18 +103,29 @@ async def run(
     began = time.perf_counter()
     async with open_tenure(settings) as tenure:
         found["start_s"] = time.perf_counter() - began
+        await _settled(tenure)
+        found["settled_s"] = time.perf_counter() - began
         found["idle"].append(asdict(await _idle(tenants, idle_s)))
         database = tenure._database  # noqa: SLF001 - nothing else names all tenants
         names = await asyncio.to_thread(database.read, CELL, store.all_ids)
         names = names[:tenants]
         for load, span in ((f"bursts of {each} over {span_s:.0f} s", span_s), ("all at once", 0.0)):
             found["latency"].append(asdict(await _load(tenure, names, each, load, span)))
+        await _settled(tenure)
         found["idle_after"] = asdict(await _idle(tenants, idle_s))
     return found
 
 
+async def _settled(tenure: Tenure) -> None:
+    """Until nothing has been sequenced or published for two seconds."""
+    quiet = 0
+    while quiet < 20:
+        await asyncio.sleep(0.1)
+        busy = tenure.sequencer._under_way or tenure.sequencer.publisher._tasks  # noqa: SLF001 - see above
+        quiet = 0 if busy else quiet + 1
+
+
 async def _idle(tenants: int, seconds: float) -> Idle:
-    await asyncio.sleep(2)  # what a start leaves to do
     gc.collect()
     with _trips() as trips:
         used = time.process_time()

@@ -1,6 +1,8 @@
 """What every access has in common: who asks for what, is it allowed, and how it is put on record."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from tenure import ids
 from tenure.crew import Desk, Needs
@@ -89,7 +91,13 @@ class Caller:
         )
 
     def record(
-        self, kind: Kind, outcome: str, *accesses: Access, nonce: bytes, rules: tuple[str, ...] | None = None
+        self,
+        kind: Kind,
+        outcome: str,
+        *accesses: Access,
+        nonce: bytes,
+        rules: tuple[str, ...] | None = None,
+        data: Mapping[str, str] = MappingProxyType({}),
     ) -> str:
         """Put the access on record in this transaction; returns the entry's id."""
         desk = self.desk
@@ -106,6 +114,7 @@ class Caller:
             outcome=outcome,
             rules=rules,
             accesses=accesses,
+            data=data,
         )
         return desk.tx.append(draft)
 

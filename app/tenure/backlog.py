@@ -1,7 +1,8 @@
 """How many committed entries of each tenant wait for their place, or to be published, as this process knows.
 
 Nothing is asked of the database for it: a lane says what it committed, the sequencer what it found when it
-last looked. A tenant with nothing waiting is not kept. Used on the event loop only.
+last looked. What is committed while a transaction of the sequencer is under way may be counted twice until
+the next one. A tenant with nothing waiting is not kept. Used on the event loop only.
 """
 
 from typing import NamedTuple

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -81,6 +82,29 @@ class _Queue:
     called: bool = False
 
 
+SIZES = (1, 2, 4, 8, 16, 32, 64, MAX_BATCH)
+"""Upper bounds of the sizes of batches that are counted together."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Plain counters, added to once for each batch, on the event loop; whoever asks reads them."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """Operations by outcome: `ok`, or the kind of the error."""
+    sizes: Counter[int] = field(default_factory=Counter)
+    """Batches by the smallest of `SIZES` that holds them."""
+    operations: int = 0
+
+    def add(self, outcomes: Sequence[Any]) -> None:
+        """A batch is answered."""
+        self.operations += len(outcomes)
+        self.sizes[SIZES[bisect_left(SIZES, len(outcomes))]] += 1
+        for outcome in outcomes:
+            failed = isinstance(outcome, Exception)
+            self.outcomes[getattr(outcome, "kind", "error") if failed else "ok"] += 1
+
+
 class Lane(threading.Thread):
     """One thread, one connection, one writer per tenant. Takes batches, gives outcomes."""
 
@@ -94,6 +118,8 @@ class Lane(threading.Thread):
         self._connection: Connection | None = None
         self._writers = Writers(tag)
         self._appended: Counter[str] = Counter()
+        self.entries = 0
+        """Ledger entries that this lane committed."""
         self.farewell: Callable[[], EntryDraft] | None = None
         self.inbox: queue.SimpleQueue[tuple[str, list[_Job]] | None] = queue.SimpleQueue()
 
@@ -131,11 +157,7 @@ class Lane(threading.Thread):
         return [self._alone(tenant_id, operation) for operation in operations]
 
     def _alone(self, tenant_id: str, operation: Operation) -> Any:  # noqa: ANN401
-        for attempt in range(_RETRIES):
-            if attempt == _RETRIES // 2:
-                # Perhaps it is a number of our own that is taken: another process believed this one to be
-                # dead and ended its writer. Nothing was lost; we go on as another writer.
-                self._writers.drop()
+        for _ in range(_RETRIES):
             try:
                 return self._transaction(tenant_id, [operation])[0]
             except Exception as failure:  # noqa: BLE001
@@ -152,6 +174,7 @@ class Lane(threading.Thread):
             outcomes = [first.work(tx)] if isinstance(first, Plain) else self._crew.perform(tx, operations)
             tx.commit()
             self._appended.update(tx.appended)
+            self.entries += sum(tx.appended.values())
         except BaseException as failure:
             if tx is not None:
                 try:
@@ -161,6 +184,9 @@ class Lane(threading.Thread):
             if self._database.is_lost(failure):
                 self._disconnect()
                 self._writers.drop()
+            elif self._database.is_ended(failure):
+                # Another process believed this one to be dead and ended its writer. Nothing was lost.
+                self._writers.drop(tenant_id)
             raise
         return outcomes
 
@@ -198,6 +224,7 @@ class Batcher:
         self._max_waiting = max_waiting
         self._committed: Callable[[str, int], None] = lambda _tenant_id, _count: None
         self._admit: Callable[[str], None] = lambda _tenant_id: None
+        self.tally = Tally()
         self._queues: dict[str, _Queue] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -206,6 +233,16 @@ class Batcher:
         self._idle = list(self._lanes)
         for lane in self._lanes:
             lane.start()
+
+    @property
+    def waiting(self) -> int:
+        """Operations of all tenants that wait for a lane."""
+        return sum(len(queue_.jobs) for queue_ in self._queues.values())
+
+    @property
+    def entries(self) -> int:
+        """Ledger entries that were committed here."""
+        return sum(lane.entries for lane in self._lanes)
 
     def on_commit(self, committed: Callable[[str, int], None]) -> None:
         """Be told, on the event loop, of every tenant whose log has new entries, and of how many."""
@@ -278,6 +315,7 @@ class Batcher:
             # This process was paused: meanwhile an erasure may have gone on without it. What was done is
             # done and on record; what was opened is not handed out.
             outcomes = [_lapsed() for _ in outcomes]
+        self.tally.add(outcomes)
         self._idle.append(lane)
         self._queues[tenant_id].running -= 1
         # Whose turn is it? The tenant that waited longest: queues are kept in that order.

@@ -24,11 +24,14 @@ from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
 from tenure.gateway import Gateway
 from tenure.governance.erasures import Erasures
+from tenure.governance.evidence import Evidence
 from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
 from tenure.governance.ledger import LedgerReader
 from tenure.governance.manifests import Manifests
+from tenure.governance.populations import Populations
 from tenure.governance.principals import Principals
+from tenure.governance.receipts import Receipts
 from tenure.governance.recovery import recover
 from tenure.governance.rederive import Rederivations
 from tenure.governance.replica import Replica
@@ -40,6 +43,9 @@ from tenure.governance.shred import Shredder
 from tenure.governance.subjects import Subjects
 from tenure.governance.tenants import Tenants, initialise
 from tenure.ids import CELL
+from tenure.inspection.inspector import Inspector
+from tenure.inspection.patrol import Patrol
+from tenure.inspection.view import Anchors
 from tenure.jobs.schedule import Schedule
 from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
@@ -106,8 +112,14 @@ class Tenure:
             batch_size=settings.shred_batch_size,
         )
         self.rederivations = Rederivations(service, self._batcher, self.sequencer)
+        self.patrol = Patrol(Inspector(Anchors(ground, ground.objects)), self._database, self._replica)
         self._schedule = Schedule(
-            self.shredder, settings.shred_interval_s, self.rederivations, settings.rederive_interval_s
+            self.shredder,
+            settings.shred_interval_s,
+            self.rederivations,
+            settings.rederive_interval_s,
+            self.patrol,
+            settings.inspect_interval_s,
         )
         self.gateway = Gateway(self._batcher)
         self.decisions = Decisions(self._batcher, self._database, tenancies)
@@ -120,6 +132,9 @@ class Tenure:
         self.subjects = Subjects(service, self._schedule.requested)
         self.residue = Residue(service, ground, self.sequencer, tenancies, ground.objects)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
+        self.populations = Populations(self.ledger)
+        self.receipts = Receipts(self._database, tenancies)
+        self.evidence = Evidence(service, self.ledger, ground.keyring)
         self._leftovers = Leftovers(self._database, self.sequencer, self._replica.tags, quorum)
         self._sequencing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -149,7 +164,7 @@ class Tenure:
         self._schedule.stop()
         self.root_keys.stop()
         if self._looking is not None:
-            await self._leftovers.once()
+            await self._leftovers.settle()
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
         self.sequencer.stop()
@@ -162,6 +177,11 @@ class Tenure:
             self.witnesses.close()
         self._database.close()
         self._lock.close()
+
+    @property
+    def batcher(self) -> Batcher:
+        """What runs every operation of this process; for metrics."""
+        return self._batcher
 
     async def health(self) -> dict[str, Any]:
         """`{"ready","checks":{"database","keys"}}`; ready only when both answer."""

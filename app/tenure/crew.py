@@ -13,7 +13,7 @@ from tenure.store.records import Source, StoredVersion
 from tenure.store.session import Tx
 from tenure.store.statements import Params, Select
 from tenure.store.subjects import StoredSubject
-from tenure.tenancy import Tenancies, Tenancy, authenticate
+from tenure.tenancy import Tenancies, Tenancy, authenticate, keep_policy
 
 _ATTEMPTS = 3
 K = TypeVar("K")
@@ -139,6 +139,7 @@ class GatewayCrew:
             tenancy = self._tenancies.current(tx)
         try:
             tenancy, found = self._gather(tx, tenancy, operations)
+            keep_policy(tx, tenancy)
             desk = Desk(tx, tenancy, found, ids.now())
             if operations[0].solo:
                 return [operations[0].perform(desk)]

@@ -16,7 +16,7 @@ from base64 import b64encode
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from tenure import ids
+from tenure import ids, rowseals
 from tenure.access import Ask, Caller
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
@@ -34,6 +34,7 @@ from tenure.sealing import labels_of, open_head, open_segments, unseal
 from tenure.store import decisions as store
 from tenure.store import log, records
 from tenure.store.database import Database
+from tenure.store.log import Placed
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
 from tenure.store.subjects import BY_REF, StoredSubject
@@ -52,6 +53,17 @@ class Opening(NamedTuple):
     purpose: str
     subject: str | None = None
     facts: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+
+class Chosen(NamedTuple):
+    """Which accesses of a decision are meant: those of these entries, to these records; empty is all."""
+
+    entries: frozenset[str] = frozenset()
+    """Ids of entries, `writer-n`."""
+    records: frozenset[str] = frozenset()
+
+
+EVERY = Chosen()
 
 
 class Decisions:
@@ -82,7 +94,8 @@ class Decisions:
                 seal_entry=None,
             )
             caller.ask = replace(caller.ask, decision=decision.id)
-            entry = caller.record(Kind.DECISION_OPEN, "ok", nonce=secrets.token_bytes(16))
+            row = {"row": rowseals.of_decision(desk.tenancy.keys, decision)}
+            entry = caller.record(Kind.DECISION_OPEN, "ok", nonce=secrets.token_bytes(16), data=row)
             store.open_decision(desk.tx, decision)
             return {
                 "id": decision.id,
@@ -118,10 +131,12 @@ class Decisions:
                 )
             accesses = _accesses(desk.tx, decision_id)
             caller = Caller(desk, Ask(credential, decision.purpose, decision_id), principal)
-            entry = caller.record(
-                Kind.DECISION_SEAL, outcome, *accesses, nonce=secrets.token_bytes(16), rules=()
-            )
             facts = decision.facts | ({"output_sha256": output_sha256} if output_sha256 else {})
+            sealed = replace(decision, facts=facts, sealed_at=desk.now, outcome=outcome)
+            row = {"row": rowseals.of_decision(desk.tenancy.keys, sealed)}
+            entry = caller.record(
+                Kind.DECISION_SEAL, outcome, *accesses, nonce=secrets.token_bytes(16), rules=(), data=row
+            )
             store.seal(desk.tx, decision_id, at=desk.now, outcome=outcome, entry=entry, facts=facts)
             return {
                 "id": decision_id,
@@ -154,18 +169,26 @@ class Decisions:
         """
         return await self._reconstruct(ask, decision_id, openings=False)
 
-    async def openings(self, ask: Ask, decision_id: str) -> dict[str, Any]:
-        """Salts and contents that open the commitments of its accesses. Itself a recorded access."""
-        return await self._reconstruct(ask, decision_id, openings=True)
+    async def openings(self, ask: Ask, decision_id: str, chosen: Chosen = EVERY) -> dict[str, Any]:
+        """Salts and contents that open the commitments of its accesses. Itself a recorded access.
+
+        Only the `chosen` ones are judged, opened and put on record. NotFound when the decision has none such.
+        """
+        return await self._reconstruct(ask, decision_id, chosen, openings=True)
 
     # ── reading back ─────────────────────────────────────────────────────────────────────────────
-    async def _reconstruct(self, ask: Ask, decision_id: str, *, openings: bool) -> dict[str, Any]:
+    async def _reconstruct(
+        self, ask: Ask, decision_id: str, chosen: Chosen = EVERY, *, openings: bool
+    ) -> dict[str, Any]:
         check_id(decision_id, "decision")
 
         def work(desk: Desk) -> dict[str, Any]:
             caller = Caller.at(desk, ask)
             decision = self._visible(desk.tx, caller.principal, decision_id)
-            accesses = [one for one in _accesses(desk.tx, decision_id) if one.commitment is not None]
+            bound = _accesses(desk.tx, decision_id, chosen)
+            accesses = [one for one in bound if one.commitment is not None]
+            if chosen != EVERY and not accesses:
+                raise _no_access()
             rows = records.by_ids(desk.tx, [(one.record, one.version) for one in accesses])
             found = {(row.record_id, row.version): row for row in rows}
             nonce = secrets.token_bytes(16)
@@ -184,8 +207,8 @@ class Decisions:
                 item, seen = _opened(caller, decision, access, stored, nonce, openings=openings)
                 items.append(item)
                 evidence.append(seen)
-            caller.record(Kind.ACCESS, "ok", *evidence, nonce=nonce)
-            return {"decision": decision_id, "items": items, "withheld": withheld}
+            entry = caller.record(Kind.ACCESS, "ok", *evidence, nonce=nonce)
+            return {"decision": decision_id, "items": items, "withheld": withheld, "entry": entry}
 
         return await self._batcher.submit(ask.credential.tenant_id, Solo(work, ask.needs))  # type: ignore[no-any-return]
 
@@ -223,23 +246,7 @@ class Decisions:
                 remedy="Seal it with POST /v1/decisions/{id}:seal.",
             )
         writer, _, n = decision.seal_entry.rpartition("-")
-        placed = log.entry(tx, writer, int(n))
-        current = log.newest(tx)
-        if placed is None or placed.idx is None or placed.generation is None or current is None:
-            raise _unpublished()
-        generation = placed.generation
-        size = current.published if generation == current.generation else None
-        note = log.checkpoint(tx, generation, newest_upto=size)
-        if note is None or (size is not None and size <= placed.idx):
-            raise _unpublished()
-        size = int(note.splitlines()[1])
-
-        def read_tile(level: int, n: int) -> bytes:
-            return log.tile(tx, generation, level, n) or b""
-
-        digest = parse_entry(placed.body).get("accesses_sha256")
-        accesses = log.access_list(tx, digest) if digest else None
-        return build_receipt(placed.body, placed.idx, inclusion(placed.idx, size, read_tile), note, accesses)
+        return receipt_of(tx, log.entry(tx, writer, int(n)))
 
     def _caller(self, tx: Tx, credential: Credential) -> Principal:
         return Desk.reading(tx, self._tenancies).principal(credential)
@@ -253,6 +260,29 @@ class Decisions:
         if decision is None or not engine.decide_service(principal.roles, "tenure.decisions", "read").allowed:
             raise _no_decision()
         return decision
+
+
+def receipt_of(tx: Tx, placed: Placed | None) -> str:
+    """The receipt (C2SP tlog-proof) of an entry. NotYet until a checkpoint over it is published.
+
+    Round trips: log, checkpoint, at most two tiles for each level of the tree, a separate list.
+    """
+    current = log.newest(tx)
+    if placed is None or placed.idx is None or placed.generation is None or current is None:
+        raise _unpublished()
+    generation = placed.generation
+    size = current.published if generation == current.generation else None
+    note = log.checkpoint(tx, generation, newest_upto=size)
+    if note is None or (size is not None and size <= placed.idx):
+        raise _unpublished()
+    size = int(note.splitlines()[1])
+
+    def read_tile(level: int, n: int) -> bytes:
+        return log.tile(tx, generation, level, n) or b""
+
+    digest = parse_entry(placed.body).get("accesses_sha256")
+    accesses = log.access_list(tx, digest) if digest else None
+    return build_receipt(placed.body, placed.idx, inclusion(placed.idx, size, read_tile), note, accesses)
 
 
 def _opened(
@@ -328,13 +358,15 @@ def _lost(access: Access) -> dict[str, Any]:
     return about | {"state": "lost"}
 
 
-def _accesses(tx: Tx, decision_id: str) -> list[Access]:
-    """Every access bound to a decision, each naming the entry it happened in."""
+def _accesses(tx: Tx, decision_id: str, chosen: Chosen = EVERY) -> list[Access]:
+    """Every access bound to a decision, each naming the entry it happened in; or the chosen ones."""
     found: list[Access] = []
     for kind, body in log.of_decision(tx, decision_id):
         if kind in (Kind.DECISION_SEAL, Kind.DECISION_OPEN):
             continue
         entry = parse_entry(body)
+        if chosen.entries and f"{entry['writer']}-{entry['n']}" not in chosen.entries:
+            continue
         members = entry.get("accesses", [])
         if "accesses_sha256" in entry:
             separate = log.access_list(tx, entry["accesses_sha256"])
@@ -346,7 +378,7 @@ def _accesses(tx: Tx, decision_id: str) -> list[Access]:
                 )
             members = parse_access_list(separate, entry)
         found += accesses_of(members, entry_nonce=entry["nonce"])
-    return found
+    return [one for one in found if not chosen.records or one.record in chosen.records]
 
 
 def _person(desk: Desk, reference: str) -> str:
@@ -367,6 +399,15 @@ def _own(decision: Decision | None, principal: Principal) -> Decision:
 
 def _no_decision() -> NotFound:
     return NotFound("There is no such decision that you may see.", field="id", rule="a decision's id")
+
+
+def _no_access() -> NotFound:
+    return NotFound(
+        "The decision has no access with content among those; nothing was opened.",
+        field="entry",
+        rule="an entry or a record of this decision",
+        remedy="GET /v1/decisions/{id} lists its accesses.",
+    )
 
 
 def _unpublished() -> NotYet:

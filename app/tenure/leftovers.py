@@ -55,16 +55,16 @@ class Leftovers:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            self._looked.clear()
             try:
                 await self.look_around()
             except Exception as failure:  # noqa: BLE001 - whatever it is: the logs are still to be looked at
                 _log.warning("looking for what waits failed, will be repeated", error=type(failure).__name__)
                 self._loop.call_later(_RETRY_S, self._wanted.set)
-            finally:
-                self._looked.set()
+            self._looked.set()
 
-    async def once(self) -> None:
-        """Wait for the first look, once `serve` runs: a cell that is only started and stopped has it, too."""
+    async def settle(self) -> None:
+        """Wait for the look that is under way: even a process that ends at once finishes what it found."""
         await self._looked.wait()
 
     async def look_around(self) -> None:

@@ -42,11 +42,15 @@ class Query:
 
 
 class Page(NamedTuple):
-    """A page of opened versions. `withheld` counts what the filters match but policy does not show."""
+    """A page of opened versions. `withheld` counts what the filters match but policy does not show.
+
+    `entry` is the access itself; each item has the entry of its own writing.
+    """
 
     items: list[Version]
     next: str | None
     withheld: int
+    entry: str
 
 
 class Line(NamedTuple):
@@ -61,11 +65,12 @@ class Line(NamedTuple):
 
 
 class History(NamedTuple):
-    """Versions of one record, newest first."""
+    """Versions of one record, newest first. `entry` is the access itself."""
 
     items: list[Line]
     next: int | None
     withheld: int
+    entry: str
 
 
 def query(desk: Desk, ask: Ask, scope: str, wanted: Query) -> Page | Denied:
@@ -79,16 +84,15 @@ def query(desk: Desk, ask: Ask, scope: str, wanted: Query) -> Page | Denied:
     _check_categories(desk, wanted.categories)
     subject_id = _subject_id(desk, wanted.subject)
     if wanted.subject is not None and subject_id is None:
-        caller.record(Kind.ACCESS, "ok", nonce=nonce)
-        return Page([], None, 0)
+        return Page([], None, 0, caller.record(Kind.ACCESS, "ok", nonce=nonce))
     filters = Filter(scope, subject_id, wanted.since, wanted.until, wanted.as_of)
     shown, hidden = _split(caller, scope, wanted)
     after, withheld = _read_cursor(desk, scope, wanted)
     if withheld is None:
         withheld = records.count(desk.tx, filters, hidden, now=desk.now)
     items, evidence, last = _collect(caller, filters, shown, wanted, after, nonce)
-    caller.record(Kind.ACCESS, "ok", *evidence, nonce=nonce)
-    return Page(items, _cursor(desk, scope, wanted, last, withheld) if last else None, withheld)
+    entry = caller.record(Kind.ACCESS, "ok", *evidence, nonce=nonce)
+    return Page(items, _cursor(desk, scope, wanted, last, withheld) if last else None, withheld, entry)
 
 
 def history(
@@ -107,7 +111,7 @@ def history(
     page = found[:limit]
     allowed = [one for one in page if visible.issuperset(labels_of(one))]
     evidence = [Access(one.record_id, one.version, Action.LISTED) for one in allowed]
-    caller.record(Kind.ACCESS, "ok" if page else "not-found", *evidence, nonce=nonce)
+    entry = caller.record(Kind.ACCESS, "ok" if page else "not-found", *evidence, nonce=nonce)
     return History(
         [
             Line(one.version, one.version_id, one.state, one.created_at, labels_of(one), one.entry)
@@ -115,6 +119,7 @@ def history(
         ],
         page[-1].version if len(found) > limit else None,
         len(page) - len(allowed),
+        entry,
     )
 
 

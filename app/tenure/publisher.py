@@ -14,15 +14,18 @@ rounds longer and fewer, and holds up neither commits, nor sequencing, nor other
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
+from tenure import ids
 from tenure.backlog import Backlog
 from tenure.batcher import Batcher, Plain
 from tenure.cold.mirror import Mirror
@@ -58,6 +61,19 @@ class Shelves(NamedTuple):
     mirror: Mirror
 
 
+@dataclass(slots=True)
+class Tally:
+    """Plain counters of this process, for metrics. Seconds are from the commit to the published receipt."""
+
+    placed: int = 0
+    published: int = 0
+    failed: int = 0
+    lag_s: float = 0.0
+    lags: int = 0
+    last_at: int | None = None
+    """When something was published last, in microseconds since the epoch."""
+
+
 class Publisher:
     """Publishes the logs of this cell. One per process; its methods are called on the event loop."""
 
@@ -76,6 +92,8 @@ class Publisher:
         self.objects, self._mirror = shelves
         self._witnesses = witnesses
         self._backlog = backlog
+        self.tally = Tally()
+        self._since: dict[str, float] = {}
         self._putting = ThreadPoolExecutor(PUTTING, thread_name_prefix="publish")
         self._asking = ThreadPoolExecutor(ASKING, thread_name_prefix="cosign")
         self._now: dict[str, asyncio.Task[None]] = {}
@@ -85,6 +103,10 @@ class Publisher:
         self._later: set[str] = set()
         self._short: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
+
+    def committed(self, tenant_id: str) -> None:
+        """Entries were committed, that will be published."""
+        self._since.setdefault(tenant_id, time.monotonic())
 
     # ── rounds ───────────────────────────────────────────────────────────────────────────────────
     async def publish(self, tenant_id: str) -> None:
@@ -161,6 +183,7 @@ class Publisher:
 
     async def _round(self, tenant_id: str) -> None:
         """Steps 6 to 8. A crash anywhere in it is repeated from the database."""
+        since = self._since.pop(tenant_id, None)
         fresh = await self._threaded(self._putting, self._put_files, tenant_id)
         if fresh is None:
             return
@@ -170,8 +193,16 @@ class Publisher:
         note = await self._threaded(self._putting, self._put_head, tenant_id, current, note)
         await self._batcher.submit(tenant_id, Plain(lambda tx: self._mark(tx, current, note)))
         self._backlog.published(tenant_id, current.size)
+        self._count(since)
         if self._witnesses is not None and not self._witnesses.quorum.is_met(note):
             self._come_back(tenant_id)
+
+    def _count(self, since: float | None) -> None:
+        self.tally.published += 1
+        self.tally.last_at = ids.now()
+        if since is not None:
+            self.tally.lag_s += time.monotonic() - since
+            self.tally.lags += 1
 
     async def _threaded(self, threads: ThreadPoolExecutor, work: Callable[..., T], *given: Any) -> T:  # noqa: ANN401
         return await asyncio.get_running_loop().run_in_executor(threads, work, *given)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,9 @@ from tenure.governance.restore import Place, checked_backup, summary
 from tenure.governance.restore import restore as restore_backup
 from tenure.governance.shelf import Mended, mend_all
 from tenure.ids import CELL
+from tenure.inspection.findings import Finding
+from tenure.inspection.inspector import Inspector
+from tenure.inspection.view import Anchors
 from tenure.keyring import Keyring
 from tenure.rootstore.unseal_only import UnsealOnly
 from tenure.sequencer import Sequencer, Shelves
@@ -62,7 +65,7 @@ def backup(settings: Settings, destination: Path) -> Backup:
 def _source(settings: Settings) -> Source:
     places = places_of(settings)
     return Source(
-        database=_readable(settings),
+        database=readable(settings),
         objects=objects_of(settings),
         objects_at=places.objects,
         apart={"TENURE_ROOT_DIR": settings.root_dir, "TENURE_MIRROR_URL": places.mirror},
@@ -71,7 +74,7 @@ def _source(settings: Settings) -> Source:
     )
 
 
-def _readable(settings: Settings) -> Target:
+def readable(settings: Settings) -> Target:
     """The database, as whoever may read all of it."""
     return Target(settings.backup_url or settings.migration_url or settings.database, settings.pg_bin)
 
@@ -117,6 +120,26 @@ def repair(settings: Settings, tenant_id: str | None) -> list[Mended]:
         ground.database.close()
 
 
+# ── inspection ─────────────────────────────────────────────────────────────────────────────────────
+def inspect(settings: Settings, progress: Callable[[str, int, int], None]) -> list[Finding]:
+    """Look at every row of a cell, beside the process that serves it; what is not as it was written.
+
+    `progress` is called with (what is done, how many tenants are done, of how many). Opens and reads only.
+    """
+    live = opening_only(ground_of(settings))
+    found: list[Finding] = []
+    try:
+        inspector = Inspector(Anchors(live, live.objects))
+        tenant_ids = inspector.tenant_ids()
+        for at, tenant_id in enumerate(tenant_ids):
+            for step in inspector.tenant(tenant_id):
+                progress(f"inspecting {step.section}", at, len(tenant_ids))
+                found += step.findings
+    finally:
+        live.database.close()
+    return found
+
+
 # ── drill ──────────────────────────────────────────────────────────────────────────────────────────
 def drill(
     settings: Settings, directory: Path | None, *, sample: int | None, folder: Path | None, scratch_url: str
@@ -126,10 +149,10 @@ def drill(
     `sample`: survivors to compare in each tenant, None for all. Raises Conflict, Invalid or NotFound when the
     drill could not be made; what a made drill finds is in its report.
     """
-    live = _opening_only(ground_of(settings))
+    live = opening_only(ground_of(settings))
     try:
         require_current(live)
-        with _private_folder(folder) as inside:
+        with private_folder(folder) as inside:
             taken = directory is None
             at = directory or inside / "backup"
             kept = backup(settings, at) if taken else read_backup(at)
@@ -151,7 +174,7 @@ def _restored(
     sample: int | None,
     scratch_url: str,
 ) -> tuple[Examined | None, TenureError | None]:
-    with scratch(_readable(settings), inside, scratch_url) as target:
+    with scratch(readable(settings), inside, scratch_url) as target:
         try:
             check_files(directory, kept)
             load(directory / kept.database, target, again=False)
@@ -174,13 +197,14 @@ def _restored(
         return examine(live, open_restored, sample)
 
 
-def _opening_only(ground: Ground) -> Ground:
+def opening_only(ground: Ground) -> Ground:
+    """The same cell, with a root store that opens and nothing else."""
     roots = UnsealOnly(ground.roots)
     return ground._replace(roots=roots, keyring=Keyring(ground.database, roots))
 
 
 @contextlib.contextmanager
-def _private_folder(parent: Path | None) -> Iterator[Path]:
+def private_folder(parent: Path | None) -> Iterator[Path]:
     """A folder of mode 0700 that is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="tenure-drill-", dir=parent))
     try:

@@ -39,7 +39,7 @@ from tenure.ledger.checkpoint import Checkpoint
 from tenure.ledger.merkle import leaf_hash
 from tenure.ledger.note import Signer, sign_note
 from tenure.ledger.tree import Tree
-from tenure.publisher import Publisher, Shelves
+from tenure.publisher import Publisher, Shelves, Tally
 from tenure.store import log, sequencing
 from tenure.store.database import Database
 from tenure.store.log import Log
@@ -123,6 +123,7 @@ class Sequencer:
                 continue
             if turn.head is None:
                 return None
+            self.tally.placed += turn.taken
             more = turn.taken == MAX_TAKE
             placed = min(waiting, turn.taken) if more else waiting
             self.backlog.placed(tenant_id, placed, size=turn.head.size, published=turn.published)
@@ -179,6 +180,11 @@ class Sequencer:
 
     # ── all tenants of this process ──────────────────────────────────────────────────────────────
     @property
+    def tally(self) -> Tally:
+        """What this process placed and published."""
+        return self.publisher.tally
+
+    @property
     def objects(self) -> Objects:
         """The object tier that logs are published to."""
         return self.publisher.objects
@@ -186,6 +192,7 @@ class Sequencer:
     def committed(self, tenant_id: str, count: int) -> None:
         """So many entries of this tenant were committed. Called on the event loop."""
         self.backlog.committed(tenant_id, count)
+        self.publisher.committed(tenant_id)
         self.wake(tenant_id)
 
     async def end_writers(self, tenant_id: str, writers: Sequence[str]) -> None:
@@ -250,6 +257,7 @@ class Sequencer:
             self.backlog.forget(tenant_id)
             self._failures.pop(tenant_id, None)
         except Exception as failure:  # noqa: BLE001 - one tenant's trouble must not stop the others
+            self.tally.failed += 1
             wait = min(_FIRST_RETRY_S * 2 ** self._failures[tenant_id], _LONGEST_RETRY_S)
             self._failures[tenant_id] += 1
             _log.warning(

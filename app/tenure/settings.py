@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """How many erasures one batch takes at most; the rest waits for the next, which follows at once."""
     rederive_interval_s: Annotated[float, Field(gt=0, le=86_400)] = 5.0
     """How often it is looked whether applications are to be asked to derive something again."""
+    inspect_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    """How often a part of what is stored is compared with what was written. 0: never."""
     replica_lease_s: Annotated[float, Field(ge=1, le=300)] = 10.0
     """PostgreSQL: for how long a silent process is waited for before an erasure goes on without it."""
     lanes: Annotated[int, Field(ge=1, le=64)] = 4

@@ -7,7 +7,7 @@ nothing else is looked up; if not, the parts whose epoch moved are rebuilt insid
 import threading
 from dataclasses import dataclass, field, replace
 
-from tenure import resources
+from tenure import ids, resources
 from tenure.errors import Unauthenticated
 from tenure.keyring import Keyring, TenantKeyring
 from tenure.model.configuration import Configuration
@@ -44,6 +44,8 @@ class Tenancy:
     """Principals by the hash of their secret."""
     label_sets: set[tuple[str, str]] = field(default_factory=set)
     """(scope, labels) that are known to be stored; they are never removed."""
+    bundles: set[str] = field(default_factory=set)
+    """Digests of policy bundles that are known to be stored; likewise."""
 
 
 class Tenancies:
@@ -92,6 +94,7 @@ class Tenancies:
             keys=old.keys if old and same_keys else self._keyring.tenant(tx),
             known=old.known if old and old.epochs.principal == now.principal else {},
             label_sets=old.label_sets if old else set(),
+            bundles=old.bundles if old else set(),
         )
         self._tenancies[tx.tenant_id] = new
         if old is not None and not same_keys:
@@ -114,6 +117,22 @@ def authenticate(tx: Tx, tenancy: Tenancy, credential: Credential) -> Principal:
             tenancy.known.clear()
         tenancy.known[credential.secret_hash] = principal
     return principal
+
+
+def keep_policy(tx: Tx, tenancy: Tenancy) -> None:
+    """See to it that the bundle which entries are about to name is stored, whatever made it the present one.
+
+    Nobody may have applied it: a new tenant has none, an upgrade brings other built-in rules. Believed stored
+    once a later transaction finds it, since this one may be rolled back: two round trips in the first
+    transaction of a process under a policy, one in the second, none after that.
+    """
+    policy = tenancy.policy
+    if policy.digest in tenancy.bundles:
+        return
+    if manifests.has_bundle(tx, policy.digest):
+        tenancy.bundles.add(policy.digest)
+    else:
+        manifests.keep_bundle(tx, policy.digest, policy.body, at=ids.now())
 
 
 def load_policy(tx: Tx) -> Policy:

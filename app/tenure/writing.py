@@ -6,7 +6,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tenure import ids, lineage
+from tenure import ids, lineage, rowseals
 from tenure.access import Caller
 from tenure.crew import Desk, Needs
 from tenure.errors import Denied, Erased, KeyReused, NotFound, Stale
@@ -136,13 +136,15 @@ class Write(OnRecord):
             state="live",
             created_at=max(desk.now, stored.created_at + 1) if stored else desk.now,
             expires_at=draft.expires_at,
-            entry=caller.record(Kind.WRITE, "ok", *accesses, nonce=nonce),
+            entry="",
             header=sealed.header,
             head=sealed.head,
             content=sealed.content,
             shred_id=None,
             segments=len(draft.segments) or None,
         )
+        row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
+        new = new._replace(entry=caller.record(Kind.WRITE, "ok", *accesses, nonce=nonce, data=row))
         store_version(desk, new, caller.principal.id, first=stored is None)
         desk.tx.put(
             records.INSERT_SUBJECT_LINK,
@@ -293,12 +295,14 @@ class Delete(OnRecord):
             state="deleted",
             created_at=max(desk.now, stored.created_at + 1),
             expires_at=None,
-            entry=caller.record(Kind.DELETE, "ok", access, nonce=nonce),
             header=None,
             head=None,
             content=None,
             segments=None,
+            shred_id=None,
         )
+        row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
+        new = new._replace(entry=caller.record(Kind.DELETE, "ok", access, nonce=nonce, data=row))
         store_version(desk, new, caller.principal.id, first=False)
         return Written(
             record=new.record_id,

@@ -79,7 +79,7 @@ async def test_another_tenant_has_nothing_of_it(cell: Cell) -> None:
     with pytest.raises(NotFound):
         await cell.get("k", tenant=cell.two)
     page = await cell.tenure.gateway.query(cell.two.ask(), SCOPE, Query())
-    assert page == Page([], None, 0)
+    assert page == Page([], None, 0, page.entry)
     assert (await cell.tenure.subjects.lookup(cell.two["dpo"], "customer:1"))["items"] == []
     person = await cell.person("customer:1")
     for act in (cell.tenure.subjects.get, cell.tenure.subjects.shred):

@@ -117,3 +117,17 @@ def test_a_slow_one_is_not_waited_for_and_then_left_alone(monkeypatch):
         assert asked.cosign(NOTE, prove) == NOTE
         assert time.monotonic() - begun < 0.8
         assert len(got) == 1
+
+
+def test_a_witness_that_was_never_reached_for_want_of_our_threads_is_not_to_blame(monkeypatch):
+    monkeypatch.setattr(witnesses, "_AT_ONCE", 1)
+    monkeypatch.setattr(witnesses, "WAIT_S", 0.05)
+    free = threading.Event()
+    with answering((200, KEY.cosign(note_body(NOTE), 5))) as (url, got), asking(url) as asked:
+        asked._pool.submit(free.wait)
+        assert asked.cosign(NOTE, prove) == NOTE
+        assert not asked.counts
+        free.set()
+        monkeypatch.setattr(witnesses, "WAIT_S", 10.0)
+        assert asked.cosign(NOTE, prove) != NOTE
+        assert len(got) == 1

@@ -388,6 +388,7 @@ def blank(
         "root_dir": folder / "root",
         "shred_interval_s": NEVER,
         "rederive_interval_s": NEVER,
+        "inspect_interval_s": 0,
         "replica_lease_s": 2.0,
     }
     if kind == "sqlite":

@@ -14,14 +14,14 @@ from unit.ledger.logs import SIGNER, entries, publish
 
 # What the extra `server` brings, and nothing that the client needs.
 ABSENT = (
-    "ahocorasick_rs alembic apscheduler backports casbin granian litestar msgspec psycopg pydantic_settings"
-    " sqlalchemy structlog uuid_utils yaml"
+    "ahocorasick_rs alembic apscheduler backports casbin granian litestar msgspec prometheus_client psycopg"
+    " pydantic_settings sqlalchemy structlog uuid_utils yaml"
 )
 COMMANDS = {
     *("init", "serve", "demo", "doctor"),
     *("backup", "restore", "drill", "ledger"),
     *("apply", "get", "tenant", "principal", "shred"),
-    *("verify", "audit", "residue", "witness"),
+    *("verify", "audit", "population", "evidence", "residue", "selftest", "witness"),
 }
 PROGRAM = f"""
 import sys
@@ -82,6 +82,7 @@ def test_governs_a_service_by_its_url():
         ["restore", "b"],
         ["drill"],
         ["ledger", "repair"],
+        ["selftest"],
     ],
 )
 def test_server_commands_say_what_to_install(command, tmp_path):

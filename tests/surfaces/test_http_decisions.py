@@ -66,6 +66,50 @@ def test_its_context_is_reconstructed(world: World, decision: str) -> None:
     assert {"salt", "commitment", "entry_nonce"} <= set(openings["items"][0])
 
 
+def test_single_accesses_of_it_are_opened(world: World, decision: str) -> None:
+    path = f"/v1/decisions/{decision}/openings"
+    shown = world.ok("auditor", "GET", f"/v1/decisions/{decision}")["accesses"][0]
+    mine = f"/v1/ledger/entries?decision={decision}&kind=access"
+    entry = world.until("auditor", mine, lambda page: page["items"])["items"][0]["id"]
+    whole = world.ok("agent", "GET", path)
+
+    for query in (
+        f"entry={entry}",
+        f"record={shown['record']}",
+        f"entry={entry}&entry=x&record={shown['record']}",
+    ):
+        chosen = world.ok("agent", "GET", f"{path}?{query}")
+        assert chosen["items"] == whole["items"]
+        assert chosen["entry"] != whole["entry"], "each opening is an access of its own"
+    for query in ("entry=x", "entry=", f"record={decision}", f"entry={entry}&record={decision}"):
+        assert world.call("agent", "GET", f"{path}?{query}").status_code == 404, query
+
+
+def test_a_population_of_it_is_proven_complete(world: World, decision: str) -> None:
+    receipt_of(world, "agent", decision)
+    vkey = world.ok("auditor", "GET", "/v1/ledger/key")["vkey"]
+    page = world.call("auditor", "GET", f"/v1/ledger/populations?decision={decision}&to=2999-01-01T00:00:00Z")
+
+    assert page.headers["content-type"] == "application/json"
+    verified = verify_text(page.text, [Verifier.parse(vkey)])
+    assert verified.kind == "population"
+    assert verified.report.ok, verified.report.failures
+    assert next(one.entry["kind"] for one in verified.report.found) == "decision.open"
+    assert page.json()["filter"] == {"decision": decision, "to": "2999-01-01T00:00:00.000000Z"}
+    for query, field in (
+        ("kind=No%20kind", "kind"),
+        ("principal=me", "principal"),
+        ("action=seen", "action"),
+        ("from=yesterday", "from"),
+        ("first=9&end=3", "first"),
+        ("end=99999999", "end"),
+    ):
+        refused = world.call("auditor", "GET", f"/v1/ledger/populations?{query}")
+        assert (refused.status_code, refused.json()["field"]) == (422, field), refused.text
+    refused = world.call("auditor", "GET", "/v1/ledger/populations?cursor=mine")
+    assert (refused.status_code, refused.json()["field"]) == (400, "cursor")
+
+
 def test_its_receipt_verifies_with_the_published_key(world: World, decision: str) -> None:
     vkey = world.ok("auditor", "GET", "/v1/ledger/key")["vkey"]
     receipt = receipt_of(world, "agent", decision)

@@ -8,6 +8,7 @@ import typer
 from tenure.cli import (
     cell,
     doctor,
+    evidence,
     holds,
     keeping,
     ledger,
@@ -15,6 +16,7 @@ from tenure.cli import (
     principals,
     residue,
     rootstore,
+    selftest,
     shred,
     tenants,
     verify,
@@ -48,6 +50,9 @@ app.add_typer(holds.app, name="hold", rich_help_panel=_GOVERN)
 app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)
+app.command(rich_help_panel=_PROVE)(evidence.population)
+app.command(rich_help_panel=_PROVE)(evidence.evidence)
+app.command(rich_help_panel=_PROVE)(selftest.selftest)
 app.command(rich_help_panel=_PROVE)(residue.residue)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=_KEEP)
 app.add_typer(witness.app, name="witness", rich_help_panel=_PROVE)

@@ -33,6 +33,7 @@ _HELP = {
     "max_body_bytes": "Largest request body.",
     "shred_interval_s": "Seconds between batches of erasures; 0: at once.",
     "rederive_interval_s": "Seconds between rounds of asking applications to derive something again.",
+    "inspect_interval_s": "Seconds between rounds of inspecting what is stored; 0: never.",
     "lanes": "Transactions at once (PostgreSQL).",
     "log_level": "debug, info, warning or error.",
 }

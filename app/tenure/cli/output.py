@@ -14,6 +14,7 @@ from typing import Any
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -82,6 +83,18 @@ def answering(output: Output) -> Iterator[None]:
         if (failure.name or "tenure").partition(".")[0] == "tenure":
             raise
         wrong_use(output, f"This command needs the server side, which is not installed: {SERVER}")
+
+
+@contextmanager
+def bar(output: Output) -> Iterator[Any]:
+    """Progress on a terminal, nothing elsewhere."""
+    if output.as_json or not output.console.is_terminal:
+        yield lambda *_: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=output.console, transient=True) as shown:
+        task = shown.add_task("copying", total=None)
+        yield lambda what, done, size: shown.update(task, description=what, completed=done, total=size)
 
 
 def wrong_use(output: Output, detail: str) -> None:

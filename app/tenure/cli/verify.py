@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -17,10 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from tenure.client import audit_log, open_source, verify_file
-from tenure.errors import TenureError
+from tenure.client.pack import audit_pack, is_pack
+from tenure.client.verify import Verified, verify_opened
+from tenure.errors import Invalid, TenureError
 from tenure.ledger.audit import AuditReport
 from tenure.ledger.base64 import to_base64
 from tenure.ledger.certificate import CertificateReport
+from tenure.ledger.opening import OpeningsReport, Seen
+from tenure.ledger.pack import PackReport
+from tenure.ledger.population import PopulationReport
 from tenure.ledger.receipt import ReceiptReport
 from tenure.ledger.report import Report
 
@@ -45,29 +50,43 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def verify(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Receipts and erasure certificates.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Receipts, erasure certificates, populations.")
+    ],
     vkey: _Vkey = None,
     witness: _Witness = None,
     quorum: _Quorum = 0,
+    openings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Show what a receipt's accesses saw: GET /v1/decisions/ID/openings."
+        ),
+    ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Verify receipts and erasure certificates offline."""
-    results = []
+    """Verify receipts, erasure certificates and populations offline."""
+    results: list[tuple[Path, _Checked]] = []
     for file in files:
         with _wrong_use(str(file)):
             results.append((file, verify_file(file, vkey or (), witnesses=witness or (), quorum=quorum)))
+    if openings is not None:
+        results.append((openings, _opened(openings, [found.report for _, found in results])))
     if as_json:
-        items = [{"file": str(file), "kind": found.kind, **_as_json(found.report)} for file, found in results]
+        items = [
+            {"file": str(file), "kind": found.kind, **as_document(found.report)} for file, found in results
+        ]
         typer.echo(json.dumps({"ok": all(item["ok"] for item in items), "items": items}))
     else:
         for file, found in results:
-            _show(f"{found.kind} {file}", found.report)
+            show_report(f"{found.kind} {file}", found.report)
     if not all(found.report.ok for _, found in results):
         raise typer.Exit(_NO)
 
 
 def audit(
-    target: Annotated[str, typer.Argument(metavar="DIR|URL", help="A log's folder, or its base URL.")],
+    target: Annotated[
+        str, typer.Argument(metavar="DIR|URL|PACK", help="A log's folder or base URL, or evidence.")
+    ],
     vkey: _Vkey = None,
     witness: _Witness = None,
     quorum: _Quorum = 0,
@@ -79,23 +98,42 @@ def audit(
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Recompute a whole log from its raw entries and compare it with what was signed and served."""
-    with _wrong_use(target), open_source(target, token) as source, _bar(quiet=as_json) as progress:
+    """Recompute a whole log from its raw entries and compare it with what was signed and served.
+
+    An evidence pack ('tenure evidence') is checked with everything in it.
+    """
+    report: AuditReport | PackReport
+    with _wrong_use(target), _bar(quiet=as_json) as progress:
         past = [path.read_bytes().decode("utf-8", "replace") for path in earlier or ()]
-        report = audit_log(
-            source,
-            vkey or (),
-            witnesses=witness or (),
-            quorum=quorum,
-            earlier=past,
-            progress=progress,
-        )
+        given: Any = {"witnesses": witness or (), "quorum": quorum, "earlier": past, "progress": progress}
+        if is_pack(target):
+            report = audit_pack(Path(target), vkey or (), **given)
+        else:
+            with open_source(target, token) as source:
+                report = audit_log(source, vkey or (), **given)
     if as_json:
-        typer.echo(json.dumps({"target": target, **_as_json(report)}))
+        typer.echo(json.dumps({"target": target, **as_document(report)}))
     else:
-        _show(f"log {target}", report)
+        show_report(f"{'pack' if isinstance(report, PackReport) else 'log'} {target}", report)
     if not report.ok:
         raise typer.Exit(_NO)
+
+
+class _Openings(NamedTuple):
+    """Openings among the files that were checked."""
+
+    report: OpeningsReport
+    kind: str = "openings"
+
+
+_Checked = Verified | _Openings
+
+
+def _opened(path: Path, reports: list[Any]) -> _Openings:
+    with _wrong_use(str(path)):
+        if len(reports) != 1 or not isinstance(reports[0], ReceiptReport):
+            raise Invalid("Openings belong to one receipt. Nothing was checked. Name the receipt alone.")
+        return _Openings(verify_opened(path, reports[0]))
 
 
 @contextmanager
@@ -122,7 +160,7 @@ def _bar(*, quiet: bool) -> Iterator[Any]:
         yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
-def _show(title: str, report: Report) -> None:
+def show_report(title: str, report: Report) -> None:
     """A table on a terminal, plain lines elsewhere; what was not checked, always."""
     console = Console(soft_wrap=True)
     verdict = "verified" if report.ok else "FAILED"
@@ -150,6 +188,12 @@ def _rows(report: Report) -> Rows:
         rows = list(_audit_rows(report))
     elif isinstance(report, CertificateReport):
         rows = list(_certificate_rows(report))
+    elif isinstance(report, PopulationReport):
+        rows = list(_population_rows(report))
+    elif isinstance(report, OpeningsReport):
+        rows = list(_opening_rows(report.seen))
+    elif isinstance(report, PackReport):
+        rows = list(_pack_rows(report))
     return rows + [("signed by", name) for name in report.signers]
 
 
@@ -195,12 +239,53 @@ def _certificate_rows(report: CertificateReport) -> Iterator[tuple[str, str]]:
         yield "proves", sentence
 
 
+def _population_rows(report: PopulationReport) -> Iterator[tuple[str, str]]:
+    if report.checkpoint is not None:
+        yield "log", report.checkpoint.origin
+        yield (
+            "scanned",
+            f"entries {report.first} to {report.end - 1} of {report.checkpoint.size}, all of them",
+        )
+    given = report.selection.members()
+    yield "filter", ", ".join(f"{name} {part}" for name, part in given.items()) or "none: every entry"
+    yield "found", f"{len(report.found)} entries, and no more of these in the range"
+    for place, entry in report.found[:_MOST_ACCESSES]:
+        parts = (entry["at"], entry["kind"], entry["outcome"], entry.get("principal", ""))
+        yield "entry", f"{place} {' '.join(part for part in parts if part)}"
+    if len(report.found) > _MOST_ACCESSES:
+        yield "entry", f"and {len(report.found) - _MOST_ACCESSES} more (--json lists all)"
+    for name in report.witnesses:
+        yield "witness", name
+
+
+def _pack_rows(report: PackReport) -> Iterator[tuple[str, str]]:
+    given = report.span.selection.members()
+    yield "about", ", ".join(f"{name} {part}" for name, part in given.items()) or "all entries"
+    if report.log is not None:
+        yield from _audit_rows(report.log)
+    for name, count in report.counts.items():
+        yield name, str(count)
+    for name, count in report.populations.items():
+        yield "population", f"{name}: {count} entries"
+    for decision, seen in report.seen.items():
+        yield "decision", decision
+        yield from _opening_rows(seen)
+
+
+def _opening_rows(seen: tuple[Seen, ...]) -> Iterator[tuple[str, str]]:
+    for one in seen:
+        part = "" if one.segment is None else f" segment {one.segment}"
+        content = "nothing is left" if one.erased else json.dumps(one.content, ensure_ascii=False)
+        yield "erased" if one.erased else "saw", f"{one.record} version {one.version}{part}: {content}"
+
+
 def _failure_line(failure: dict[str, Any]) -> str:
     where = "" if failure["index"] is None else f" (entry {failure['index']})"
     return f"{failure['check']}: {failure['detail']}{where}"
 
 
-def _as_json(report: Report) -> dict[str, Any]:
+def as_document(report: Report) -> dict[str, Any]:
+    """A report for programs."""
     members: dict[str, Any] = {"ok": report.ok, **asdict(report)}
     checkpoint = getattr(report, "checkpoint", None)
     if checkpoint is not None:
@@ -209,4 +294,15 @@ def _as_json(report: Report) -> dict[str, Any]:
             "size": checkpoint.size,
             "root": to_base64(checkpoint.root),
         }
+    if isinstance(report, PopulationReport):
+        members["filter"] = report.selection.members()
+        members["found"] = [{"index": place, "entry": entry} for place, entry in report.found]
+        del members["selection"]
+    if isinstance(report, PackReport):
+        members["filter"] = report.span.selection.members()
+        members["seen"] = {name: [one._asdict() for one in seen] for name, seen in report.seen.items()}
+        members["log"] = None if report.log is None else as_document(report.log)
+        del members["span"]
+    if isinstance(report, OpeningsReport):
+        members["seen"] = [one._asdict() for one in report.seen]
     return members

@@ -44,10 +44,21 @@ class Connection:
         Raises the `TenureError` that the service answered with, `Unavailable` when it does not answer or
         answers with something else.
         """
+        response = await self._answer(
+            method, path, json=body, content=text, headers=headers, params=params, timeout=seconds
+        )
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return None
+        kind = response.headers.get("Content-Type", "").partition(";")[0]
+        return response.json() if kind == "application/json" else response.text
+
+    async def fetch(self, path: str) -> bytes:
+        """The exact bytes of an answer. Raises as `call` does."""
+        return (await self._answer("GET", path)).content
+
+    async def _answer(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401
         try:
-            response = await self._client.request(
-                method, path, json=body, content=text, headers=headers, params=params, timeout=seconds
-            )
+            response = await self._client.request(method, path, **more)
         except (httpx.HTTPError, httpx.InvalidURL) as failure:
             raise Unavailable(
                 f"The service did not answer ({type(failure).__name__}); what it did is not known.",
@@ -61,9 +72,7 @@ class Connection:
                 f"The service answered {response.status_code} without saying why; what it did is not known.",
                 remedy="Check that the address is a Tenure service's.",
             )
-        if response.status_code == httpx.codes.NO_CONTENT:
-            return None
-        return response.json() if kind == "application/json" else response.text
+        return response
 
     async def close(self) -> None:
         """Close the connections."""

@@ -22,7 +22,7 @@ DOES_NOT_PROVE = (
     "That no backup of the database holds ciphertext; what it may hold opens with no key that is left.",
     "That nobody copied the root key before; and destruction itself is the root store's own statement.",
 )
-_FILES = {
+FILES = {
     "sqlite": "Purged pages are overwritten (secure_delete); older copies of them leave the write-ahead log "
     "with the checkpoint that follows the batch. What is in them opens with no key that is left.",
     "postgresql": "Purged row versions leave the files with VACUUM, and the write-ahead log as it is "
@@ -101,7 +101,7 @@ def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
                 "versions_kept_for_holds": findings["held"],
                 "segments_purged_from_kept_versions": findings["segments"],
             },
-            "database_files": _FILES[findings["database"]],
+            "database_files": FILES[findings["database"]],
             "objects": "hold no sealed content in this version",
         },
         "residue": {

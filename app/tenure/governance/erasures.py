@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tenure import ids
+from tenure import ids, rowseals
 from tenure.errors import NotFound
 from tenure.governance.certificates import irrecoverable_at
 from tenure.governance.service import Seat, Service
@@ -92,7 +92,8 @@ def ask_for(seat: Seat, kind: Kind, target_id: str, **findings: str) -> Shred:
     )
     shreds.create(seat.desk.tx, shred)
     shreds.enqueue(seat.desk.tx)
-    seat.record(Act.SHRED, "requested", shred=shred.id)
+    row = rowseals.of_shred(seat.desk.tenancy.keys, shred)
+    seat.record(Act.SHRED, "requested", shred=shred.id, row=row)
     return shred
 
 

@@ -8,7 +8,7 @@ it kept is erased by the next batch, with a certificate of its own.
 from collections.abc import Callable
 from typing import Any, Literal
 
-from tenure import ids
+from tenure import ids, rowseals
 from tenure.errors import Conflict, NotFound
 from tenure.governance.erasures import ask_for, shown
 from tenure.governance.service import Once, Seat, Service
@@ -60,7 +60,9 @@ class Holds:
             )
             store.create(tx, hold)
             tenants.raise_epoch(tx, Epoch.KEYS)  # from now on nobody is given the key of its leaf
-            seat.record(Act.HOLD_PLACE, hold=hold.id, by=kind)
+            seat.record(
+                Act.HOLD_PLACE, hold=hold.id, by=kind, row=rowseals.of_hold(seat.desk.tenancy.keys, hold)
+            )
             return _shown(hold, 0)
 
         return await self._service.run(credential, SCOPE, "write", work, once=once)

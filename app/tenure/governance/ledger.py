@@ -92,6 +92,10 @@ class LedgerReader:
 
         return await self._read(credential, work)
 
+    async def read(self, credential: Credential, work: Callable[[Tx, Log], T]) -> T:
+        """Run `work` in a read-only transaction with the newest generation, for who may read the ledger."""
+        return await self._read(credential, work)
+
     async def _read(self, credential: Credential, work: Callable[[Tx, Log], T]) -> T:
         def inside(tx: Tx) -> T:
             desk = Desk.reading(tx, self._tenancies)

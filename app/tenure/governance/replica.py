@@ -41,6 +41,8 @@ class Replica:
         self._tenancies = tenancies
         self.lease_s = lease_s
         self._until = 0.0
+        self.at_work = threading.Lock()
+        """Held by whoever opens keys beside the batches, as long as they are open (`inspection.patrol`)."""
         self._stop = threading.Event()
         self._buried: Callable[[], None] = lambda: None
         # SQLite's file has one process (`bootstrap`): nobody waits for it, and it waits for nobody.
@@ -82,6 +84,11 @@ class Replica:
     def lasts(self) -> bool:
         """Whether what this process opened may still be handed out."""
         return self._alone or time.monotonic() < self._until
+
+    def settle(self) -> None:
+        """Wait until keys that were opened beside the batches are wiped; later ones are of the live state."""
+        with self.at_work:
+            pass
 
     def beat(self) -> int:
         """Steps 1 to 4; the number of the key state acknowledged."""

@@ -105,6 +105,10 @@ class Shredder:
                 await self._go_on(taken, term)
             return True
 
+    async def backlog(self) -> dict[str, int]:
+        """Erasures in unfinished batches, by the batch's state; `waiting`: tenants in the queue."""
+        return await self._inside(CELL, _backlog)
+
     async def rotate(self) -> None:
         """A batch with nobody in it: a new root version, and every older one destroyed.
 
@@ -301,6 +305,7 @@ class Shredder:
     async def _fence(self, batch: Batch) -> None:
         """Wait until every living process has acknowledged the new state and older transactions are over."""
         seq = await asyncio.to_thread(self._replica.beat)
+        await asyncio.to_thread(self._replica.settle)
         fence = await asyncio.to_thread(Fence, self._ground.database, seq)
         noted, pause = False, _POLL_S
         while any(waiting := await asyncio.to_thread(fence.waiting)):
@@ -374,6 +379,15 @@ def _to_do(desk: Desk) -> list[Batch] | None:
     """Unfinished batches; None when there is nothing to do at all."""
     unfinished = shreds.batches(desk.tx)
     return unfinished if unfinished or shreds.queue(desk.tx) else None
+
+
+def _backlog(desk: Desk) -> dict[str, int]:
+    found = {"waiting": len(shreds.queue(desk.tx)), "intent": 0, "swapped": 0}
+    for batch in shreds.batches(desk.tx):
+        found[batch.state] = found.get(batch.state, 0) + sum(
+            len(mine["erasures"]) for mine in batch.plan.values()
+        )
+    return found
 
 
 def _dropped(batch: Batch, manifest: CellManifest) -> list[str]:

@@ -5,11 +5,11 @@ from typing import Any
 
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.types import ASGIApp
 
 from tenure.access import Ask
-from tenure.decisions import Opening
+from tenure.decisions import Chosen, Opening
 from tenure.errors import Invalid
 from tenure.http import shapes, wire
 from tenure.http.auth import Call, headers_of, read_idempotency_key, tenure_of
@@ -90,9 +90,12 @@ async def get_openings(
     request: Call,
     id: FromPath[str],  # noqa: A002 - the path's own word
     ask: NamedDependency[Ask],
+    entry: FromQuery[list[str] | None] = None,
+    record: FromQuery[list[str] | None] = None,
 ) -> ASGIApp:
-    """Salts and contents behind its commitments. Itself a recorded access."""
-    return json_reply(200, await tenure_of(request).decisions.openings(ask, id))
+    """Salts and contents behind its commitments, of all its accesses or the chosen ones. Itself recorded."""
+    chosen = Chosen(frozenset(entry or ()), frozenset(record or ()))
+    return json_reply(200, await tenure_of(request).decisions.openings(ask, id, chosen))
 
 
 @get(

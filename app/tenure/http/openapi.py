@@ -89,6 +89,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "createPrincipal": wire.NewPrincipal,
     "lookupSubject": wire.SubjectReference,
     "placeHold": wire.NewHold,
+    "signEvidence": wire.EvidenceIndex,
 }
 _MAY_HAVE_NO_BODY = {"shredTenant"}
 _MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}
@@ -96,7 +97,9 @@ _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
 _OPEN = {"isAlive", "isReady"}
 _LATER = {
     "getDecisionReceipt": "Not published yet",
+    "getEntryReceipt": "Not published yet",
     "getCheckpoint": "Nothing published yet",
+    "getPopulation": "Nothing published yet",
     "rotateRootKey": "Under way",
     "migrateRootKey": "Under way",
 }

@@ -93,7 +93,9 @@ async def list_versions(
     found = await tenure_of(request).gateway.history(ask, scope, key, before=before, limit=limit)
     items = [{**line._asdict(), "created_at": ids.rfc3339(line.created_at)} for line in found.items]
     following = None if found.next is None else wire.to_cursor(_CURSOR, found.next)
-    return json_reply(200, {"items": items, "next": following, "withheld": found.withheld})
+    return json_reply(
+        200, {"items": items, "next": following, "withheld": found.withheld, "entry": found.entry}
+    )
 
 
 @post(
@@ -120,7 +122,9 @@ async def query_records(request: Call, scope_name: FromPath[str], ask: NamedDepe
     )
     page = await tenure_of(request).gateway.query(ask, check_scope_name(scope_name), wanted)
     items = [_shown(one) for one in page.items]
-    return json_reply(200, {"items": items, "next": page.next, "withheld": page.withheld})
+    return json_reply(
+        200, {"items": items, "next": page.next, "withheld": page.withheld, "entry": page.entry}
+    )
 
 
 @post(

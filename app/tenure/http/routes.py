@@ -6,10 +6,12 @@ from litestar.di import Provide
 
 from tenure.http import (
     decisions,
+    evidence,
     health,
     holds,
     ledger,
     manifests,
+    metrics,
     principals,
     records,
     rederivations,
@@ -24,6 +26,7 @@ _NOUNS = (
     records,
     decisions,
     manifests,
+    metrics,
     principals,
     tenants,
     rootstore,
@@ -32,6 +35,7 @@ _NOUNS = (
     rederivations,
     holds,
     ledger,
+    evidence,
     health,
 )
 

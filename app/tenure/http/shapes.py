@@ -176,11 +176,15 @@ class Record(RecordHead):
 
 
 class RecordPage(Shape):
-    """A page of records. `withheld` counts what matches but may not be shown; content only on request."""
+    """A page of records. `withheld` counts what matches but may not be shown; content only on request.
+
+    `entry` is this access; each item names the entry of its own writing.
+    """
 
     items: list[RecordHead]
     next: str | None
     withheld: int
+    entry: str
 
 
 class HistoryLine(Shape):
@@ -195,11 +199,12 @@ class HistoryLine(Shape):
 
 
 class History(Shape):
-    """Versions of a record, newest first."""
+    """Versions of a record, newest first. `entry` is this access."""
 
     items: list[HistoryLine]
     next: str | None
     withheld: int
+    entry: str
 
 
 class DecisionOpened(Shape):
@@ -237,11 +242,20 @@ class Decision(Shape):
 
 
 class Reconstruction(Shape):
-    """What a decision saw; erased versions are tombstones."""
+    """What a decision saw; erased versions are tombstones. `entry` is this access."""
 
     decision: str
     items: list[dict[str, Any]]
     withheld: int
+    entry: str
+
+
+class Consistency(Shape):
+    """That the tree of `new` entries extends the one of `old`: RFC 6962 §2.1.2, each hash in base64."""
+
+    old: int
+    new: int
+    proof: list[str]
 
 
 class LedgerKey(Shape):
@@ -263,6 +277,64 @@ class EntryPage(Shape):
     """A page of entries."""
 
     items: list[Entry]
+    next: str | None
+
+
+class Generation(Shape):
+    """One generation of a log: its name and key, and how far it came; `root` in hex."""
+
+    generation: int
+    origin: str
+    vkey: str
+    size: int
+    root: str
+
+
+class Generations(Shape):
+    """Every generation of a log, oldest first; the last one grows."""
+
+    items: list[Generation]
+
+
+class IssuedCertificate(Shape):
+    """A certificate: the DSSE envelope, as text, exactly as it was signed."""
+
+    id: str
+    certificate: str
+
+
+class CertificatePage(Shape):
+    """A page of certificates."""
+
+    items: list[IssuedCertificate]
+    next: str | None
+
+
+class Range(Shape):
+    """Entries first … end - 1 of a log."""
+
+    first: int
+    end: int
+
+
+class PopulationPage(Shape):
+    """Entries first … end - 1, all of them, under a signed tree head, and which of them the filter takes.
+
+    `docs/spec/ledger.md` says how to check it. Canonical JSON: save it as it came.
+    """
+
+    v: Literal[1]
+    kind: Literal["population"]
+    checkpoint: str
+    filter: dict[str, str]
+    range: Range
+    first: int
+    end: int
+    entries: list[str]
+    lists: dict[str, str]
+    left: list[str]
+    right: list[str]
+    matches: list[int]
     next: str | None
 
 

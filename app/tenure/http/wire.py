@@ -198,6 +198,18 @@ class NewScan(Body):
     accept: Annotated[bool, Field(strict=True)] = False
 
 
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class EvidenceIndex(Body):
+    """The index of an evidence pack: its SHA-256, how many files it names, and the head that it is under."""
+
+    index_sha256: Sha256
+    files: Annotated[int, Field(strict=True, ge=1, le=MAX_INTEGER)]
+    size: Annotated[int, Field(strict=True, ge=1, le=MAX_INTEGER)]
+    root: Sha256
+
+
 class NewHold(Body):
     """A legal hold. `ground` says why, in administrators' words and about nobody."""
 

@@ -7,6 +7,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from tenure.governance.rederive import Rederivations
 from tenure.governance.shred import Shredder
+from tenure.inspection.patrol import Patrol
 
 _log = structlog.get_logger(__name__)
 
@@ -20,11 +21,15 @@ class Schedule:
         shred_interval_s: float,
         rederivations: Rederivations,
         rederive_interval_s: float,
+        patrol: Patrol,
+        inspect_interval_s: float,
     ) -> None:
         self._shredder = shredder
         self._interval = shred_interval_s
         self._rederivations = rederivations
         self._rederive_interval = rederive_interval_s
+        self._patrol = patrol
+        self._inspect_interval = inspect_interval_s
         self._scheduler = AsyncIOScheduler(timezone="UTC")
         self._now: set[asyncio.Task[None]] = set()
 
@@ -49,6 +54,15 @@ class Schedule:
             coalesce=True,
             id="rederive",
         )
+        if self._inspect_interval:
+            self._scheduler.add_job(
+                self._inspect,
+                "interval",
+                seconds=self._inspect_interval,
+                max_instances=1,
+                coalesce=True,
+                id="inspect",
+            )
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -61,6 +75,12 @@ class Schedule:
             await asyncio.shield(self._shredder.run())
         except Exception as failure:  # noqa: BLE001 - repeated at the next interval
             _log.error("erasure batch failed, will be repeated", error=type(failure).__name__)
+
+    async def _inspect(self) -> None:
+        try:
+            await asyncio.to_thread(self._patrol.run)
+        except Exception as failure:  # noqa: BLE001 - begun anew at the next interval
+            _log.error("inspecting failed, will be begun anew", error=type(failure).__name__)
 
     async def _rederive(self) -> None:
         try:

@@ -4,7 +4,7 @@ docs/spec/ledger.md has the table of failure names. An empty log never passes.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +80,21 @@ def audit(
     every level is what the entries make; 4. every entry is canonical and of its form; 5. no writer's
     counter has a gap; 6. every earlier checkpoint is a prefix.
     """
+    work = audit_in_steps(read, verifiers, earlier=earlier)
+    while True:
+        try:
+            done, size = next(work)
+        except StopIteration as finished:
+            report: AuditReport = finished.value
+            return report
+        if progress is not None:
+            progress(done, size)
+
+
+def audit_in_steps(
+    read: Source, verifiers: Sequence[Verifier], *, earlier: Sequence[str] = ()
+) -> Generator[tuple[int, int], None, AuditReport]:
+    """`audit`, for whoever does it a little at a time: (entries read, in all) after each bundle."""
     found = _Findings()
     head = read("checkpoint")
     if head is None:
@@ -94,8 +109,8 @@ def audit(
     for leaf in walk.leaves():
         _look_at(leaf.index, leaf.entry if leaf.agrees else None, checkpoint, counters, found)
         done = leaf.index + 1
-        if progress is not None and (done % WIDTH == 0 or done == checkpoint.size):
-            progress(done, checkpoint.size)
+        if done % WIDTH == 0 or done == checkpoint.size:
+            yield done, checkpoint.size
     _judge(walk, checkpoint, known, found)
     witnesses = tuple(line.name for line in signed.cosignatures) if signed else ()
     _leave_open(found, checkpoint.size, counters, earlier, witnesses)

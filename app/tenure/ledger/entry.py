@@ -50,6 +50,8 @@ class Kind(StrEnum):
     RESTORE = "restore"
     DRILL = "drill"
     """A backup was restored elsewhere and tried; data: digest of the report, counts."""
+    EVIDENCE = "evidence"
+    """The index of an evidence pack was signed; data: its id and digest, the head, the number of files."""
     ROOT_ROTATE = "root.rotate"
     BREAKGLASS = "breakglass"
 
@@ -121,7 +123,7 @@ class EntryDraft:
         Raises `Invalid` when a member is not of its form (nothing is repeated in the message) or when the
         entry cannot be brought under 4 KB.
         """
-        if not self.data and self._fits():
+        if self._fits():
             quick_ = quick.write(self, writer, n)
             if quick_ is not None:
                 return quick_
@@ -130,6 +132,8 @@ class EntryDraft:
     def _fits(self) -> bool:
         """Whether the accesses surely need no separate list, nor the entry more than 4 KB."""
         most = _MOST_FIXED + _MOST_TOKEN * (2 + len(self.rules)) + _MOST_ACCESS * len(self.accesses)
+        if self.data:  # Python writes a dictionary of tokens, counts, flags and lists never shorter than JSON
+            most += len(str(dict(self.data))) + len('"data":,')
         return most <= schema.MAX_ENTRY
 
     def separate_list(self) -> tuple[str, bytes] | None:
@@ -137,7 +141,7 @@ class EntryDraft:
 
         Whoever records the entry stores the list too. Writer and number have no part in the choice.
         """
-        if self._fits() and not self.data:
+        if self._fits():
             return None
         return self._encode(_ANY_WRITER, MAX_INTEGER)[1]
 

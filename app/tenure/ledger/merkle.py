@@ -39,7 +39,7 @@ def root(hashes: Sequence[bytes]) -> bytes:
 
 def tree_root(size: int, read: SubtreeReader) -> bytes:
     """The root of the first `size` leaves."""
-    return _range(0, size, read) if size else EMPTY_ROOT
+    return span_root(0, size, read) if size else EMPTY_ROOT
 
 
 def inclusion_proof(index: int, size: int, read: SubtreeReader) -> list[bytes]:
@@ -49,12 +49,12 @@ def inclusion_proof(index: int, size: int, read: SubtreeReader) -> list[bytes]:
     proof: list[bytes] = []
     low, high = 0, size
     while high - low > 1:
-        middle = low + _split(high - low)
+        middle = low + split(high - low)
         if index < middle:
-            proof.append(_range(middle, high, read))
+            proof.append(span_root(middle, high, read))
             high = middle
         else:
-            proof.append(_range(low, middle, read))
+            proof.append(span_root(low, middle, read))
             low = middle
     return proof[::-1]
 
@@ -68,15 +68,15 @@ def consistency_proof(old: int, new: int, read: SubtreeReader) -> list[bytes]:
     proof: list[bytes] = []
     low, high = 0, new
     while old != high:
-        middle = low + _split(high - low)
+        middle = low + split(high - low)
         if old <= middle:
-            proof.append(_range(middle, high, read))
+            proof.append(span_root(middle, high, read))
             high = middle
         else:
-            proof.append(_range(low, middle, read))
+            proof.append(span_root(low, middle, read))
             low = middle
     if low:  # SUBPROOF's b is false: the verifier cannot know this subtree, so it is part of the proof
-        proof.append(_range(low, high, read))
+        proof.append(span_root(low, high, read))
     return proof[::-1]
 
 
@@ -132,19 +132,19 @@ def _skip(node: int, last: int) -> tuple[int, int]:
     return node, last
 
 
-def _split(count: int) -> int:
-    """The largest power of two smaller than `count` (count > 1)."""
+def split(count: int) -> int:
+    """Where §2.1 divides `count` leaves: the largest power of two smaller than `count` (count > 1)."""
     return 1 << (count - 1).bit_length() - 1
 
 
-def _range(low: int, high: int, read: SubtreeReader) -> bytes:
-    """MTH(D[low:high]) where `low` is a multiple of the power of two at or above the range's length."""
+def span_root(low: int, high: int, read: SubtreeReader) -> bytes:
+    """MTH(D[low:high]), where `low` is a multiple of the power of two at or above the range's length."""
     count = high - low
     if count & (count - 1) == 0:
         height = count.bit_length() - 1
         return read(height, low >> height)
-    middle = low + _split(count)
-    return node_hash(_range(low, middle, read), _range(middle, high, read))
+    middle = low + split(count)
+    return node_hash(span_root(low, middle, read), span_root(middle, high, read))
 
 
 def _outside(what: str) -> Invalid:

@@ -6,8 +6,9 @@ unusual, and goes there. Neither accepts anything that the general way refuses; 
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tenure.ids import rfc3339
 from tenure.ledger import schema
@@ -63,8 +64,18 @@ def _access(access: "Access") -> str:
     return f'{text},"version":{version}}}'
 
 
+def _data(data: "Mapping[str, Any]") -> str:
+    """None, or the digest of the row that the entry made."""
+    if not data:
+        return ""
+    row = data.get("row")
+    if len(data) != 1 or type(row) is not str or not schema.is_hex_hash(row):
+        raise _Unusual
+    return f',"data":{{"row":"{row}"}}'
+
+
 def write(draft: "EntryDraft", writer: str, n: int) -> bytes | None:
-    """The canonical bytes of a draft whose accesses fit into it and that has no data of its own; or None.
+    """The canonical bytes of a draft whose accesses fit into it, with no data but a row's digest; or None.
 
     Members in the order of RFC 8785 §3.2.3.
     """
@@ -78,6 +89,7 @@ def write(draft: "EntryDraft", writer: str, n: int) -> bytes | None:
             f'"accesses":[{accesses}],"at":"{rfc3339(draft.at)}"'
             if accesses
             else f'"at":"{rfc3339(draft.at)}"',
+            _data(draft.data),
             "" if draft.decision is None else _piece("decision", draft.decision),
             _piece("kind", draft.kind._value_),
             f',"n":{n},"nonce":"{to_base64(draft.nonce)}"',
@@ -117,6 +129,7 @@ _ENTRY = re.compile(
     (
         rf'\{{(?:"accesses":\[{_ONE}(?:,{_ONE}){{0,{schema.MAX_INLINE - 1}}}\],)?'
         r'"at":"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]\.[0-9]{6}Z"'
+        r'(?:,"data":\{"row":"[0-9a-f]{64}"\})?'
         rf'(?:,"decision":"{_ID}")?'
         r',"kind":"([a-z]+(?:[.-][a-z]+)*)"'
         rf',"n":({_COUNT}),"nonce":"{_NONCE}","outcome":"{_WORD}"'

@@ -37,7 +37,8 @@ def _matches(pattern: re.Pattern[str]) -> Check:
     return lambda value: type(value) is str and match(value) is not None
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """An integer from 0 that every JSON reader understands alike."""
     return type(value) is int and 0 <= value <= MAX_INTEGER
 
 
@@ -50,20 +51,23 @@ def _is_base64(length: int) -> Check:
     return _matches(re.compile(rf"[A-Za-z0-9+/]{{{size - padding - 1}}}{last}\Z"))
 
 
+is_kind = _matches(_KIND)
+is_instant = _matches(_AT)
 is_id = _matches(_ID)
-_is_token = _matches(_TOKEN)
+is_token = _matches(_TOKEN)
+is_hex_hash = _matches(_HEX_HASH)
 _is_commitment = _is_base64(HASH_BYTES)
 _is_nonce = _is_base64(NONCE_BYTES)
 
 _ACCESS_REQUIRED: Mapping[str, Check] = {
     "record": is_id,
-    "version": _is_count,
+    "version": is_count,
     "action": lambda value: type(value) is str and value in ACTIONS,
 }
 _ACCESS_OPTIONAL: Mapping[str, Check] = {
     "commitment": _is_commitment,
     "entry": _is_nonce,
-    "segment": _is_count,
+    "segment": is_count,
 }
 
 
@@ -81,13 +85,13 @@ def _is_inline_list(value: object) -> bool:
 
 
 def _is_rules(value: object) -> bool:
-    return type(value) is list and 0 < len(value) <= MAX_RULES and all(map(_is_token, value))
+    return type(value) is list and 0 < len(value) <= MAX_RULES and all(map(is_token, value))
 
 
 def _is_datum(value: object) -> bool:
     if type(value) is list:
-        return all(map(_is_token, value))
-    return type(value) is bool or _is_count(value) or _is_token(value)
+        return all(map(is_token, value))
+    return type(value) is bool or is_count(value) or is_token(value)
 
 
 def _is_data(value: object) -> bool:
@@ -100,21 +104,21 @@ def _is_data(value: object) -> bool:
 
 REQUIRED: Mapping[str, Check] = {
     "v": lambda value: type(value) is int and value == VERSION,
-    "kind": _matches(_KIND),
-    "at": _matches(_AT),
+    "kind": is_kind,
+    "at": is_instant,
     "writer": _matches(_WRITER),
-    "n": _is_count,
+    "n": is_count,
     "nonce": _is_nonce,
-    "outcome": _is_token,
+    "outcome": is_token,
 }
 OPTIONAL: Mapping[str, Check] = {
     "principal": is_id,
     "decision": is_id,
     "policy": _matches(_DIGEST),
-    "purpose": _is_token,
+    "purpose": is_token,
     "rules": _is_rules,
     "accesses": _is_inline_list,
-    "accesses_sha256": _matches(_HEX_HASH),
+    "accesses_sha256": is_hex_hash,
     "accesses_count": lambda value: type(value) is int and 0 < value <= MAX_INTEGER,
     "data": _is_data,
 }

@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -64,8 +64,12 @@ class Database:
 
     def read(self, tenant_id: str, fn: Callable[[Tx], T]) -> T:
         """Run `fn` in a read-only transaction of one tenant."""
-        with self._transaction(tenant_id, write=False) as tx:
+        with self.reading(tenant_id) as tx:
             return fn(tx)
+
+    def reading(self, tenant_id: str) -> AbstractContextManager[Tx]:
+        """A read-only transaction of one tenant."""
+        return self._transaction(tenant_id, write=False)
 
     def write(self, tenant_id: str, fn: Callable[[Tx], T]) -> T:
         """Run `fn` in a transaction without ledger entries: set-up, sequencing and recovery only."""
@@ -130,6 +134,11 @@ class Database:
         return isinstance(failure, Clash) or bool(
             names & {"IntegrityError", "SerializationFailure", "DeadlockDetected"}
         )
+
+    def is_ended(self, failure: BaseException) -> bool:
+        """Whether a clash was about an entry's number: somebody else has ended the writer (`sequencing`)."""
+        told = str(_driver_error(failure))
+        return self.is_clash(failure) and ("pk_entries" in told or "entries.writer" in told)
 
     def is_lost(self, failure: BaseException) -> bool:
         """Whether the connection may have died, so that a commit's fate is unknown."""

@@ -221,6 +221,16 @@ def checkpoint(
     return tx.execute(query.order_by(_c.c.size.desc()).limit(1)).scalar_one_or_none()
 
 
+def every(tx: Tx) -> list[Log]:
+    """All generations of the tenant's log, oldest first."""
+    rows = tx.execute(
+        select(_g.c.generation, _g.c.origin, _g.c.size, _g.c.root, _g.c.published)
+        .where(_g.c.tenant_id == tx.tenant_id)
+        .order_by(_g.c.generation)
+    )
+    return [Log(*row) for row in rows]
+
+
 def tile(tx: Tx, generation: int, level: int, n: int) -> bytes | None:
     """The present content of a tile: 1 to 256 hashes."""
     return tx.execute(
@@ -332,6 +342,24 @@ def access_list(tx: Tx, digest: str) -> bytes | None:
     return tx.execute(
         select(table.c.body).where(table.c.tenant_id == tx.tenant_id, table.c.digest == digest)
     ).scalar_one_or_none()
+
+
+def access_list_sizes(tx: Tx, digests: Sequence[str]) -> dict[str, int]:
+    """Digest → bytes, of those of these lists that are kept. One round trip."""
+    table = tables.access_lists
+    query = select(table.c.digest, func.length(table.c.body)).where(
+        table.c.tenant_id == tx.tenant_id, table.c.digest.in_(digests)
+    )
+    return {row.digest: int(row[1]) for row in tx.execute(query)}
+
+
+def access_lists_of(tx: Tx, digests: Sequence[str]) -> dict[str, bytes]:
+    """Digest → list, of those of these lists that are kept. One round trip."""
+    table = tables.access_lists
+    query = select(table.c.digest, table.c.body).where(
+        table.c.tenant_id == tx.tenant_id, table.c.digest.in_(digests)
+    )
+    return {row.digest: row.body for row in tx.execute(query)}
 
 
 def access_lists(tx: Tx, *, after: str, limit: int) -> list[tuple[str, bytes]]:

@@ -58,6 +58,13 @@ def keep_bundle(tx: Tx, digest: str, body: bytes, *, at: int) -> None:
     tx.put(_INSERT_BUNDLE, {"digest": digest, "body": body, "created_at": at})
 
 
+def has_bundle(tx: Tx, digest: str) -> bool:
+    """Whether a policy bundle is remembered."""
+    table = tables.policy_bundles
+    query = select(table.c.digest).where(table.c.tenant_id == tx.tenant_id, table.c.digest == digest)
+    return tx.execute(query).scalar_one_or_none() is not None
+
+
 def bundle(tx: Tx, digest: str) -> bytes | None:
     """A remembered policy bundle."""
     table = tables.policy_bundles

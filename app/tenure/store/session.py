@@ -68,9 +68,12 @@ class Writers:
         self._last[tenant_id] = at = max(at, self._last.get(tenant_id, at))
         return at
 
-    def drop(self) -> None:
-        """Begin new incarnations: the fate of the last commit is unknown."""
-        self._next.clear()
+    def drop(self, tenant_id: str | None = None) -> None:
+        """Begin new incarnations, in one log or all: the fate of the last commit is unknown."""
+        if tenant_id is None:
+            self._next.clear()
+        else:
+            self._next.pop(tenant_id, None)
 
     def started(self) -> list[str]:
         """Tenants in whose log this thread has written."""

@@ -26,6 +26,7 @@ SCOPES = (
     "tenure.ledger",
     "tenure.decisions",
     "tenure.policy",
+    "tenure.evidence",
 )
 
 

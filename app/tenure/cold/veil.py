@@ -1,0 +1,46 @@
+"""Objects of another place, seen as if some were changed or gone. Nothing is ever written anywhere."""
+
+from collections.abc import Iterator
+from typing import NoReturn
+
+from tenure.cold.objects import Objects
+from tenure.errors import KeyFailure
+
+
+class Veil:
+    """What a selftest sees of mirror and objects: theirs, but for what it hides or puts in front."""
+
+    def __init__(self, base: Objects) -> None:
+        self._base = base
+        self._shown: dict[str, bytes | None] = {}
+
+    def show(self, name: str, data: bytes | None) -> None:
+        """Let an object look like this; None: as if it were not there."""
+        self._shown[name] = data
+
+    def lift(self) -> None:
+        """Let everything look as it is."""
+        self._shown.clear()
+
+    def get(self, name: str) -> bytes | None:
+        """What is shown, else what is there."""
+        return self._shown[name] if name in self._shown else self._base.get(name)
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Names of what can be seen, sorted."""
+        hidden = {name for name, data in self._shown.items() if data is None}
+        front = f"{prefix}/" if prefix else ""
+        more = {name for name, data in self._shown.items() if data is not None and name.startswith(front)}
+        yield from sorted(({*self._base.names(prefix)} | more) - hidden)
+
+    def put(self, name: str, data: bytes) -> NoReturn:  # noqa: ARG002 - whatever its name
+        """Refused: a selftest changes its own copy of the database and nothing else."""
+        raise KeyFailure("A selftest tried to write beside its copy; nothing was written.", rule="read-only")
+
+    def keep(self, name: str, data: bytes) -> NoReturn:
+        """Refused."""
+        self.put(name, data)
+
+    def delete(self, name: str) -> NoReturn:  # noqa: ARG002 - whatever its name
+        """Refused."""
+        raise KeyFailure("A selftest tried to delete beside its copy; nothing was deleted.", rule="read-only")

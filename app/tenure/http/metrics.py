@@ -1,0 +1,167 @@
+"""Metrics for Prometheus: what this process did and how it stands. No credential, like the probes.
+
+Nothing is labelled by tenant: thousands of them would be thousands of series, and who is a customer is
+nobody's business. An alarm names its check and table; `tenure doctor` and the server's log name the row.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from litestar import get
+from litestar.types import ASGIApp
+
+from tenure.batcher import SIZES
+from tenure.http.auth import Call, tenure_of
+from tenure.http.reply import Reply
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+    from tenure.bootstrap import Tenure
+
+_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+_SECOND = 1_000_000
+
+
+class Snapshot:
+    """A collector over one cell: its plain counters as metric families, made anew for each scrape."""
+
+    def __init__(self, tenure: "Tenure", backlog: dict[str, int] | None) -> None:
+        """`backlog` is of `Shredder.backlog`; None when the database did not answer."""
+        self._tenure = tenure
+        self._backlog = backlog
+
+    def collect(self) -> "Iterator[Metric]":
+        """Every family (prometheus_client, "Custom Collectors")."""
+        yield from self._operations()
+        yield from self._ledger()
+        yield from self._erasures()
+        yield from self._inspection()
+
+    def _operations(self) -> "Iterator[Metric]":
+        from prometheus_client.core import (  # noqa: PLC0415 - only whoever scrapes needs it
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            HistogramMetricFamily,
+        )
+
+        batcher = self._tenure.batcher
+        outcomes = CounterMetricFamily(
+            "tenure_operations", "Operations answered, by outcome or kind of error.", labels=["outcome"]
+        )
+        for outcome, count in sorted(batcher.tally.outcomes.items()):
+            outcomes.add_metric([outcome], count)
+        yield outcomes
+        sizes = HistogramMetricFamily("tenure_batch_size", "Operations that shared a transaction.")
+        below, buckets = 0, []
+        for size in SIZES:
+            below += batcher.tally.sizes[size]
+            buckets.append((str(float(size)), below))
+        sizes.add_metric([], [*buckets, ("+Inf", below)], batcher.tally.operations)
+        yield sizes
+        yield GaugeMetricFamily(
+            "tenure_operations_waiting", "Operations that wait for a transaction.", batcher.waiting
+        )
+
+    def _ledger(self) -> "Iterator[Metric]":
+        from prometheus_client.core import (  # noqa: PLC0415 - see above
+            CounterMetricFamily,
+            SummaryMetricFamily,
+        )
+
+        tally = self._tenure.sequencer.tally
+        for name, text, count in (
+            ("tenure_entries_appended", "Ledger entries committed.", self._tenure.batcher.entries),
+            ("tenure_entries_placed", "Ledger entries given their place.", tally.placed),
+            ("tenure_checkpoints_published", "Checkpoints published.", tally.published),
+            ("tenure_sequencing_failed", "Attempts to sequence a log that failed.", tally.failed),
+        ):
+            yield CounterMetricFamily(name, text, count)
+        yield SummaryMetricFamily(
+            "tenure_publish_lag_seconds",
+            "From commit to published.",
+            count_value=tally.lags,
+            sum_value=tally.lag_s,
+        )
+        yield _time("tenure_published_time_seconds", "When a checkpoint was published last.", tally.last_at)
+        asked = CounterMetricFamily(
+            "tenure_witness_answers", "What witnesses answered.", labels=["witness", "outcome"]
+        )
+        witnesses = self._tenure.witnesses
+        for (name, outcome), count in sorted(witnesses.counts.items()) if witnesses is not None else ():
+            asked.add_metric([name, outcome], count)
+        yield asked
+
+    def _erasures(self) -> "Iterator[Metric]":
+        from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - see above
+
+        family = GaugeMetricFamily(
+            "tenure_erasures_unfinished",
+            "Erasures in batches under way, by the batch's state; waiting: tenants in which somebody waits.",
+            labels=["state"],
+        )
+        for state, count in sorted((self._backlog or {}).items()):
+            family.add_metric([state], count)
+        yield family
+        answers = GaugeMetricFamily("tenure_database_up", "Whether the database answered this scrape.")
+        answers.add_metric([], float(self._backlog is not None))
+        yield answers
+
+    def _inspection(self) -> "Iterator[Metric]":
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - see above
+
+        patrol = self._tenure.patrol
+        standing = patrol.standing
+        found = GaugeMetricFamily(
+            "tenure_inspection_findings",
+            "Stored rows that are not as they were written, until they are right again.",
+            labels=["check", "table"],
+        )
+        for (check, table), count in sorted(patrol.counts().items()):
+            found.add_metric([check, table], count)
+        yield found
+        yield GaugeMetricFamily(
+            "tenure_inspection_alarms", "The same in all: 0 is well.", len(patrol.findings)
+        )
+        yield CounterMetricFamily("tenure_inspection_steps", "Pages inspected.", standing.steps)
+        yield CounterMetricFamily(
+            "tenure_inspection_passes", "Times that every row was seen.", standing.passes
+        )
+        for name, text, at in (
+            ("tenure_inspection_run_time_seconds", "When it ran last.", standing.ran_at),
+            (
+                "tenure_inspection_pass_time_seconds",
+                "When every row had been seen, last.",
+                standing.passed_at,
+            ),
+            ("tenure_inspection_failure_time_seconds", "When it broke off, last.", standing.failed_at),
+        ):
+            yield _time(name, text, at)
+
+
+def _time(name: str, text: str, at: int | None) -> "Metric":
+    """A gauge of an instant in seconds since the epoch; without a sample when it never was."""
+    from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - see above
+
+    return GaugeMetricFamily(name, text, None if at is None else at / _SECOND)
+
+
+@get("/metrics", include_in_schema=False)
+async def get_metrics(request: Call) -> ASGIApp:
+    """The text format of Prometheus, of this process. One short transaction."""
+    from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - see above
+
+    tenure = tenure_of(request)
+    backlog = None
+    try:
+        backlog = await asyncio.wait_for(tenure.shredder.backlog(), _PATIENCE_S)
+    except Exception:  # noqa: BLE001 - that is what a scrape is to show
+        backlog = None
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Snapshot(tenure, backlog))
+    return Reply(200, generate_latest(registry), _TEXT)
+
+
+_PATIENCE_S = 2.0
+HANDLERS: list[Any] = [get_metrics]

@@ -1,0 +1,58 @@
+"""Which check looks at which table: the whole of an inspection, in its order.
+
+Entries come before what they name and versions before the erasures that are counted in them (`view.Pass`).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from sqlalchemy import Table
+
+from tenure.inspection import acts, keys, ledger, people, records, trees
+from tenure.inspection.findings import Finding
+from tenure.inspection.view import Check, View
+from tenure.store import tables
+
+
+class Section(NamedTuple):
+    """A check over the rows of one table, a page at a time; or over a tenant as a whole."""
+
+    name: str
+    table: Table | None
+    check: Check | None
+    whole: Callable[[View], Iterator[Finding]] | None = None
+    """Runs once, after the rows."""
+    of_cell: bool = False
+    """Only in the cell's own transaction."""
+
+
+SECTIONS = (
+    Section("key pointer", None, None, keys.pointer, of_cell=True),
+    Section("key manifests", tables.key_manifests, keys.manifests, of_cell=True),
+    Section("key batches", tables.key_batches, keys.batches, of_cell=True),
+    Section("key shards", tables.key_shards, keys.shard_rows, keys.shard_state),
+    Section("leaf sequences", tables.leaf_sequences, people.leaf_sequences),
+    Section("logs", tables.logs, None, trees.heads),
+    Section("entries", tables.entries, ledger.entries),
+    Section("places", tables.places, ledger.places),
+    Section("writers", tables.writers, ledger.writers),
+    Section("access lists", tables.access_lists, ledger.access_lists),
+    Section("checkpoints", tables.checkpoints, ledger.checkpoints),
+    Section("tiles", tables.tiles, ledger.tiles),
+    Section("policy bundles", tables.policy_bundles, ledger.policy_bundles),
+    Section("versions", tables.versions, records.versions),
+    Section("records", tables.records, records.records),
+    Section("links", tables.version_subjects, records.links),
+    Section("lineage", tables.lineage, records.lineage),
+    Section("label sets", tables.label_sets, records.label_sets),
+    Section("subjects", tables.subjects, people.subjects),
+    Section("bucket leaves", tables.bucket_leaves, None, people.bucket_leaves),
+    Section("scope leaves", tables.scope_leaves, people.scope_leaves),
+    Section("holds", tables.holds, people.holds),
+    Section("held versions", tables.held_versions, people.held_versions),
+    Section("decisions", tables.decisions, acts.decisions),
+    Section("shreds", tables.shreds, acts.shreds),
+    Section("certificates", tables.certificates, acts.certificates),
+)
+TREES = "trees"
+"""The name of the section that `trees.logs` is."""

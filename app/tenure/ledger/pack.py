@@ -1,0 +1,392 @@
+"""An evidence pack checked as a whole: `read` gives a file's bytes by its name, `names` lists all files.
+
+README.md            for people
+index.json           span and filter, the head, and the SHA-256 of every file but the statement
+statement.json       the index, signed with the log's key
+ledger/GENERATION/   the whole log as published: what any tlog-tiles client reads
+generations.json     every generation of the log, its key and head
+checkpoints/SIZE     earlier heads of the time asked about, with their cosignatures
+policies/HEX.json    the policy bundles that entries of the span name
+access-lists/HEX.json  and their separate access lists
+certificates/ID.json every certificate
+populations/NAME.json  which entries of the log belong to what: the filter is run again
+receipts/ID.tlog-proof and openings/ID.json, where these were asked for
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from tenure.errors import Malformed, Unverified
+from tenure.ledger import schema
+from tenure.ledger.audit import AuditReport, Progress, audit
+from tenure.ledger.canonical import canonical, parse_canonical
+from tenure.ledger.certificate import verify_certificate
+from tenure.ledger.checkpoint import Checkpoint
+from tenure.ledger.entry import parse_access_list, parse_entry
+from tenure.ledger.evidence import open_statement
+from tenure.ledger.note import ED25519, Verifier
+from tenure.ledger.opening import Seen, verify_openings
+from tenure.ledger.receipt import verify_receipt
+from tenure.ledger.report import Failure, Report
+from tenure.ledger.selection import Selection
+from tenure.ledger.tile import decode_bundle, expected_bundles
+
+INDEX, STATEMENT, README, GENERATIONS = "index.json", "statement.json", "README.md", "generations.json"
+VERSION = 1
+KIND = "evidence-pack"
+_DAY = len("2026-01-31")
+
+Read = Callable[[str], bytes | None]
+
+
+class Span(NamedTuple):
+    """What a pack is about: entries of a time, of one principal or of everybody; both None is all times."""
+
+    since: str | None = None
+    until: str | None = None
+    principal: str | None = None
+
+    @property
+    def selection(self) -> Selection:
+        """The filter over entries."""
+        return Selection(since=self.since, until=self.until, principal=self.principal)
+
+
+WHOLE = Span()
+
+
+class Named(NamedTuple):
+    """What the entries of a span name, and the populations among them."""
+
+    policies: frozenset[str]
+    lists: dict[str, dict[str, Any]]
+    """Digest of a separate access list → the entry that names it."""
+    populations: dict[str, tuple[Selection, list[int]]]
+    days: dict[str, int]
+    """Day (UTC) → how many entries the log had after the last one of the span that is of this day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackReport(Report):
+    """What checking a pack showed. `log` is the audit of the log in it."""
+
+    log: AuditReport | None = None
+    span: Span = WHOLE
+    statement: dict[str, Any] = field(default_factory=dict)
+    files: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    """How many of each kind of paper verified."""
+    populations: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, tuple[Seen, ...]] = field(default_factory=dict)
+    """Decision → what its openings show."""
+    witnesses: tuple[str, ...] = ()
+
+
+def entries_of(read: Read, size: int) -> Iterable[bytes]:
+    """The raw entries of a log in order; raises `Unverified` ("bundle-missing") for a hole."""
+    for bundle in expected_bundles(size):
+        raw = read(bundle.path)
+        if raw is None:
+            raise Unverified("bundle-missing", f"{bundle.path} is not there.")
+        yield from decode_bundle(raw)
+
+
+def survey(entries: Iterable[bytes], span: Span) -> Named:
+    """Go through a log once. Populations: the whole span, one for each kind in it, and what was denied."""
+    policies: set[str] = set()
+    lists: dict[str, dict[str, Any]] = {}
+    whole = span.selection
+    days: dict[str, int] = {}
+    found: dict[str, tuple[Selection, list[int]]] = {"span": (whole, [])}
+    for index, raw in enumerate(entries):
+        entry = parse_entry(raw)
+        if not whole.takes(entry, ()):
+            continue
+        found["span"][1].append(index)
+        days[entry["at"][:_DAY]] = index + 1
+        kind = entry["kind"]
+        found.setdefault(f"kind-{kind}", (whole._replace(kind=kind), []))[1].append(index)
+        if entry["outcome"] == "denied":
+            found.setdefault("denied", (whole._replace(outcome="denied"), []))[1].append(index)
+        if "policy" in entry:
+            policies.add(entry["policy"])
+        if "accesses_sha256" in entry:
+            lists[entry["accesses_sha256"]] = entry
+    return Named(frozenset(policies), lists, found, days)
+
+
+def population_file(selection: Selection, head: Checkpoint, matches: Sequence[int]) -> bytes:
+    """A population beside its whole log: the filter, the head, and the indexes of what it takes."""
+    return canonical(
+        {
+            "v": VERSION,
+            "kind": "population-of-log",
+            "filter": selection.members(),
+            "origin": head.origin,
+            "size": head.size,
+            "root": head.root.hex(),
+            "matches": list(matches),
+        }
+    )
+
+
+def index_file(span: Span, generation: int, head: Checkpoint, files: Mapping[str, bytes]) -> bytes:
+    """The index of a pack. `files` maps the name of every file to the SHA-256 of its bytes."""
+    return canonical(
+        {
+            "v": VERSION,
+            "kind": KIND,
+            "filter": span.selection.members(),
+            "generation": generation,
+            "origin": head.origin,
+            "size": head.size,
+            "root": head.root.hex(),
+            "files": {name: digest.hex() for name, digest in files.items()},
+        }
+    )
+
+
+def policy_name(digest: str) -> str:
+    """The file of a policy bundle, by the digest that entries name."""
+    return f"policies/{digest.removeprefix('sha256:')}.json"
+
+
+def list_name(digest: str) -> str:
+    """The file of a separate access list, by its digest."""
+    return f"access-lists/{digest}.json"
+
+
+def check_pack(
+    read: Read,
+    names: Iterable[str],
+    verifiers: Sequence[Verifier],
+    *,
+    earlier: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> PackReport:
+    """Check everything in a pack, offline. Never raises for what it reads there.
+
+    `earlier` are checkpoints that were seen before, beside those in the pack.
+
+    1 the statement is signed, and the index is its; 2 the files are those of the index, no more and no fewer;
+    3 the log, as `audit` does, with the earlier heads; 4 what entries of the span name is there and is it;
+    5 certificates; 6 populations, by running their filters again; 7 receipts and openings.
+    """
+    check = _Check(read, sorted(names), verifiers)
+    try:
+        check.run(earlier, progress)
+    except Unverified as failure:
+        check.failures.append(Failure.of(failure))
+        check.left.append("Everything else.")
+    return check.report()
+
+
+@dataclass(slots=True)
+class _Check:
+    read: Read
+    names: list[str]
+    verifiers: Sequence[Verifier]
+    failures: list[Failure] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    statement: dict[str, Any] = field(default_factory=dict)
+    index: dict[str, Any] = field(default_factory=dict)
+    log: AuditReport | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    populations: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, tuple[Seen, ...]] = field(default_factory=dict)
+    span: Span = WHOLE
+
+    def run(self, earlier: Sequence[str], progress: Progress | None) -> None:
+        raw = self._sealed_index()
+        self.index = _parse_index(raw)
+        chosen = self.index["filter"]
+        self.span = Span(chosen.get("from"), chosen.get("to"), chosen.get("principal"))
+        self._files()
+        base = f"ledger/{self.index['generation']}"
+        self.log = audit(
+            lambda path: self.read(f"{base}/{path}"),
+            self.verifiers,
+            earlier=[*earlier, *(self._text(name) for name in self._below("checkpoints/"))],
+            progress=progress,
+        )
+        self.failures.extend(self.log.failures)
+        self.left.extend(self.log.not_checked)
+        if not self.log.ok or self.log.checkpoint is None:
+            self.left.append("Everything that rests on the log.")
+            return
+        self._head(self.log.checkpoint)
+        named = survey(
+            entries_of(lambda path: self.read(f"{base}/{path}"), self.log.checkpoint.size), self.span
+        )
+        self._policies(named)
+        self._lists(named)
+        self._certificates()
+        self._populations(named, self.log.checkpoint)
+        self._receipts()
+        self._generations(self.log.checkpoint)
+
+    def report(self) -> PackReport:
+        return PackReport(
+            failures=tuple(self.failures),
+            not_checked=tuple(dict.fromkeys(self.left)),
+            signers=self.log.signers if self.log else (),
+            log=self.log,
+            span=self.span,
+            statement=self.statement,
+            files=len(self.names),
+            counts=self.counts,
+            populations=self.populations,
+            seen=self.seen,
+            witnesses=self.log.witnesses if self.log else (),
+        )
+
+    def _sealed_index(self) -> bytes:
+        raw, statement = self.read(INDEX), self.read(STATEMENT)
+        if raw is None or statement is None:
+            raise Unverified("pack-format", f"A pack has {INDEX} and {STATEMENT}.")
+        self.statement = open_statement(statement.decode("utf-8", "replace"), self.verifiers)
+        if sha256(raw).hexdigest() != self.statement["index_sha256"]:
+            raise Unverified("pack-index", "The index is not the one that was signed.")
+        return raw
+
+    def _files(self) -> None:
+        """The files that are there are those of the index, byte for byte."""
+        listed = self.index["files"]
+        there = {name for name in self.names if name not in (INDEX, STATEMENT)}
+        if len(listed) != self.statement["files"]:
+            self._fail("pack-index", "The index has not as many files as was signed.")
+        for name in sorted(listed.keys() - there):
+            self._fail("pack-file-missing", f"{name} is in the index and not in the pack.")
+        for name in sorted(there - listed.keys()):
+            self._fail("pack-file-added", f"{name} is in the pack and not in its index.")
+        for name in sorted(there & listed.keys()):
+            if sha256(self.read(name) or b"").hexdigest() != listed[name]:
+                self._fail("pack-file-changed", f"{name} is not the file that the index names.")
+
+    def _head(self, head: Checkpoint) -> None:
+        """Statement, index and log are of one head."""
+        of_log = (head.origin, head.size, head.root.hex())
+        for what, value in (("statement", self.statement), ("index", self.index)):
+            if (value["origin"], value["size"], value["root"]) != of_log:
+                self._fail("pack-head", f"The {what} is about another head than the log in the pack.")
+
+    def _policies(self, named: Named) -> None:
+        there = set(self._below("policies/"))
+        for name in sorted({policy_name(digest) for digest in named.policies} - there):
+            self._fail("policy-missing", f"Entries of the span were decided under {name}.")
+        for name in sorted(there):
+            found = sha256(self.read(name) or b"").hexdigest()
+            if policy_name(found) != name:
+                self._fail("policy-digest", f"{name} is not the policy bundle of that digest.")
+        self.counts["policies"] = len(there)
+
+    def _lists(self, named: Named) -> None:
+        there = set(self._below("access-lists/"))
+        for digest, entry in sorted(named.lists.items()):
+            raw = self.read(list_name(digest))
+            try:
+                parse_access_list(raw or b"", entry)
+            except Unverified as failure:
+                self.failures.append(Failure.of(failure))
+        for name in sorted(there - {list_name(digest) for digest in named.lists}):
+            self._fail("access-list", f"No entry of the span names {name}.")
+        self.counts["access lists"] = len(there)
+
+    def _certificates(self) -> None:
+        names, keys = self._below("certificates/"), [*self.verifiers, *self._elders()]
+        for name in names:
+            report = verify_certificate(self._text(name), keys)
+            self.failures.extend(report.failures)
+            if report.ok and name != f"certificates/{report.certificate['id']}.json":
+                self._fail("pack-format", f"{name} holds the certificate of another id.")
+            self.left.extend(report.not_checked)
+        self.counts["certificates"] = len(names)
+
+    def _populations(self, named: Named, head: Checkpoint) -> None:
+        due = {
+            f"populations/{name}.json": population_file(selection, head, matches)
+            for name, (selection, matches) in named.populations.items()
+        }
+        there = set(self._below("populations/"))
+        for name in sorted(due.keys() | there):
+            if self.read(name) != due.get(name):
+                self._fail("population", f"{name} is not what its filter takes from the log.")
+        self.populations = {name: len(matches) for name, (_, matches) in named.populations.items()}
+
+    def _receipts(self) -> None:
+        names = self._below("receipts/")
+        for name in names:
+            decision = name.removeprefix("receipts/").removesuffix(".tlog-proof")
+            receipt = verify_receipt(self._text(name), self.verifiers)
+            self.failures.extend(receipt.failures)
+            if receipt.ok and receipt.entry.get("decision") != decision:
+                self._fail("pack-format", f"{name} is the receipt of another decision.")
+            opened = self.read(f"openings/{decision}.json")
+            if opened is not None:
+                report = verify_openings(opened.decode("utf-8", "replace"), receipt)
+                self.failures.extend(report.failures)
+                self.left.extend(f"Decision {decision}: {text}" for text in report.not_checked)
+                self.seen[decision] = report.seen
+        openings = {f"receipts/{name[9:-5]}.tlog-proof" for name in self._below("openings/")}
+        for name in sorted(openings - set(names)):
+            self._fail("pack-file-missing", f"{name}: openings show something only with their receipt.")
+        self.counts["receipts"], self.counts["openings"] = len(names), len(openings)
+
+    def _generations(self, head: Checkpoint) -> None:
+        """The newest generation is the log in the pack. Older ones are named, not brought along."""
+        try:
+            items = json.loads(self.read(GENERATIONS) or b"")["items"]
+            newest = (items[-1]["generation"], items[-1]["origin"])
+            self.counts["generations"] = len(items)
+        except (ValueError, KeyError, TypeError, IndexError):
+            self._fail("pack-format", f"{GENERATIONS} is not the list of the log's generations.")
+            return
+        if newest != (self.index["generation"], head.origin):
+            self._fail("pack-head", f"{GENERATIONS} ends with another log than the one in the pack.")
+        if len(items) > 1:
+            self.left.append(
+                f"The {len(items) - 1} generations of the log before this one: they are not in the pack. The"
+                " first entry of each generation says what it follows and what was lost."
+            )
+
+    def _elders(self) -> Iterable[Verifier]:
+        """Trusted keys under the names that they had in earlier generations of this log."""
+        trusted = {key.public for key in self.verifiers if key.algorithm == ED25519}
+        try:
+            for one in json.loads(self.read(GENERATIONS) or b"")["items"]:
+                elder = Verifier.parse(one["vkey"])
+                if elder.public in trusted and elder.algorithm == ED25519:
+                    yield elder
+        except (ValueError, KeyError, TypeError, AttributeError, Malformed):
+            return  # `_generations` says so
+
+    def _below(self, folder: str) -> list[str]:
+        return [name for name in self.names if name.startswith(folder)]
+
+    def _text(self, name: str) -> str:
+        return (self.read(name) or b"").decode("utf-8", "replace")
+
+    def _fail(self, check: str, detail: str) -> None:
+        self.failures.append(Failure(check, detail))
+
+
+def _parse_index(raw: bytes) -> dict[str, Any]:
+    try:
+        value = parse_canonical(raw)
+        if (
+            value.keys() == {"v", "kind", "filter", "generation", "origin", "size", "root", "files"}
+            and value["v"] == VERSION
+            and value["kind"] == KIND
+            and schema.is_count(value["generation"])
+            and Selection.parse(value["filter"]) is not None
+            and value["filter"].keys() <= {"from", "to", "principal"}
+            and type(value["files"]) is dict
+            and all(map(schema.is_hex_hash, value["files"].values()))
+        ):
+            return dict(value)
+    except (ValueError, AttributeError, TypeError):
+        pass
+    raise Unverified("pack-format", f"{INDEX} is not of the form of an evidence pack's index.")

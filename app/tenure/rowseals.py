@@ -1,0 +1,71 @@
+"""Keyed digests of rows, for the ledger: what a storage-level edit of a clear column is found by.
+
+Contents are sealed, and an entry commits to them. The clear columns beside them (labels, terms, facts of a
+decision, the ground of a hold) are bound by the entry that made the row: its `data.row` is a blind index over
+them. Only who has the tenant's keys can compute it, so it tells a reader of the log nothing and can be
+guessed by nobody; it outlives the content, whose key it does not use.
+"""
+
+import json
+
+from tenure.keyring import TenantKeyring
+from tenure.model.decision import Decision
+from tenure.store.holds import Hold
+from tenure.store.records import StoredVersion
+from tenure.store.shreds import Shred
+
+
+def of_version(keys: TenantKeyring, stored: StoredVersion) -> str:
+    """Of a version as it was written. Nothing in it changes later: not its state, not what is purged."""
+    return _seal(
+        keys,
+        "version",
+        stored.version_id,
+        stored.record_id,
+        stored.version,
+        stored.scope,
+        stored.labels,
+        stored.created_at,
+        stored.expires_at,
+        stored.segments,
+    )
+
+
+def of_decision(keys: TenantKeyring, decision: Decision) -> str:
+    """Of a decision as it was opened, or as it was sealed."""
+    return _seal(
+        keys,
+        "decision",
+        decision.id,
+        decision.principal_id,
+        decision.subject_id,
+        decision.facts,
+        decision.opened_at,
+        decision.sealed_at,
+        decision.outcome,
+    )
+
+
+def of_hold(keys: TenantKeyring, hold: Hold) -> str:
+    """Of a hold as it was placed."""
+    return _seal(
+        keys,
+        "hold",
+        hold.id,
+        hold.kind,
+        hold.target,
+        hold.ground,
+        hold.leaf,
+        hold.placed_by,
+        hold.placed_at,
+    )
+
+
+def of_shred(keys: TenantKeyring, shred: Shred) -> str:
+    """Of an erasure as it was asked for."""
+    return _seal(keys, "shred", shred.id, shred.kind, shred.target_id, shred.requested_by, shred.requested_at)
+
+
+def _seal(keys: TenantKeyring, *columns: object) -> str:
+    """64 hex digits. Every column in JSON, so that null, empty and "null" differ."""
+    return keys.blind_index("row", *(json.dumps(column, sort_keys=True) for column in columns))

@@ -1,0 +1,316 @@
+"""Evidence packs of a working cell: everything in one archive, checked offline, and no change goes unseen."""
+
+import hashlib
+import json
+import shutil
+import zipfile
+from base64 import b64decode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foreign import goverifier
+from support.cell import NOTES, SCOPE, SUPPORT, Cell
+from tenure.cli.embedded import Cell as Served
+from tenure.client.evidence import collect
+from tenure.client.pack import audit_pack, is_pack, write_archive
+from tenure.client.trust import trust
+from tenure.decisions import Opening
+from tenure.errors import Denied, Invalid, NotFound
+from tenure.governance.evidence import Index
+from tenure.ledger.canonical import canonical
+from tenure.ledger.entry import Kind
+from tenure.ledger.evidence import issue_statement
+from tenure.ledger.note import Signer
+from tenure.ledger.pack import WHOLE, PackReport, Span
+from tenure.listing import Query
+from tenure.model.apikey import parse_api_key
+from tenure.model.principal import PrincipalKind
+from tenure.model.record import Draft
+from tenure.policy.bundle import load_bundle
+
+pytestmark = pytest.mark.anyio
+
+
+async def lived(cell: Cell) -> tuple[str, str]:
+    """A cell with a past: the API key of an auditor who may see content, and a sealed decision."""
+    for n in range(70):
+        draft = Draft(canonical({"said": f"words {n}"}), (f"customer:{n % 3}",), ("contact",))
+        await cell.tenure.gateway.write(cell.one.ask(), NOTES, f"k{n}", draft)
+    opened = await cell.tenure.decisions.open(cell.one["agent"], Opening(SUPPORT))
+    ask = cell.one.ask(decision=opened["id"])
+    await cell.tenure.gateway.query(ask, NOTES, Query(limit=80, include_content=True))
+    await cell.tenure.decisions.seal(cell.one["agent"], opened["id"], "done", None)
+    with pytest.raises(Denied):
+        await cell.get("k1", scope=NOTES, ask=cell.one.ask("auditor"))
+    await cell.erase("customer:2")
+    made = await cell.tenure.principals.create(
+        cell.one["admin"], "insider", PrincipalKind.PERSON, ("auditor", "support-agent")
+    )
+    await cell.tenure.sequencer.run(cell.one.id)
+    return str(made["api_key"]), str(opened["id"])
+
+
+async def taken(
+    cell: Cell, key: str, folder: Path, span: Span = WHOLE, decisions: tuple[str, ...] = ()
+) -> PackReport:
+    keys = trust([(await cell.verifier()).vkey])
+    async with Served(cell.tenure).connect(key) as connection:
+        return await collect(connection, span, keys, folder, decisions=decisions, purpose=SUPPORT)
+
+
+def checks(report: PackReport) -> set[str]:
+    return {failure.check for failure in report.failures}
+
+
+async def test_a_pack_has_everything_and_verifies_as_folder_and_archive(cell: Cell, tmp_path: Path) -> None:
+    key, decision = await lived(cell)
+    folder = tmp_path / "pack"
+    report = await taken(cell, key, folder, decisions=(decision,))
+    assert report.ok, report.failures
+    vkey = (await cell.verifier()).vkey
+    write_archive(folder, tmp_path / "pack.zip")
+    for target in (folder, tmp_path / "pack.zip"):
+        assert is_pack(str(target))
+        again = audit_pack(target, [vkey])
+        assert again.ok, again.failures
+        assert again.counts == {
+            "policies": 2,
+            "access lists": 2,
+            "certificates": 1,
+            "receipts": 1,
+            "openings": 1,
+            "generations": 1,
+        }
+        kinds = {name: count for name, count in again.populations.items() if name.startswith("kind-")}
+        assert again.log is not None
+        assert kinds == {f"kind-{kind}": count for kind, count in again.log.kinds.items()}
+        assert again.populations["denied"] == 1
+        shown = again.seen[decision]
+        assert [one.erased for one in shown].count(True) == 23
+        assert {one.content["said"] for one in shown if not one.erased} == {
+            f"words {n}" for n in range(70) if n % 3 != 2
+        }
+    write_archive(folder, tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "pack.zip").read_bytes()
+    assert any("trust on first use" in text for text in audit_pack(folder).not_checked)
+    assert "unknown-key" in checks(audit_pack(folder, [Signer(vkey.partition("+")[0], bytes(32)).vkey]))
+
+    # Taking it is on record, and so is the opening.
+    statement = json.loads(b64decode(json.loads((folder / "statement.json").read_text())["payload"]))
+    kinds_after = [entry["kind"] for entry in cell.entries() if entry["at"] >= statement["issued_at"]]
+    assert kinds_after == [Kind.EVIDENCE]
+    on_record = next(entry for entry in cell.entries() if entry["kind"] == Kind.EVIDENCE)
+    assert on_record["data"]["index"] == hashlib.sha256((folder / "index.json").read_bytes()).hexdigest()
+    assert statement["entry"] == f"{on_record['writer']}-{on_record['n']}"
+
+    # The policies are those that decided, and can decide again.
+    for path in (folder / "policies").iterdir():
+        load_bundle(path.read_bytes(), f"sha256:{path.stem}")
+    named = {entry["policy"] for entry in cell.entries() if "policy" in entry}
+    assert {f"sha256:{path.stem}" for path in (folder / "policies").iterdir()} == named
+
+
+@pytest.mark.go
+async def test_a_foreign_verifier_passes_on_the_log_of_the_archive(cell: Cell, tmp_path: Path) -> None:
+    key, _ = await lived(cell)
+    await taken(cell, key, tmp_path / "pack")
+    write_archive(tmp_path / "pack", tmp_path / "pack.zip")
+    with zipfile.ZipFile(tmp_path / "pack.zip") as archive:
+        archive.extractall(tmp_path / "out")
+    log = tmp_path / "out" / "ledger" / "1"
+    binary = goverifier.build(tmp_path)
+    passed, said = goverifier.run(
+        binary,
+        str(log),
+        (await cell.verifier()).vkey,
+        [*(tmp_path / "out" / "checkpoints").iterdir()]
+        if (tmp_path / "out" / "checkpoints").is_dir()
+        else [],
+    )
+    assert passed, said
+
+
+async def test_a_span_of_one_caller_brings_what_its_entries_name(cell: Cell, tmp_path: Path) -> None:
+    key, _ = await lived(cell)
+    middle = cell.entries()[40]["at"]
+    report = await taken(cell, key, tmp_path / "agent", Span(principal=cell.one.principals["agent"]))
+    assert report.ok, report.failures
+    assert report.counts["policies"] == 1
+    report = await taken(cell, key, tmp_path / "late", Span(since=middle))
+    assert report.ok, report.failures
+    size = _size(report)
+    late = [entry for entry in cell.entries() if entry["at"] >= middle and (entry["_at"][1] or size) < size]
+    assert report.populations["span"] == len(late)
+    empty = await taken(cell, key, tmp_path / "empty", Span(until="2001-01-01T00:00:00.000000Z"))
+    assert empty.ok, "nothing of the span is a finding too, with the whole log to show it"
+    assert empty.populations == {"span": 0}
+
+
+def _size(report: PackReport) -> int:
+    assert report.log is not None
+    assert report.log.checkpoint is not None
+    return report.log.checkpoint.size
+
+
+async def test_no_change_to_a_pack_goes_unseen(cell: Cell, tmp_path: Path) -> None:
+    key, decision = await lived(cell)
+    pack = tmp_path / "pack"
+    assert (await taken(cell, key, pack, decisions=(decision,))).ok
+    vkey = (await cell.verifier()).vkey
+    names = sorted(path.relative_to(pack).as_posix() for path in pack.rglob("*") if path.is_file())
+    assert len(names) > 20
+
+    def changed(change: Callable[[Path], None]) -> set[str]:
+        copy = tmp_path / "copy"
+        shutil.copytree(pack, copy)
+        change(copy)
+        found = checks(audit_pack(copy, [vkey]))
+        shutil.rmtree(copy)
+        return found
+
+    def flipped(name: str) -> Callable[[Path], None]:
+        def change(copy: Path) -> None:
+            raw = bytearray((copy / name).read_bytes())
+            raw[len(raw) // 2] ^= 1
+            (copy / name).write_bytes(raw)
+
+        return change
+
+    for name in names:
+        assert changed(flipped(name)), f"a flipped bit in {name}"
+        assert changed(lambda copy, name=name: (copy / name).unlink()), f"{name} is gone"
+    assert changed(lambda copy: (copy / "more.txt").write_text("x")) == {"pack-file-added"}  # type: ignore[arg-type, return-value]
+
+
+async def test_a_pack_that_is_signed_again_by_the_operator_is_still_checked_for_what_it_is(
+    cell: Cell, tmp_path: Path
+) -> None:
+    """Whoever has the log's key can sign another index; every part is checked by itself all the same."""
+    key, decision = await lived(cell)
+    pack = tmp_path / "pack"
+    assert (await taken(cell, key, pack, decisions=(decision,))).ok
+    verifier = await cell.verifier()
+    signer = cell.tenure.ledger._keyring.signer(cell.one.id, verifier.name)
+
+    def resigned(change: Callable[[Path, dict[str, Any]], None]) -> set[str]:
+        copy = tmp_path / "copy"
+        shutil.copytree(pack, copy)
+        index = json.loads((copy / "index.json").read_text())
+        change(copy, index)
+        index["files"] = {
+            path.relative_to(copy).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in copy.rglob("*")
+            if path.is_file() and path.name not in ("index.json", "statement.json")
+        }
+        (copy / "index.json").write_bytes(canonical(index))
+        said = json.loads(b64decode(json.loads((copy / "statement.json").read_text())["payload"]))
+        said["index_sha256"] = hashlib.sha256((copy / "index.json").read_bytes()).hexdigest()
+        said["files"] = len(index["files"])
+        (copy / "statement.json").write_text(issue_statement(said, signer))
+        found = checks(audit_pack(copy, [verifier.vkey]))
+        shutil.rmtree(copy)
+        return found
+
+    def first(folder: Path, name: str) -> Path:
+        return min((folder / name).iterdir())
+
+    def dropped_match(copy: Path, _: dict[str, Any]) -> None:
+        path = copy / "populations" / "kind-shred.json"
+        value = json.loads(path.read_text())
+        path.write_bytes(canonical({**value, "matches": value["matches"][1:]}))
+
+    def other_content(copy: Path, _: dict[str, Any]) -> None:
+        path = copy / "openings" / f"{decision}.json"
+        value = json.loads(path.read_text())
+        next(item for item in value["items"] if "salt" in item)["content"] = {"said": "other words"}
+        path.write_text(json.dumps(value))
+
+    def other_filter(_: Path, index: dict[str, Any]) -> None:
+        index["filter"] = {"principal": cell.one.principals["dpo"]}
+
+    assert resigned(lambda _copy, _index: None) == set(), "the positive control"
+    assert resigned(dropped_match) == {"population"}
+    assert resigned(lambda copy, _: (copy / "populations" / "denied.json").unlink()) == {"population"}
+    assert "population" in resigned(other_filter)
+    assert resigned(other_content) == {"opening-mismatch"}
+    assert resigned(lambda copy, _: first(copy, "policies").unlink()) == {"policy-missing"}
+    assert resigned(lambda copy, _: first(copy, "policies").write_bytes(b"{}") and None) == {"policy-digest"}
+    assert resigned(lambda copy, _: first(copy, "access-lists").write_bytes(b"[]") and None) == {
+        "access-list"
+    }
+    assert resigned(lambda copy, _: first(copy, "access-lists").unlink()) == {"access-list"}
+    assert resigned(lambda copy, _: first(copy, "certificates").write_bytes(b"{}") and None) == {
+        "envelope-format"
+    }
+    assert resigned(lambda copy, _: (copy / "ledger" / "1" / "tile" / "0" / "000.p").rename(copy / "x")) >= {
+        "tile-missing"
+    }
+    assert resigned(lambda _, index: index.update(size=3)) == {"pack-head"}
+    assert resigned(lambda copy, _: shutil.rmtree(copy / "receipts")) == {"pack-file-missing"}
+
+
+async def test_an_archive_with_a_file_twice_is_none(cell: Cell, tmp_path: Path) -> None:
+    key, _ = await lived(cell)
+    await taken(cell, key, tmp_path / "pack")
+    archive = tmp_path / "pack.zip"
+    write_archive(tmp_path / "pack", archive)
+    with zipfile.ZipFile(archive, "a") as again, pytest.warns(UserWarning, match="Duplicate"):
+        again.writestr("README.md", "another")
+    with pytest.raises(Invalid):
+        audit_pack(archive, [(await cell.verifier()).vkey])
+
+
+async def test_only_a_head_of_this_log_is_signed_and_parts_are_the_tenants_own(cell: Cell) -> None:
+    key, _ = await lived(cell)
+    evidence, auditor = cell.tenure.evidence, parse_api_key(key)
+    for size, root in ((10**9, "0" * 64), (1, "0" * 64)):
+        with pytest.raises(Invalid) as refused:
+            await evidence.sign(auditor, Index("0" * 64, 3, size, root))
+        assert refused.value.field == "root"
+    policy = next(entry["policy"] for entry in cell.entries() if "policy" in entry)
+    listed = next(entry["accesses_sha256"] for entry in cell.entries() if "accesses_sha256" in entry)
+    assert await evidence.policy(auditor, policy)
+    assert hashlib.sha256(await evidence.access_list(auditor, listed)).hexdigest() == listed
+    with pytest.raises(NotFound):
+        await evidence.access_list(cell.two["auditor"], listed)
+    with pytest.raises(Denied):
+        await evidence.policy(cell.one["dpo"], policy)
+    with pytest.raises(NotFound):
+        await evidence.checkpoint(auditor, 0)
+    note = await evidence.checkpoint(auditor, 10**12)
+    assert note == await cell.tenure.ledger.checkpoint(auditor)
+    assert SCOPE
+
+
+async def test_after_a_loss_the_pack_names_the_generation_before_and_old_certificates_hold(
+    embedded: Cell, tmp_path: Path
+) -> None:
+    """The whole data directory goes back: certificates of the lost log verify under the key's old name."""
+    data = embedded.settings.data_dir
+    async with embedded.opened():
+        key, _ = await lived(embedded)
+    shutil.copytree(data, tmp_path / "backup")
+    async with embedded.opened():
+        await embedded.erase("customer:1")
+    shutil.rmtree(data)
+    shutil.copytree(tmp_path / "backup", data)
+    async with embedded.opened() as tenure:
+        assert tenure.recovered.restored
+        await embedded.get("k0", scope=NOTES)
+        await tenure.sequencer.run(embedded.one.id)
+        report = await taken(embedded, key, tmp_path / "pack")
+        assert report.ok, report.failures
+        assert (report.counts["generations"], report.counts["certificates"]) == (2, 2)
+        assert any("1 generations of the log before" in text for text in report.not_checked)
+        assert report.log is not None
+        assert any("were lost" in note for note in report.log.notes)
+        vkey = (await embedded.verifier()).vkey
+    stranger = Signer(vkey.partition("+")[0].replace("/2", "/1"), bytes(32))
+    generations = tmp_path / "pack" / "generations.json"
+    items = json.loads(generations.read_text())
+    items["items"][0]["vkey"] = stranger.vkey
+    generations.write_text(json.dumps(items))
+    assert {"unknown-key", "pack-file-changed"} <= checks(audit_pack(tmp_path / "pack", [vkey]))

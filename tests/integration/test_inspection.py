@@ -1,0 +1,263 @@
+"""Whoever edits the database behind the service's back is found, and what they edited is named."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, delete, select, update
+from structlog.testing import capture_logs
+
+from support.cell import Cell
+from support.lived import Undone, live
+from tenure.bootstrap import ground_of
+from tenure.cold.files import open_objects
+from tenure.ids import CELL
+from tenure.inspection.findings import Finding
+from tenure.inspection.inspector import Inspector
+from tenure.inspection.view import Anchors
+from tenure.store import tables
+
+pytestmark = pytest.mark.anyio
+Edit = Callable[[Connection, Cell], Any]
+
+
+@pytest.fixture
+async def lived(place: Cell) -> AsyncIterator[Cell]:
+    async with place.opened():
+        await live(place)
+        yield place
+
+
+async def patrolled(cell: Cell) -> list[Finding]:
+    """What one whole pass finds."""
+    patrol = cell.tenure.patrol
+    patrol._walk = None
+    assert await asyncio.to_thread(partial(patrol.run, enough=lambda: False))
+    return patrol.findings
+
+
+async def test_nothing_is_found_where_nothing_was_edited(lived: Cell) -> None:
+    assert await patrolled(lived) == []
+    assert lived.tenure.patrol.standing.passes == 1
+    await lived.tenure.tenants.shred(lived.operator, lived.two.id)
+    await lived.tenure.shredder.run()
+    assert await patrolled(lived) == []
+
+
+async def test_nothing_is_found_while_others_write_and_erase(lived: Cell) -> None:
+    """A pass meets pages in the middle of everything; none of that is an alarm."""
+    over = asyncio.Event()
+
+    async def busy() -> int:
+        number = 0
+        while not over.is_set():
+            await cell_work(lived, number)
+            number += 1
+        return number
+
+    work = asyncio.create_task(busy())
+    try:
+        with capture_logs() as logs:
+            for _ in range(2):
+                assert await patrolled(lived) == []
+    finally:
+        over.set()
+        assert await work > 0
+    assert [one for one in logs if one["event"] == "stored data was changed"] == []
+
+
+async def cell_work(cell: Cell, number: int) -> None:
+    """Some writes, reads and an erasure."""
+    person = f"customer:busy-{number}"
+    await asyncio.gather(*(cell.put(f"busy-{number}-{one}", one, person) for one in range(3)))
+    await cell.get(f"busy-{number}-1")
+    await cell.erase(person)
+
+
+def inspected(cell: Cell) -> list[Finding]:
+    """What is found in the cell's own rows and in one tenant's, at first sight: nobody else writes."""
+    ground = ground_of(cell.settings)
+    try:
+        objects = open_objects("", cell.settings.data_dir / "objects", "TENURE_OBJECTS_URL")
+        inspector = Inspector(Anchors(ground, objects), again_s=())
+        steps = [step for tenant_id in (CELL, cell.one.id) for step in inspector.tenant(tenant_id)]
+        return [finding for step in steps for finding in step.findings]
+    finally:
+        ground.database.close()
+
+
+# ── one edit at a time ─────────────────────────────────────────────────────────────────────────────
+def setting(name: str, column: str, value: Any, **which: Any) -> Edit:
+    """Set a column of the first row that is like this. `value` may be a function of the old one."""
+    table = tables.metadata.tables[name]
+
+    def edit(connection: Connection, cell: Cell) -> None:
+        row = first(connection, cell, name, which)
+        new = value(row[column]) if callable(value) else value
+        assert new != row[column]
+        here = [key == row[key.name] for key in table.primary_key.columns]
+        assert connection.execute(update(table).where(*here).values({column: new})).rowcount == 1
+
+    return edit
+
+
+def deleting(name: str, **which: Any) -> Edit:
+    """Delete the first row of a tenant's that is like this."""
+    table = tables.metadata.tables[name]
+
+    def edit(connection: Connection, cell: Cell) -> None:
+        row = first(connection, cell, name, which)
+        here = [key == row[key.name] for key in table.primary_key.columns]
+        assert connection.execute(delete(table).where(*here)).rowcount == 1
+
+    return edit
+
+
+def first(connection: Connection, cell: Cell, name: str, which: dict[str, Any]) -> Any:
+    table = tables.metadata.tables[name]
+    own = CELL if name.startswith(("key_p", "key_m", "key_b")) else cell.one.id
+    conditions = [table.c[column] == value for column, value in which.items()]
+    query = select(table).where(table.c.tenant_id == own, *conditions)
+    if name == "versions":
+        query = query.order_by(table.c.record_id, table.c.version)
+    row = connection.execute(query.limit(1)).mappings().first()
+    assert row is not None, (name, which)
+    return row
+
+
+def flipped(data: bytes) -> bytes:
+    at = len(data) // 2
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def more(number: int) -> int:
+    return number + 1
+
+
+def shorter(text: str) -> str:
+    return text[:-1]
+
+
+EDITS: dict[str, tuple[Edit, str]] = {
+    "entries.body": (setting("entries", "body", flipped, kind="access"), "entries"),
+    "entries.kind": (setting("entries", "kind", "access", kind="write"), "entries"),
+    "entries.at": (setting("entries", "at", more, kind="write"), "entries"),
+    "entries.principal_id": (setting("entries", "principal_id", None, kind="write"), "entries"),
+    "entries.decision_id": (setting("entries", "decision_id", None, kind="decision.seal"), "entries"),
+    "entries deleted": (deleting("entries", kind="write"), "entries"),
+    "places.idx": (setting("places", "idx", more, idx=0), "places"),
+    "places.count": (setting("places", "count", more), "places"),
+    "places.n": (setting("places", "n", more), "places"),
+    "writers.next": (setting("writers", "next", more), "writers"),
+    "writers deleted": (deleting("writers"), "writers"),
+    "access_lists.body": (setting("access_lists", "body", flipped), "access_lists"),
+    "access_lists deleted": (deleting("access_lists"), "access_lists"),
+    "logs.root": (setting("logs", "root", flipped), "logs"),
+    "logs.size": (setting("logs", "size", more), "logs"),
+    "logs.origin": (setting("logs", "origin", shorter), "logs"),
+    "logs.published": (setting("logs", "published", 0), "logs"),
+    "logs deleted": (deleting("logs"), "logs"),
+    "checkpoints.note": (setting("checkpoints", "note", shorter), "checkpoints"),
+    "tiles.data": (setting("tiles", "data", flipped, level=0), "tiles"),
+    "tiles deleted": (deleting("tiles", level=0), "tiles"),
+    "records.latest": (setting("records", "latest", more), "records"),
+    "records.key_index": (setting("records", "key_index", shorter, state="live"), "records"),
+    "records.labels": (setting("records", "labels", "health", state="live"), "records"),
+    "records deleted": (deleting("records"), "records"),
+    "versions.labels": (setting("versions", "labels", "travel", state="live"), "versions"),
+    "versions.labels, erased": (setting("versions", "labels", "travel", state="erased"), "versions"),
+    "versions.state": (setting("versions", "state", "live", state="erased"), "versions"),
+    "versions.created_at": (setting("versions", "created_at", more), "versions"),
+    "versions.expires_at": (setting("versions", "expires_at", 1), "versions"),
+    "versions.id": (setting("versions", "id", "01a22188-0000-7000-8000-000000000000"), "versions"),
+    "versions.principal_id": (
+        setting("versions", "principal_id", "01a22188-0000-7000-8000-000000000000"),
+        "versions",
+    ),
+    "versions.entry": (setting("versions", "entry", shorter), "versions"),
+    "versions.header": (setting("versions", "header", flipped, state="live"), "versions"),
+    "versions.head": (setting("versions", "head", flipped, state="live"), "versions"),
+    "versions.content": (setting("versions", "content", flipped, state="held"), "versions"),
+    "versions.segments": (setting("versions", "segments", None, segments=2), "versions"),
+    "versions deleted": (deleting("versions", state="erased"), "versions"),
+    "version_subjects.derived": (setting("version_subjects", "derived", more), "version_subjects"),
+    "version_subjects deleted": (deleting("version_subjects"), "version_subjects"),
+    "label_sets deleted": (deleting("label_sets"), "label_sets"),
+    "subjects.leaf": (setting("subjects", "leaf", lambda leaf: leaf + 1000, state="active"), "subjects"),
+    "subjects.ref_index": (setting("subjects", "ref_index", shorter, state="active"), "subjects"),
+    "subjects.bucket": (
+        setting("subjects", "bucket", lambda old: (old + 1) % 4096, state="active"),
+        "subjects",
+    ),
+    "subjects.state": (setting("subjects", "state", "active", state="erased"), "subjects"),
+    "bucket_leaves.leaf": (setting("bucket_leaves", "leaf", more), "bucket_leaves"),
+    "scope_leaves.leaf": (setting("scope_leaves", "leaf", more), "scope_leaves"),
+    "leaf_sequences.next": (setting("leaf_sequences", "next", 4098), "leaf_sequences"),
+    "holds.ground": (setting("holds", "ground", "another", state="active"), "holds"),
+    "holds.released_at": (setting("holds", "released_at", more, state="released"), "holds"),
+    "held_versions deleted": (deleting("held_versions"), "held_versions"),
+    "decisions.facts": (setting("decisions", "facts", "{}", outcome="answered"), "decisions"),
+    "decisions.subject_id": (setting("decisions", "subject_id", None, outcome="answered"), "decisions"),
+    "decisions.outcome": (setting("decisions", "outcome", "refused", outcome="answered"), "decisions"),
+    "decisions deleted": (deleting("decisions"), "decisions"),
+    "shreds.findings": (
+        setting("shreds", "findings", lambda old: old.replace('"purged": ', '"purged": 1'), kind="subject"),
+        "shreds",
+    ),
+    "shreds.state": (setting("shreds", "state", "purged"), "shreds"),
+    "shreds.requested_at": (setting("shreds", "requested_at", more), "shreds"),
+    "certificates.envelope": (setting("certificates", "envelope", shorter), "certificates"),
+    "certificates.created_at": (setting("certificates", "created_at", more), "certificates"),
+    "certificates deleted": (deleting("certificates"), "certificates"),
+    "policy_bundles.body": (setting("policy_bundles", "body", flipped), "policy_bundles"),
+    "key_pointer.digest": (setting("key_pointer", "digest", flipped), "key_pointer"),
+    "key_manifests.blob": (setting("key_manifests", "blob", flipped), "key_manifests"),
+    "key_batches.plan": (setting("key_batches", "plan", "{}"), "key_batches"),
+    "key_shards.blob": (setting("key_shards", "blob", flipped), "key_shards"),
+}
+
+
+async def test_each_edit_is_found_and_named(lived: Cell) -> None:
+    """The table of the row is named, and nothing is left on record once it is put right."""
+    assert await patrolled(lived) == []
+    unnoticed = []
+    for name, (edit, table) in EDITS.items():
+        with Undone(lived, name.replace(" ", ".").partition(".")[0]):
+            with lived.raw() as connection:
+                edit(connection, lived)
+            found = await asyncio.to_thread(inspected, lived)
+        if table not in {one.table for one in found}:
+            unnoticed.append((name, [one.line() for one in found]))
+    assert unnoticed == []
+    assert await patrolled(lived) == []
+
+
+async def test_a_patrol_goes_on_where_it_ended_and_takes_back_its_alarm(lived: Cell) -> None:
+    patrol = lived.tenure.patrol
+    entry = setting("entries", "at", more, kind="write")
+    with Undone(lived, "entries"), capture_logs() as logs:
+        with lived.raw() as connection:
+            entry(connection, lived)
+        runs = 0
+        while not await asyncio.to_thread(partial(patrol.run, enough=lambda: True)):
+            runs += 1
+        assert runs == patrol.standing.steps > 50, "one step each"
+        assert [(one.check, one.table, one.column) for one in patrol.findings] == [("entry", "entries", "at")]
+        assert patrol.counts() == {("entry", "entries"): 1}
+        assert await patrolled(lived)
+    [alarm] = [one for one in logs if one["log_level"] == "error"]
+    assert (alarm["event"], alarm["table"], alarm["column"]) == ("stored data was changed", "entries", "at")
+    assert await patrolled(lived) == []
+    assert patrol.counts() == {}
+
+
+async def test_one_process_of_a_cell_does_it(scaled: Cell) -> None:
+    """The others leave it alone, and go on when it is gone."""
+    async with scaled.opened() as one, scaled.opened() as other:
+        ran = [
+            await asyncio.to_thread(partial(each.patrol.run, enough=lambda: False)) for each in (one, other)
+        ]
+        assert ran == [True, False]
+        assert other.patrol.standing.steps == 0

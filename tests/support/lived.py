@@ -1,0 +1,70 @@
+"""A cell in which something of everything happened: what inspections and selftests look at."""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from support.cell import JOINT, NOTES, SCOPE, Cell
+from tenure.decisions import Opening
+from tenure.model.record import Draft, Segment
+from tenure.store import tables
+
+
+async def live(cell: Cell) -> None:
+    """Writes, reads, decisions, long access lists, holds and erasures, in an open cell; all published."""
+    tenure, tenant = cell.tenure, cell.one
+    for number in range(4):
+        await cell.put(f"talk-{number}", f"words {number}", f"customer:{number % 3}")
+    await cell.put("talk-1", "more words", "customer:1", expires_at=4_000_000_000_000_000)
+    await cell.put("short", "gone soon", "customer:1", categories=("contact", "travel"))
+    await tenure.gateway.delete(tenant.ask(), SCOPE, "short")
+    await cell.put("note", "about nobody", scope=NOTES)
+    await cell.put("both", "a booking", "customer:1", "customer:2", scope=JOINT)
+    source = await cell.put("source", "of something", "customer:5")
+    await cell.put("derived", "from it", derived_from=(source.version_id,), scope=NOTES)
+    other = await cell.put("other", "of something", "customer:6")
+    await cell.put("stays", "from the other", derived_from=(other.version_id,), scope=NOTES)
+    parts = (
+        Segment(b'"hers"', ("customer:0",)),
+        Segment(b'"his"', ("customer:1",)),
+    )
+    draft = Draft(b"", (), ("contact",), segments=parts)
+    await tenure.gateway.write(tenant.ask(), SCOPE, "parts", draft)
+    decision = await tenure.decisions.open(
+        tenant["agent"], Opening("customer-support", "customer:1", {"agent": "bot", "model": "m-1"})
+    )
+    reads = [cell.get("talk-1", ask=tenant.ask(decision=decision["id"])) for _ in range(70)]
+    await asyncio.gather(*reads)
+    await tenure.decisions.seal(tenant["agent"], decision["id"], "answered", None)
+    await tenure.decisions.open(tenant["agent"], Opening("customer-support"))
+    record = (await cell.get("talk-3")).record
+    hold = await tenure.holds.place(tenant["dpo"], "record", record, "litigation 7")
+    await tenure.holds.place(tenant["dpo"], "scope", NOTES, "audit 2026")
+    await cell.erase("customer:0")
+    await cell.erase("customer:5")
+    await tenure.holds.release(tenant["dpo"], hold["id"])
+    await tenure.shredder.run()
+    await cell.put("talk-9", "afterwards", "customer:9")
+    await tenure.sequencer.run(tenant.id)
+
+
+class Undone:
+    """Whatever is changed in a cell's tables inside it, is as it was afterwards."""
+
+    def __init__(self, cell: Cell, *names: str) -> None:
+        self._cell = cell
+        self._tables = [tables.metadata.tables[name] for name in names]
+        self._before: list[list[dict[str, Any]]] = []
+
+    def __enter__(self) -> None:
+        with self._cell.raw() as connection:
+            found = [connection.execute(select(table)).mappings() for table in self._tables]
+            self._before = [[dict(row) for row in rows] for rows in found]
+
+    def __exit__(self, *_: object) -> None:
+        with self._cell.raw() as connection:
+            for table, rows in zip(self._tables, self._before, strict=True):
+                connection.execute(delete(table))
+                if rows:
+                    connection.execute(insert(table), rows)
