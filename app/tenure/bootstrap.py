@@ -23,11 +23,13 @@ from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
 from tenure.gateway import Gateway
+from tenure.governance.celllog import CellLog
 from tenure.governance.erasures import Erasures
 from tenure.governance.evidence import Evidence
 from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
 from tenure.governance.ledger import LedgerReader
+from tenure.governance.ledgerkeys import LedgerKeys
 from tenure.governance.manifests import Manifests
 from tenure.governance.populations import Populations
 from tenure.governance.principals import Principals
@@ -42,6 +44,7 @@ from tenure.governance.service import Service
 from tenure.governance.shred import Shredder
 from tenure.governance.subjects import Subjects
 from tenure.governance.tenants import Tenants, initialise
+from tenure.governance.timestamps import TimeStamps
 from tenure.ids import CELL
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.patrol import Patrol
@@ -54,6 +57,7 @@ from tenure.publisher import PUTTING
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
+from tenure.stamping import authority_of
 from tenure.store import migrate
 from tenure.store.database import Database, Standing
 from tenure.tenancy import Tenancies
@@ -104,6 +108,7 @@ class Tenure:
             at_once=1 if embedded else max(1, settings.lanes // 2),
             max_backlog=settings.max_backlog,
         )
+        self.cell_log = CellLog(self._batcher)
         self.shredder = Shredder(
             self._batcher,
             ground,
@@ -135,6 +140,15 @@ class Tenure:
         self.populations = Populations(self.ledger)
         self.receipts = Receipts(self._database, tenancies)
         self.evidence = Evidence(service, self.ledger, ground.keyring)
+        self.timestamps = TimeStamps(
+            self._batcher,
+            self._database,
+            ground.objects,
+            authority_of(settings.tsa_url, settings.tsa_certs),
+            settings.tsa_interval_s,
+        )
+        self.ledger_keys = LedgerKeys(service, ground, self.sequencer)
+        self._taking_in: asyncio.Task[None] | None = None
         self._leftovers = Leftovers(self._database, self.sequencer, self._replica.tags, quorum)
         self._sequencing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -146,13 +160,17 @@ class Tenure:
         await asyncio.to_thread(self._replica.start)
         self._batcher.on_commit(self.sequencer.committed)
         self._batcher.admit_with(self.sequencer.backlog.admit)
+        self.sequencer.publisher.on_published(self.cell_log.wake)
         self._sequencing = asyncio.create_task(self.sequencer.serve())
+        self._taking_in = asyncio.create_task(self.cell_log.serve())
         try:
             await self.shredder.resume()
         except TenureError as failure:
             # Whoever is being erased reads as 410 in any case; nobody else's context waits for it.
             _log.error("an unfinished erasure could not go on, will be repeated", error=failure.kind)
         self._looking = asyncio.create_task(self._leftovers.serve())
+        if self.timestamps.wanted:
+            self._schedule.every(self.timestamps.interval_s, self.timestamps.attempt, "timestamps")
         self._schedule.start()
         self.started = True
 
@@ -163,6 +181,9 @@ class Tenure:
         self.started = False
         self._schedule.stop()
         self.root_keys.stop()
+        self.cell_log.stop()
+        if self._taking_in is not None:
+            await self._taking_in
         if self._looking is not None:
             await self._leftovers.settle()
             self._looking.cancel()
@@ -173,6 +194,7 @@ class Tenure:
         await self._batcher.close(writer_end)
         self.sequencer.close()
         await asyncio.to_thread(self._replica.stop)
+        self.timestamps.close()
         if self.witnesses is not None:
             self.witnesses.close()
         self._database.close()

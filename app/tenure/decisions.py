@@ -21,6 +21,7 @@ from tenure.access import Ask, Caller
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import Conflict, Erased, Invalid, NotFound, NotYet
+from tenure.ledger.cellproof import CellProof
 from tenure.ledger.commitment import commitment
 from tenure.ledger.entry import Access, Action, Kind, accesses_of, parse_access_list, parse_entry
 from tenure.ledger.receipt import build_receipt
@@ -31,8 +32,8 @@ from tenure.model.principal import Credential, Principal
 from tenure.model.record import check_subject
 from tenure.release import release, release_segment
 from tenure.sealing import labels_of, open_head, open_segments, unseal
+from tenure.store import celllog, log, records
 from tenure.store import decisions as store
-from tenure.store import log, records
 from tenure.store.database import Database
 from tenure.store.log import Placed
 from tenure.store.records import StoredVersion
@@ -64,6 +65,15 @@ class Chosen(NamedTuple):
 
 
 EVERY = Chosen()
+
+
+class Published(NamedTuple):
+    """A published entry: its bytes and place, and the newest published size of its generation."""
+
+    body: bytes
+    generation: int
+    idx: int
+    size: int
 
 
 class Decisions:
@@ -155,12 +165,14 @@ class Decisions:
             self._database.read, credential.tenant_id, lambda tx: self._shown(tx, credential, decision_id)
         )
 
-    async def receipt(self, credential: Credential, decision_id: str) -> str:
-        """The receipt text (C2SP tlog-proof). NotYet until the seal is published; Conflict while open."""
+    async def receipt(self, credential: Credential, decision_id: str, *, cell: bool = False) -> str:
+        """The receipt text (C2SP tlog-proof). NotYet until the seal is published; Conflict while open.
+
+        It shows its checkpoint in the cell's log, too, once one with the seal is there: some seconds later.
+        With `cell`, NotYet until then.
+        """
         check_id(decision_id, "decision")
-        return await asyncio.to_thread(
-            self._database.read, credential.tenant_id, lambda tx: self._receipt(tx, credential, decision_id)
-        )
+        return await asyncio.to_thread(self._receipt, credential, decision_id, cell=cell)
 
     async def context(self, ask: Ask, decision_id: str) -> dict[str, Any]:
         """The exact content it saw: `{"items":[…],"withheld"}`. Itself a recorded access.
@@ -237,7 +249,28 @@ class Decisions:
             ],
         }
 
-    def _receipt(self, tx: Tx, credential: Credential, decision_id: str) -> str:
+    def _receipt(self, credential: Credential, decision_id: str, *, cell: bool) -> str:
+        """Three transactions: what is published, what of it the cell's log holds, and the proof."""
+        tenant_id = credential.tenant_id
+        sealed = self._database.read(tenant_id, lambda tx: self._sealed(tx, credential, decision_id))
+        found = None
+        if tenant_id != ids.CELL:
+            found = self._database.read(
+                ids.CELL,
+                lambda tx: celllog.newest_proof(
+                    tx, tenant_id, sealed.generation, above=sealed.idx, upto=sealed.size
+                ),
+            )
+        if cell and found is None:
+            raise NotYet(
+                "The cell's log has not taken this in yet.",
+                retry_after=_RETRY_S,
+                remedy="Ask again in a moment, or without cell=wait.",
+            )
+        return self._database.read(tenant_id, lambda tx: receipt_of(tx, sealed, found))
+
+    def _sealed(self, tx: Tx, credential: Credential, decision_id: str) -> Published:
+        """The seal's published entry."""
         decision = self._visible(tx, self._caller(tx, credential), decision_id)
         if decision.seal_entry is None:
             raise Conflict(
@@ -246,7 +279,7 @@ class Decisions:
                 remedy="Seal it with POST /v1/decisions/{id}:seal.",
             )
         writer, _, n = decision.seal_entry.rpartition("-")
-        return receipt_of(tx, log.entry(tx, writer, int(n)))
+        return published(tx, log.entry(tx, writer, int(n)))
 
     def _caller(self, tx: Tx, credential: Credential) -> Principal:
         return Desk.reading(tx, self._tenancies).principal(credential)
@@ -262,11 +295,8 @@ class Decisions:
         return decision
 
 
-def receipt_of(tx: Tx, placed: Placed | None) -> str:
-    """The receipt (C2SP tlog-proof) of an entry. NotYet until a checkpoint over it is published.
-
-    Round trips: log, checkpoint, at most two tiles for each level of the tree, a separate list.
-    """
+def published(tx: Tx, placed: Placed | None) -> Published:
+    """An entry under a published checkpoint, the newest of its generation. NotYet until there is one."""
     current = log.newest(tx)
     if placed is None or placed.idx is None or placed.generation is None or current is None:
         raise _unpublished()
@@ -275,14 +305,26 @@ def receipt_of(tx: Tx, placed: Placed | None) -> str:
     note = log.checkpoint(tx, generation, newest_upto=size)
     if note is None or (size is not None and size <= placed.idx):
         raise _unpublished()
-    size = int(note.splitlines()[1])
+    return Published(placed.body, generation, placed.idx, int(note.splitlines()[1]))
+
+
+def receipt_of(tx: Tx, entry: Published, cell: tuple[int, CellProof] | None = None) -> str:
+    """The receipt (C2SP tlog-proof) of an entry. `cell`: a size that the cell's log holds, and the proof of that.
+
+    Round trips: checkpoint, at most two tiles for each level of the tree, a separate list.
+    """
+    size = cell[0] if cell is not None else entry.size
+    note = log.checkpoint(tx, entry.generation, size=size)
+    if note is None:
+        raise _unpublished()
 
     def read_tile(level: int, n: int) -> bytes:
-        return log.tile(tx, generation, level, n) or b""
+        return log.tile(tx, entry.generation, level, n) or b""
 
-    digest = parse_entry(placed.body).get("accesses_sha256")
+    digest = parse_entry(entry.body).get("accesses_sha256")
     accesses = log.access_list(tx, digest) if digest else None
-    return build_receipt(placed.body, placed.idx, inclusion(placed.idx, size, read_tile), note, accesses)
+    proof = inclusion(entry.idx, size, read_tile)
+    return build_receipt(entry.body, entry.idx, proof, note, accesses, cell[1] if cell else None)
 
 
 def _opened(

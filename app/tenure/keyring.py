@@ -202,9 +202,15 @@ class Keyring:
         """The live cell manifest."""
         return self.live().manifest
 
-    def signer(self, tenant_id: str, origin: str) -> Signer:
-        """What signs a tenant's log, kept until the key state moves. RootLost when the tenant has no keys."""
+    def signer(self, tenant_id: str, origin: str, vkey: str | None = None) -> Signer:
+        """What signs a tenant's log, kept until the key state moves. RootLost when the tenant has no keys.
+
+        `vkey` is the key that the log itself names, read under its lock. KeyFailure when the live key state
+        has another one: nothing may be signed then.
+        """
         found = self._signers.get(origin)
+        if found is not None and vkey not in (None, found.vkey):
+            found = None  # what this process opened is of before a rotation
         if found is None:
             live = self.live()
             keys = live.manifest.tenants.get(tenant_id)
@@ -214,6 +220,8 @@ class Keyring:
             with self._lock:
                 if self._live is live:
                     self._signers[origin] = found
+        if vkey not in (None, found.vkey):
+            raise KeyFailure("The key state does not hold the key that the log names; nothing was signed.")
         return found
 
     def live(self) -> "Live":

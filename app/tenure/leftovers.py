@@ -93,7 +93,12 @@ class Leftovers:
             waits = any(waiting for _, waiting in marks)
             for size, published, note in head:
                 waits |= size > published
-                waits |= self._quorum is not None and note is not None and not self._quorum.is_met(note)
+                waits |= (
+                    self._quorum is not None
+                    and self._quorum.watches(is_cell=tenant_id == CELL)
+                    and note is not None
+                    and not self._quorum.is_met(note)
+                )
             if waits:
                 astir.append(tenant_id)
             if marks:

@@ -3,7 +3,8 @@
     ledger/TENANT/GENERATION/tile/…               bundles and tiles: what is put here never changes
                              checkpoints/SIZE     every published checkpoint, by size in 19 digits
                              checkpoint           the newest one
-                             vkey                 the log's key
+                             vkey                 the log's present key
+                             rotations            proofs of its changes (`ledger.keychain`)
 
 A tile that the published checkpoint does not cover was promised to nobody: it is the rest of a publication
 that a lost database began. It gives way. One that the checkpoint covers stays: which of the two copies fits
@@ -48,6 +49,8 @@ class Shelf(NamedTuple):
     tenant_id: str
     generation: int
     vkey: str
+    earlier: tuple[str, ...] = ()
+    """Keys that signed this generation before this one: what they signed stays signed."""
 
     @property
     def base(self) -> str:
@@ -59,9 +62,10 @@ class Shelf(NamedTuple):
         return self.objects.get(f"{self.base}/{name}")
 
     def signed(self, note: bytes) -> Checkpoint | None:
-        """What a checkpoint says; None unless this log's key signed it."""
+        """What a checkpoint says; None unless a key of this log signed it."""
+        keys = [Verifier.parse(vkey) for vkey in (self.vkey, *self.earlier)]
         try:
-            return open_checkpoint(note.decode("utf-8", "replace"), [Verifier.parse(self.vkey)]).checkpoint
+            return open_checkpoint(note.decode("utf-8", "replace"), keys).checkpoint
         except Unverified:
             return None
 
@@ -120,7 +124,7 @@ def put_head(shelf: Shelf, current: Log, note: str) -> str:
             return note
         if there.size == current.size:
             note = merge(raw.decode(), note)
-    if there is None:
+    if there is None or (shelf.earlier and shelf.get("vkey") != f"{shelf.vkey}\n".encode()):
         put_key(shelf)
     if note.encode() != raw:
         put_checkpoint(shelf, current.size, note)

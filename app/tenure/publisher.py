@@ -31,12 +31,14 @@ from tenure.batcher import Batcher, Plain
 from tenure.cold.mirror import Mirror
 from tenure.cold.objects import Objects
 from tenure.errors import TenureError, Unauthenticated
+from tenure.ids import CELL
 from tenure.keyring import Keyring
+from tenure.ledger.keychain import FILE
 from tenure.ledger.merkle import HASH_SIZE
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
 from tenure.ledger.tree import consistency
 from tenure.publication import Shelf, head_of, put_files, put_head
-from tenure.store import log, sequencing
+from tenure.store import celllog, ledgerkeys, log, sequencing
 from tenure.store.database import Database
 from tenure.store.log import Log
 from tenure.store.session import Tx
@@ -100,6 +102,7 @@ class Publisher:
         self._next: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: Counter[str] = Counter()
+        self._published: Callable[[], None] = lambda: None
         self._later: set[str] = set()
         self._short: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -107,6 +110,10 @@ class Publisher:
     def committed(self, tenant_id: str) -> None:
         """Entries were committed, that will be published."""
         self._since.setdefault(tenant_id, time.monotonic())
+
+    def on_published(self, published: Callable[[], None]) -> None:
+        """Be told, on the event loop, that a checkpoint was published and marked so."""
+        self._published = published
 
     # ── rounds ───────────────────────────────────────────────────────────────────────────────────
     async def publish(self, tenant_id: str) -> None:
@@ -188,13 +195,14 @@ class Publisher:
         if fresh is None:
             return
         current, note = fresh
-        if self._witnesses is not None:
+        if self._watched(tenant_id):
             note = await self._threaded(self._asking, self._cosigned, tenant_id, current, note)
         note = await self._threaded(self._putting, self._put_head, tenant_id, current, note)
         await self._batcher.submit(tenant_id, Plain(lambda tx: self._mark(tx, current, note)))
         self._backlog.published(tenant_id, current.size)
         self._count(since)
-        if self._witnesses is not None and not self._witnesses.quorum.is_met(note):
+        self._published()
+        if self._watched(tenant_id) and self._witnesses and not self._witnesses.quorum.is_met(note):
             self._come_back(tenant_id)
 
     def _count(self, since: float | None) -> None:
@@ -211,22 +219,36 @@ class Publisher:
     def _put_files(self, tenant_id: str) -> tuple[Log, str] | None:
         """The head to publish, with all that it needs in place; None when there is nothing to do.
 
-        Two round trips, and one for each sixteen files.
+        Three round trips, and one for each sixteen files.
         """
         head = self._database.read(tenant_id, partial(self._head, doubt=self._failures[tenant_id] > 0))
         if head is None:
             return None
-        current, note = head
+        current, note, chain = head
         shelf = self._shelf(tenant_id, current)
         names = changed_files(current.published, current.size)
         while some := list(islice(names, _STRIDE)):
             # What has its place stays as it is, so these need not be of one transaction.
             contents = self._database.read(tenant_id, partial(_contents, current=current, names=some))
             put_files(shelf, zip((name.path for name in some), contents, strict=True))
+        if chain:
+            # Only where a restored database would adopt the new key: the pointer first.
+            self._mirror_pointer()
+            self.objects.put(f"{shelf.base}/{FILE}", chain.encode())
         return current, note
 
-    def _head(self, tx: Tx, *, doubt: bool) -> tuple[Log, str] | None:
-        """The newest head where something is to be done about it.
+    def _mirror_pointer(self) -> None:
+        live = self._keyring.live().pointer
+        named = self._mirror.pointer()
+        if named is None or named[0] < live.seq:
+            self._mirror.put_pointer(live.seq, live.digest)
+
+    def _watched(self, tenant_id: str) -> bool:
+        """Whether witnesses are asked for this log."""
+        return self._witnesses is not None and self._witnesses.quorum.watches(is_cell=tenant_id == CELL)
+
+    def _head(self, tx: Tx, *, doubt: bool) -> tuple[Log, str, str] | None:
+        """The newest head where something is to be done about it, with the proofs of a key just changed.
 
         `doubt`: the last round failed. Its head may have come after a newer one of another process, if it was
         cut off for long in the middle of putting it; so it is put again even where it is published.
@@ -234,16 +256,21 @@ class Publisher:
         current = sequencing.newest(tx)
         if current is None:
             return None
-        if current.published == current.size and self._witnesses is None and not doubt:
+        watched = self._watched(tx.tenant_id)
+        if current.published == current.size and not watched and not doubt:
             return None
         note = sequencing.checkpoint(tx, current.generation, current.size)
         if current.published < current.size:
             if note is None:
                 raise TenureError("The checkpoint of the log's size is missing from the database.")
-            return current, note
-        if note is None or not (doubt or (self._witnesses and not self._witnesses.quorum.is_met(note))):
+            keys = ledgerkeys.history(tx, current.generation, upto=current.size)
+            changed = keys and keys[0].size > current.published
+            chain = ledgerkeys.rotations(tx, current.generation, current.size) if changed else ""
+            return current, note, chain
+        short = watched and self._witnesses and note and not self._witnesses.quorum.is_met(note)
+        if note is None or not (doubt or short):
             return None
-        return current, note
+        return current, note, ""
 
     # ── 6b: witnesses ────────────────────────────────────────────────────────────────────────────
     def _cosigned(self, tenant_id: str, current: Log, note: str) -> str:
@@ -289,19 +316,24 @@ class Publisher:
 
         def alone(tx: Tx) -> str:
             sequencing.lock_head(tx)
-            return put_head(self._shelf(tenant_id, current), current, note)
+            return put_head(self._shelf(tenant_id, current, tx), current, note)
 
         return self._database.read(tenant_id, alone)
 
-    def _shelf(self, tenant_id: str, current: Log) -> Shelf:
-        vkey = self._keyring.signer(tenant_id, current.origin).vkey
-        return Shelf(self.objects, self._mirror, tenant_id, current.generation, vkey)
+    def _shelf(self, tenant_id: str, current: Log, tx: Tx | None = None) -> Shelf:
+        """One round trip. The key is the one in force at this size; earlier ones have signed before."""
+        names = partial(ledgerkeys.vkeys, generation=current.generation, upto=current.size)
+        vkeys = names(tx) if tx is not None else self._database.read(tenant_id, names)
+        if not vkeys:
+            vkeys = [self._keyring.signer(tenant_id, current.origin).vkey]
+        return Shelf(self.objects, self._mirror, tenant_id, current.generation, vkeys[0], tuple(vkeys[1:]))
 
     def _mark(self, tx: Tx, current: Log, note: str) -> None:
-        """Receipts carry the checkpoint as it was published. Two round trips without witnesses."""
+        """Receipts carry the checkpoint as it was published. Four round trips without witnesses."""
         if self._witnesses is not None:
             log.keep_cosigned(tx, current.generation, current.size, note)
-        sequencing.mark_published(tx, current.generation, current.size)
+        if sequencing.mark_published(tx, current.generation, current.size):
+            celllog.enqueue(tx, current)
 
 
 def changed_files(old: int, new: int) -> Iterator[TileId]:

@@ -11,8 +11,9 @@ Operations commit their entries without a place (`batcher`). One sequencer per t
   6  publish       bundles and tiles, then the checkpoint, to the object tier; idempotent. In between,
                    witnesses are asked to cosign it, for a short time; it is published with what came
   7  mirror        the head, where a restore of the data does not reach
-  8  mark          published up to here; a crash in 6 or 7 is repeated from the database. Where witnesses
-                   are missing to the quorum, the newest checkpoint is offered and published again later
+  8  mark          published up to here, and waiting for the cell's log (`governance.celllog`); a crash in
+                   6 or 7 is repeated from the database. Where witnesses are missing to
+                   the quorum, the newest checkpoint is offered and published again later
 
 A checkpoint leaves the service only after 5, so two different trees of one size are never signed.
 Receipts are given for published sizes only.
@@ -40,9 +41,9 @@ from tenure.ledger.merkle import leaf_hash
 from tenure.ledger.note import Signer, sign_note
 from tenure.ledger.tree import Tree
 from tenure.publisher import Publisher, Shelves, Tally
-from tenure.store import log, sequencing
+from tenure.store import ledgerkeys, log, sequencing
 from tenure.store.database import Database
-from tenure.store.log import Log
+from tenure.store.log import Log, Pending
 from tenure.store.session import Tx
 from tenure.witnesses import Witnesses
 
@@ -132,7 +133,7 @@ class Sequencer:
 
     def _integrate(self, tx: Tx) -> _Turn:
         """Three round trips and the commit's when something waits; one more without a tree."""
-        free, old, marks = sequencing.turn(tx)
+        free, old, marks, named = sequencing.turn(tx)
         if not tx.exists:
             raise Unauthenticated("There is no such tenant; nothing was sequenced.")
         if not free or old is None:
@@ -140,19 +141,41 @@ class Sequencer:
         waiting = log.waiting(tx, marks, MAX_TAKE)
         if not waiting:
             return _Turn(free, 0, Head(old.generation, old.origin, old.size, old.root), old.published)
+        signer = self._signer_of(tx, old, named)
+        return _Turn(free, len(waiting), self._grow(tx, old, waiting, [signer]), old.published)
+
+    def _grow(self, tx: Tx, old: Log, waiting: Sequence[Pending], signers: Sequence[Signer]) -> Head:
+        """Steps 3 and 4, under the lock."""
         tree = self._tree(tx, old)
         writes = tree.append(leaf_hash(entry.body) for entry in waiting)
         root = tree.root()
-        note = sign_note(
-            Checkpoint(old.origin, tree.size, root).body, [self._keyring.signer(tx.tenant_id, old.origin)]
-        )
+        note = sign_note(Checkpoint(old.origin, tree.size, root).body, signers)
         log.place(tx, old.generation, old.size, waiting)
         for write in writes:
             log.put_tile(tx, old.generation, write.level, write.n, write.data)
         if not sequencing.grow(tx, old, size=tree.size, root=root, note=note, at=ids.now()):
             raise TenureError("Another sequencer advanced this log under the lock; nothing was signed.")
-        tx.after_commit(lambda: self._keep_tree(tx.tenant_id, old.generation, root, tree))
-        return _Turn(free, len(waiting), Head(old.generation, old.origin, tree.size, root), old.published)
+        tenant_id = tx.tenant_id
+        tx.after_commit(lambda: self._keep_tree(tenant_id, old.generation, root, tree))
+        return Head(old.generation, old.origin, tree.size, root)
+
+    def hand_over(self, tx: Tx, entry: str, to: Signer) -> tuple[int, int]:
+        """Steps 1 to 4 until `entry` (`<writer>-<n>`) has its place: that, and its checkpoint's size.
+
+        The key so far signs that checkpoint, and `to`, which signs from then on (`governance.ledgerkeys`). Of
+        a transaction that took the lock, waiting for it.
+        """
+        while True:
+            tx.flush()
+            _, old, marks, named = sequencing.turn(tx)
+            waiting = log.waiting(tx, marks, MAX_TAKE)
+            if old is None or not waiting:
+                raise TenureError("The entry that names the new key is not there; nothing was signed.")
+            place = next((n for n, one in enumerate(waiting) if f"{one.writer}-{one.n}" == entry), None)
+            mine = self._signer_of(tx, old, named)
+            head = self._grow(tx, old, waiting, [mine] if place is None else [mine, to])
+            if place is not None:
+                return old.size + place, head.size
 
     async def publish(self, tenant_id: str) -> None:
         """Steps 6 to 8 for everything not yet published; safe to repeat and to run twice at once."""
@@ -163,7 +186,18 @@ class Sequencer:
         current = log.newest(tx)
         if current is None:
             raise TenureError("This tenant has no log.")
-        return self._keyring.signer(tx.tenant_id, current.origin)
+        return self._signer_of(tx, current, ledgerkeys.newest(tx, current.generation))
+
+    def _signer_of(self, tx: Tx, current: Log, named: str | None) -> Signer:
+        """The key that the log names; one that was rotated away signs nothing.
+
+        Where something is to be signed, `named` was read under the log's lock. A log that names none yet
+        names it from now on.
+        """
+        signer = self._keyring.signer(tx.tenant_id, current.origin, named)
+        if named is None:
+            ledgerkeys.record(tx, current.generation, signer.vkey)
+        return signer
 
     def _tree(self, tx: Tx, old: Log) -> Tree:
         cached = self._trees.get(tx.tenant_id)

@@ -40,6 +40,13 @@ class Settings(BaseSettings):
     witnesses: str = ""
     """A file that names the witnesses who cosign the logs (`docs/witness.md`). Empty: none."""
 
+    tsa_url: str = ""
+    """A time stamping authority (RFC 3161) for the cell's log. Empty: none."""
+    tsa_certs: str = ""
+    """A file with the certificates (PEM) that the authority is believed under."""
+    tsa_interval_s: Annotated[float, Field(ge=60, le=2_678_400)] = 3600.0
+    """How often the newest checkpoint of the cell's log is stamped."""
+
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8420
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20

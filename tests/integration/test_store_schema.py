@@ -166,11 +166,12 @@ def test_the_service_role_cannot_change_the_house(scaled: Cell, statement: str) 
 # ── opening ───────────────────────────────────────────────────────────────────────────────────────
 @anyio
 async def test_another_versions_schema_is_not_opened_and_preparing_mends_it(place: Cell) -> None:
+    ((head,),) = place.rows("SELECT version_num FROM alembic_version")
     place.change("UPDATE alembic_version SET version_num = '0000'")
     with pytest.raises(Unavailable):
         async with place.opened():
             pass
-    place.change("UPDATE alembic_version SET version_num = '0001'")
+    place.change("UPDATE alembic_version SET version_num = :head", head=head)
     assert prepare(place.settings) is None, "the operator's key is shown once"
     async with place.opened():
         await place.put("k", 1, "customer:1")

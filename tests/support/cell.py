@@ -315,9 +315,10 @@ async def crash(tenure: Tenure) -> None:
     """End a cell as a killed process would: nothing is finished, no writer says good-bye."""
     tenure.started = False
     tenure._schedule.stop()
-    if tenure._sequencing is not None:
-        tenure._sequencing.cancel()
-        await asyncio.gather(tenure._sequencing, return_exceptions=True)
+    for task in (tenure._sequencing, tenure._taking_in):
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
     if tenure._looking is not None:
         tenure._looking.cancel()
     tenure.sequencer.close()

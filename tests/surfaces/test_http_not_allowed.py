@@ -77,6 +77,8 @@ ROWS = {
     "createTenant": Row("POST", "/v1/tenants", "operator", "admin", body={"name": "mine"}, elsewhere=403),
     "getRootStore": Row("GET", "/v1/rootstore", "operator", "dpo", elsewhere=403),
     "rotateRootKey": Row("POST", "/v1/rootstore:rotate", "operator", "admin", elsewhere=403),
+    "rotateLedgerKey": Row("POST", "/v1/ledger:rotate-key", "admin", "auditor", body={}, elsewhere=200),
+    "getKeyRotations": Row("GET", "/v1/ledger/rotations", "auditor", "agent", elsewhere=200),
     "migrateRootKey": Row("POST", "/v1/rootstore:migrate", "operator", "auditor", elsewhere=403),
     "lookupSubject": Row(
         "POST", "/v1/subjects:lookup", "dpo", "agent", body={"ref": "customer:1"}, elsewhere=200

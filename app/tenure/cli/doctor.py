@@ -15,6 +15,7 @@ import typer
 from tenure.cli.options import ALL, Given, Json, takes_settings
 from tenure.cli.output import NO, Output, answering, bar
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
+from tenure.ids import CELL
 
 if TYPE_CHECKING:
     from tenure.settings import Settings
@@ -254,6 +255,8 @@ def _cosigned(witnesses: str, heads: dict[str, bytes]) -> Iterator[Finding]:
     if quorum is None:
         return
     for tenant, raw in heads.items():
+        if not quorum.watches(is_cell=tenant == CELL):
+            continue
         try:
             missing = quorum.missing(json.loads(raw)["checkpoint"])
         except (ValueError, KeyError, TenureError):

@@ -23,6 +23,7 @@ from tenure.errors import Invalid, TenureError
 from tenure.ledger.audit import AuditReport
 from tenure.ledger.base64 import to_base64
 from tenure.ledger.certificate import CertificateReport
+from tenure.ledger.head import HeadReport
 from tenure.ledger.opening import OpeningsReport, Seen
 from tenure.ledger.pack import PackReport
 from tenure.ledger.population import PopulationReport
@@ -43,6 +44,24 @@ _Vkey = Annotated[
 _Witness = Annotated[
     list[str] | None, typer.Option("--witness", metavar="KEY|@FILE", help="A witness's key. May repeat.")
 ]
+_CellVkey = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cell-vkey", metavar="KEY|@FILE", help="The key of the cell's log, for receipts. May repeat."
+    ),
+]
+_Chain = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="A log's file `rotations`: follow its key's changes. May repeat."),
+]
+_Timestamp = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="A time stamp (.tsr) over the file's checkpoint. May repeat."),
+]
+_TsaCert = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="The time stamping authority's certificates (PEM). May repeat."),
+]
 _Quorum = Annotated[
     int, typer.Option(min=0, metavar="N", help="How many of the witnesses must have cosigned.")
 ]
@@ -51,9 +70,14 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 def verify(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE…", help="Receipts, erasure certificates, populations.")
+        list[Path],
+        typer.Argument(metavar="FILE…", help="Receipts, certificates, populations, kept checkpoints."),
     ],
     vkey: _Vkey = None,
+    cell_vkey: _CellVkey = None,
+    chain: _Chain = None,
+    timestamp: _Timestamp = None,
+    tsa_cert: _TsaCert = None,
     witness: _Witness = None,
     quorum: _Quorum = 0,
     openings: Annotated[
@@ -64,11 +88,21 @@ def verify(
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Verify receipts, erasure certificates and populations offline."""
+    """Verify receipts, erasure certificates, populations and kept checkpoints offline."""
     results: list[tuple[Path, _Checked]] = []
     for file in files:
         with _wrong_use(str(file)):
-            results.append((file, verify_file(file, vkey or (), witnesses=witness or (), quorum=quorum)))
+            checked = verify_file(
+                file,
+                vkey or (),
+                cell_vkeys=cell_vkey or (),
+                chains=chain or (),
+                timestamps=timestamp or (),
+                tsa_certs=tsa_cert or (),
+                witnesses=witness or (),
+                quorum=quorum,
+            )
+            results.append((file, checked))
     if openings is not None:
         results.append((openings, _opened(openings, [found.report for _, found in results])))
     if as_json:
@@ -184,6 +218,8 @@ def _rows(report: Report) -> Rows:
     rows: Rows = []
     if isinstance(report, ReceiptReport):
         rows = list(_receipt_rows(report))
+    elif isinstance(report, HeadReport):
+        rows = list(_head_rows(report))
     elif isinstance(report, AuditReport):
         rows = list(_audit_rows(report))
     elif isinstance(report, CertificateReport):
@@ -212,6 +248,29 @@ def _receipt_rows(report: ReceiptReport) -> Iterator[tuple[str, str]]:
         yield "access", f"and {len(report.accesses) - _MOST_ACCESSES} more (--json lists all)"
     for name in report.witnesses:
         yield "witness", name
+    yield from _beyond_rows(report)
+
+
+def _beyond_rows(report: ReceiptReport) -> Iterator[tuple[str, str]]:
+    """What others say about the log: the cell's log, its witnesses, a clock."""
+    if report.cell is not None:
+        yield "cell log", report.cell.origin
+        yield "taken in", f"at {report.cell.at}, entry {report.cell.index} of {report.cell.size}"
+        for name in report.cell.witnesses:
+            yield "cell witness", name
+    for at in report.stamped:
+        yield "time stamp", at
+
+
+def _head_rows(report: HeadReport) -> Iterator[tuple[str, str]]:
+    if report.checkpoint is not None:
+        yield "log", report.checkpoint.origin
+        yield "size", str(report.checkpoint.size)
+        yield "root", to_base64(report.checkpoint.root)
+    for name in report.witnesses:
+        yield "witness", name
+    for at in report.stamped:
+        yield "time stamp", at
 
 
 def _audit_rows(report: AuditReport) -> Iterator[tuple[str, str]]:
@@ -226,6 +285,8 @@ def _audit_rows(report: AuditReport) -> Iterator[tuple[str, str]]:
         yield "extends", f"the checkpoint of {size} entries"
     for name in report.witnesses:
         yield "witness", name
+    for sentence in report.rotations:
+        yield "rotation", sentence
     for note in report.notes:
         yield "note", note
 

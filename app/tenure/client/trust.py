@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tenure.errors import Invalid
+from tenure.ledger.keychain import followed
 from tenure.ledger.note import COSIGNATURE, Verifier
 from tenure.ledger.quorum import distinct, shortfall, witness_key
 from tenure.ledger.report import Report
@@ -44,6 +45,19 @@ class Trust:
                 rule="quorum",
             )
         return replace(self, verifiers=keys, quorum=quorum)
+
+    def following(self, chains: Sequence[Path]) -> "Trust":
+        """The same with the keys that chains of changes lead to (a log's file `rotations`).
+
+        Raises `Invalid` for a file that cannot be read, `Unverified` for a chain that does not hold.
+        """
+        try:
+            texts = [path.read_bytes().decode("utf-8", "replace") for path in chains]
+        except OSError as failure:
+            raise Invalid(
+                "The chain of key changes cannot be read. Nothing was checked.", field="chain", rule="source"
+            ) from failure
+        return replace(self, verifiers=followed(texts, self.verifiers))
 
     def judge(self, report: AnyReport, witnesses: Sequence[str]) -> AnyReport:
         """The report, failing as "quorum" when too few of the witnesses cosigned."""

@@ -24,10 +24,12 @@ from tenure.errors import Invalid, KeyFailure, Malformed, Tampered, Unverified
 from tenure.governance.ground import Ground
 from tenure.ledger.checkpoint import Checkpoint, peek_checkpoint
 from tenure.ledger.entry import EntryDraft, Kind, parse_entry
+from tenure.ledger.keychain import FILE, Step, follow
+from tenure.ledger.note import Verifier
 from tenure.ledger.tail import Growing, entries_from
 from tenure.ledger.tree import tree_root
 from tenure.publication import Shelf, archived
-from tenure.store import log, sequencing
+from tenure.store import ledgerkeys, log, sequencing
 from tenure.store.log import Log, Returned
 from tenure.store.session import Tx, Writers
 
@@ -93,15 +95,40 @@ def _shown(ground: Ground, tenant_id: str, current: Log) -> Head | None:
 
 def _shelf(ground: Ground, tenant_id: str, current: Log) -> Shelf:
     vkey = ground.keyring.signer(tenant_id, current.origin).vkey
-    return Shelf(ground.objects, ground.mirror, tenant_id, current.generation, vkey)
+    named = ground.database.read(tenant_id, partial(ledgerkeys.vkeys, generation=current.generation))
+    earlier = tuple(one for one in named if one != vkey)
+    return Shelf(ground.objects, ground.mirror, tenant_id, current.generation, vkey, earlier)
+
+
+def names_lost_key(ground: Ground, tenant_id: str) -> bool:
+    """Whether the log names a key that the live state has not: it was changed after the backup.
+
+    Under that key the log cannot go on. It is brought up to the published change, or it ends, even where the
+    change was never published: nobody could follow from its old key to the present one.
+    """
+
+    def named(tx: Tx) -> tuple[Log | None, str | None]:
+        current = log.newest(tx)
+        return current, ledgerkeys.newest(tx, current.generation) if current else None
+
+    current, vkey = ground.database.read(tenant_id, named)
+    try:
+        return current is not None and vkey not in (
+            None,
+            ground.keyring.signer(tenant_id, current.origin).vkey,
+        )
+    except KeyFailure:
+        return False  # whether the keys open is not asked here
 
 
 def is_behind(ground: Ground, tenant_id: str) -> bool:
-    """Whether a published head is not a part of this database's log.
+    """Whether a published head is not a part of this database's log, or the log names a key that is gone.
 
     What is published is read before what is in the database: another process of the cell may go on meanwhile.
     """
     heads = known_heads(ground, tenant_id, ground.database.read(tenant_id, log.newest))
+    if names_lost_key(ground, tenant_id):
+        return True
 
     def check(tx: Tx) -> bool:
         current = log.newest(tx)
@@ -163,6 +190,7 @@ def _put_back(tx: Tx, ground: Ground, heads: list[Head]) -> Brought:
     if old is None or (old.generation, old.origin) != (head.generation, head.origin):
         raise Unverified("origin-mismatch", "The published head is of another log.")
     if _contains(tx, old, head.size, head.root):
+        _check_key(tx, ground, old)
         return Brought(tx.tenant_id, old.generation, 0)  # another process of the cell was first
     if old.size >= head.size:
         raise Unverified("fork", "The database's log and the published one have different entries.")
@@ -170,22 +198,53 @@ def _put_back(tx: Tx, ground: Ground, heads: list[Head]) -> Brought:
     if shelf.signed(head.note.encode()) != Checkpoint(head.origin, head.size, head.root):
         raise Unverified("bad-signature", "The published head was not signed by the log's key.")
     musts = {one.size: one.root for one in heads if one.generation == old.generation and one.size > old.size}
-    kept = dict(_archived(shelf, old.size, head.size))
+    steps = [step for step in _steps(shelf) if old.size < step.size <= head.size]
+    kept = _kept(shelf, steps, old.size, head.size)
     growing = Growing(sequencing.tree(tx, old), (*musts, *kept))
     instants = _put_entries(tx, shelf, old, growing, head.size)
     if any(growing.roots.get(size) != root for size, root in musts.items()):
         raise Unverified("root-mismatch", "The published entries do not make the root that was signed.")
-    for size, (note, root) in kept.items():
-        if growing.roots.get(size) == root:
-            log.keep_checkpoint(tx, old.generation, size, note, at=instants[size])
+    _keep(tx, old, kept, growing, instants)
     if not sequencing.grow(tx, old, size=head.size, root=head.root, note=head.note, at=instants[head.size]):
         raise Unverified("rollback", "Another process advanced this log.")
+    for step in steps:  # a checkpoint of another root is none of this log's, and the key stays unknown
+        if growing.roots.get(step.size) == kept[step.size][1]:
+            ledgerkeys.record(tx, old.generation, step.new.vkey, idx=step.place, size=step.size)
+    _check_key(tx, ground, old)
     if shelf.shown() == Checkpoint(head.origin, head.size, head.root):
         sequencing.mark_published(
             tx, old.generation, head.size
         )  # else it is published again, from this database
     _say(tx, old, head)
     return Brought(tx.tenant_id, old.generation, head.size - old.size)
+
+
+def _kept(shelf: Shelf, steps: list[Step], above: int, upto: int) -> dict[int, tuple[str, bytes]]:
+    """Size → (note, root) of the checkpoints that were kept, and of those that a change of key rests on."""
+    changes = {step.size: (step.checkpoint, _root(step.checkpoint) or b"") for step in steps}
+    return dict(_archived(shelf, above, upto)) | changes
+
+
+def _keep(
+    tx: Tx, old: Log, kept: dict[int, tuple[str, bytes]], growing: Growing, instants: dict[int, int]
+) -> None:
+    """Put back the checkpoints that fit; the head itself comes with the log's size."""
+    for size, (note, root) in kept.items():
+        if growing.roots.get(size) == root and size < growing.tree.size:
+            log.keep_checkpoint(tx, old.generation, size, note, at=instants[size])
+
+
+def _steps(shelf: Shelf) -> list[Step]:
+    """The published changes of the log's key, from one that this database knows."""
+    chain = (shelf.get(FILE) or b"").decode("utf-8", "replace")
+    return follow(chain, [Verifier.parse(vkey) for vkey in shelf.earlier])
+
+
+def _check_key(tx: Tx, ground: Ground, current: Log) -> None:
+    """Unverified when the log, as it is now, names another key than the live one."""
+    live = ground.keyring.signer(tx.tenant_id, current.origin).vkey
+    if ledgerkeys.newest(tx, current.generation) not in (None, live):
+        raise Unverified("key-retired", "The log names a key that was changed, and the change is not in it.")
 
 
 def _put_entries(tx: Tx, shelf: Shelf, old: Log, growing: Growing, end: int) -> dict[int, int]:

@@ -23,7 +23,7 @@ from tenure.governance.plan import Plan
 from tenure.ledger.audit import audit
 from tenure.ledger.note import Signer, Verifier
 from tenure.publication import published_logs, published_name
-from tenure.store import log, shreds
+from tenure.store import ledgerkeys, log, shreds
 from tenure.store.shreds import Kind
 
 Choice = Literal["keep", "hand-over"]
@@ -69,7 +69,7 @@ class Handover:
         if keys is None:
             return  # a batch that is put back: pinned before, or not at all
         pins = {
-            str(generation): Signer(origin, keys.ledger_seed).vkey
+            str(generation): self._named(tenant_id, generation) or Signer(origin, keys.ledger_seed).vkey
             for generation, origin in self._published(tenant_id).items()
         }
         self._put(tenant_id, "keys.json", json.dumps(pins, sort_keys=True).encode())
@@ -110,6 +110,10 @@ class Handover:
         found = {int(name.removeprefix(f"{root}/").partition("/")[0]) for name in names}
         notes = {generation: self._checkpoint(tenant_id, generation) for generation in sorted(found)}
         return {generation: note.splitlines()[0] for generation, note in notes.items() if note}
+
+    def _named(self, tenant_id: str, generation: int) -> str | None:
+        """The key that a generation is on record with: it may have ended before the seed was changed."""
+        return self._ground.database.read(tenant_id, partial(ledgerkeys.newest, generation=generation))
 
     def _checkpoint(self, tenant_id: str, generation: int) -> str:
         return (self._objects.get(f"{published_name(tenant_id, generation)}/checkpoint") or b"").decode()

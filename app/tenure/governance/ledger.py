@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,11 +11,12 @@ from typing import Any, TypeVar
 from tenure.crew import Desk
 from tenure.errors import Denied, Malformed, NotFound, NotYet
 from tenure.governance.service import Service
+from tenure.ids import CELL
 from tenure.keyring import Keyring
 from tenure.ledger.merkle import HASH_SIZE
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle, tile_width
 from tenure.model.principal import Credential
-from tenure.store import log
+from tenure.store import ledgerkeys, log
 from tenure.store.database import Database
 from tenure.store.log import Log, Search
 from tenure.store.session import Tx
@@ -33,14 +35,41 @@ class LedgerReader:
         self._tenancies = tenancies
         self._keyring = keyring
 
-    async def key(self, credential: Credential) -> dict[str, str]:
-        """`{"vkey","origin"}`: what verifiers pin."""
+    async def key(self, credential: Credential) -> dict[str, Any]:
+        """`{"vkey","origin","previous","cell"}`: what verifiers pin.
 
-        def work(tx: Tx, current: Log) -> dict[str, str]:
-            signer = self._keyring.signer(tx.tenant_id, current.origin)
-            return {"vkey": signer.vkey, "origin": current.origin}
+        `previous` are earlier keys, newest first, each with the index of the entry that replaced it; `cell`
+        is `{"vkey","origin"}` of the cell's log, None for the cell itself.
+        """
 
-        return await self._read(credential, work)
+        def work(tx: Tx, current: Log) -> dict[str, Any]:
+            keys = ledgerkeys.history(tx, current.generation, upto=current.published)
+            previous = [
+                {"vkey": before.vkey, "replaced_at": after.idx} for after, before in itertools.pairwise(keys)
+            ]
+            return {**self._pinned(tx, current), "previous": previous}
+
+        found = await self._read(credential, work)
+        cell = None
+        if credential.tenant_id != CELL:
+            cell = await asyncio.to_thread(self._database.read, CELL, self._of_cell)
+        return {**found, "cell": cell}
+
+    async def rotations(self, credential: Credential) -> str:
+        """The proofs of every change of the log's key (`ledger.keychain`); empty without any."""
+        return await self._read(
+            credential, lambda tx, current: ledgerkeys.rotations(tx, current.generation, current.published)
+        )
+
+    def _pinned(self, tx: Tx, current: Log) -> dict[str, str]:
+        vkey = ledgerkeys.newest(tx, current.generation, upto=current.published)
+        if vkey is None:
+            vkey = self._keyring.signer(tx.tenant_id, current.origin).vkey
+        return {"vkey": vkey, "origin": current.origin}
+
+    def _of_cell(self, tx: Tx) -> dict[str, str] | None:
+        current = log.newest(tx)
+        return self._pinned(tx, current) if current is not None else None
 
     async def checkpoint(self, credential: Credential) -> str:
         """The newest published checkpoint, a signed note."""

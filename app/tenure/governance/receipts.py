@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tenure.crew import Desk
-from tenure.decisions import receipt_of
+from tenure.decisions import published, receipt_of
 from tenure.errors import Invalid, NotFound
 from tenure.governance.ledger import SCOPE
 from tenure.ledger.base64 import to_base64
@@ -48,7 +48,7 @@ class Receipts:
                 own = parse_entry(placed.body).get("principal") == principal.id
                 engine = desk.tenancy.policy.engine
                 if own or engine.decide_service(principal.roles, SCOPE, "read").allowed:
-                    return receipt_of(desk.tx, placed)
+                    return receipt_of(desk.tx, published(desk.tx, placed))
             raise NotFound("There is no such entry of yours.", field="id", rule="`entry` of an answer")
 
         return await self._read(credential, work)

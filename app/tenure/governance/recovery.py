@@ -23,7 +23,7 @@ from tenure import ids
 from tenure.cold.mirror import Mirror
 from tenure.errors import RootLost
 from tenure.governance import rekey, rewrapped
-from tenure.governance.catchup import Brought, bring_up, known_heads
+from tenure.governance.catchup import Brought, Head, bring_up, known_heads, names_lost_key
 from tenure.governance.catchup import is_behind as is_log_behind
 from tenure.governance.ground import Ground, re_mirror, re_mirror_history
 from tenure.governance.keychange import Mirrored, newest_mirrored
@@ -33,9 +33,11 @@ from tenure.keyring import stored_state
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.ledger.merkle import EMPTY_ROOT
+from tenure.ledger.note import Signer
 from tenure.sequencer import origin_of
-from tenure.store import holds, keystate, log, shreds, subjects, tenants
+from tenure.store import holds, keystate, ledgerkeys, log, shreds, subjects, tenants
 from tenure.store.keystate import Pointer, SealedShard
+from tenure.store.log import Log
 from tenure.store.session import Tx, Writers
 from tenure.store.shreds import AWAITING, Batch, Kind, Shred
 from tenure.store.tenants import Epoch
@@ -250,7 +252,10 @@ def _behind(ground: Ground, tenant_ids: list[str]) -> list[str]:
 
 def _new_generation(ground: Ground, tenant_id: str) -> Lost:
     """End a log that was restored and open the next one: its first entry names what was lost."""
-    head = known_heads(ground, tenant_id, ground.database.read(tenant_id, log.newest))[-1]
+    key_lost = names_lost_key(ground, tenant_id)
+    found = ground.database.read(tenant_id, log.newest)
+    heads = known_heads(ground, tenant_id, found)
+    head = heads[-1] if heads else _own_head(found)
 
     def work(tx: Tx) -> Lost:
         current = log.newest(tx)
@@ -260,8 +265,11 @@ def _new_generation(ground: Ground, tenant_id: str) -> Lost:
         # What waited when the copy was made was placed in the log that went on from there.
         log.leave_behind(tx)
         log.open_log(tx, generation, origin, EMPTY_ROOT)
+        seed = ground.keyring.manifest().tenants[tenant_id].ledger_seed
+        ledgerkeys.record(tx, generation, Signer(origin, seed).vkey)
         tx.writers = Writers()
-        lost = max(head.size - have, 0)
+        # Under a lost key, what has its place here and was never published never will be.
+        lost = max(head.size - have, have - head.size if key_lost else 0)
         data = {
             "origin": origin,
             "generation": generation,
@@ -276,3 +284,9 @@ def _new_generation(ground: Ground, tenant_id: str) -> Lost:
         return Lost(tenant_id, generation, lost)
 
     return ground.database.write(tenant_id, work)
+
+
+def _own_head(current: Log | None) -> Head:
+    """What the database has of a log that was never published."""
+    assert current is not None  # noqa: S101 - only a log that is there can be behind
+    return Head(current.generation, current.origin, current.size, current.root, "")

@@ -37,7 +37,7 @@ from tenure.ledger.tile import (
     expected_tiles,
 )
 from tenure.publication import Shelf, archive_name, put_checkpoint, put_head, put_key
-from tenure.store import log, sequencing, tenants
+from tenure.store import ledgerkeys, log, sequencing, tenants
 from tenure.store.log import Log
 from tenure.store.session import Tx
 
@@ -139,8 +139,13 @@ class _Pass:
         self._tenant_id = tenant_id
         self._log = current
         self._newest = newest
-        vkey = ground.keyring.signer(tenant_id, current.origin).vkey
-        self._shelf = Shelf(ground.objects, ground.mirror, tenant_id, current.generation, vkey)
+        named = ground.database.read(
+            tenant_id, partial(ledgerkeys.vkeys, generation=current.generation, upto=current.size)
+        )
+        vkeys = named or [ground.keyring.signer(tenant_id, current.origin).vkey]
+        self._shelf = Shelf(
+            ground.objects, ground.mirror, tenant_id, current.generation, vkeys[0], tuple(vkeys[1:])
+        )
         self._found = Mended(tenant_id, current.generation)
 
     def run(self, part: Part) -> Mended:

@@ -18,11 +18,12 @@ from tenure.keys.state import CellManifest, new_tenant
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.ledger.merkle import EMPTY_ROOT
+from tenure.ledger.note import Signer
 from tenure.model import names
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential, Principal, PrincipalKind
 from tenure.sequencer import origin_of
-from tenure.store import keystate, log, principals, shreds
+from tenure.store import keystate, ledgerkeys, log, principals, shreds
 from tenure.store import tenants as store
 from tenure.store.keystate import Pointer
 from tenure.store.session import Tx, Writers
@@ -56,7 +57,7 @@ class Tenants:
             seat.record(Act.TENANT_CREATE, tenant=tenant_id)
             tx.as_tenant(tenant_id)
             key = _furnish(tx, ground, tenant_id, names.TENANT_ADMIN, at=seat.desk.now)
-            _open_log(tx, ground, tenant_id, at=seat.desk.now)
+            _open_log(tx, ground, staged.manifest, at=seat.desk.now)
             tx.as_tenant(CELL)
             moved.append(staged.pointer)
             return {"id": tenant_id, "name": name, "admin_key": key}
@@ -133,7 +134,7 @@ def initialise(ground: Ground) -> str | None:
         swap(tx, None, staged)
         key = _furnish(tx, ground, CELL, names.OPERATOR, at=now)
         tx.writers = Writers()
-        _open_log(tx, ground, CELL, at=now)
+        _open_log(tx, ground, staged.manifest, at=now)
         tx.append(EntryDraft(kind=Act.WRITER_END, at=now, outcome="ok"))
         return key, staged
 
@@ -158,7 +159,8 @@ def _furnish(tx: Tx, ground: Ground, tenant_id: str, role: str, *, at: int) -> s
     return add_principal(tx, first, at=at)[1]
 
 
-def _open_log(tx: Tx, ground: Ground, tenant_id: str, *, at: int) -> None:
-    origin = origin_of(ground.origin_prefix, tenant_id, 1)
+def _open_log(tx: Tx, ground: Ground, manifest: CellManifest, *, at: int) -> None:
+    origin = origin_of(ground.origin_prefix, tx.tenant_id, 1)
     log.open_log(tx, 1, origin, EMPTY_ROOT)
+    ledgerkeys.record(tx, 1, Signer(origin, manifest.tenants[tx.tenant_id].ledger_seed).vkey)
     tx.append(EntryDraft(kind=Act.LOG_OPEN, at=at, outcome="ok", data={"origin": origin, "generation": 1}))

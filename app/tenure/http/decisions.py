@@ -1,7 +1,7 @@
 """Decisions: open, seal, show, reconstruct, receipt, openings."""
 
 import hashlib
-from typing import Any
+from typing import Any, Literal
 
 from litestar import get, post
 from litestar.di import NamedDependency
@@ -107,9 +107,13 @@ async def get_receipt(
     request: Call,
     id: FromPath[str],  # noqa: A002 - the path's own word
     credential: NamedDependency[Credential],
+    cell: FromQuery[Literal["wait"] | None] = None,
 ) -> ASGIApp:
-    """The receipt: the seal's entry, its inclusion proof and a signed checkpoint. 202 until published."""
-    return text_reply(await tenure_of(request).decisions.receipt(credential, id))
+    """The receipt: the seal's entry, its inclusion proof and a signed checkpoint. 202 until published.
+
+    With `cell=wait`, 202 until its checkpoint is in the cell's log, too.
+    """
+    return text_reply(await tenure_of(request).decisions.receipt(credential, id, cell=cell == "wait"))
 
 
 def _output_digest(data: wire.Outcome) -> str | None:

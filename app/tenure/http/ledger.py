@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from litestar import get
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
@@ -29,6 +29,30 @@ _KINDS = frozenset(kind.value for kind in Kind)
 async def get_key(request: Call, credential: NamedDependency[Credential]) -> ASGIApp:
     """The log's public key and origin: what verifiers pin."""
     return json_reply(200, await tenure_of(request).ledger.key(credential))
+
+
+@get(
+    "/v1/ledger/rotations",
+    operation_id="getKeyRotations",
+    responses=answers(200, str, "Receipts of the changes of key, oldest first", media="text/plain"),
+)
+async def get_rotations(request: Call, credential: NamedDependency[Credential]) -> ASGIApp:
+    """The proofs of every change of the log's key: how to come from an old one to the present one."""
+    return text_reply(await tenure_of(request).ledger.rotations(credential), cache=_NEWEST)
+
+
+@post(
+    "/v1/ledger:rotate-key",
+    operation_id="rotateLedgerKey",
+    status_code=200,
+    responses=answers(200, shapes.RotatedKey, "Rotated"),
+)
+async def rotate_key(request: Call, credential: NamedDependency[Credential]) -> ASGIApp:
+    """A new key for the log, which goes on. The operator may name a tenant; witnesses must be told."""
+    data = wire.LedgerKeyRotation()
+    if await request.body():
+        data = await wire.received(request, wire.LedgerKeyRotation)
+    return json_reply(200, await tenure_of(request).ledger_keys.rotate(credential, data.tenant))
 
 
 @get(
@@ -176,6 +200,8 @@ def _id(text: str | None, field: str) -> str | None:
 
 HANDLERS: list[Any] = [
     get_key,
+    get_rotations,
+    rotate_key,
     get_checkpoint,
     get_tile,
     list_entries,

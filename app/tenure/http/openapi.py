@@ -86,6 +86,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "sealDecision": wire.Outcome,
     "createTenant": wire.NewTenant,
     "shredTenant": wire.Leaving,
+    "rotateLedgerKey": wire.LedgerKeyRotation,
     "createPrincipal": wire.NewPrincipal,
     "lookupSubject": wire.SubjectReference,
     "placeHold": wire.NewHold,

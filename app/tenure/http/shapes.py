@@ -258,11 +258,32 @@ class Consistency(Shape):
     proof: list[str]
 
 
-class LedgerKey(Shape):
-    """What verifiers pin."""
+class LogKey(Shape):
+    """A log's key and origin."""
 
     vkey: str
     origin: str
+
+
+class EarlierKey(Shape):
+    """A key that signed before, and the index of the entry that replaced it."""
+
+    vkey: str
+    replaced_at: int
+
+
+class LedgerKey(LogKey):
+    """What verifiers pin. `previous` is newest first; `cell` is the cell's own log."""
+
+    previous: list[EarlierKey]
+    cell: LogKey | None
+
+
+class RotatedKey(LogKey):
+    """A log's new key, the one before, and the index of the entry that says so."""
+
+    previous: str
+    index: int
 
 
 class Entry(Shape):

@@ -114,6 +114,12 @@ class Leaving(Body):
     ledger: Literal["keep", "hand-over"] = "keep"
 
 
+class LedgerKeyRotation(Body):
+    """Whose log's key is changed: the caller's own, or that of a tenant that the operator names."""
+
+    tenant: Text | None = None
+
+
 class NewPrincipal(Body):
     """A principal to create, with its roles."""
 

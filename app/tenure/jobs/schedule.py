@@ -1,6 +1,7 @@
 """When things happen by themselves. Each trigger calls one verb; the verbs are idempotent and resumable."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -39,6 +40,10 @@ class Schedule:
             task = asyncio.get_running_loop().create_task(self._shred())
             self._now.add(task)
             task.add_done_callback(self._now.discard)
+
+    def every(self, seconds: float, verb: Callable[[], Awaitable[None]], name: str) -> None:
+        """Call a verb, which raises nothing, in intervals: the first after one of them."""
+        self._scheduler.add_job(verb, "interval", seconds=seconds, max_instances=1, coalesce=True, id=name)
 
     def start(self) -> None:
         """Begin. Called on the event loop."""

@@ -7,7 +7,7 @@ The order in which a batch's results are written, verified, pointed at and made 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tenure.errors import Tampered
 from tenure.keys.ggm import SHARD_LIMIT, PuncturedState
@@ -36,6 +36,7 @@ __all__ = [
     "seal_manifest",
     "seal_shard",
     "verify_narrowing",
+    "with_ledger_seed",
 ]
 
 
@@ -60,6 +61,12 @@ def new_tenant(
     refs, blobs = _sealed(tenant, state, {}, seq)
     keys = TenantKeys(ledger_seed, ledger_generation, refs)
     return NextState(CellManifest(seq, {**manifest.tenants, tenant: keys}), {tenant: state}, {tenant: blobs})
+
+
+def with_ledger_seed(manifest: CellManifest, tenant: str, seed: Octets) -> NextState:
+    """The manifest with another ledger seed (32 random bytes) for one tenant; no shard is touched."""
+    keys = replace(manifest.tenants[tenant], ledger_seed=seed)
+    return NextState(CellManifest(manifest.seq + 1, {**manifest.tenants, tenant: keys}), {}, {})
 
 
 def next_state(

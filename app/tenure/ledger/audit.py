@@ -12,7 +12,8 @@ from tenure.errors import Unverified
 from tenure.ledger import quick
 from tenure.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint, peek_checkpoint
 from tenure.ledger.entry import Kind, parse_entry
-from tenure.ledger.note import Verifier
+from tenure.ledger.keychain import FILE, Step, follow, named_key
+from tenure.ledger.note import Verifier, note_body, note_signatures
 from tenure.ledger.report import Failure, Report
 from tenure.ledger.tile import WIDTH
 from tenure.ledger.walk import Growth, Source, Walk
@@ -36,6 +37,8 @@ class AuditReport(Report):
     earlier: tuple[int, ...] = ()
     """Sizes of the earlier checkpoints that this log extends."""
     witnesses: tuple[str, ...] = ()
+    rotations: tuple[str, ...] = ()
+    """Changes of the log's key, followed from one that was given."""
     notes: tuple[str, ...] = ()
     """What the log says of itself and a reader should know."""
 
@@ -50,6 +53,8 @@ class _Findings:
     kinds: Counter[str] = field(default_factory=Counter)
     separate_lists: int = 0
     unread: bool = False
+    named: tuple[Verifier, int] | None = None
+    """The key that the log itself named last, and where."""
 
     def fail(self, check: str, detail: str, index: int | None = None) -> None:
         self.failures.append(Failure(check, detail, index))
@@ -78,7 +83,9 @@ def audit(
     `earlier` are checkpoints (signed notes) that were seen before: the log must extend each of them.
     1. the checkpoint's signature; 2. every entry, hashed again, makes the signed root; 3. every tile of
     every level is what the entries make; 4. every entry is canonical and of its form; 5. no writer's
-    counter has a gap; 6. every earlier checkpoint is a prefix.
+    counter has a gap; 6. every earlier checkpoint is a prefix. A change of the log's key is followed from a
+    key in `verifiers` to the present one, by the log's file `rotations`: each step's checkpoint is an earlier
+    one, too; and whoever the log's own entries name last must have signed the checkpoint.
     """
     work = audit_in_steps(read, verifiers, earlier=earlier)
     while True:
@@ -96,6 +103,8 @@ def audit_in_steps(
 ) -> Generator[tuple[int, int], None, AuditReport]:
     """`audit`, for whoever does it a little at a time: (entries read, in all) after each bundle."""
     found = _Findings()
+    steps = _steps(read, verifiers, found)
+    verifiers = [*verifiers, *(step.new for step in steps)]
     head = read("checkpoint")
     if head is None:
         found.fail("checkpoint-missing", "There is no checkpoint.")
@@ -103,7 +112,7 @@ def audit_in_steps(
     signed, checkpoint = _open(head.decode("utf-8", "replace"), verifiers, found, "The checkpoint: ")
     if checkpoint is None:
         return AuditReport(failures=found.shown(), not_checked=("Everything else.",))
-    known = _earlier(earlier, checkpoint, verifiers, found)
+    known = _earlier([*earlier, *(step.checkpoint for step in steps)], checkpoint, verifiers, found)
     walk = Walk(read, checkpoint.size, tuple(past.size for past in known))
     counters = WriterCounters()
     for leaf in walk.leaves():
@@ -112,6 +121,7 @@ def audit_in_steps(
         if done % WIDTH == 0 or done == checkpoint.size:
             yield done, checkpoint.size
     _judge(walk, checkpoint, known, found)
+    _judge_key(head.decode("utf-8", "replace"), found)
     witnesses = tuple(line.name for line in signed.cosignatures) if signed else ()
     _leave_open(found, checkpoint.size, counters, earlier, witnesses)
     return AuditReport(
@@ -125,7 +135,35 @@ def audit_in_steps(
         earlier=tuple(past.size for past in known if walk_root(walk, past.size, checkpoint) == past.root),
         witnesses=witnesses,
         notes=tuple(found.notes),
+        rotations=tuple(step.sentence for step in steps),
     )
+
+
+def _steps(read: Source, verifiers: Sequence[Verifier], found: _Findings) -> list[Step]:
+    """From the keys that are trusted to the ones that followed."""
+    chain = read(FILE)
+    if not chain:
+        return []
+    try:
+        return follow(chain.decode("utf-8", "replace"), verifiers)
+    except Unverified as failure:
+        found.fail(failure.check, failure.detail)
+        return []
+
+
+def _judge_key(head: str, found: _Findings) -> None:
+    """A key that the log says was replaced signs nothing after that: who still has it is somebody else."""
+    if found.named is None:
+        return
+    key, place = found.named
+    try:
+        lines, body = note_signatures(head), note_body(head)
+    except Unverified:
+        return  # said before
+    if not any(line[:2] == (key.name, key.key_id) and key.verify(body, line.blob) for line in lines):
+        found.fail(
+            "key-retired", "The checkpoint is not signed by the key that this entry puts in force.", place
+        )
 
 
 def _open(
@@ -187,8 +225,21 @@ def _look_at(
     out_of_turn = counters.see(index, glance.kind, glance.writer, glance.n)
     if out_of_turn is not None and not found.unread:
         found.failures.append(out_of_turn)
+    if glance.kind == Kind.KEY_ROTATE:
+        _name(index, raw, checkpoint, found)
     if index == 0:
         _first(entry, checkpoint, found)
+
+
+def _name(index: int, raw: bytes, checkpoint: Checkpoint, found: _Findings) -> None:
+    """An entry that puts a key in force."""
+    try:
+        named = named_key(parse_entry(raw), checkpoint.origin)
+    except Unverified as failure:
+        found.failures.append(Failure.of(failure, index))
+        return
+    if named is not None:
+        found.named = (named, index)
 
 
 def _first(entry: dict[str, Any], checkpoint: Checkpoint, found: _Findings) -> None:

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     WRITER_END = "writer.end"
     """A writer's last entry: its counter stops here on purpose."""
     TENANT_CREATE = "tenant.create"
+    TENANT_CHECKPOINT = "tenant.checkpoint"
+    """In the cell's log: the root over one round's salted checkpoints of tenants (`cellproof`)."""
     ACCESS = "access"
     WRITE = "write"
     DELETE = "delete"
@@ -53,6 +55,8 @@ class Kind(StrEnum):
     EVIDENCE = "evidence"
     """The index of an evidence pack was signed; data: its id and digest, the head, the number of files."""
     ROOT_ROTATE = "root.rotate"
+    KEY_ROTATE = "key.rotate"
+    """The log's own key changes; data: the new key, and which one it follows (`keychain`)."""
     BREAKGLASS = "breakglass"
 
 

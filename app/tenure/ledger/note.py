@@ -188,8 +188,18 @@ def open_note(text: str, verifiers: Sequence[Verifier]) -> Note:
         else:
             raise Unverified("bad-signature", f"The signature of {verifier.name} does not hold.")
     if not verified:
-        raise Unverified("unknown-key", "No signature is by a key that you trust.")
+        raise Unverified("unknown-key", _nobody_known(unknown, verifiers))
     return Note(body, tuple(verified), tuple(unknown))
+
+
+def _nobody_known(unknown: Sequence[Signature], verifiers: Sequence[Verifier]) -> str:
+    if {line.name for line in unknown} & {key.name for key in verifiers}:
+        return (
+            "It is signed by another key of the same log than the one that you trust. If the key was changed,"
+            " `tenure audit` follows the change from your key; for a single file give --chain with the log's"
+            " file `rotations`."
+        )
+    return "No signature is by a key that you trust."
 
 
 def note_body(text: str) -> str:

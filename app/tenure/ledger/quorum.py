@@ -2,12 +2,14 @@
 
     {"quorum": 2, "witnesses": [{"url": "https://witness.example/w1", "vkey": "witness.example/w1+…"}]}
 
+With `"logs": "cell"` only the cell's own log is offered to them: it holds every tenant's checkpoints.
+
 C2SP tlog-policy has the same three things in another form, but no released version yet.
 """
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tenure.errors import Invalid, Malformed
 from tenure.ledger.cosignature import cosigned_by
@@ -15,6 +17,7 @@ from tenure.ledger.note import COSIGNATURE, Verifier
 from tenure.ledger.report import Failure
 
 MOST = 32
+_LOGS = ("all", "cell")
 
 
 class Witness(NamedTuple):
@@ -29,11 +32,16 @@ class Quorum(NamedTuple):
 
     needed: int
     witnesses: tuple[Witness, ...]
+    logs: Literal["all", "cell"] = "all"
 
     @property
     def keys(self) -> tuple[Verifier, ...]:
         """The witnesses' keys."""
         return tuple(witness.key for witness in self.witnesses)
+
+    def watches(self, *, is_cell: bool) -> bool:
+        """Whether the witnesses are asked for the cell's own log, or for a tenant's."""
+        return is_cell or self.logs == "all"
 
     def missing(self, note: str) -> tuple[Witness, ...]:
         """The witnesses whose cosignature the checkpoint has not."""
@@ -51,8 +59,11 @@ class Quorum(NamedTuple):
             document = json.loads(text)
         except ValueError:
             raise _wrong("", "is not JSON") from None
-        if type(document) is not dict or document.keys() != {"quorum", "witnesses"}:
-            raise _wrong("", "has the members quorum and witnesses, and no others")
+        if type(document) is not dict or document.keys() - {"logs"} != {"quorum", "witnesses"}:
+            raise _wrong("", "has the members quorum and witnesses, may have logs, and has no others")
+        logs = document.get("logs", "all")
+        if logs not in _LOGS:
+            raise _wrong("logs", "is all or cell")
         listed, needed = document["witnesses"], document["quorum"]
         if type(listed) is not list or not 0 < len(listed) <= MOST:
             raise _wrong("witnesses", f"is a list of 1 to {MOST}")
@@ -60,7 +71,7 @@ class Quorum(NamedTuple):
             raise _wrong("quorum", "is an integer, at most the number of witnesses")
         witnesses = tuple(_witness(one, f"witnesses[{n}]") for n, one in enumerate(listed))
         distinct([witness.key for witness in witnesses])
-        return cls(needed, witnesses)
+        return cls(needed, witnesses, logs)
 
 
 def distinct(keys: Sequence[Verifier]) -> None:

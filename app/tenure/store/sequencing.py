@@ -19,7 +19,7 @@ from tenure.store.session import Tx
 from tenure.store.statements import Insert, Row, Select
 
 _e, _g, _c, _t = tables.entries, tables.logs, tables.checkpoints, tables.tiles
-_p, _w = tables.places, tables.writers
+_p, _w, _k = tables.places, tables.writers, tables.ledger_keys
 _later = _e.alias("later")
 _TENANT = bindparam("tenant_id", type_=tables.Id)
 _KEY = bindparam("tenant_id", type_=Text())
@@ -53,6 +53,16 @@ _TILE = Select(
         _t.c.n == bindparam("n"),
     )
 )
+_NAMED = Select(
+    select(_k.c.vkey)
+    .where(
+        _k.c.tenant_id == _TENANT,
+        _k.c.generation
+        == select(func.max(_last.c.generation)).where(_last.c.tenant_id == _TENANT).scalar_subquery(),
+    )
+    .order_by(_k.c.idx.desc())
+)
+"""Keys of the newest generation, newest first: one, or as many as it was changed."""
 _before = _p.alias("before")
 _idx = _p.c.idx + _e.c.n - _p.c.n
 _BODIES = Select(
@@ -164,6 +174,8 @@ class Turn(NamedTuple):
     free: bool
     log: Log | None
     marks: Sequence[Row]
+    vkey: str | None = None
+    """The key that the log names (`store.ledgerkeys`); None when it names none yet."""
 
 
 def turn(tx: Tx) -> Turn:
@@ -173,12 +185,13 @@ def turn(tx: Tx) -> Turn:
     SQLite's single writer needs no lock.
     """
     if tx.connection.dialect.name == "sqlite":
-        newest, marks = tx.ask((NEWEST, {}), (WRITERS, {}))
+        newest, marks, keys = tx.ask((NEWEST, {}), (WRITERS, {}), (_NAMED, {}))
     else:
-        (free,), newest, marks = tx.ask((_GROWING, {}), (NEWEST, {}), (WRITERS, {}))
+        (free,), newest, marks, keys = tx.ask((_GROWING, {}), (NEWEST, {}), (WRITERS, {}), (_NAMED, {}))
         if free[0] != "t":
             return Turn(free=False, log=None, marks=[])
-    return Turn(free=True, log=Log(*newest[0]) if newest else None, marks=marks)
+    found = Log(*newest[0]) if newest else None
+    return Turn(free=True, log=found, marks=marks, vkey=keys[0][0] if keys else None)
 
 
 def wait_for_turn(tx: Tx) -> None:
@@ -224,9 +237,9 @@ def grow(tx: Tx, old: Log, *, size: int, root: bytes, note: str, at: int) -> boo
     return bool(tx.ask((_GROW, {"of": old.generation, **given}))[0])
 
 
-def mark_published(tx: Tx, generation: int, size: int) -> None:
-    """Everything up to `size` is in the object tier and in the mirror."""
-    tx.ask((_MARK, {"of": generation, "upto": size}))
+def mark_published(tx: Tx, generation: int, size: int) -> bool:
+    """Everything up to `size` is in the object tier and in the mirror; False when that was known."""
+    return bool(tx.ask((_MARK, {"of": generation, "upto": size}))[0])
 
 
 def lock_head(tx: Tx) -> None:

@@ -279,8 +279,48 @@ tiles = _table(
     Column("n", BigInteger, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),  # grows to 256 hashes; a partial tile is a prefix
 )
+# From which entry on which key signs a generation of the log (`store.ledgerkeys`).
+ledger_keys = _table(
+    "ledger_keys",
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),  # of the entry that names the key
+    Column("vkey", Text, nullable=False),
+    Column(
+        "size", BigInteger, nullable=False
+    ),  # of the checkpoint that both keys signed; 0 for the first key
+)
+# Tenants' checkpoints on their way into the cell's log, and what opens each of them there. The cell's rows.
+cell_queue = _table(
+    "cell_queue",
+    Column("id", Id, primary_key=True),  # the tenant
+    Column("generation", Integer, nullable=False),
+    Column("origin", Token, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+)
+cell_checkpoints = _table(
+    "cell_checkpoints",
+    Column("id", Id, primary_key=True),  # the tenant
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("path", LargeBinary, nullable=False),  # hashes, joined
+    Column("writer", Token, nullable=False),  # with n: the cell's entry
+    Column("n", BigInteger, nullable=False),
+)
+# Time stamps (RFC 3161) over checkpoints.
+timestamps = _table(
+    "timestamps",
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("at", Instant, nullable=False),
+)
 
-LEDGER = frozenset({"entries", "places", "writers", "access_lists", "logs", "checkpoints", "tiles"})
+LEDGER = frozenset(
+    {"entries", "places", "writers", "access_lists", "logs", "checkpoints", "tiles", "ledger_keys"}
+)
 """What is kept of a tenant that is gone: it says what was done, and nothing about anybody."""
 
 # ── decisions and erasures ────────────────────────────────────────────────────────────────────────
