@@ -303,7 +303,8 @@ async def test_nothing_of_it_is_taken_for_tampering(place: Cell, copies: Copies)
         await place.put("later", "again", "customer:later")
         await place.tenure.decisions.seal(place.one["agent"], opened["id"], "again", None)
         await _published(place)
-        assert await asyncio.to_thread(inspected, place) == []
+        found = await asyncio.to_thread(inspected, place)
+        assert not found, [(one.check, one.detail) for one in found]
 
 
 async def test_twice(place: Cell, copies: Copies) -> None:
