@@ -309,7 +309,7 @@ def published(tx: Tx, placed: Placed | None) -> Published:
 
 
 def receipt_of(tx: Tx, entry: Published, cell: tuple[int, CellProof] | None = None) -> str:
-    """The receipt (C2SP tlog-proof) of an entry. `cell`: a size that the cell's log holds, and the proof of that.
+    """The receipt (C2SP tlog-proof) of an entry. `cell`: a size that the cell's log holds, and its proof.
 
     Round trips: checkpoint, at most two tiles for each level of the tree, a separate list.
     """
