@@ -113,6 +113,7 @@ def _reopened(view: View) -> int | None:
 def _named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator[Finding]:
     """What entries say was made must be there; what they commit to must be kept."""
     known: list[tuple[str, str, str, Any]] = []
+    read = _of_this_database(view, read)
     for row, entry in read:
         key = f"{row['writer']}-{row['n']}"
         if (digest := entry.get("accesses_sha256")) is not None:
@@ -133,6 +134,20 @@ def _named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator[F
                 continue
             yield view.finding(f"{table}-missing", table, (value,), "", detail)
     yield from _written(view, read)
+
+
+def _of_this_database(
+    view: View, read: Sequence[tuple[Row, dict[str, Any]]]
+) -> list[tuple[Row, dict[str, Any]]]:
+    """Those whose rows must be here: not what was taken back from a published log without its rows."""
+    back = view.taken_back({(row["writer"], row["n"]) for row, _ in read})
+    here = []
+    for row, entry in read:
+        if (row["writer"], row["n"]) not in back:
+            here.append((row, entry))
+        elif (row_id := asked_for(entry)) is not None and view.lives:
+            view.over.asked.setdefault(row_id, f"{row['writer']}-{row['n']}")
+    return here
 
 
 def _awaited(view: View, certificate_id: str) -> bool:
