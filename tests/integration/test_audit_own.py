@@ -103,15 +103,18 @@ async def worked_more(agent: AuditedConnection) -> None:
 async def test_what_is_not_published_yet_waits(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     agent, _ = await connected(cell)
     async with agent:
-        monkeypatch.setattr(cell.tenure.sequencer, "wake", lambda _tenant: None)
-        monkeypatch.setattr(cell.tenure.sequencer, "_dirty", set())
-        cell.tenure._batcher.on_commit(lambda _tenant: None)
+
+        async def later(_tenant: str) -> None:
+            """No sequencing but what the test asks for."""
+
+        monkeypatch.setattr(cell.tenure.sequencer, "_attempt", later)
         await agent.call("POST", "/v1/decisions", {"purpose": SUPPORT})
         report = await agent.audit_own()
-        assert report.waiting + report.confirmed == 1
-        assert report.ok
+        assert (report.ok, report.waiting, report.confirmed) == (True, 1, 0)
+        assert any("not published yet" in text for text in report.not_checked)
         await cell.tenure.sequencer.run(cell.one.id)
-        assert (await agent.audit_own()).ok
+        report = await agent.audit_own()
+        assert (report.ok, report.waiting, report.confirmed) == (True, 0, 1)
         assert agent.own == []
 
 
