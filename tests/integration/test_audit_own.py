@@ -8,7 +8,7 @@ import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
 from tenure.client.own import AuditedConnection
-from tenure.errors import Denied, NotFound
+from tenure.errors import Denied, NotFound, Unverified
 from tenure.http.app import create_app
 from tenure.ledger.note import sign_note
 from tenure.ledger.own import Own, Told
@@ -190,6 +190,16 @@ async def test_a_fork_and_a_rollback_against_what_was_seen_are_named(cell: Cell)
         assert checks(await agent.audit_own()) == {"fork"}
         transport.lie = lambda _request, response: response
         assert (await agent.audit_own()).ok
+
+
+async def test_a_checkpoint_that_the_log_did_not_sign_is_nothing_to_go_on_from(cell: Cell) -> None:
+    await cell.tenure.sequencer.run(cell.one.id)
+    note = await cell.tenure.ledger.checkpoint(cell.one["auditor"])
+    agent, _ = await connected(cell, seen=note)
+    await agent.close()
+    for wrong in ("", "x", note.replace("\n", "\n9", 1), note.partition("\n\n")[0]):
+        with pytest.raises(Unverified):
+            await connected(cell, seen=wrong)
 
 
 async def test_nobody_gets_the_receipt_of_somebody_elses_entry(cell: Cell) -> None:
