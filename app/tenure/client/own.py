@@ -37,7 +37,8 @@ class AuditedConnection(Connection):
     `vkeys` are the log's verifier keys (or `@file`), got from the operator by another way: a caller without
     the right to read the ledger cannot ask for them. `seen` is the checkpoint of an earlier `audit_own`.
     `own` and `seen` may be kept by the application, to go on after a restart. Calls that the service refuses
-    without naming an entry, such as a record that is not there, are not among them.
+    without naming an entry, such as a record that is not there, are not among them. Raises `Invalid` without
+    a key, `Unverified` for a `seen` that none of the keys signed.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class AuditedConnection(Connection):
     ) -> None:
         super().__init__(api_key, base, transport=transport)
         self._keys = trust(list(vkeys))
+        if seen is not None:
+            open_checkpoint(seen, self._keys.verifiers)
         self.own: list[Own] = []
         self.seen = seen
 

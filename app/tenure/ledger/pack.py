@@ -341,7 +341,7 @@ class _Check:
             items = json.loads(self.read(GENERATIONS) or b"")["items"]
             newest = (items[-1]["generation"], items[-1]["origin"])
             self.counts["generations"] = len(items)
-        except (ValueError, KeyError, TypeError, IndexError):
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             self._fail("pack-format", f"{GENERATIONS} is not the list of the log's generations.")
             return
         if newest != (self.index["generation"], head.origin):
@@ -360,7 +360,7 @@ class _Check:
                 elder = Verifier.parse(one["vkey"])
                 if elder.public in trusted and elder.algorithm == ED25519:
                     yield elder
-        except (ValueError, KeyError, TypeError, AttributeError, Malformed):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Malformed):
             return  # `_generations` says so
 
     def _below(self, folder: str) -> list[str]:
