@@ -10,8 +10,10 @@ from typing import Any
 
 from tenure import ids
 from tenure.errors import Unverified
+from tenure.inspection.celllog import rounds
 from tenure.inspection.findings import Finding
-from tenure.inspection.view import View, asked_for, differing, each, guarded
+from tenure.inspection.logkeys import Chain, published_changes
+from tenure.inspection.view import SKEW_US, View, asked_for, differing, each, guarded
 from tenure.ledger.canonical import parse_canonical
 from tenure.ledger.checkpoint import open_checkpoint
 from tenure.ledger.entry import Kind, parse_entry
@@ -20,9 +22,6 @@ from tenure.ledger.tile import WIDTH
 from tenure.ledger.tree import tree_root
 from tenure.store import inspecting, log, tables
 from tenure.store.inspecting import Row, Span
-
-SKEW_US = 3_600_000_000
-"""How far the clocks of two machines of a cell may be apart, at the very most."""
 
 
 # ── entries ────────────────────────────────────────────────────────────────────────────────────────
@@ -51,6 +50,8 @@ def entries(view: View, page: Sequence[Row]) -> Iterator[Finding]:
         )
     yield from _gaps(view, page)
     yield from _placed(view, page)
+    yield from _keys_named(view, read)
+    yield from rounds(view, page)
     yield from _named(view, read)
 
 
@@ -86,6 +87,21 @@ def _placed(view: View, page: Sequence[Row]) -> Iterator[Finding]:
         if span is not None and n == span.last and writer not in marks and row["kind"] != Kind.WRITER_END:
             detail = "this writer has not ended, and its mark is not here"
             yield view.finding("writer", "writers", (writer,), "", detail)
+
+
+def _keys_named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator[Finding]:
+    """A key that an entry puts in force is on record at its place."""
+    keys = tables.ledger_keys
+    for row, entry in read:
+        if entry["kind"] != Kind.KEY_ROTATE or "public" not in entry.get("data", {}):
+            continue
+        placed = log.entry(view.tx, row["writer"], row["n"])
+        if placed is None or placed.idx is None:
+            continue
+        at = (placed.generation, placed.idx)
+        if not inspecting.where(view.tx, keys, keys.c.generation == at[0], keys.c.idx == at[1]):
+            detail = "the log changed its key here, and the new one is not on record"
+            yield view.finding("ledger-key", keys, at, "", detail)
 
 
 def _waits(row: Row, mark: int | None, opened: int | None) -> bool:
@@ -213,6 +229,42 @@ def _left(view: View, row: Row, span: Span, opened: int | None) -> bool:
     return all(one["at"] <= opened for one in last.values())
 
 
+# ── keys ───────────────────────────────────────────────────────────────────────────────────────────
+def ledger_keys(view: View) -> Iterator[Finding]:
+    """Every key on record is proven, and its change published as far as the log is."""
+    table = tables.ledger_keys
+    logs = {row["generation"]: row for row in inspecting.where(view.tx, tables.logs)}
+    rows: dict[int, list[Row]] = {}
+    for row in inspecting.where(view.tx, table):
+        rows.setdefault(row["generation"], []).append(row)
+    for generation, mine in rows.items():
+        if generation not in logs:
+            detail = "there is no log of this generation"
+            yield view.finding("ledger-key", table, (generation, mine[0]["idx"]), "generation", detail)
+            continue
+        proven = view.chains[generation]
+        if (broken := proven.broken) is not None:
+            yield view.finding("ledger-key", table, (generation, broken.idx), broken.column, broken.why)
+            continue
+        upto = logs[generation]["published"]
+        changes = {(row["idx"], row["size"]) for row in mine if 0 < row["size"] <= upto}
+        if changes:
+            yield from _changes_shown(view, generation, proven, changes)
+
+
+def _changes_shown(
+    view: View, generation: int, proven: Chain, changes: set[tuple[int, int]]
+) -> Iterator[Finding]:
+    try:
+        shown = published_changes(view.rotations(generation), proven)
+    except Unverified as failure:
+        yield view.finding("ledger-key", "objects", (generation,), "rotations", failure.detail)
+        return
+    for idx, _ in sorted(changes - shown):
+        detail = "the published proofs do not show this change of the key"
+        yield view.finding("ledger-key", "objects", (generation, idx), "rotations", detail)
+
+
 # ── access lists, checkpoints, tiles, policy bundles ───────────────────────────────────────────────
 @each("access-list", tables.access_lists)
 def access_lists(view: View, row: Row) -> Iterator[Finding]:
@@ -248,11 +300,12 @@ def checkpoints(view: View, page: Sequence[Row]) -> Iterator[Finding]:
 
 
 def _checkpoint(view: View, row: Row, origin: str) -> Iterator[Finding]:
+    """Signed by the key that was in force at its size: one that was replaced signs nothing after that."""
     table, key = tables.checkpoints, (row["generation"], row["size"])
     yield from _instant(view, row)
-    verifier = view.verifier(origin)
+    verifier = view.chains[row["generation"]].at(row["size"])
     if verifier is None:
-        return  # of a tenant that left: its own copy is checked where it was taken to
+        return  # no key is proven, which the section on those says; or nothing is left to prove one with
     try:
         signed = open_checkpoint(row["note"], [verifier]).checkpoint
     except Unverified as failure:

@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any
 
 from tenure.errors import Malformed, Unverified
+from tenure.inspection.celllog import waits_or_taken
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import Anchors, Pass, View, viewed
 from tenure.ledger.audit import AuditReport, audit_in_steps
 from tenure.ledger.checkpoint import peek_checkpoint
 from tenure.ledger.entry import Kind, parse_entry
+from tenure.ledger.keychain import FILE
 from tenure.ledger.merkle import EMPTY_ROOT, HASH_SIZE
-from tenure.ledger.note import Verifier
 from tenure.ledger.tile import ENTRIES, TileId, encode_bundle
 from tenure.ledger.tree import tree_root
 from tenure.publication import published_name
@@ -41,6 +42,8 @@ class DatabaseSource:
         return self._database.read(self._tenant_id, partial(self._read, path=path))
 
     def _read(self, tx: Tx, path: str) -> bytes | None:
+        if path == FILE:
+            return None  # every proven key is given to the audit as it is
         if path == "checkpoint":
             note = log.checkpoint(tx, self._generation, size=self._size)
             return None if note is None else note.encode()
@@ -64,14 +67,14 @@ def logs(anchors: Anchors, over: Pass) -> Iterator[list[Finding]]:
 
 def _audited(anchors: Anchors, over: Pass, row: Row) -> Iterator[list[Finding]]:
     with viewed(anchors, over) as view:
-        verifier = view.verifier(row["origin"]) or _published_key(view, row)
+        keys = view.log_keys(row["generation"], row["origin"])
         # A longer one may have come since the row was read; whether it went back is for `heads`.
         earlier = [note for note in _outside(view, row) if _size(note) <= row["size"]]
-    if verifier is None:
+    if not keys:
         yield []
         return
     source = DatabaseSource(anchors.ground.database, over.tenant_id, row["generation"], row["size"])
-    work = audit_in_steps(source, [verifier], earlier=earlier)
+    work = audit_in_steps(source, keys, earlier=earlier)
     while True:
         try:
             next(work)
@@ -92,15 +95,6 @@ def _reported(view: View, row: Row, report: AuditReport) -> Iterator[Finding]:
         yield view.finding(f"audit:{failure.check}", table, (row["generation"], *place), "", failure.detail)
 
 
-def _published_key(view: View, row: Row) -> Verifier | None:
-    """Of a tenant whose keys are gone: what was published beside its log."""
-    kept = view.anchors.objects.get(f"{published_name(view.tenant_id, row['generation'])}/vkey")
-    try:
-        return Verifier.parse(kept.decode().strip()) if kept else None
-    except (Malformed, UnicodeDecodeError):
-        return None
-
-
 # ── the rows of `logs`, and the heads outside ──────────────────────────────────────────────────────
 def heads(view: View) -> Iterator[Finding]:
     """Each log's row against its places, its checkpoint, its first entry, and the heads outside."""
@@ -116,8 +110,10 @@ def heads(view: View) -> Iterator[Finding]:
         yield from _row(view, row)
     newest = rows[-1]
     yield from _mirrored(view, newest)
+    yield from _offered(view, newest)
+    yield from waits_or_taken(view, newest)
     known = {row["generation"] for row in rows}
-    for name in ("places", "checkpoints", "tiles"):
+    for name in ("places", "checkpoints", "tiles", "ledger_keys"):
         table = tables.metadata.tables[name]
         for stray in inspecting.where(view.tx, table, table.c.generation.not_in(known), limit=20):
             detail = "there is no log of this generation"
@@ -209,6 +205,18 @@ def _mirrored(view: View, newest: Row) -> Iterator[Finding]:
         yield from _prefix(view, newest, "mirrored", int(head["size"]), bytes.fromhex(head["root"]))
         if int(head["size"]) < newest["published"]:
             yield view.finding("mirrored", _LOGS, key, "published", "the mirrored head has fewer entries")
+
+
+def _offered(view: View, newest: Row) -> Iterator[Finding]:
+    """A head that was shown to witnesses is a part of the log, whether or not it was published since."""
+    head = view.anchors.ground.mirror.offered(view.tenant_id)
+    if head is None or int(head["generation"]) < newest["generation"]:
+        return
+    if int(head["generation"]) > newest["generation"]:
+        detail = "rollback: witnesses were shown a newer generation"
+        yield view.finding("offered", _LOGS, (newest["generation"],), "generation", detail)
+        return
+    yield from _prefix(view, newest, "offered", int(head["size"]), bytes.fromhex(head["root"]))
 
 
 def _prefix(view: View, row: Row, check: str, size: int, root: bytes) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ EntryId = tuple[str, int]
 """(writer, n)."""
 
 _e, _p, _v, _s = tables.entries, tables.places, tables.versions, tables.subjects
+_k = tables.cell_checkpoints
 
 
 class Span(NamedTuple):
@@ -177,6 +178,13 @@ def highest_leaf(tx: Tx) -> int:
         highest = tx.execute(query).scalar_one()
         found += [] if highest is None else [int(highest)]
     return max(found)
+
+
+def newest_taken(tx: Tx, tenant_id: str) -> list[tuple[int, int]]:
+    """(generation, size) of the newest of a tenant's checkpoints in the cell's log. Cell transaction."""
+    query = select(_k.c.generation, _k.c.size).where(_k.c.tenant_id == tx.tenant_id, _k.c.id == tenant_id)
+    rows = tx.execute(query.order_by(_k.c.generation.desc(), _k.c.size.desc()).limit(1))
+    return [(generation, size) for generation, size in rows]
 
 
 def count(tx: Tx, table: Table) -> int:
