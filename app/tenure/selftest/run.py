@@ -31,6 +31,7 @@ from tenure.ledger.tree import inclusion
 from tenure.publication import published_name
 from tenure.selftest.bench import Bench, Refused
 from tenure.selftest.fields import LEFT_OUT, TABLES, Row, changes, exemption
+from tenure.selftest.key_scenes import KEY_SCENES
 from tenure.selftest.scenes import SCENES, NotHere, Scene, Stage
 from tenure.store import inspecting, log, tables
 from tenure.store.session import Tx
@@ -274,8 +275,9 @@ class Selftest:
         return (row["depth"], row["prefix"], row["seq"]) in live
 
     def _scenes(self, chosen: Sequence[str]) -> None:
-        for at, scene in enumerate(SCENES):
-            self._progress("playing scenes", at, len(SCENES))
+        scenes = (*SCENES, *KEY_SCENES)
+        for at, scene in enumerate(scenes):
+            self._progress("playing scenes", at, len(scenes))
             self._scene(scene, [CELL] if scene.of_cell else [one for one in chosen if one != CELL])
 
     def _scene(self, scene: Scene, tenant_ids: Sequence[str]) -> None:
