@@ -54,7 +54,12 @@ def decisions(view: View, page: Sequence[Row]) -> Iterator[Finding]:
             by.setdefault((row["decision_id"], entry["kind"]), []).append(entry)
     for row in page:
         opened = by.get((row["id"], Kind.DECISION_OPEN), [])
-        sealed = by.get((row["id"], Kind.DECISION_SEAL), [])
+        sealed = [
+            one
+            for one in by.get((row["id"], Kind.DECISION_SEAL), [])
+            if not view.is_put_back(one["writer"], one["n"])
+            or row["seal_entry"] == f"{one['writer']}-{one['n']}"
+        ]
         yield from guarded(view, "decision", _D, (row["id"],), _decision(view, row, opened, sealed))
 
 

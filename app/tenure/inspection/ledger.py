@@ -84,7 +84,8 @@ def _placed(view: View, page: Sequence[Row]) -> Iterator[Finding]:
         if not over and not _waits(row, marks.get(writer), opened):
             yield view.finding("entry-place", "places", key, "", "this entry has no place and never gets one")
         span = spans.get(writer)
-        if span is not None and n == span.last and writer not in marks and row["kind"] != Kind.WRITER_END:
+        open_ = span is not None and n == span.last and row["kind"] != Kind.WRITER_END
+        if open_ and writer not in marks and not _ended_before(row, opened):
             detail = "this writer has not ended, and its mark is not here"
             yield view.finding("writer", "writers", (writer,), "", detail)
 
@@ -106,9 +107,12 @@ def _keys_named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Itera
 
 def _waits(row: Row, mark: int | None, opened: int | None) -> bool:
     """Whether an entry without a place will get one, or was left behind by a generation that ended."""
-    if mark is None:
-        return False
-    return bool(row["n"] >= mark) or (opened is not None and row["at"] <= opened)
+    return (mark is not None and row["n"] >= mark) or _ended_before(row, opened)
+
+
+def _ended_before(row: Row, opened: int | None) -> bool:
+    """Whether it is of a generation that ended: writers end with it, and are forgotten without a word."""
+    return opened is not None and bool(row["at"] <= opened)
 
 
 def _reopened(view: View) -> int | None:
@@ -127,18 +131,7 @@ def _reopened(view: View) -> int | None:
 
 def _named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator[Finding]:
     """What entries say was made must be there; what they commit to must be kept."""
-    known: list[tuple[str, str, str, Any]] = []
-    for row, entry in read:
-        key = f"{row['writer']}-{row['n']}"
-        if (digest := entry.get("accesses_sha256")) is not None:
-            known.append(("access_lists", "digest", key, digest))
-        if entry["kind"] == Kind.DECISION_OPEN and view.lives:
-            known.append(("decisions", "id", key, entry.get("decision")))
-        if (row_id := asked_for(entry)) is not None and view.lives:
-            known.append(("holds" if entry["kind"] == Kind.HOLD_PLACE else "shreds", "id", key, row_id))
-            view.over.asked[row_id] = key
-        if entry["kind"] == Kind.PURGE and view.lives and not view.erasing:
-            known.append(("certificates", "id", key, entry.get("data", {}).get("certificate")))
+    known = [one for row, entry in read for one in _makes(view, row, entry)]
     for table, column in sorted({(table, column) for table, column, _, _ in known}):
         wanted = {value: key for name, _, key, value in known if name == table}
         there = inspecting.known_ids(view.tx, tables.metadata.tables[table].c[column], wanted.keys())
@@ -148,6 +141,23 @@ def _named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator[F
                 continue
             yield view.finding(f"{table}-missing", table, (value,), "", detail)
     yield from _written(view, read)
+
+
+def _makes(view: View, row: Row, entry: dict[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
+    """(table, column, entry, value) of each row that must be there because this entry says so."""
+    key = f"{row['writer']}-{row['n']}"
+    if (asked := asked_for(entry)) is not None and view.lives:
+        view.over.asked[asked] = key
+    if view.is_put_back(row["writer"], row["n"]):
+        return  # what it made is gone with a lost database
+    if (digest := entry.get("accesses_sha256")) is not None:
+        yield "access_lists", "digest", key, digest
+    if entry["kind"] == Kind.DECISION_OPEN and view.lives:
+        yield "decisions", "id", key, entry.get("decision")
+    if asked is not None and view.lives:
+        yield "holds" if entry["kind"] == Kind.HOLD_PLACE else "shreds", "id", key, asked
+    if entry["kind"] == Kind.PURGE and view.lives and not view.erasing:
+        yield "certificates", "id", key, entry.get("data", {}).get("certificate")
 
 
 def _awaited(view: View, certificate_id: str) -> bool:
@@ -166,6 +176,8 @@ def _written(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator
         if entry["kind"] not in (Kind.WRITE, Kind.DELETE) or entry["outcome"] != "ok":
             continue
         key = (row["writer"], row["n"])
+        if view.is_put_back(*key):
+            continue  # the version may be gone, and its number given again since
         try:
             accesses = view.accesses(entry)
         except Unverified as failure:

@@ -13,7 +13,7 @@ from tenure.inspection.celllog import waits_or_taken
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import Anchors, Pass, View, viewed
 from tenure.ledger.audit import AuditReport, audit_in_steps
-from tenure.ledger.checkpoint import peek_checkpoint
+from tenure.ledger.checkpoint import Checkpoint, peek_checkpoint
 from tenure.ledger.entry import Kind, parse_entry
 from tenure.ledger.keychain import FILE
 from tenure.ledger.merkle import EMPTY_ROOT, HASH_SIZE
@@ -183,10 +183,29 @@ def _shelved(view: View, row: Row) -> Iterator[Finding]:
     except Unverified as failure:
         yield view.finding("published", "objects", key, "checkpoint", failure.detail)
         return
+    ended = _ended(view, row)
+    if ended is not None and row["published"] <= head.size and _said_lost(ended, row, head):
+        return
     yield from _prefix(view, row, "published", head.size, head.root)
     if head.size != row["published"] and head.size <= row["size"]:
         detail = f"the published checkpoint has {head.size} entries"
         yield view.finding("published", _LOGS, key, "published", detail)
+
+
+def _ended(view: View, row: Row) -> dict[str, Any] | None:
+    """What the first entry of the next generation says of this one; None of the newest."""
+    for body in log.bodies(view.tx, row["generation"] + 1, 0, 1):
+        with suppress(Unverified):  # the section on entries says so
+            entry = parse_entry(bytes(body))
+            if entry["kind"] == Kind.LOG_OPEN:
+                return dict(entry.get("data", {}))
+    return None
+
+
+def _said_lost(data: dict[str, Any], row: Row, head: Checkpoint) -> bool:
+    """Whether the log itself names this head as the end of a generation that was not continued."""
+    named = (data.get("previous_origin"), data.get("previous_size"), data.get("previous_root"))
+    return named == (row["origin"], head.size, head.root.hex())
 
 
 def _mirrored(view: View, newest: Row) -> Iterator[Finding]:

@@ -63,6 +63,8 @@ class Pass:
     published: dict[int, bytes | None] = field(default_factory=dict)
     """Generation → the public key that was published beside it, where that was asked."""
     plans: list[Batch] | None = None
+    put_back: dict[str, list[tuple[int, int]]] | None = None
+    """Writer → numbers (first, end) of entries that came back without the rows that they made."""
 
 
 class View:
@@ -231,6 +233,33 @@ class View:
                     entry = parse_entry(body)
                     if (row_id := asked_for(entry)) in row_ids:
                         found[str(row_id)] = entry
+        return found
+
+    def is_put_back(self, writer: str, n: int) -> bool:
+        """Whether an entry came back from the published log into a database that had been put back.
+
+        What it says was made then is gone with the lost database, unless an erasure or a hold was done again.
+        """
+        if not self.restored:
+            return False
+        if self.over.put_back is None:
+            self.over.put_back = self._put_back()
+        return any(first <= n < end for first, end in self.over.put_back.get(writer, ()))
+
+    def _put_back(self) -> dict[str, list[tuple[int, int]]]:
+        """By the entries that say so (`governance.catchup`), which stand in the log themselves."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for body in inspecting.acts(self.tx, Kind.RESTORE):
+            with suppress(Unverified):  # the section on entries says so
+                entry = parse_entry(body)
+                placed = log.entry(self.tx, entry["writer"], entry["n"])
+                if entry["outcome"] != "brought-up" or placed is None or placed.generation is None:
+                    continue
+                first, end = entry["data"]["from_size"], entry["data"]["to_size"]
+                for run in inspecting.runs_between(self.tx, placed.generation, first, end):
+                    skipped, left = max(0, first - run["idx"]), max(0, run["idx"] + run["count"] - end)
+                    numbers = (run["n"] + skipped, run["n"] + run["count"] - left)
+                    found.setdefault(run["writer"], []).append(numbers)
         return found
 
     def happened(self, entry: dict[str, Any], at: int) -> bool:

@@ -80,6 +80,11 @@ def runs(tx: Tx, spans: Mapping[str, tuple[int, int]]) -> list[Row]:
     return where(tx, _p, or_(*touching)) if touching else []
 
 
+def runs_between(tx: Tx, generation: int, first: int, end: int) -> list[Row]:
+    """Runs of a generation that touch places first … end - 1."""
+    return where(tx, _p, _p.c.generation == generation, _p.c.idx < end, _p.c.idx + _p.c.count > first)
+
+
 def spans(tx: Tx, writers: Collection[str]) -> dict[str, Span]:
     """What each of these writers has; only those that have an entry. Two statements and one for the kinds."""
     if not writers:
