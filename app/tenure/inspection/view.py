@@ -249,14 +249,16 @@ class View:
     def _put_back(self) -> dict[str, list[tuple[int, int]]]:
         """By the entries that say so (`governance.catchup`), which stand in the log themselves."""
         found: dict[str, list[tuple[int, int]]] = {}
+        newest = log.newest(self.tx)
         for body in inspecting.acts(self.tx, Kind.RESTORE):
             with suppress(Unverified):  # the section on entries says so
                 entry = parse_entry(body)
                 placed = log.entry(self.tx, entry["writer"], entry["n"])
-                if entry["outcome"] != "brought-up" or placed is None or placed.generation is None:
+                if entry["outcome"] != "brought-up" or placed is None or newest is None:
                     continue
+                generation = placed.generation or newest.generation  # it gets its place in a moment
                 first, end = entry["data"]["from_size"], entry["data"]["to_size"]
-                for run in inspecting.runs_between(self.tx, placed.generation, first, end):
+                for run in inspecting.runs_between(self.tx, generation, first, end):
                     skipped, left = max(0, first - run["idx"]), max(0, run["idx"] + run["count"] - end)
                     numbers = (run["n"] + skipped, run["n"] + run["count"] - left)
                     found.setdefault(run["writer"], []).append(numbers)
