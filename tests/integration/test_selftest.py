@@ -106,7 +106,10 @@ ALLOWED = {
 async def test_on_a_scratch_database(lived: Cell, tmp_path: Path) -> None:
     """The same on PostgreSQL, for some tables and all scenes: what its types refuse counts as noticed."""
     with bench(lived, tmp_path) as made:
-        names = ("writers", "versions", "certificates", "key_pointer", "leaf_sequences")
+        names = (
+            *("writers", "versions", "certificates", "key_pointer", "leaf_sequences"),
+            *("ledger_keys", "cell_queue", "cell_checkpoints", "timestamps"),
+        )
         outcome = Selftest(made, rows=1, seed=3, names=names).run()
     assert [one.line() for one in outcome.dirty] == []
     assert outcome.missed == []
