@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from test_bring_up import Copies, copies
 from test_cell_on_s3 import on_s3
 from test_witnessed import Pair
@@ -14,6 +14,7 @@ from test_witnessed import Pair
 from support.cell import Cell, crash
 from support.erasure import InjectedError
 from support.lived import Undone, rounds
+from support.tsa import Tsa, needed
 from tenure import publisher, witnesses
 from tenure.bootstrap import ground_of
 from tenure.decisions import Opening
@@ -24,6 +25,8 @@ from tenure.inspection.inspector import Inspector
 from tenure.inspection.view import Anchors
 from tenure.ledger.checkpoint import peek_checkpoint
 from tenure.ledger.note import Signer, sign_note
+from tenure.ledger.timestamp import request
+from tenure.stamping import believed
 from tenure.store import tables
 
 __all__ = ["copies", "on_s3"]
@@ -45,7 +48,8 @@ async def found(cell: Cell) -> list[str]:
 def _found(cell: Cell) -> list[Finding]:
     ground = ground_of(cell.settings)
     try:
-        inspector = Inspector(Anchors(ground, ground.objects), again_s=())
+        authorities = believed(cell.settings.tsa_certs)
+        inspector = Inspector(Anchors(ground, ground.objects, authorities), again_s=())
         return [finding for step in inspector.cell() for finding in step.findings]
     finally:
         ground.database.close()
@@ -203,6 +207,8 @@ async def test_heads_that_witnesses_saw_and_nobody_else(
             with pytest.raises(InjectedError):
                 await dying.sequencer.run(place.one.id)
         await crash(dying)
+        assert dying.witnesses is not None
+        dying.witnesses.close()
         assert await found(place) == []
         copies.put_back(copy)
         lines = await found(place)
@@ -250,10 +256,52 @@ async def test_the_cells_rows_in_another_tenants_hands(cell: Cell) -> None:
     await busy(cell, "before")
     await busy(cell, "again")
     assert await found(cell) == []
+    await cell.put("waits", 1, "customer:1")
+    await cell.tenure.sequencer.run(cell.one.id)
     for name in ("cell_queue", "cell_checkpoints"):
+        table = tables.metadata.tables[name]
         with Undone(cell, name):
-            query = f"UPDATE {name} SET tenant_id = :t WHERE CAST(id AS TEXT) = :t"
-            touched = cell.change(query, t=cell.two.id)
-            if touched:
-                assert any(name in line for line in await found(cell))
-    assert CELL not in (cell.one.id, cell.two.id)
+            with cell.raw() as connection:
+                moved = update(table).where(table.c.id == cell.one.id).values(tenant_id=cell.two.id)
+                assert connection.execute(moved).rowcount
+            lines = await found(cell)
+            assert any("it is not the cell's" in line and name in line for line in lines), lines
+    assert await found(cell) == []
+
+
+async def test_time_stamps(place: Cell, tmp_path: Path) -> None:
+    """Over another text, by another authority, of another time, gone: found, without the setting, too."""
+    needed()
+    tsa, other = Tsa(tmp_path / "tsa"), Tsa(tmp_path / "other")
+    with tsa.up() as url:
+        async with place.opened(tsa_url=url, tsa_certs=str(tsa.root)) as tenure:
+            await busy(place, "one")
+            assert await tenure.timestamps.run()
+            await busy(place, "two")
+            assert await tenure.timestamps.run() is None, "not again so soon"
+    table = tables.timestamps
+    [(size, note)] = place.rows(
+        "SELECT t.size, c.note FROM timestamps t JOIN checkpoints c ON c.tenant_id = t.tenant_id"
+        " AND c.generation = t.generation AND c.size = t.size"
+    )
+    shown = place.published().parents[1] / CELL / "1" / "timestamps" / f"{size}.tsr"
+    real, forged = shown.read_bytes(), other.reply(request(peek_checkpoint(note).body))
+    elsewhere = tsa.reply(request("another text"))
+    for certificates in (str(tsa.root), ""):
+        place.settings = place.settings.model_copy(update={"tsa_certs": certificates})
+        assert await found(place) == []
+        for values, public in (
+            ({"at": table.c.at - 7_200_000_000}, real),
+            ({"response": elsewhere}, elsewhere),
+            ({"response": forged}, real if not certificates else forged),
+            ({"size": size - 1}, real),
+            (None, real),
+        ):
+            with Undone(place, "timestamps"):
+                shown.write_bytes(public)
+                with place.raw() as connection:
+                    connection.execute(delete(table) if values is None else update(table).values(values))
+                lines = await found(place)
+                assert any(line.startswith("time-stamp") for line in lines), (values, lines)
+            shown.write_bytes(real)
+    assert await found(place) == []
