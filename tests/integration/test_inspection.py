@@ -69,7 +69,9 @@ async def test_nothing_is_found_while_others_write_and_erase(lived: Cell) -> Non
 
 
 async def cell_work(cell: Cell, number: int) -> None:
-    """Some writes, reads and an erasure."""
+    """Some writes, reads and an erasure; now and then another key for the log."""
+    if number % 3 == 0:
+        await cell.tenure.ledger_keys.rotate(cell.one["admin"])
     person = f"customer:busy-{number}"
     await asyncio.gather(*(cell.put(f"busy-{number}-{one}", one, person) for one in range(3)))
     await cell.get(f"busy-{number}-1")

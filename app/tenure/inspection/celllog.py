@@ -5,6 +5,8 @@ All of these rows are the cell's. What they say of a tenant is compared with tha
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from tenure.errors import Invalid, TenureError, Unverified
@@ -42,7 +44,7 @@ def queue(view: View, row: Row) -> Iterator[Finding]:
     if view.tenant_id != CELL:
         yield view.finding("cell-queue", _QUEUE, key, "tenant_id", "it is not the cell's")
         return
-    theirs = _theirs(view, row)
+    [theirs] = _theirs(view, row["id"], [row])
     if theirs.log is None:
         if not _left(view, row["id"]):
             yield view.finding("cell-queue", _QUEUE, key, "id", "there is no such log")
@@ -59,24 +61,28 @@ def queue(view: View, row: Row) -> Iterator[Finding]:
 # ── what was taken in ──────────────────────────────────────────────────────────────────────────────
 def taken(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     """Salt, place and path open the tenant's checkpoint in the entry of its round."""
-    view.want(f"{row['writer']}-{row['n']}" for row in page)
-    for row in page:
-        key = inspecting.key_of(_TAKEN, row)
-        yield from guarded(view, "cell-checkpoint", _TAKEN, key, _taken(view, row))
-
-
-def _taken(view: View, row: Row) -> Iterator[Finding]:
-    key = inspecting.key_of(_TAKEN, row)
     if view.tenant_id != CELL:
-        yield view.finding("cell-checkpoint", _TAKEN, key, "tenant_id", "it is not the cell's")
+        for row in page:
+            key = inspecting.key_of(_TAKEN, row)
+            yield view.finding("cell-checkpoint", _TAKEN, key, "tenant_id", "it is not the cell's")
         return
+    view.want(f"{row['writer']}-{row['n']}" for row in page)
+    for tenant_id, rows in groupby(page, key=itemgetter("id")):
+        mine = list(rows)
+        for row, theirs in zip(mine, _theirs(view, tenant_id, mine), strict=True):
+            key = inspecting.key_of(_TAKEN, row)
+            yield from guarded(view, "cell-checkpoint", _TAKEN, key, _taken(view, row, theirs))
+
+
+def _taken(view: View, row: Row, theirs: Theirs) -> Iterator[Finding]:
+    key = inspecting.key_of(_TAKEN, row)
     root = _round(view.entry(f"{row['writer']}-{row['n']}"))
     path, salt = bytes(row["path"]), bytes(row["salt"])
     if root is None:
         yield view.finding("cell-checkpoint", _TAKEN, key, "n", "there is no such round of the cell's log")
     elif len(salt) != SALT_BYTES or len(path) % HASH_SIZE:
         yield view.finding("cell-checkpoint", _TAKEN, key, "salt", "it (or the path) has not its length")
-    elif (theirs := _theirs(view, row)).log is None:
+    elif theirs.log is None:
         if not _left(view, row["id"]):
             yield view.finding("cell-checkpoint", _TAKEN, key, "id", "there is no such log")
     elif not 0 < row["size"] <= theirs.log["published"] or theirs.checkpoint is None:
@@ -95,7 +101,7 @@ def _taken(view: View, row: Row) -> Iterator[Finding]:
 def rounds(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     """Of a page of the cell's entries: every round has what opens it, at places from 0 on.
 
-    A database that was put back may lack what opens the rounds since; never a part of one.
+    A round that came back into a restored database may lack all of that; never a part of it.
     """
     held = [row for row in page if row["kind"] == Kind.TENANT_CHECKPOINT]
     if view.tenant_id != CELL or not held:
@@ -107,7 +113,7 @@ def rounds(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     for entry in held:
         key = (entry["writer"], entry["n"])
         mine = found.get(key, [])
-        if mine or not view.restored:
+        if mine or not view.is_put_back(*key):
             yield from _whole(view, key, mine)
 
 
@@ -205,10 +211,13 @@ def _stamps_name(view: View, generation: int) -> str:
 
 
 # ── a tenant's own log ─────────────────────────────────────────────────────────────────────────────
-def _theirs(view: View, row: Row) -> Theirs:
-    """The log that a row of the cell's is about, from its tenant's own rows."""
-    read = view.anchors.ground.database.read
-    return read(row["id"], partial(_of_log, generation=row["generation"], size=row["size"]))
+def _theirs(view: View, tenant_id: str, rows: Sequence[Row]) -> list[Theirs]:
+    """What rows of the cell's are about, from the tenant's own rows, in one transaction."""
+
+    def look(tx: Tx) -> list[Theirs]:
+        return [_of_log(tx, row["generation"], row["size"]) for row in rows]
+
+    return view.anchors.ground.database.read(tenant_id, look)
 
 
 def _of_log(tx: Tx, generation: int, size: int) -> Theirs:
