@@ -104,7 +104,7 @@ async def test_what_is_not_published_yet_waits(cell: Cell, monkeypatch: pytest.M
     agent, _ = await connected(cell)
     async with agent:
         monkeypatch.setattr(cell.tenure.sequencer, "wake", lambda _tenant: None)
-        monkeypatch.setattr(cell.tenure.sequencer, "_dirty", set())
+        monkeypatch.setattr(cell.tenure.sequencer, "_woken", set())
         cell.tenure._batcher.on_commit(lambda _tenant: None)
         await agent.call("POST", "/v1/decisions", {"purpose": SUPPORT})
         report = await agent.audit_own()

@@ -1,6 +1,7 @@
 """Evidence packs as files: one archive, or a folder of the same names."""
 
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -86,8 +87,8 @@ def _archive(stack: ExitStack, path: Path) -> tuple[Read, list[str]]:
             raise _unreadable()
         try:
             return archive.read(info)
-        except zipfile.BadZipFile:
-            return b""  # its checksum fails: whatever the file should be, it is not this
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            return b""  # what is stored does not unpack, or to something else: it is not the file
 
     return read, sorted(infos)
 
