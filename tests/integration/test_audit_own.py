@@ -105,7 +105,7 @@ async def test_what_is_not_published_yet_waits(cell: Cell, monkeypatch: pytest.M
     async with agent:
         monkeypatch.setattr(cell.tenure.sequencer, "wake", lambda _tenant: None)
         monkeypatch.setattr(cell.tenure.sequencer, "_woken", set())
-        cell.tenure._batcher.on_commit(lambda _tenant: None)
+        cell.tenure._batcher.on_commit(lambda *_: None)
         await agent.call("POST", "/v1/decisions", {"purpose": SUPPORT})
         report = await agent.audit_own()
         assert report.waiting + report.confirmed == 1
