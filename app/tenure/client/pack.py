@@ -45,6 +45,7 @@ def audit_pack(
     path: Path,
     vkeys: Sequence[str] = (),
     *,
+    cell_vkeys: Sequence[str] = (),
     witnesses: Sequence[str] = (),
     quorum: int = 0,
     earlier: Sequence[str] = (),
@@ -52,7 +53,8 @@ def audit_pack(
 ) -> PackReport:
     """Check an evidence pack, archive or folder, offline; arguments as for `audit_log`.
 
-    Without keys the one inside the pack is used and the report says so. Raises `Invalid` when there is no key
+    Without keys the one inside the pack is used and the report says so. `cell_vkeys` are keys of the cell's
+    log, for the part of receipts that is about it. Raises `Invalid` when there is no key
     or the archive cannot be read.
     """
     with ExitStack() as stack:
@@ -64,7 +66,10 @@ def audit_pack(
         )
         keys = trust(vkeys, beside).watched(witnesses, quorum)
         try:
-            report = check_pack(read, names, keys.verifiers, earlier=earlier, progress=progress)
+            cell_keys = trust(cell_vkeys).verifiers if cell_vkeys else ()
+            report = check_pack(
+                read, names, keys.verifiers, cell_keys=cell_keys, earlier=earlier, progress=progress
+            )
         except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, OSError) as failure:
             raise _unreadable() from failure
         return keys.judge(report, report.witnesses)
