@@ -223,7 +223,7 @@ def test_another_tenants_caller_of_the_right_role_reaches_nothing_here(world: Wo
     ]
 
 
-# Destructive calls last: what they act on is gone afterwards, and a head of before a change of key is not signed.
+# Last: what destroys what others act on; a head of before a change of key is not signed.
 LAST = {"shredSubject", "deleteRecord", "sealDecision", "rotateLedgerKey"}
 
 
