@@ -109,7 +109,11 @@ class AuditedConnection(Connection):
         return self._report(failures, confirmed, waiting)
 
     def _report(self, failures: Sequence[Unverified], confirmed: int, waiting: int) -> OwnReport:
-        head = None if self.seen is None else open_checkpoint(self.seen, self._keys.known).checkpoint
+        head = None
+        try:
+            head = None if self.seen is None else open_checkpoint(self.seen, self._keys.known).checkpoint
+        except Unverified as failure:  # of after a change that could not be followed
+            failures = [*failures, failure]
         return OwnReport(
             failures=tuple(map(Failure.of, failures)),
             not_checked=tuple(_left_open(waiting)),
