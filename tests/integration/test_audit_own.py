@@ -8,7 +8,7 @@ import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
 from tenure.client.own import AuditedConnection
-from tenure.errors import Denied, NotFound
+from tenure.errors import Denied, NotFound, Unverified
 from tenure.http.app import create_app
 from tenure.ledger.note import sign_note
 from tenure.ledger.own import Own, Told
@@ -103,15 +103,18 @@ async def worked_more(agent: AuditedConnection) -> None:
 async def test_what_is_not_published_yet_waits(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     agent, _ = await connected(cell)
     async with agent:
-        monkeypatch.setattr(cell.tenure.sequencer, "wake", lambda _tenant: None)
-        monkeypatch.setattr(cell.tenure.sequencer, "_woken", set())
-        cell.tenure._batcher.on_commit(lambda *_: None)
+
+        async def later(_tenant: str) -> None:
+            """No sequencing but what the test asks for."""
+
+        monkeypatch.setattr(cell.tenure.sequencer, "_attempt", later)
         await agent.call("POST", "/v1/decisions", {"purpose": SUPPORT})
         report = await agent.audit_own()
-        assert report.waiting + report.confirmed == 1
-        assert report.ok
+        assert (report.ok, report.waiting, report.confirmed) == (True, 1, 0)
+        assert any("not published yet" in text for text in report.not_checked)
         await cell.tenure.sequencer.run(cell.one.id)
-        assert (await agent.audit_own()).ok
+        report = await agent.audit_own()
+        assert (report.ok, report.waiting, report.confirmed) == (True, 0, 1)
         assert agent.own == []
 
 
@@ -187,6 +190,16 @@ async def test_a_fork_and_a_rollback_against_what_was_seen_are_named(cell: Cell)
         assert checks(await agent.audit_own()) == {"fork"}
         transport.lie = lambda _request, response: response
         assert (await agent.audit_own()).ok
+
+
+async def test_a_checkpoint_that_the_log_did_not_sign_is_nothing_to_go_on_from(cell: Cell) -> None:
+    await cell.tenure.sequencer.run(cell.one.id)
+    note = await cell.tenure.ledger.checkpoint(cell.one["auditor"])
+    agent, _ = await connected(cell, seen=note)
+    await agent.close()
+    for wrong in ("", "x", note.replace("\n", "\n9", 1), note.partition("\n\n")[0]):
+        with pytest.raises(Unverified):
+            await connected(cell, seen=wrong)
 
 
 async def test_nobody_gets_the_receipt_of_somebody_elses_entry(cell: Cell) -> None:

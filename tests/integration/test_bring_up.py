@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy.engine import make_url
+from test_inspection import inspected
 
 from foreign import goverifier
 from support.cell import Cell, crash
@@ -282,6 +283,30 @@ async def test_what_the_log_proves_and_the_database_forgot_is_shown_as_lost(
         assert (await place.audited()).ok
 
 
+async def test_nothing_of_it_is_taken_for_tampering(place: Cell, copies: Copies) -> None:
+    """Entries without their rows, a version written twice, an erasure done twice: a restore explains them."""
+    async with place.opened():
+        await _people(place, "old", "gone", "stays")
+        opened = await place.tenure.decisions.open(place.one["agent"], Opening("customer-support"))
+    copy = copies.take()
+    async with place.opened():
+        await place.put("old", "newer", "customer:old")
+        await place.put("later", "forgotten", "customer:later")
+        await place.tenure.decisions.seal(place.one["agent"], opened["id"], "done", None)
+        await place.tenure.decisions.open(place.one["agent"], Opening("customer-support"))
+        await place.erase("customer:gone")
+        await _published(place)
+    copies.put_back(copy)
+    async with place.opened() as tenure:
+        assert tenure.recovered.brought
+        await place.put("old", "something else", "customer:old")
+        await place.put("later", "again", "customer:later")
+        await place.tenure.decisions.seal(place.one["agent"], opened["id"], "again", None)
+        await _published(place)
+        found = await asyncio.to_thread(inspected, place)
+        assert not found, [(one.check, one.detail) for one in found]
+
+
 async def test_twice(place: Cell, copies: Copies) -> None:
     async with place.opened():
         await _people(place, "one")
@@ -353,9 +378,11 @@ def _lose_bundle(folder: Path, size: int, _key: Any) -> None:
 
 
 def _change_entry(folder: Path, size: int, _key: Any) -> None:
+    """Still an entry as it should be, of the same length."""
     path = folder / TileId(-1, 0, size).path
     raw = bytearray(path.read_bytes())
-    raw[-20] ^= 1
+    at = raw.rindex(b'"nonce":"') + 9
+    raw[at] = ord("A") if raw[at] != ord("A") else ord("B")
     path.write_bytes(raw)
 
 

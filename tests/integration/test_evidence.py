@@ -184,6 +184,10 @@ async def test_no_change_to_a_pack_goes_unseen(cell: Cell, tmp_path: Path) -> No
     for name in names:
         assert changed(flipped(name)), f"a flipped bit in {name}"
         assert changed(lambda copy, name=name: (copy / name).unlink()), f"{name} is gone"
+        for other in (b"", b"[]", b"null", b'{"items": [{"vkey": 3}]}', b"\xff", b"[" * 100_000):
+            assert changed(lambda copy, name=name, other=other: (copy / name).write_bytes(other) and None), (
+                f"{name} is another file; that must be a finding, never a crash"
+            )
     assert changed(lambda copy: (copy / "more.txt").write_text("x")) == {"pack-file-added"}  # type: ignore[arg-type, return-value]
 
 

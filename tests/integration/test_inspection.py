@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from support.cell import Cell
 from support.lived import Undone, live
 from tenure.bootstrap import ground_of
-from tenure.cold.files import open_objects
+from tenure.cold.open import open_objects
 from tenure.ids import CELL
 from tenure.inspection.findings import Finding
 from tenure.inspection.inspector import Inspector

@@ -15,8 +15,8 @@ from support.elsewhere import fingerprint
 from support.lived import live
 from tenure.bootstrap import ground_of
 from tenure.cli.entry import app
-from tenure.cold.files import open_objects
 from tenure.cold.mirror import Mirror
+from tenure.cold.open import open_objects
 from tenure.cold.veil import Veil
 from tenure.errors import KeyFailure
 from tenure.inspection.sections import SECTIONS

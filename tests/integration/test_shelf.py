@@ -222,6 +222,19 @@ async def test_a_restored_database_is_not_taken_for_the_truth(place: Cell, copie
     assert _content(place.published()) == before
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, _flip])
+async def test_proofs_of_a_change_of_key_come_back(cell: Cell, damage: Callable[[Path], Any]) -> None:
+    await _grown(cell, 3)
+    await cell.tenure.ledger_keys.rotate(cell.one["admin"])
+    await cell.tenure.sequencer.run(cell.one.id)
+    before = _content(cell.published())
+    assert (await repaired(cell)).well
+    damage(cell.published() / "rotations")
+    found = await repaired(cell)
+    assert (found.missing + found.changed) == ["rotations"]
+    assert _content(cell.published()) == before
+
+
 # ── in parts ───────────────────────────────────────────────────────────────────────────────────────
 async def test_a_log_is_compared_in_turns_and_what_is_missing_is_found_at_once(cell: Cell) -> None:
     await _grown(cell, 300, 300)

@@ -13,6 +13,7 @@ from tenure.ledger.base64 import from_base64
 from tenure.ledger.checkpoint import Checkpoint, open_checkpoint
 from tenure.ledger.keychain import Lineage, lineage
 from tenure.ledger.merkle import verify_consistency
+from tenure.ledger.note import Verifier, note_signatures
 from tenure.ledger.own import Own, compare, own_of
 from tenure.ledger.receipt import ReceiptReport, verify_receipt
 from tenure.ledger.report import Failure, Report
@@ -39,7 +40,9 @@ class AuditedConnection(Connection):
     the right to read the ledger cannot ask for them. `seen` is the checkpoint of an earlier `audit_own`.
     `own` and `seen` may be kept by the application, to go on after a restart. A key that was replaced is
     followed to the present one, by proofs that the service gives to every caller. Calls that the service
-    refuses without naming an entry, such as a record that is not there, are not among them.
+    refuses without naming an entry, such as a record that is not there, are not among them. Raises `Invalid`
+    without a key, `Unverified` for a `seen` that is not signed by one of the keys or by another key of the
+    log's: whether that one followed, `audit_own` finds out.
     """
 
     def __init__(
@@ -52,8 +55,9 @@ class AuditedConnection(Connection):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(api_key, base, transport=transport)
-        self._trust = trust(list(vkeys))
-        self._keys = Lineage(self._trust.verifiers, (), ())
+        self._keys = Lineage(trust(list(vkeys)).verifiers, (), ())
+        if seen is not None and not _of_another_key(seen, self._keys.pinned):
+            open_checkpoint(seen, self._keys.pinned)
         self.own: list[Own] = []
         self.seen = seen
 
@@ -187,6 +191,13 @@ class AuditedConnection(Connection):
                 proof = []
         if not verify_consistency(old.size, new.size, old.root, new.root, proof):
             raise Unverified("fork", f"The log is not shown to extend the {old.size} entries seen before.")
+
+
+def _of_another_key(note: str, keys: Sequence[Verifier]) -> bool:
+    """Whether a note has a signature under the name of one of the keys, and none of theirs."""
+    names, known = {key.name for key in keys}, {(key.name, key.key_id) for key in keys}
+    lines = note_signatures(note)
+    return any(line.name in names for line in lines) and not any(line[:2] in known for line in lines)
 
 
 def _left_open(waiting: int) -> list[str]:

@@ -19,14 +19,16 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from tenure import ids
-from tenure.errors import Conflict, Tampered, TenureError
+from tenure.errors import Conflict, Tampered, TenureError, Unverified
 from tenure.governance.catchup import is_behind, returned
 from tenure.governance.ground import Ground
 from tenure.ids import CELL
 from tenure.ledger.checkpoint import Checkpoint
 from tenure.ledger.cosignature import merge
 from tenure.ledger.fitting import Bodies, Copy, Fitting, decoded, expected_names
+from tenure.ledger.keychain import FILE, follow
 from tenure.ledger.merkle import HASH_SIZE
+from tenure.ledger.note import Verifier
 from tenure.ledger.tile import (
     ENTRIES,
     WIDTH,
@@ -306,6 +308,7 @@ class _Pass:
         self._judge_head("checkpoint", raw, well=there == head)
         key = self._shelf.get("vkey")
         self._judge_head("vkey", key, well=key == f"{self._shelf.vkey}\n".encode())
+        self._mend_rotations(tx, head)
         name = archive_name(head.size)
         kept = self._shelf.get(name)
         self._judge_head(name, kept, well=kept is not None and self._shelf.signed(kept) == head)
@@ -318,6 +321,30 @@ class _Pass:
             if self._shelf.mirror.head(self._tenant_id) is None:
                 self._found.missing.append("mirrored head")
             put_head(self._shelf, self._log._replace(size=head.size, root=head.root), note)
+
+    def _mend_rotations(self, tx: Tx, head: Checkpoint) -> None:
+        """The proofs of the key's changes, where there were any. A chain that knows of more of them stays."""
+        chain = ledgerkeys.rotations(tx, self._log.generation, head.size)
+        known = self._changes(chain)
+        if known == 0:
+            return
+        if known is None:
+            self._found.beyond.append(FILE)
+            return
+        raw = self._shelf.get(FILE)
+        shown = self._changes((raw or b"").decode("utf-8", "replace"))
+        well = shown is not None and shown >= known
+        self._judge_head(FILE, raw, well=well)
+        if not well:
+            self._shelf.objects.put(f"{self._shelf.base}/{FILE}", chain.encode())
+
+    def _changes(self, chain: str) -> int | None:
+        """How many changes of the key a chain proves, from the first one on; None when it does not hold."""
+        first = self._shelf.earlier[-1] if self._shelf.earlier else self._shelf.vkey
+        try:
+            return len(follow(chain, [Verifier.parse(first)]))
+        except Unverified:
+            return None
 
     def _judge_head(self, name: str, raw: bytes | None, *, well: bool) -> None:
         self._found.compared += 1

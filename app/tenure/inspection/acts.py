@@ -47,13 +47,20 @@ def decisions(view: View, page: Sequence[Row]) -> Iterator[Finding]:
         table.c.kind.in_([Kind.DECISION_OPEN.value, Kind.DECISION_SEAL.value]),
     )
     by: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    before: dict[tuple[str, str], list[dict[str, Any]]] = {}  # as a database had it that was restored since
+    back = view.taken_back({(row["writer"], row["n"]) for row in found})
     for row in found:
         entry = view.entry(f"{row['writer']}-{row['n']}")
         if entry is not None:
-            by.setdefault((row["decision_id"], entry["kind"]), []).append(entry)
+            one = before if (row["writer"], row["n"]) in back else by
+            one.setdefault((row["decision_id"], entry["kind"]), []).append(entry)
     for row in page:
-        opened = by.get((row["id"], Kind.DECISION_OPEN), [])
-        sealed = by.get((row["id"], Kind.DECISION_SEAL), [])
+        opened = by.get((row["id"], Kind.DECISION_OPEN)) or before.get((row["id"], Kind.DECISION_OPEN), [])
+        sealed = by.get((row["id"], Kind.DECISION_SEAL)) or [
+            one
+            for one in before.get((row["id"], Kind.DECISION_SEAL), [])
+            if f"{one['writer']}-{one['n']}" == row["seal_entry"]
+        ]
         yield from guarded(view, "decision", _D, (row["id"],), _decision(view, row, opened, sealed))
 
 

@@ -16,9 +16,10 @@ from tenure.ledger.canonical import parse_canonical
 from tenure.ledger.checkpoint import open_checkpoint
 from tenure.ledger.entry import Kind, parse_entry
 from tenure.ledger.merkle import HASH_SIZE
+from tenure.ledger.note import Verifier
 from tenure.ledger.tile import WIDTH
 from tenure.ledger.tree import tree_root
-from tenure.store import inspecting, log, tables
+from tenure.store import inspecting, ledgerkeys, log, tables
 from tenure.store.inspecting import Row, Span
 
 SKEW_US = 3_600_000_000
@@ -112,6 +113,7 @@ def _reopened(view: View) -> int | None:
 def _named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator[Finding]:
     """What entries say was made must be there; what they commit to must be kept."""
     known: list[tuple[str, str, str, Any]] = []
+    read = _of_this_database(view, read)
     for row, entry in read:
         key = f"{row['writer']}-{row['n']}"
         if (digest := entry.get("accesses_sha256")) is not None:
@@ -132,6 +134,20 @@ def _named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator[F
                 continue
             yield view.finding(f"{table}-missing", table, (value,), "", detail)
     yield from _written(view, read)
+
+
+def _of_this_database(
+    view: View, read: Sequence[tuple[Row, dict[str, Any]]]
+) -> list[tuple[Row, dict[str, Any]]]:
+    """Those whose rows must be here: not what was taken back from a published log without its rows."""
+    back = view.taken_back({(row["writer"], row["n"]) for row, _ in read})
+    here = []
+    for row, entry in read:
+        if (row["writer"], row["n"]) not in back:
+            here.append((row, entry))
+        elif (row_id := asked_for(entry)) is not None and view.lives:
+            view.over.asked.setdefault(row_id, f"{row['writer']}-{row['n']}")
+    return here
 
 
 def _awaited(view: View, certificate_id: str) -> bool:
@@ -254,7 +270,9 @@ def _checkpoint(view: View, row: Row, origin: str) -> Iterator[Finding]:
     if verifier is None:
         return  # of a tenant that left: its own copy is checked where it was taken to
     try:
-        signed = open_checkpoint(row["note"], [verifier]).checkpoint
+        # Keys that were changed signed before; the change itself is proven to auditors by `rotations`.
+        earlier = map(Verifier.parse, ledgerkeys.vkeys(view.tx, row["generation"]))
+        signed = open_checkpoint(row["note"], [verifier, *earlier]).checkpoint
     except Unverified as failure:
         yield view.finding("checkpoint", table, key, "note", f"{failure.check}: {failure.detail}")
         return

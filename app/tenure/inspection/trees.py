@@ -14,12 +14,13 @@ from tenure.inspection.view import Anchors, Pass, View, viewed
 from tenure.ledger.audit import AuditReport, audit_in_steps
 from tenure.ledger.checkpoint import peek_checkpoint
 from tenure.ledger.entry import Kind, parse_entry
+from tenure.ledger.keychain import FILE
 from tenure.ledger.merkle import EMPTY_ROOT, HASH_SIZE
 from tenure.ledger.note import Verifier
 from tenure.ledger.tile import ENTRIES, TileId, encode_bundle
 from tenure.ledger.tree import tree_root
 from tenure.publication import published_name
-from tenure.store import inspecting, log, tables
+from tenure.store import inspecting, ledgerkeys, log, tables
 from tenure.store.database import Database
 from tenure.store.inspecting import Row
 from tenure.store.session import Tx
@@ -44,6 +45,8 @@ class DatabaseSource:
         if path == "checkpoint":
             note = log.checkpoint(tx, self._generation, size=self._size)
             return None if note is None else note.encode()
+        if path == FILE:
+            return ledgerkeys.rotations(tx, self._generation, self._size).encode() or None
         tile = TileId.parse(path)
         if tile.level == ENTRIES:
             bodies = log.bodies(tx, self._generation, tile.n * 256, tile.width)

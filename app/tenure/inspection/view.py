@@ -6,7 +6,7 @@ process in which an erased person's key lives on.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
@@ -53,6 +53,8 @@ class Pass:
     complete: set[str] = field(default_factory=set)
     """Sections that saw every row."""
     plans: list[Batch] | None = None
+    taken_back: list[tuple[int, int, int]] | None = None
+    """Generation and places (from, to) that a restored database took back from its published log."""
 
 
 class View:
@@ -92,6 +94,30 @@ class View:
     def restored(self) -> bool:
         """Whether this database was ever put back: then it may lack what others remember."""
         return self.anchors.ground.mirror.leaf_epoch() > 0
+
+    def taken_back(self, wanted: Collection[EntryId]) -> set[EntryId]:
+        """Of entries, those that a restored database took back from its published log (ADR 15).
+
+        What they made went with the database that was; it may be missing, or have been made again since.
+        """
+        if not wanted or not self.restored:
+            return set()
+        if self.over.taken_back is None:
+            self.over.taken_back = inspecting.taken_back(self.tx)
+        if not self.over.taken_back:
+            return set()
+        numbers: dict[str, list[int]] = {}
+        for writer, n in wanted:
+            numbers.setdefault(writer, []).append(n)
+        runs = inspecting.runs(self.tx, {one: (min(have), max(have)) for one, have in numbers.items()})
+        return {
+            (run["writer"], n)
+            for run in runs
+            for n in numbers[run["writer"]]
+            if run["n"] <= n < run["n"] + run["count"]
+            for generation, first, end in self.over.taken_back
+            if generation == run["generation"] and first <= run["idx"] + n - run["n"] < end
+        }
 
     @property
     def handed_over(self) -> bool:

@@ -471,7 +471,7 @@ class _Check:
             for one in items:
                 one["key"] = Verifier.parse(one["vkey"])
                 one["generation"], one["origin"], _previous(one)
-        except (ValueError, KeyError, TypeError, AttributeError, Malformed):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Malformed):
             return []
         return items
 
@@ -487,7 +487,10 @@ class _Check:
 
 def _previous(generation: Mapping[str, Any]) -> list[tuple[Verifier, int]]:
     """A generation's keys before the present one, newest first, and the entry that replaced each."""
-    return [(Verifier.parse(one["vkey"]), int(one["replaced_at"])) for one in generation.get("previous", ())]
+    found = [(Verifier.parse(one["vkey"]), one["replaced_at"]) for one in generation.get("previous", ())]
+    if not all(schema.is_count(place) for _, place in found):
+        raise ValueError("not the index of an entry")
+    return found
 
 
 def _signed(text: str, key: Verifier) -> bool:

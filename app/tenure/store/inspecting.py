@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Table, and_, func, literal, or_, select, tuple_
 
-from tenure.store import tables
+from tenure.errors import Unverified
+from tenure.ledger.entry import Kind, parse_entry
+from tenure.store import log, tables
 from tenure.store.session import Tx
 
 Row = Mapping[str, Any]
@@ -77,6 +79,25 @@ def runs(tx: Tx, spans: Mapping[str, tuple[int, int]]) -> list[Row]:
         for writer, (first, last) in spans.items()
     ]
     return where(tx, _p, or_(*touching)) if touching else []
+
+
+def taken_back(tx: Tx) -> list[tuple[int, int, int]]:
+    """(generation, first place, end) of what `restore` entries say was taken back. Reads all entries once."""
+    found = []
+    newest = log.newest(tx)
+    for row in where(tx, _e, _e.c.kind == Kind.RESTORE.value):
+        placed = log.entry(tx, row["writer"], row["n"])
+        try:
+            entry = parse_entry(bytes(row["body"]))
+        except Unverified:
+            continue  # the entry's own section says so
+        generation = placed.generation if placed is not None else None
+        if generation is None and newest is not None:
+            generation = newest.generation  # it waits for its place
+        if entry["outcome"] == "brought-up" and generation is not None:
+            data = entry.get("data", {})
+            found.append((generation, int(data.get("from_size", 0)), int(data.get("to_size", 0))))
+    return found
 
 
 def spans(tx: Tx, writers: Collection[str]) -> dict[str, Span]:
