@@ -1,5 +1,6 @@
 """Evidence, populations and own accesses over changes of a log's key; a thief of an old seed gets nowhere."""
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -15,6 +16,7 @@ from foreign import goverifier
 from integration.test_audit_own import PATH, PURPOSE, Lying, connected, worked_more
 from integration.test_celllog import cell_vkey, held
 from integration.test_evidence import checks, lived, taken
+from integration.test_inspection import inspected
 from support.cell import Cell
 from tenure.cli.embedded import Cell as Served
 from tenure.client.http import Connection
@@ -301,3 +303,33 @@ async def test_own_accesses_are_checked_over_a_change_and_an_old_key_is_not_beli
     async with (await connected(cell, seen=seen))[0] as again:
         again._keys = type(again._keys)((thief.verifier,), (), ())
         assert checks(await again.audit_own()) == {"fork"}
+
+
+async def test_rows_that_an_earlier_key_signed_are_no_finding(embedded: Cell) -> None:
+    async with embedded.opened():
+        await changed_twice(embedded)
+    assert await asyncio.to_thread(inspected, embedded) == []
+
+
+async def test_a_certificate_of_an_earlier_generation_under_a_replaced_key_is_not_placed_in_time(
+    embedded: Cell, tmp_path: Path
+) -> None:
+    data = embedded.settings.data_dir
+    async with embedded.opened():
+        key, _ = await lived(embedded)
+    shutil.copytree(data, tmp_path / "backup")
+    async with embedded.opened():
+        await embedded.erase("customer:1")
+    shutil.rmtree(data)
+    shutil.copytree(tmp_path / "backup", data)
+    async with embedded.opened() as tenure:
+        await tenure.sequencer.run(embedded.one.id)
+        old = signer_of(embedded)
+        assert (await taken(embedded, key, tmp_path / "before")).ok
+        await rotate(embedded)
+        report = await taken(embedded, key, tmp_path / "pack")
+        assert report.ok, report.failures
+        assert any("Whoever stole that key could have made it" in text for text in report.not_checked)
+        assert not any(
+            "Whoever stole" in text for text in audit_pack(tmp_path / "before", [old.vkey]).not_checked
+        )

@@ -218,10 +218,10 @@ def _before(view: View, shred: Shred) -> bool:
 def _certified(view: View, shred: Shred, certificate: Row) -> Iterator[Finding]:
     """The row says what the signed certificate does."""
     origin = peek_origin(certificate["envelope"])
-    verifier = None if origin is None else view.verifier(origin)
-    if verifier is None:
+    verifiers = () if origin is None else view.verifiers(origin)
+    if not verifiers:
         return
-    said = verify_certificate(certificate["envelope"], [verifier]).certificate
+    said = verify_certificate(certificate["envelope"], verifiers).certificate
     if not said:
         return  # the section on certificates says so
     counts = said["stores"]["database"]
@@ -258,12 +258,12 @@ def certificates(view: View, row: Row) -> Iterator[Finding]:
     """Signed by one of the tenant's logs, of the erasure that names it, and the one that the mirror has."""
     key = (row["id"],)
     origin = peek_origin(row["envelope"]) or ""
-    verifier = view.verifier(origin) if _own(view, origin) else None
-    if verifier is None and view.lives and view.keys is not None:
+    verifiers = view.verifiers(origin) if _own(view, origin) else ()
+    if not verifiers and view.lives and view.keys is not None:
         yield view.finding("certificate", _C, key, "envelope", "it is not of a log of this tenant")
         return
-    if verifier is not None:
-        yield from _verified(view, row, verify_certificate(row["envelope"], [verifier]))
+    if verifiers:
+        yield from _verified(view, row, verify_certificate(row["envelope"], verifiers))
     mirrored = view.anchors.ground.mirror.certificate(row["shred_id"])
     # After a restore in the middle of an erasure there may be two, of different ids.
     if mirrored is not None and mirrored[0] == row["id"] and mirrored[1] != row["envelope"]:

@@ -25,7 +25,7 @@ from tenure.keys.secret import Secret
 from tenure.keys.state import TenantKeys
 from tenure.ledger.entry import Kind, parse_access_list, parse_entry
 from tenure.ledger.note import Signer, Verifier
-from tenure.store import inspecting, log, shreds, tables
+from tenure.store import inspecting, ledgerkeys, log, shreds, tables
 from tenure.store.inspecting import EntryId, Key, Row
 from tenure.store.session import Tx
 from tenure.store.shreds import Batch
@@ -69,6 +69,7 @@ class View:
         self._entries: dict[EntryId, dict[str, Any] | None] = {}
         self._leaves: dict[int, Secret] = {}
         self._verifiers: dict[str, Verifier] = {}
+        self._before: dict[str, list[Verifier]] = {}
         self.purged: Counter[str] = Counter()
         """Erasure → versions on this page that say they were purged by it."""
         self._unfinished: bool | None = None
@@ -153,6 +154,18 @@ class View:
         if origin not in self._verifiers:
             self._verifiers[origin] = Verifier.parse(Signer(origin, keys.ledger_seed).vkey)
         return self._verifiers[origin]
+
+    def verifiers(self, origin: str) -> tuple[Verifier, ...]:
+        """The same, and the keys before it that are on record: what they signed stays signed. None: empty."""
+        present = self.verifier(origin)
+        if present is None:
+            return ()
+        if origin not in self._before:
+            generations = [generation for generation, name in log.origins(self.tx) if name == origin]
+            self._before[origin] = [
+                Verifier.parse(vkey) for one in generations for vkey in ledgerkeys.vkeys(self.tx, one)
+            ]
+        return tuple(dict.fromkeys((present, *self._before[origin])))
 
     @cached_property
     def _living(self) -> Mapping[str, TenantKeys] | None:

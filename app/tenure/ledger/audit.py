@@ -22,6 +22,9 @@ from tenure.ledger.writers import WriterCounters
 MOST_SHOWN = 20
 """Failures of one name that are listed one by one; the rest are counted."""
 
+NO_EARLIER = "Whether the log was rolled back or forked before: no earlier checkpoint was given."
+"""What is left open without one."""
+
 Progress = Callable[[int, int], None]
 """Called with (entries read, entries in all), once for each bundle."""
 
@@ -144,7 +147,9 @@ def audit_in_steps(
         entries=found.kinds.total(),
         kinds=dict(sorted(found.kinds.items())),
         writers=len(counters),
-        earlier=tuple(past.size for past in known if walk_root(walk, past.size, checkpoint) == past.root),
+        earlier=tuple(
+            dict.fromkeys(past.size for past in known if walk_root(walk, past.size, checkpoint) == past.root)
+        ),
         witnesses=witnesses,
         notes=tuple(found.notes),
         rotations=tuple(step.sentence for step in steps),
@@ -339,7 +344,7 @@ def _leave_open(
     """What a reader must not conclude."""
     left = found.not_checked
     if not earlier:
-        left.append("Whether the log was rolled back or forked before: no earlier checkpoint was given.")
+        left.append(NO_EARLIER)
     if not witnesses:
         left.append("Whether others are shown the same log: no witness's signature was checked.")
     if unread := size - found.kinds.total():

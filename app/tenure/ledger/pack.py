@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from tenure.errors import Malformed, Unverified
 from tenure.ledger import schema
-from tenure.ledger.audit import AuditReport, Progress, audit
+from tenure.ledger.audit import NO_EARLIER, AuditReport, Progress, audit
 from tenure.ledger.canonical import canonical, parse_canonical
 from tenure.ledger.certificate import ENTRY_LEFT_OPEN, CertificateReport, verify_certificate
 from tenure.ledger.checkpoint import Checkpoint
@@ -241,6 +241,8 @@ class _Check:
         )
         self.failures.extend(self.log.failures)
         self.left.extend(self.log.not_checked)
+        if not earlier:
+            self.left.append(NO_EARLIER)  # heads in the pack came with the pack
         if not self.log.ok or self.log.checkpoint is None:
             self.left.append("Everything that rests on the log.")
             return
@@ -287,14 +289,22 @@ class _Check:
         try:
             self.statement = open_statement(statement, self.keys.in_force)
         except Unverified as failure:
-            if failure.check == "unknown-key":
-                open_statement(statement, self.keys.known)
-                raise Unverified(
-                    "key-retired", "The statement is signed by a key that was replaced before."
-                ) from None
-            raise
+            raise self._signed_by_another(statement, failure) from None
         if sha256(raw).hexdigest() != self.statement["index_sha256"]:
             raise Unverified("pack-index", "The index is not the one that was signed.")
+
+    def _signed_by_another(self, statement: str, failure: Unverified) -> Unverified:
+        if failure.check != "unknown-key":
+            return failure
+        try:
+            open_statement(statement, self.keys.known)
+        except Unverified:
+            return Unverified(
+                failure.check,
+                f"{failure.detail} If the log's key was changed after the pack was taken, take it again, or"
+                " give the key of then.",
+            )
+        return Unverified("key-retired", "The statement is signed by a key that was replaced before.")
 
     def _files(self) -> None:
         """The files that are there are those of the index, byte for byte."""
