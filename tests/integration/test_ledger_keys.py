@@ -76,7 +76,7 @@ async def test_who_pinned_the_old_key_follows_to_the_present_one(cell: Cell, tmp
     shown = await reader.key(auditor)
     assert shown["vkey"] == new.vkey
     assert [one["vkey"] for one in shown["previous"]] == [middle.vkey, old.vkey]
-    assert await reader.rotations(auditor) == (cell.published() / "rotations").read_text()
+    assert await cell.tenure.receipts.rotations(auditor) == (cell.published() / "rotations").read_text()
     indexes = [one["replaced_at"] for one in shown["previous"]]
     kinds = {entry["_at"][1]: entry["kind"] for entry in cell.entries()}
     assert [kinds[index] for index in indexes] == ["key.rotate", "key.rotate"]

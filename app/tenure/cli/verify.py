@@ -122,6 +122,7 @@ def audit(
         str, typer.Argument(metavar="DIR|URL|PACK", help="A log's folder or base URL, or evidence.")
     ],
     vkey: _Vkey = None,
+    cell_vkey: _CellVkey = None,
     witness: _Witness = None,
     quorum: _Quorum = 0,
     token: Annotated[
@@ -141,7 +142,12 @@ def audit(
         past = [path.read_bytes().decode("utf-8", "replace") for path in earlier or ()]
         given: Any = {"witnesses": witness or (), "quorum": quorum, "earlier": past, "progress": progress}
         if is_pack(target):
-            report = audit_pack(Path(target), vkey or (), **given)
+            report = audit_pack(Path(target), vkey or (), cell_vkeys=cell_vkey or (), **given)
+        elif cell_vkey:
+            raise Invalid(
+                "--cell-vkey is for the receipts in an evidence pack. Nothing was checked. Audit the cell's"
+                " own log with --vkey."
+            )
         else:
             with open_source(target, token) as source:
                 report = audit_log(source, vkey or (), **given)
@@ -230,6 +236,7 @@ def _rows(report: Report) -> Rows:
         rows = list(_opening_rows(report.seen))
     elif isinstance(report, PackReport):
         rows = list(_pack_rows(report))
+    rows += [("rotation", sentence) for sentence in report.rotations]
     return rows + [("signed by", name) for name in report.signers]
 
 
@@ -285,8 +292,6 @@ def _audit_rows(report: AuditReport) -> Iterator[tuple[str, str]]:
         yield "extends", f"the checkpoint of {size} entries"
     for name in report.witnesses:
         yield "witness", name
-    for sentence in report.rotations:
-        yield "rotation", sentence
     for note in report.notes:
         yield "note", note
 
@@ -324,6 +329,8 @@ def _pack_rows(report: PackReport) -> Iterator[tuple[str, str]]:
     yield "about", ", ".join(f"{name} {part}" for name, part in given.items()) or "all entries"
     if report.log is not None:
         yield from _audit_rows(report.log)
+    for sentence in report.earlier_keys:
+        yield "earlier key", sentence
     for name, count in report.counts.items():
         yield name, str(count)
     for name, count in report.populations.items():

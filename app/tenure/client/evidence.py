@@ -11,6 +11,7 @@ from tenure.client.pack import audit_pack
 from tenure.client.trust import Trust
 from tenure.errors import NotFound, Unverified
 from tenure.ledger.checkpoint import Checkpoint, open_checkpoint
+from tenure.ledger.keychain import FILE
 from tenure.ledger.pack import (
     GENERATIONS,
     INDEX,
@@ -46,7 +47,8 @@ You need no access to the service, and nothing that it says is believed.
     pip install tenure
     tenure audit PACK.zip --vkey '{vkey}'
 
-The key above came from the service. Get it once by another way, and compare. With `--witness KEY --quorum N`
+An older key of this log will do as well: its changes are followed. The key above came from the service. Get
+it once by another way, and compare. With `--witness KEY --quorum N`
 cosignatures count; `--earlier FILE` takes a checkpoint that you have from before.
 
 The log in `ledger/{generation}/` is a C2SP tlog-tiles log. Unpack it and any client of that format checks it,
@@ -55,7 +57,7 @@ with nothing of ours: for example Go's `golang.org/x/mod/sumdb/tlog` and `note`.
 ## What is in it
 | | |
 |---|---|
-| `ledger/{generation}/` | the whole log: checkpoint, tiles, entry bundles, key |
+| `ledger/{generation}/` | the whole log: checkpoint, tiles, entry bundles, key, and proofs of its changes |
 | `checkpoints/` | earlier heads, at the end of each day that the pack is about, with their cosignatures |
 | `generations.json` | every generation of the log. A new one begins where a restore lost entries |
 | `policies/` | the rules and manifests in force, by the digest that entries name |
@@ -96,6 +98,8 @@ async def collect(
     said("the log")
     pack.keep(f"{base}/checkpoint", note.encode())
     pack.keep(f"{base}/vkey", f"{newest['vkey']}\n".encode())
+    if rotations := await connection.call("GET", "/v1/ledger/rotations"):
+        pack.keep(f"{base}/{FILE}", rotations.encode())
     for tile in _tiles(head.size):
         pack.keep(f"{base}/{tile.path}", await connection.fetch(f"/v1/ledger/{tile.path}"))
     pack.keep(GENERATIONS, json.dumps(generations, indent=1, sort_keys=True).encode())

@@ -1,6 +1,7 @@
 """Evidence packs as files: one archive, or a folder of the same names."""
 
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,6 +45,7 @@ def audit_pack(
     path: Path,
     vkeys: Sequence[str] = (),
     *,
+    cell_vkeys: Sequence[str] = (),
     witnesses: Sequence[str] = (),
     quorum: int = 0,
     earlier: Sequence[str] = (),
@@ -51,7 +53,8 @@ def audit_pack(
 ) -> PackReport:
     """Check an evidence pack, archive or folder, offline; arguments as for `audit_log`.
 
-    Without keys the one inside the pack is used and the report says so. Raises `Invalid` when there is no key
+    Without keys the one inside the pack is used and the report says so. `cell_vkeys` are keys of the cell's
+    log, for the part of receipts that is about it. Raises `Invalid` when there is no key
     or the archive cannot be read.
     """
     with ExitStack() as stack:
@@ -63,7 +66,10 @@ def audit_pack(
         )
         keys = trust(vkeys, beside).watched(witnesses, quorum)
         try:
-            report = check_pack(read, names, keys.verifiers, earlier=earlier, progress=progress)
+            cell_keys = trust(cell_vkeys).verifiers if cell_vkeys else ()
+            report = check_pack(
+                read, names, keys.verifiers, cell_keys=cell_keys, earlier=earlier, progress=progress
+            )
         except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, OSError) as failure:
             raise _unreadable() from failure
         return keys.judge(report, report.witnesses)
@@ -86,8 +92,8 @@ def _archive(stack: ExitStack, path: Path) -> tuple[Read, list[str]]:
             raise _unreadable()
         try:
             return archive.read(info)
-        except zipfile.BadZipFile:
-            return b""  # its checksum fails: whatever the file should be, it is not this
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            return b""  # what is stored does not unpack, or to something else: it is not the file
 
     return read, sorted(infos)
 

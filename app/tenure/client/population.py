@@ -15,9 +15,14 @@ Keep = Callable[[bytes], Any]
 
 
 async def trusted(connection: Connection, vkeys: tuple[str, ...] | list[str]) -> Trust:
-    """The keys given, or else the one that the service itself names, which the report then says."""
-    beside = None if vkeys else (await connection.call("GET", "/v1/ledger/key"))["vkey"]
-    return trust(list(vkeys), (beside,))
+    """The keys given, or else the one that the service itself names, which the report then says.
+
+    A key that was replaced since is followed to the present one by the log's `rotations`; then only that one
+    counts. Raises `Unverified` when these do not hold.
+    """
+    if not vkeys:
+        return trust((), ((await connection.call("GET", "/v1/ledger/key"))["vkey"],))
+    return trust(list(vkeys)).in_force(await connection.call("GET", "/v1/ledger/rotations"))
 
 
 async def fetch_population(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tenure.errors import Invalid
-from tenure.ledger.keychain import followed
+from tenure.ledger.keychain import followed, lineage
 from tenure.ledger.note import COSIGNATURE, Verifier
 from tenure.ledger.quorum import distinct, shortfall, witness_key
 from tenure.ledger.report import Report
@@ -27,6 +27,8 @@ class Trust:
     given: bool
     quorum: int = 0
     """How many of the witnesses must have cosigned."""
+    rotations: tuple[str, ...] = ()
+    """Changes of a log's key that were followed."""
 
     def watched(self, witnesses: Sequence[str], quorum: int) -> "Trust":
         """The same with witnesses' keys (`KEY` or `@file`). Without a quorum given, none need have signed.
@@ -59,13 +61,24 @@ class Trust:
             ) from failure
         return replace(self, verifiers=followed(texts, self.verifiers))
 
+    def in_force(self, chain: str) -> "Trust":
+        """The same for what a log signs now: keys that its chain of changes shows as replaced do not count.
+
+        `chain` is the text of `rotations`. Raises `Unverified` for a chain that does not hold.
+        """
+        found = lineage(chain, self.verifiers)
+        sentences = tuple(step.sentence for step in found.followed)
+        return replace(self, verifiers=found.in_force, rotations=(*self.rotations, *sentences))
+
     def judge(self, report: AnyReport, witnesses: Sequence[str]) -> AnyReport:
         """The report, failing as "quorum" when too few of the witnesses cosigned."""
         failure = shortfall(self.quorum, witnesses)
         return self.qualify(replace(report, failures=(*report.failures, failure)) if failure else report)
 
     def qualify(self, report: AnyReport) -> AnyReport:
-        """The report, saying so when the key itself was not checked."""
+        """The report, with the changes of key that were followed, and saying when no key was checked."""
+        if self.rotations:
+            report = replace(report, rotations=(*self.rotations, *report.rotations))
         if self.given:
             return report
         return replace(report, not_checked=(_SAME_PLACE, *report.not_checked))

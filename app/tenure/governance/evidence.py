@@ -4,6 +4,7 @@ An auditor's client fetches the parts one by one and puts the pack together; no 
 large the tenant is. `client.evidence` has the other half.
 """
 
+import itertools
 from typing import Any, NamedTuple
 
 from tenure import ids
@@ -90,33 +91,25 @@ class Evidence:
         return await self._reader.read(credential, work)
 
     async def generations(self, credential: Credential) -> dict[str, Any]:
-        """Every generation of the log, oldest first: `{"items":[…]}`, each with key and head.
+        """Every generation of the log, oldest first: `{"items":[…]}`, each with keys and head.
 
-        `{"generation","origin","vkey","size","root"}`, the root in hex. A new one begins where a restore lost
-        entries; its first entry says what.
+        `{"generation","origin","vkey","previous","size","root"}`, the root in hex, `vkey` the key in force at
+        the published head and `previous` those before it, newest first, each with the index of the entry
+        that replaced it. A new generation begins where a restore lost entries; its first entry says what.
+        One round trip for each generation.
         """
 
         def work(tx: Tx, _current: Log) -> dict[str, Any]:
-            return {
-                "items": [
-                    {
-                        "generation": one.generation,
-                        "origin": one.origin,
-                        "vkey": ledgerkeys.newest(tx, one.generation)
-                        or self._keyring.signer(tx.tenant_id, one.origin).vkey,
-                        "size": one.size,
-                        "root": bytes(one.root).hex(),
-                    }
-                    for one in log.every(tx)
-                ]
-            }
+            return {"items": [self._generation(tx, one) for one in log.every(tx)]}
 
         return await self._reader.read(credential, work)
 
     async def sign(self, credential: Credential, index: Index) -> str:
         """The statement over a pack's index: a DSSE envelope as JSON text. On record, by the index's digest.
 
-        Invalid when the head is not one that this log published. Two round trips beside the entry.
+        Invalid when the head is not one that this log published, or is of before a change of its key: only
+        the key in force at the head may sign. KeyFailure when the live key state has another key than the log
+        names. Three round trips beside the entry.
         """
 
         def work(seat: Seat) -> str:
@@ -130,6 +123,16 @@ class Evidence:
                     rule="size and root of a published checkpoint",
                     remedy="Take the pack again: the log may have begun a new generation.",
                 )
+            keys = ledgerkeys.history(tx, current.generation)
+            if keys and keys[0].size > index.size:
+                raise Invalid(
+                    "The log's key was changed behind that head; nothing was signed.",
+                    field="size",
+                    rule="a head that the present key signed",
+                    remedy="Take the pack again, under the newest head.",
+                )
+            named = keys[0].vkey if keys else None
+            signer = self._keyring.signer(tx.tenant_id, current.origin, named)
             statement_id = ids.new_id()
             entry = seat.record(
                 Kind.EVIDENCE,
@@ -152,7 +155,19 @@ class Evidence:
                 "issued_to": seat.principal.id,
                 "entry": entry,
             }
-            named = ledgerkeys.newest(tx, current.generation)
-            return issue_statement(statement, self._keyring.signer(tx.tenant_id, current.origin, named))
+            return issue_statement(statement, signer)
 
         return await self._service.run(credential, SCOPE, "write", work)
+
+    def _generation(self, tx: Tx, one: Log) -> dict[str, Any]:
+        keys = ledgerkeys.history(tx, one.generation, upto=one.published)
+        return {
+            "generation": one.generation,
+            "origin": one.origin,
+            "vkey": keys[0].vkey if keys else self._keyring.signer(tx.tenant_id, one.origin).vkey,
+            "previous": [
+                {"vkey": before.vkey, "replaced_at": after.idx} for after, before in itertools.pairwise(keys)
+            ],
+            "size": one.size,
+            "root": bytes(one.root).hex(),
+        }

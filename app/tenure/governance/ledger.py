@@ -55,12 +55,6 @@ class LedgerReader:
             cell = await asyncio.to_thread(self._database.read, CELL, self._of_cell)
         return {**found, "cell": cell}
 
-    async def rotations(self, credential: Credential) -> str:
-        """The proofs of every change of the log's key (`ledger.keychain`); empty without any."""
-        return await self._read(
-            credential, lambda tx, current: ledgerkeys.rotations(tx, current.generation, current.published)
-        )
-
     def _pinned(self, tx: Tx, current: Log) -> dict[str, str]:
         vkey = ledgerkeys.newest(tx, current.generation, upto=current.published)
         if vkey is None:

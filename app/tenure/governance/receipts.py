@@ -1,7 +1,7 @@
-"""Receipts of single entries, and proofs that one head extends another: how a caller checks its own accesses.
+"""How a caller checks its own accesses: receipts of entries, and proofs about heads and changes of the key.
 
-Neither needs the right to read the ledger. An entry's receipt is for the principal that the entry is about
-(and for whoever may read the ledger); a consistency proof is hashes, for every principal of the tenant.
+None needs the right to read the ledger. An entry's receipt is for the principal that the entry is about (and
+for whoever may read the ledger); hashes and changes of the key are for every principal of the tenant.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tenure.ledger.base64 import to_base64
 from tenure.ledger.entry import parse_entry
 from tenure.ledger.tree import consistency
 from tenure.model.principal import Credential
-from tenure.store import log
+from tenure.store import ledgerkeys, log
 from tenure.store.database import Database
 from tenure.store.session import Tx
 from tenure.tenancy import Tenancies
@@ -75,6 +75,19 @@ class Receipts:
 
             proof = consistency(old, new, tile)
             return {"old": old, "new": new, "proof": [to_base64(digest) for digest in proof]}
+
+        return await self._read(credential, work)
+
+    async def rotations(self, credential: Credential) -> str:
+        """The proofs of every published change of the log's key (`ledger.keychain`); empty without any.
+
+        Of the newest generation. Round trips: the keys, and for each change its entry, checkpoint and tiles.
+        """
+
+        def work(desk: Desk) -> str:
+            desk.principal(credential)
+            current = log.newest(desk.tx)
+            return ledgerkeys.rotations(desk.tx, current.generation, current.published) if current else ""
 
         return await self._read(credential, work)
 

@@ -37,8 +37,8 @@ async def get_key(request: Call, credential: NamedDependency[Credential]) -> ASG
     responses=answers(200, str, "Receipts of the changes of key, oldest first", media="text/plain"),
 )
 async def get_rotations(request: Call, credential: NamedDependency[Credential]) -> ASGIApp:
-    """The proofs of every change of the log's key: how to come from an old one to the present one."""
-    return text_reply(await tenure_of(request).ledger.rotations(credential), cache=_NEWEST)
+    """The proofs of every change of the log's key, for every caller: from an old one to the present one."""
+    return text_reply(await tenure_of(request).receipts.rotations(credential), cache=_NEWEST)
 
 
 @post(

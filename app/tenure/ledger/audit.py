@@ -4,7 +4,7 @@ docs/spec/ledger.md has the table of failure names. An empty log never passes.
 """
 
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,9 @@ from tenure.ledger.writers import WriterCounters
 MOST_SHOWN = 20
 """Failures of one name that are listed one by one; the rest are counted."""
 
+NO_EARLIER = "Whether the log was rolled back or forked before: no earlier checkpoint was given."
+"""What is left open without one."""
+
 Progress = Callable[[int, int], None]
 """Called with (entries read, entries in all), once for each bundle."""
 
@@ -37,8 +40,6 @@ class AuditReport(Report):
     earlier: tuple[int, ...] = ()
     """Sizes of the earlier checkpoints that this log extends."""
     witnesses: tuple[str, ...] = ()
-    rotations: tuple[str, ...] = ()
-    """Changes of the log's key, followed from one that was given."""
     notes: tuple[str, ...] = ()
     """What the log says of itself and a reader should know."""
 
@@ -76,6 +77,7 @@ def audit(
     verifiers: Sequence[Verifier],
     *,
     earlier: Sequence[str] = (),
+    before: Sequence[Step] = (),
     progress: Progress | None = None,
 ) -> AuditReport:
     """Check a log as published under `read` (tlog-tiles paths). Never raises for what it reads there.
@@ -85,9 +87,11 @@ def audit(
     every level is what the entries make; 4. every entry is canonical and of its form; 5. no writer's
     counter has a gap; 6. every earlier checkpoint is a prefix. A change of the log's key is followed from a
     key in `verifiers` to the present one, by the log's file `rotations`: each step's checkpoint is an earlier
-    one, too; and whoever the log's own entries name last must have signed the checkpoint.
+    one, too; and whoever the log's own entries name last must have signed the checkpoint. `before` are
+    changes to a key in `verifiers` that are proven already: the keys before them may have signed earlier
+    checkpoints, each up to its own change.
     """
-    work = audit_in_steps(read, verifiers, earlier=earlier)
+    work = audit_in_steps(read, verifiers, earlier=earlier, before=before)
     while True:
         try:
             done, size = next(work)
@@ -99,7 +103,11 @@ def audit(
 
 
 def audit_in_steps(
-    read: Source, verifiers: Sequence[Verifier], *, earlier: Sequence[str] = ()
+    read: Source,
+    verifiers: Sequence[Verifier],
+    *,
+    earlier: Sequence[str] = (),
+    before: Sequence[Step] = (),
 ) -> Generator[tuple[int, int], None, AuditReport]:
     """`audit`, for whoever does it a little at a time: (entries read, in all) after each bundle."""
     found = _Findings()
@@ -112,7 +120,14 @@ def audit_in_steps(
     signed, checkpoint = _open(head.decode("utf-8", "replace"), verifiers, found, "The checkpoint: ")
     if checkpoint is None:
         return AuditReport(failures=found.shown(), not_checked=("Everything else.",))
-    known = _earlier([*earlier, *(step.checkpoint for step in steps)], checkpoint, verifiers, found)
+    changes = (*steps, *before)
+    known = _earlier(
+        [*earlier, *(step.checkpoint for step in changes)],
+        checkpoint,
+        [*verifiers, *(step.old for step in before)],
+        {step.old.key_id: step.size for step in changes},
+        found,
+    )
     walk = Walk(read, checkpoint.size, tuple(past.size for past in known))
     counters = WriterCounters()
     for leaf in walk.leaves():
@@ -132,7 +147,9 @@ def audit_in_steps(
         entries=found.kinds.total(),
         kinds=dict(sorted(found.kinds.items())),
         writers=len(counters),
-        earlier=tuple(past.size for past in known if walk_root(walk, past.size, checkpoint) == past.root),
+        earlier=tuple(
+            dict.fromkeys(past.size for past in known if walk_root(walk, past.size, checkpoint) == past.root)
+        ),
         witnesses=witnesses,
         notes=tuple(found.notes),
         rotations=tuple(step.sentence for step in steps),
@@ -183,9 +200,16 @@ def _open(
 
 
 def _earlier(
-    texts: Sequence[str], checkpoint: Checkpoint, verifiers: Sequence[Verifier], found: _Findings
+    texts: Sequence[str],
+    checkpoint: Checkpoint,
+    verifiers: Sequence[Verifier],
+    replaced: Mapping[bytes, int],
+    found: _Findings,
 ) -> list[Checkpoint]:
-    """The earlier checkpoints that count: signed, of this log, not longer than it."""
+    """The earlier checkpoints that count: signed, of this log, not longer than it.
+
+    `replaced` are ids of keys that were replaced, each with the size of the last checkpoint it may sign.
+    """
     usable = []
     for text in texts:
         signed, past = _open(text, verifiers, found, "An earlier checkpoint: ")
@@ -196,6 +220,11 @@ def _earlier(
         elif past.size > checkpoint.size:
             found.fail(
                 "rollback", f"The log had {past.size} entries before; its checkpoint has {checkpoint.size}."
+            )
+        elif all(replaced.get(line.key_id, past.size) < past.size for line in signed.signatures):
+            found.fail(
+                "key-retired",
+                f"An earlier checkpoint of {past.size} entries is signed by a key that was replaced before.",
             )
         elif past.size:
             usable.append(past)
@@ -315,7 +344,7 @@ def _leave_open(
     """What a reader must not conclude."""
     left = found.not_checked
     if not earlier:
-        left.append("Whether the log was rolled back or forked before: no earlier checkpoint was given.")
+        left.append(NO_EARLIER)
     if not witnesses:
         left.append("Whether others are shown the same log: no witness's signature was checked.")
     if unread := size - found.kinds.total():

@@ -23,6 +23,8 @@ def _is_sentences(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(map(is_text, value))
 
 
+ENTRY_LEFT_OPEN = "Whether the log holds the entry that the certificate names: audit the ledger for that."
+
 _MEMBERS: Mapping[str, Check] = {
     "v": lambda value: type(value) is int and value == VERSION,
     "kind": lambda value: value == KIND,
@@ -77,7 +79,7 @@ def verify_certificate(text: str, verifiers: Sequence[Verifier]) -> CertificateR
         failures=tuple(failures),
         not_checked=(
             "Whether the root store destroyed the key: its own statement is quoted, not proven.",
-            "Whether the log holds the entry that the certificate names: audit the ledger for that.",
+            ENTRY_LEFT_OPEN,
             *(
                 f"Not proven, as the certificate says: {text}"
                 for text in certificate.get("does_not_prove", ())

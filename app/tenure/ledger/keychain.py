@@ -7,12 +7,14 @@ checkpoint: the old one says who follows it, the new one that it is there. A cha
 the other, oldest first: the file `rotations` beside a published log. Format: docs/spec/ledger.md, "Keys".
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tenure.errors import Unverified
 from tenure.ledger.checkpoint import open_checkpoint
-from tenure.ledger.entry import Kind
+from tenure.ledger.entry import Kind, parse_entry
 from tenure.ledger.note import ED25519, Verifier
 from tenure.ledger.receipt import FIRST_LINE, parse_receipt, verify_receipt
 
@@ -108,6 +110,92 @@ def followed(texts: Iterable[str], pinned: Sequence[Verifier]) -> tuple[Verifier
     for text in texts:
         keys += tuple(step.new for step in follow(text, keys))
     return tuple(dict.fromkeys(keys))
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """The keys of a log as far as a chain proves them, forwards and backwards from keys that are pinned."""
+
+    pinned: tuple[Verifier, ...]
+    followed: tuple[Step, ...]
+    """From a pinned key to the ones that followed it."""
+    before: tuple[Step, ...]
+    """From a trusted key back to the ones before it, newest first."""
+
+    @property
+    def replaced(self) -> dict[Verifier, Step]:
+        """Keys that another one followed, and how: each counts up to the checkpoint of that step only."""
+        return {step.old: step for step in (*self.followed, *self.before)}
+
+    @property
+    def in_force(self) -> tuple[Verifier, ...]:
+        """Pinned keys and followers that nothing replaced; witnesses' keys, too."""
+        keys = dict.fromkeys((*self.pinned, *(step.new for step in self.followed)))
+        return tuple(key for key in keys if key not in self.replaced)
+
+    @property
+    def known(self) -> tuple[Verifier, ...]:
+        """All of them, replaced ones included."""
+        return tuple(dict.fromkeys((*self.in_force, *self.replaced)))
+
+
+def lineage(text: str, pinned: Sequence[Verifier], claimed: Sequence[Verifier] = ()) -> Lineage:
+    """What a chain proves about pinned keys. Raises `Unverified` ("rotation", and what `follow` raises).
+
+    Back from a trusted key goes who has the key before it: entries name that one by its id only, so it comes
+    from `claimed` (or a step before); it must have signed the checkpoint of the change, as the trusted key
+    did. Two keys of one log that would both be in force are refused: one of them was replaced, and nothing
+    shows which.
+    """
+    followed = tuple(follow(text, pinned))
+    keys = {*pinned, *(step.new for step in followed)}
+    chain = parse_chain(text)
+    candidates = dict.fromkeys((*claimed, *(key for one in chain if (key := _named(one)) is not None)))
+    before: list[Step] = []
+    for receipt in reversed(chain):
+        step = _step_back(receipt, keys, tuple(candidates))
+        if step is not None and step.old not in keys:
+            keys.add(step.old)
+            before.append(step)
+    found = Lineage(tuple(pinned), followed, tuple(before))
+    if len({step.old for step in followed}) < len(followed):
+        raise _broken("one key is followed by two")
+    names = Counter(key.name for key in found.in_force if key.algorithm == ED25519)
+    for name, count in names.items():
+        if count > 1:
+            raise Unverified(
+                "rotation",
+                f"{count} keys of {name} would be in force, and it is not shown which one followed the other."
+                " Give the one that signs now.",
+            )
+    return found
+
+
+def _named(text: str) -> Verifier | None:
+    receipt = parse_receipt(text)
+    return named_key(parse_entry(receipt.entry), receipt.checkpoint.partition("\n")[0])
+
+
+def _step_back(text: str, trusted: set[Verifier], candidates: Sequence[Verifier]) -> Step | None:
+    """The step to a trusted key, where the key before it is among the candidates."""
+    receipt = parse_receipt(text)
+    new = _named(text)
+    if new is None or new not in trusted:
+        return None
+    report = verify_receipt(text, [new])
+    if report.failures:
+        raise _broken(report.failures[0].detail)
+    named = str(report.entry["data"].get("old_key"))
+    for old in candidates:
+        if (old.name, old.key_id.hex(), old.algorithm) != (new.name, named, ED25519):
+            continue
+        try:
+            signed = open_checkpoint(receipt.checkpoint, [old, new])
+        except Unverified:
+            continue  # another key of the same id
+        if {line.key_id for line in signed.signatures} == {old.key_id, new.key_id}:
+            return Step(old, new, receipt.index, signed.checkpoint.size, receipt.checkpoint)
+    return None
 
 
 def _step(text: str, trusted: Mapping[tuple[str, str], Verifier]) -> Step | None:

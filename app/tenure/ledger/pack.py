@@ -3,8 +3,8 @@
 README.md            for people
 index.json           span and filter, the head, and the SHA-256 of every file but the statement
 statement.json       the index, signed with the log's key
-ledger/GENERATION/   the whole log as published: what any tlog-tiles client reads
-generations.json     every generation of the log, its key and head
+ledger/GENERATION/   the whole log as published: what any tlog-tiles client reads, and `rotations`
+generations.json     every generation of the log, its keys and head
 checkpoints/SIZE     earlier heads of the time asked about, with their cosignatures
 policies/HEX.json    the policy bundles that entries of the span name
 access-lists/HEX.json  and their separate access lists
@@ -14,22 +14,23 @@ receipts/ID.tlog-proof and openings/ID.json, where these were asked for
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from tenure.errors import Malformed, Unverified
 from tenure.ledger import schema
-from tenure.ledger.audit import AuditReport, Progress, audit
+from tenure.ledger.audit import NO_EARLIER, AuditReport, Progress, audit
 from tenure.ledger.canonical import canonical, parse_canonical
-from tenure.ledger.certificate import verify_certificate
+from tenure.ledger.certificate import ENTRY_LEFT_OPEN, CertificateReport, verify_certificate
 from tenure.ledger.checkpoint import Checkpoint
-from tenure.ledger.entry import parse_access_list, parse_entry
+from tenure.ledger.entry import Kind, parse_access_list, parse_entry
 from tenure.ledger.evidence import open_statement
+from tenure.ledger.keychain import FILE, Lineage, lineage
 from tenure.ledger.note import ED25519, Verifier
 from tenure.ledger.opening import Seen, verify_openings
-from tenure.ledger.receipt import verify_receipt
+from tenure.ledger.receipt import parse_receipt, verify_receipt
 from tenure.ledger.report import Failure, Report
 from tenure.ledger.selection import Selection
 from tenure.ledger.tile import decode_bundle, expected_bundles
@@ -67,6 +68,8 @@ class Named(NamedTuple):
     populations: dict[str, tuple[Selection, list[int]]]
     days: dict[str, int]
     """Day (UTC) → how many entries the log had after the last one of the span that is of this day."""
+    wanted: dict[str, tuple[int, dict[str, Any]]]
+    """Entries that were asked for by their ids (`WRITER-N`): place and entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,8 @@ class PackReport(Report):
     seen: dict[str, tuple[Seen, ...]] = field(default_factory=dict)
     """Decision → what its openings show."""
     witnesses: tuple[str, ...] = ()
+    earlier_keys: tuple[str, ...] = ()
+    """Changes of the log's key before the one that was given, proven back from it."""
 
 
 def entries_of(read: Read, size: int) -> Iterable[bytes]:
@@ -94,8 +99,12 @@ def entries_of(read: Read, size: int) -> Iterable[bytes]:
         yield from decode_bundle(raw)
 
 
-def survey(entries: Iterable[bytes], span: Span) -> Named:
-    """Go through a log once. Populations: the whole span, one for each kind in it, and what was denied."""
+def survey(entries: Iterable[bytes], span: Span, wanted: Container[str] = frozenset()) -> Named:
+    """Go through a log once. Populations: the whole span, one for each kind in it, and what was denied.
+
+    `wanted` are ids of entries to find anywhere in the log.
+    """
+    placed: dict[str, tuple[int, dict[str, Any]]] = {}
     policies: set[str] = set()
     lists: dict[str, dict[str, Any]] = {}
     whole = span.selection
@@ -103,6 +112,8 @@ def survey(entries: Iterable[bytes], span: Span) -> Named:
     found: dict[str, tuple[Selection, list[int]]] = {"span": (whole, [])}
     for index, raw in enumerate(entries):
         entry = parse_entry(raw)
+        if (entry_id := f"{entry['writer']}-{entry['n']}") in wanted:
+            placed[entry_id] = (index, entry)
         if not whole.takes(entry, ()):
             continue
         found["span"][1].append(index)
@@ -115,7 +126,7 @@ def survey(entries: Iterable[bytes], span: Span) -> Named:
             policies.add(entry["policy"])
         if "accesses_sha256" in entry:
             lists[entry["accesses_sha256"]] = entry
-    return Named(frozenset(policies), lists, found, days)
+    return Named(frozenset(policies), lists, found, days, placed)
 
 
 def population_file(selection: Selection, head: Checkpoint, matches: Sequence[int]) -> bytes:
@@ -164,18 +175,23 @@ def check_pack(
     names: Iterable[str],
     verifiers: Sequence[Verifier],
     *,
+    cell_keys: Sequence[Verifier] = (),
     earlier: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> PackReport:
     """Check everything in a pack, offline. Never raises for what it reads there.
 
-    `earlier` are checkpoints that were seen before, beside those in the pack.
+    `earlier` are checkpoints that were seen before, beside those in the pack; `cell_keys` are keys of the
+    cell's log.
 
-    1 the statement is signed, and the index is its; 2 the files are those of the index, no more and no fewer;
-    3 the log, as `audit` does, with the earlier heads; 4 what entries of the span name is there and is it;
-    5 certificates; 6 populations, by running their filters again; 7 receipts and openings.
+    0 the log's changes of key, from the keys given to the one in force, and back to the ones before; 1 the
+    statement is signed by the one in force, and the index is its; 2 the files are those of the index, no more
+    and no fewer; 3 the log, as `audit` does, with the earlier heads and those of receipts; 4 what entries of
+    the span name is there and is it; 5 certificates, with the entries that they name; 6 populations, by
+    running their filters again; 7 receipts and openings. Of a key that was replaced counts only what the log
+    has from before.
     """
-    check = _Check(read, sorted(names), verifiers)
+    check = _Check(read, sorted(names), verifiers, cell_keys)
     try:
         check.run(earlier, progress)
     except Unverified as failure:
@@ -189,6 +205,8 @@ class _Check:
     read: Read
     names: list[str]
     verifiers: Sequence[Verifier]
+    cell_keys: Sequence[Verifier] = ()
+    keys: Lineage = field(default_factory=lambda: Lineage((), (), ()))
     failures: list[Failure] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     statement: dict[str, Any] = field(default_factory=dict)
@@ -200,8 +218,12 @@ class _Check:
     span: Span = WHOLE
 
     def run(self, earlier: Sequence[str], progress: Progress | None) -> None:
-        raw = self._sealed_index()
+        raw, statement = self.read(INDEX), self.read(STATEMENT)
+        if raw is None or statement is None:
+            raise Unverified("pack-format", f"A pack has {INDEX} and {STATEMENT}.")
         self.index = _parse_index(raw)
+        self.keys = self._lineage()
+        self._seal(raw, statement.decode("utf-8", "replace"))
         chosen = self.index["filter"]
         self.span = Span(chosen.get("from"), chosen.get("to"), chosen.get("principal"))
         self._files()
@@ -209,21 +231,32 @@ class _Check:
         self.log = audit(
             lambda path: self.read(f"{base}/{path}"),
             self.verifiers,
-            earlier=[*earlier, *(self._text(name) for name in self._below("checkpoints/"))],
+            earlier=[
+                *earlier,
+                *(self._text(name) for name in self._below("checkpoints/")),
+                *self._heads_of_receipts(),
+            ],
+            before=self.keys.before,
             progress=progress,
         )
         self.failures.extend(self.log.failures)
         self.left.extend(self.log.not_checked)
+        if not earlier:
+            self.left.append(NO_EARLIER)  # heads in the pack came with the pack
         if not self.log.ok or self.log.checkpoint is None:
             self.left.append("Everything that rests on the log.")
             return
         self._head(self.log.checkpoint)
+        papers = self._certificates()
         named = survey(
-            entries_of(lambda path: self.read(f"{base}/{path}"), self.log.checkpoint.size), self.span
+            entries_of(lambda path: self.read(f"{base}/{path}"), self.log.checkpoint.size),
+            self.span,
+            frozenset(str(report.certificate["entry"]) for _, report in papers),
         )
         self._policies(named)
         self._lists(named)
-        self._certificates()
+        for name, report in papers:
+            self._erasure(name, report, named)
         self._populations(named, self.log.checkpoint)
         self._receipts()
         self._generations(self.log.checkpoint)
@@ -241,16 +274,37 @@ class _Check:
             populations=self.populations,
             seen=self.seen,
             witnesses=self.log.witnesses if self.log else (),
+            rotations=self.log.rotations if self.log else (),
+            earlier_keys=tuple(step.sentence for step in self.keys.before),
         )
 
-    def _sealed_index(self) -> bytes:
-        raw, statement = self.read(INDEX), self.read(STATEMENT)
-        if raw is None or statement is None:
-            raise Unverified("pack-format", f"A pack has {INDEX} and {STATEMENT}.")
-        self.statement = open_statement(statement.decode("utf-8", "replace"), self.verifiers)
+    def _lineage(self) -> Lineage:
+        """The log's keys: from those that were given to the one in force, and back to the ones before."""
+        chain = self._text(f"ledger/{self.index['generation']}/{FILE}")
+        claimed = [key for one in self._listed()[-1:] for key, _ in _previous(one)]
+        return lineage(chain, self.verifiers, claimed)
+
+    def _seal(self, raw: bytes, statement: str) -> None:
+        """The statement is signed by the key in force, never by one that was replaced; the index is its."""
+        try:
+            self.statement = open_statement(statement, self.keys.in_force)
+        except Unverified as failure:
+            raise self._signed_by_another(statement, failure) from None
         if sha256(raw).hexdigest() != self.statement["index_sha256"]:
             raise Unverified("pack-index", "The index is not the one that was signed.")
-        return raw
+
+    def _signed_by_another(self, statement: str, failure: Unverified) -> Unverified:
+        if failure.check != "unknown-key":
+            return failure
+        try:
+            open_statement(statement, self.keys.known)
+        except Unverified:
+            return Unverified(
+                failure.check,
+                f"{failure.detail} If the log's key was changed after the pack was taken, take it again, or"
+                " give the key of then.",
+            )
+        return Unverified("key-retired", "The statement is signed by a key that was replaced before.")
 
     def _files(self) -> None:
         """The files that are there are those of the index, byte for byte."""
@@ -295,15 +349,61 @@ class _Check:
             self._fail("access-list", f"No entry of the span names {name}.")
         self.counts["access lists"] = len(there)
 
-    def _certificates(self) -> None:
-        names, keys = self._below("certificates/"), [*self.verifiers, *self._elders()]
+    def _certificates(self) -> list[tuple[str, CertificateReport]]:
+        """The certificates that some key of the log signed. What else they need: `_erasure`."""
+        names, keys = self._below("certificates/"), [*self.keys.known, *self._elders(self.keys.known)]
+        found = []
         for name in names:
             report = verify_certificate(self._text(name), keys)
             self.failures.extend(report.failures)
-            if report.ok and name != f"certificates/{report.certificate['id']}.json":
+            if not report.ok:
+                continue
+            if name != f"certificates/{report.certificate['id']}.json":
                 self._fail("pack-format", f"{name} holds the certificate of another id.")
-            self.left.extend(report.not_checked)
+            found.append((name, report))
         self.counts["certificates"] = len(names)
+        return found
+
+    def _erasure(self, name: str, report: CertificateReport, named: Named) -> None:
+        """Its entry is the log's, and from before the change if a key signed that was replaced since."""
+        certificate, text = report.certificate, self._text(name)
+        keys = self.keys.in_force
+        current = verify_certificate(text, [*keys, *self._elders(keys)]).ok
+        self.left.extend(sentence for sentence in report.not_checked if sentence != ENTRY_LEFT_OPEN)
+        place, entry = named.wanted.get(str(certificate["entry"]), (None, {}))
+        if certificate["origin"] != self.index["origin"]:
+            self.left.append(
+                f"Whether the log of an earlier generation holds the entry that {name} names."
+                if current
+                else f"When {name} was signed: its entry is in an earlier generation, which is not in the"
+                " pack, and its key was replaced since. Whoever stole that key could have made it."
+            )
+            return
+        if place is not None:
+            data = entry.get("data", {})
+            said = (entry["kind"], data.get("certificate"), data.get("shred"))
+            if said != (Kind.PURGE, certificate["id"], certificate["shred"]):
+                self._fail("certificate-entry", f"{name} names entry {place}, which is not of this erasure.")
+        if current:
+            if place is None:
+                self.left.append(f"The entry that {name} names: the log up to this head does not have it.")
+            return
+        until = max(step.size for key, step in self.keys.replaced.items() if _signed(text, key))
+        if place is None or place >= until:
+            self._fail(
+                "key-retired",
+                f"{name} is signed by a key that was replaced, and no entry before {until} is its.",
+            )
+
+    def _heads_of_receipts(self) -> Iterable[str]:
+        """The checkpoints of receipts of this log: heads that were given out before."""
+        for name in self._below("receipts/"):
+            try:
+                note = parse_receipt(self._text(name)).checkpoint
+            except Unverified:
+                continue  # `_receipts` says so
+            if note.partition("\n")[0] == self.index["origin"]:
+                yield note
 
     def _populations(self, named: Named, head: Checkpoint) -> None:
         due = {
@@ -318,10 +418,17 @@ class _Check:
 
     def _receipts(self) -> None:
         names = self._below("receipts/")
+        taken_in = 0
         for name in names:
             decision = name.removeprefix("receipts/").removesuffix(".tlog-proof")
-            receipt = verify_receipt(self._text(name), self.verifiers)
+            receipt = verify_receipt(self._text(name), self.keys.known, self.cell_keys)
             self.failures.extend(receipt.failures)
+            if receipt.cell is not None:
+                taken_in += 1
+                if not receipt.cell.signed:
+                    self.left.append("Whether the cell's log was signed: give its key with --cell-vkey.")
+            elif self.cell_keys and receipt.ok:
+                self.left.append(f"The cell's log: {name} has no part about it.")
             if receipt.ok and receipt.entry.get("decision") != decision:
                 self._fail("pack-format", f"{name} is the receipt of another decision.")
             opened = self.read(f"openings/{decision}.json")
@@ -334,34 +441,49 @@ class _Check:
         for name in sorted(openings - set(names)):
             self._fail("pack-file-missing", f"{name}: openings show something only with their receipt.")
         self.counts["receipts"], self.counts["openings"] = len(names), len(openings)
+        if taken_in:
+            self.counts["in the cell's log"] = taken_in
 
     def _generations(self, head: Checkpoint) -> None:
         """The newest generation is the log in the pack. Older ones are named, not brought along."""
-        try:
-            items = json.loads(self.read(GENERATIONS) or b"")["items"]
-            newest = (items[-1]["generation"], items[-1]["origin"])
-            self.counts["generations"] = len(items)
-        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        items = self._listed()
+        if not items:
             self._fail("pack-format", f"{GENERATIONS} is not the list of the log's generations.")
             return
-        if newest != (self.index["generation"], head.origin):
+        self.counts["generations"] = len(items)
+        newest = items[-1]
+        if (newest["generation"], newest["origin"]) != (self.index["generation"], head.origin):
             self._fail("pack-head", f"{GENERATIONS} ends with another log than the one in the pack.")
+        if newest["key"] not in self.keys.in_force:
+            self._fail("rotation", f"The key that {GENERATIONS} names is not the one that is in force.")
+        proven = {(key, step.place) for key, step in self.keys.replaced.items()}
+        for key, place in _previous(newest):
+            if (key, place) not in proven:
+                self._fail("rotation", f"That entry {place} replaced {key.key_id.hex()} is not proven.")
         if len(items) > 1:
             self.left.append(
                 f"The {len(items) - 1} generations of the log before this one: they are not in the pack. The"
                 " first entry of each generation says what it follows and what was lost."
             )
 
-    def _elders(self) -> Iterable[Verifier]:
-        """Trusted keys under the names that they had in earlier generations of this log."""
-        trusted = {key.public for key in self.verifiers if key.algorithm == ED25519}
-        try:
-            for one in json.loads(self.read(GENERATIONS) or b"")["items"]:
-                elder = Verifier.parse(one["vkey"])
+    def _elders(self, keys: Sequence[Verifier]) -> Iterable[Verifier]:
+        """Keys under the names that they had in earlier generations of this log."""
+        trusted = {key.public for key in keys if key.algorithm == ED25519}
+        for one in self._listed():
+            for elder in (one["key"], *(key for key, _ in _previous(one))):
                 if elder.public in trusted and elder.algorithm == ED25519:
                     yield elder
+
+    def _listed(self) -> list[dict[str, Any]]:
+        """The log's generations as the pack lists them, each with its `key`; none if that is no such list."""
+        try:
+            items = [dict(one) for one in json.loads(self.read(GENERATIONS) or b"")["items"]]
+            for one in items:
+                one["key"] = Verifier.parse(one["vkey"])
+                one["generation"], one["origin"], _previous(one)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Malformed):
-            return  # `_generations` says so
+            return []
+        return items
 
     def _below(self, folder: str) -> list[str]:
         return [name for name in self.names if name.startswith(folder)]
@@ -371,6 +493,18 @@ class _Check:
 
     def _fail(self, check: str, detail: str) -> None:
         self.failures.append(Failure(check, detail))
+
+
+def _previous(generation: Mapping[str, Any]) -> list[tuple[Verifier, int]]:
+    """A generation's keys before the present one, newest first, and the entry that replaced each."""
+    found = [(Verifier.parse(one["vkey"]), one["replaced_at"]) for one in generation.get("previous", ())]
+    if not all(schema.is_count(place) for _, place in found):
+        raise ValueError("not the index of an entry")
+    return found
+
+
+def _signed(text: str, key: Verifier) -> bool:
+    return verify_certificate(text, [key]).ok
 
 
 def _parse_index(raw: bytes) -> dict[str, Any]:

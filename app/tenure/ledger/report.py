@@ -29,6 +29,8 @@ class Report:
     """Sentences: what a reader must not conclude from this check."""
     signers: tuple[str, ...] = ()
     """Names of the keys whose signatures hold."""
+    rotations: tuple[str, ...] = ()
+    """Changes of the log's key, followed from one that was given."""
 
     @property
     def ok(self) -> bool:
