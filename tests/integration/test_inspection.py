@@ -148,7 +148,7 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "entries.principal_id": (setting("entries", "principal_id", None, kind="write"), "entries"),
     "entries.decision_id": (setting("entries", "decision_id", None, kind="decision.seal"), "entries"),
     "entries deleted": (deleting("entries", kind="write"), "entries"),
-    "places.idx": (setting("places", "idx", more, idx=0), "places"),
+    "places.idx": (setting("places", "idx", lambda idx: idx + 100_000, idx=0), "places"),
     "places.count": (setting("places", "count", more), "places"),
     "places.n": (setting("places", "n", more), "places"),
     "writers.next": (setting("writers", "next", more), "writers"),
