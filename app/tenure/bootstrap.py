@@ -57,7 +57,7 @@ from tenure.publisher import PUTTING
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
-from tenure.stamping import authority_of
+from tenure.stamping import authority_of, believed
 from tenure.store import migrate
 from tenure.store.database import Database, Standing
 from tenure.tenancy import Tenancies
@@ -117,7 +117,8 @@ class Tenure:
             batch_size=settings.shred_batch_size,
         )
         self.rederivations = Rederivations(service, self._batcher, self.sequencer)
-        self.patrol = Patrol(Inspector(Anchors(ground, ground.objects)), self._database, self._replica)
+        anchors = Anchors(ground, ground.objects, believed(settings.tsa_certs))
+        self.patrol = Patrol(Inspector(anchors), self._database, self._replica)
         self._schedule = Schedule(
             self.shredder,
             settings.shred_interval_s,

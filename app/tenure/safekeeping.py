@@ -38,6 +38,7 @@ from tenure.keyring import Keyring
 from tenure.rootstore.unseal_only import UnsealOnly
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
+from tenure.stamping import believed
 from tenure.store import migrate, shreds
 from tenure.store.database import Database
 from tenure.store.dump import Target, load, scratch
@@ -129,7 +130,7 @@ def inspect(settings: Settings, progress: Callable[[str, int, int], None]) -> li
     live = opening_only(ground_of(settings))
     found: list[Finding] = []
     try:
-        inspector = Inspector(Anchors(live, live.objects))
+        inspector = Inspector(Anchors(live, live.objects, believed(settings.tsa_certs)))
         tenant_ids = inspector.tenant_ids()
         for at, tenant_id in enumerate(tenant_ids):
             for step in inspector.tenant(tenant_id):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+from cryptography.x509 import Certificate
 
 from tenure.errors import Invalid, Unavailable
 from tenure.ledger.timestamp import read_certificates, request, stamped_at
@@ -20,15 +21,7 @@ class Authority:
     def __init__(self, url: str, certificates: str) -> None:
         """Raises `Invalid` when the certificates cannot be read, or the extra is not installed."""
         self._url = url
-        try:
-            pem = Path(certificates).read_bytes()
-        except OSError:
-            raise Invalid(
-                "The file with the authority's certificates cannot be read; nothing was opened.",
-                field="TENURE_TSA_CERTS",
-                rule="a file of certificates in PEM",
-            ) from None
-        self._certificates = read_certificates(pem, "TENURE_TSA_CERTS")
+        self._certificates = believed(certificates)
         request("now, not at the first interval")
         self._client = httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, mounts=NO_PROXY)
 
@@ -56,6 +49,21 @@ class Authority:
     def close(self) -> None:
         """Give the connections back."""
         self._client.close()
+
+
+def believed(certificates: str) -> tuple[Certificate, ...]:
+    """Certificates that time stamps are believed under, from a file; none where none is set. `Invalid`."""
+    if not certificates:
+        return ()
+    try:
+        pem = Path(certificates).read_bytes()
+    except OSError:
+        raise Invalid(
+            "The file with the authority's certificates cannot be read; nothing was opened.",
+            field="TENURE_TSA_CERTS",
+            rule="a file of certificates in PEM",
+        ) from None
+    return read_certificates(pem, "TENURE_TSA_CERTS")
 
 
 def authority_of(url: str, certificates: str) -> Authority | None:

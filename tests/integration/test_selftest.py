@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 from support.cell import Cell
 from support.elsewhere import fingerprint
 from support.lived import live
+from support.tsa import Tsa, needed
 from tenure.bootstrap import ground_of
 from tenure.cli.entry import app
+from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
-from tenure.cold.open import open_objects
 from tenure.cold.veil import Veil
 from tenure.errors import KeyFailure
+from tenure.governance import celllog
 from tenure.inspection.sections import SECTIONS
 from tenure.safekeeping import opening_only, readable
 from tenure.selftest.bench import Bench
@@ -32,10 +34,15 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def lived(place: Cell) -> Cell:
-    """A cell that was ended properly."""
-    async with place.opened():
-        await live(place)
+async def lived(place: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cell:
+    """A cell that was ended properly, with a published checkpoint that waits for the cell's log."""
+    needed()
+    monkeypatch.setattr(celllog, "GATHER_S", 3600.0)
+    tsa = Tsa(tmp_path / "tsa")
+    with tsa.up() as url:
+        async with place.opened(tsa_url=url, tsa_certs=str(tsa.root)):
+            await live(place)
+    place.settings = place.settings.model_copy(update={"tsa_certs": str(tsa.root)})
     return place
 
 
@@ -47,7 +54,7 @@ def bench(cell: Cell, folder: Path) -> Iterator[Bench]:
     source = readable(cell.settings)
     kept = folder / FILES[source.dialect]
     dump(source, kept)
-    objects = Veil(open_objects("", cell.settings.data_dir / "objects", "TENURE_OBJECTS_URL"))
+    objects = Veil(ground.objects)
     with scratch(source, folder, "") as target:
         load(kept, target, again=False)
         made = Bench(ground._replace(mirror=Mirror(Veil(ground.mirror.objects))), objects, target.url)
@@ -76,6 +83,8 @@ ALLOWED = {
     ("checkpoints", "at"),
     ("checkpoints", "row"),
     ("checkpoints", "tenant_id"),
+    ("cell_checkpoints", "row"),
+    ("cell_queue", "row"),
     ("entries", "row"),
     ("key_batches", "created_at"),
     ("key_manifests", "row"),
@@ -86,7 +95,9 @@ ALLOWED = {
     ("policy_bundles", "row"),
     ("policy_bundles", "tenant_id"),
     ("records", "key_index"),
+    ("ledger_keys", "row"),
     ("subjects", "created_at"),
+    ("timestamps", "at"),
     ("version_subjects", "row"),
 }
 
@@ -95,7 +106,10 @@ ALLOWED = {
 async def test_on_a_scratch_database(lived: Cell, tmp_path: Path) -> None:
     """The same on PostgreSQL, for some tables and all scenes: what its types refuse counts as noticed."""
     with bench(lived, tmp_path) as made:
-        names = ("writers", "versions", "certificates", "key_pointer", "leaf_sequences")
+        names = (
+            *("writers", "versions", "certificates", "key_pointer", "leaf_sequences"),
+            *("ledger_keys", "cell_queue", "cell_checkpoints", "timestamps"),
+        )
         outcome = Selftest(made, rows=1, seed=3, names=names).run()
     assert [one.line() for one in outcome.dirty] == []
     assert outcome.missed == []
@@ -146,7 +160,7 @@ def test_as_a_command(embedded: Cell) -> None:
 
 
 def test_a_veil_is_only_looked_through(tmp_path: Path) -> None:
-    base = open_objects(f"file://{tmp_path}/base", tmp_path, "X")
+    base = FileObjects(tmp_path / "base")
     base.put("a/one", b"1")
     base.put("a/two", b"2")
     veil = Veil(base)

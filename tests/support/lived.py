@@ -7,6 +7,7 @@ from sqlalchemy import delete, insert, select
 
 from support.cell import JOINT, NOTES, SCOPE, Cell
 from tenure.decisions import Opening
+from tenure.ids import CELL
 from tenure.model.record import Draft, Segment
 from tenure.store import tables
 
@@ -16,6 +17,8 @@ async def live(cell: Cell) -> None:
     tenure, tenant = cell.tenure, cell.one
     for number in range(4):
         await cell.put(f"talk-{number}", f"words {number}", f"customer:{number % 3}")
+    await rounds(cell)
+    await tenure.ledger_keys.rotate(tenant["admin"])
     await cell.put("talk-1", "more words", "customer:1", expires_at=4_000_000_000_000_000)
     await cell.put("short", "gone soon", "customer:1", categories=("contact", "travel"))
     await tenure.gateway.delete(tenant.ask(), SCOPE, "short")
@@ -42,11 +45,26 @@ async def live(cell: Cell) -> None:
     hold = await tenure.holds.place(tenant["dpo"], "record", record, "litigation 7")
     await tenure.holds.place(tenant["dpo"], "scope", NOTES, "audit 2026")
     await cell.erase("customer:0")
+    await rounds(cell)
+    await tenure.ledger_keys.rotate(tenant["admin"])
+    await tenure.ledger_keys.rotate(cell.operator)
     await cell.erase("customer:5")
     await tenure.holds.release(tenant["dpo"], hold["id"])
     await tenure.shredder.run()
+    await cell.put("theirs", 1, "customer:1", tenant=cell.two)
+    await rounds(cell)
+    if tenure.timestamps.wanted:
+        assert await tenure.timestamps.run()
     await cell.put("talk-9", "afterwards", "customer:9")
     await tenure.sequencer.run(tenant.id)
+
+
+async def rounds(cell: Cell) -> None:
+    """Publish everybody's log, and let the cell's take them in."""
+    for tenant_id in (cell.one.id, cell.two.id):
+        await cell.tenure.sequencer.run(tenant_id)
+    await cell.tenure.cell_log.round()
+    await cell.tenure.sequencer.run(CELL)
 
 
 class Undone:

@@ -63,7 +63,7 @@ class TimeStamps:
             timestamps.keep(desk.tx, generation, size, response, at=desk.now)
 
         await self._batcher.submit(CELL, Solo(keep))
-        await asyncio.to_thread(self._publish, generation, size, note, response)
+        await asyncio.to_thread(self._publish, generation, size, note)
         return at
 
     async def attempt(self) -> None:
@@ -92,7 +92,9 @@ class TimeStamps:
             return None
         return current.generation, int(note.splitlines()[1]), note
 
-    def _publish(self, generation: int, size: int, note: str, response: bytes) -> None:
+    def _publish(self, generation: int, size: int, note: str) -> None:
+        """What was kept, which is another process's response where two asked at once."""
+        kept = self._database.read(CELL, lambda tx: timestamps.response(tx, generation, size))
         base = f"{published_name(CELL, generation)}/timestamps/{size}"
         self._objects.put(base, note.encode())
-        self._objects.put(f"{base}.tsr", response)
+        self._objects.put(f"{base}.tsr", kept or b"")

@@ -5,15 +5,16 @@ copy of that, and by the versions that it purged. Here they must agree.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tenure import ids, rowseals
 from tenure.governance.certificates import FILES
 from tenure.inspection.findings import Finding
-from tenure.inspection.view import SETTLED, View, differing, each, guarded
+from tenure.inspection.view import SETTLED, SKEW_US, View, differing, each, guarded
 from tenure.ledger.certificate import peek_origin, verify_certificate
 from tenure.ledger.entry import Kind
+from tenure.ledger.note import Verifier
 from tenure.model.decision import Decision
 from tenure.store import inspecting, tables
 from tenure.store.inspecting import Row
@@ -47,19 +48,17 @@ def decisions(view: View, page: Sequence[Row]) -> Iterator[Finding]:
         table.c.kind.in_([Kind.DECISION_OPEN.value, Kind.DECISION_SEAL.value]),
     )
     by: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    before: dict[tuple[str, str], list[dict[str, Any]]] = {}  # as a database had it that was restored since
-    back = view.taken_back({(row["writer"], row["n"]) for row in found})
     for row in found:
         entry = view.entry(f"{row['writer']}-{row['n']}")
         if entry is not None:
-            one = before if (row["writer"], row["n"]) in back else by
-            one.setdefault((row["decision_id"], entry["kind"]), []).append(entry)
+            by.setdefault((row["decision_id"], entry["kind"]), []).append(entry)
     for row in page:
-        opened = by.get((row["id"], Kind.DECISION_OPEN)) or before.get((row["id"], Kind.DECISION_OPEN), [])
-        sealed = by.get((row["id"], Kind.DECISION_SEAL)) or [
+        opened = by.get((row["id"], Kind.DECISION_OPEN), [])
+        sealed = [
             one
-            for one in before.get((row["id"], Kind.DECISION_SEAL), [])
-            if f"{one['writer']}-{one['n']}" == row["seal_entry"]
+            for one in by.get((row["id"], Kind.DECISION_SEAL), [])
+            if not view.is_put_back(one["writer"], one["n"])
+            or row["seal_entry"] == f"{one['writer']}-{one['n']}"
         ]
         yield from guarded(view, "decision", _D, (row["id"],), _decision(view, row, opened, sealed))
 
@@ -218,10 +217,10 @@ def _before(view: View, shred: Shred) -> bool:
 def _certified(view: View, shred: Shred, certificate: Row) -> Iterator[Finding]:
     """The row says what the signed certificate does."""
     origin = peek_origin(certificate["envelope"])
-    verifiers = () if origin is None else view.verifiers(origin)
-    if not verifiers:
+    keys = () if origin is None else tuple(view.signers(origin))
+    if not keys:
         return
-    said = verify_certificate(certificate["envelope"], verifiers).certificate
+    said = verify_certificate(certificate["envelope"], keys).certificate
     if not said:
         return  # the section on certificates says so
     counts = said["stores"]["database"]
@@ -258,12 +257,13 @@ def certificates(view: View, row: Row) -> Iterator[Finding]:
     """Signed by one of the tenant's logs, of the erasure that names it, and the one that the mirror has."""
     key = (row["id"],)
     origin = peek_origin(row["envelope"]) or ""
-    verifiers = view.verifiers(origin) if _own(view, origin) else ()
-    if not verifiers and view.lives and view.keys is not None:
+    keys = view.signers(origin) if _own(view, origin) else {}
+    if not keys and view.lives and view.keys is not None:
         yield view.finding("certificate", _C, key, "envelope", "it is not of a log of this tenant")
         return
-    if verifiers:
-        yield from _verified(view, row, verify_certificate(row["envelope"], verifiers))
+    if keys:
+        yield from _verified(view, row, verify_certificate(row["envelope"], tuple(keys)))
+        yield from _in_time(view, row, keys)
     mirrored = view.anchors.ground.mirror.certificate(row["shred_id"])
     # After a restore in the middle of an erasure there may be two, of different ids.
     if mirrored is not None and mirrored[0] == row["id"] and mirrored[1] != row["envelope"]:
@@ -279,6 +279,18 @@ def _own(view: View, origin: str) -> bool:
     ours = f"{view.anchors.ground.origin_prefix}/{view.tenant_id}"
     logs = {one["origin"] for one in inspecting.where(view.tx, tables.logs)}
     return origin in logs or (start == ours and generation.isdecimal())
+
+
+def _in_time(view: View, row: Row, keys: Mapping[Verifier, int | None]) -> Iterator[Finding]:
+    """A key that was replaced has signed no certificate since: who still has it is somebody else."""
+    for verifier, until in keys.items():
+        report = verify_certificate(row["envelope"], [verifier])
+        if not report.ok:
+            continue
+        if until is not None and ids.parse_rfc3339(report.certificate["issued_at"]) > until + SKEW_US:
+            detail = "it was signed by a key that had been replaced"
+            yield view.finding("certificate", _C, (row["id"],), "envelope", detail)
+        return
 
 
 def _verified(view: View, row: Row, report: Any) -> Iterator[Finding]:  # noqa: ANN401 - a certificate's report

@@ -10,20 +10,18 @@ from typing import Any
 
 from tenure import ids
 from tenure.errors import Unverified
+from tenure.inspection.celllog import rounds
 from tenure.inspection.findings import Finding
-from tenure.inspection.view import View, asked_for, differing, each, guarded
+from tenure.inspection.logkeys import Chain, published_changes
+from tenure.inspection.view import SKEW_US, View, asked_for, differing, each, guarded
 from tenure.ledger.canonical import parse_canonical
 from tenure.ledger.checkpoint import open_checkpoint
 from tenure.ledger.entry import Kind, parse_entry
 from tenure.ledger.merkle import HASH_SIZE
-from tenure.ledger.note import Verifier
 from tenure.ledger.tile import WIDTH
 from tenure.ledger.tree import tree_root
-from tenure.store import inspecting, ledgerkeys, log, tables
+from tenure.store import inspecting, log, tables
 from tenure.store.inspecting import Row, Span
-
-SKEW_US = 3_600_000_000
-"""How far the clocks of two machines of a cell may be apart, at the very most."""
 
 
 # ── entries ────────────────────────────────────────────────────────────────────────────────────────
@@ -52,6 +50,8 @@ def entries(view: View, page: Sequence[Row]) -> Iterator[Finding]:
         )
     yield from _gaps(view, page)
     yield from _placed(view, page)
+    yield from _keys_named(view, read)
+    yield from rounds(view, page)
     yield from _named(view, read)
 
 
@@ -84,16 +84,35 @@ def _placed(view: View, page: Sequence[Row]) -> Iterator[Finding]:
         if not over and not _waits(row, marks.get(writer), opened):
             yield view.finding("entry-place", "places", key, "", "this entry has no place and never gets one")
         span = spans.get(writer)
-        if span is not None and n == span.last and writer not in marks and row["kind"] != Kind.WRITER_END:
+        open_ = span is not None and n == span.last and row["kind"] != Kind.WRITER_END
+        if open_ and writer not in marks and not _ended_before(row, opened):
             detail = "this writer has not ended, and its mark is not here"
             yield view.finding("writer", "writers", (writer,), "", detail)
 
 
+def _keys_named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator[Finding]:
+    """A key that an entry puts in force is on record at its place."""
+    keys = tables.ledger_keys
+    for row, entry in read:
+        if entry["kind"] != Kind.KEY_ROTATE or "public" not in entry.get("data", {}):
+            continue
+        placed = log.entry(view.tx, row["writer"], row["n"])
+        if placed is None or placed.idx is None:
+            continue
+        at = (placed.generation, placed.idx)
+        if not inspecting.where(view.tx, keys, keys.c.generation == at[0], keys.c.idx == at[1]):
+            detail = "the log changed its key here, and the new one is not on record"
+            yield view.finding("ledger-key", keys, at, "", detail)
+
+
 def _waits(row: Row, mark: int | None, opened: int | None) -> bool:
     """Whether an entry without a place will get one, or was left behind by a generation that ended."""
-    if mark is None:
-        return False
-    return bool(row["n"] >= mark) or (opened is not None and row["at"] <= opened)
+    return (mark is not None and row["n"] >= mark) or _ended_before(row, opened)
+
+
+def _ended_before(row: Row, opened: int | None) -> bool:
+    """Whether it is of a generation that ended: writers end with it, and are forgotten without a word."""
+    return opened is not None and bool(row["at"] <= opened)
 
 
 def _reopened(view: View) -> int | None:
@@ -112,19 +131,7 @@ def _reopened(view: View) -> int | None:
 
 def _named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator[Finding]:
     """What entries say was made must be there; what they commit to must be kept."""
-    known: list[tuple[str, str, str, Any]] = []
-    read = _of_this_database(view, read)
-    for row, entry in read:
-        key = f"{row['writer']}-{row['n']}"
-        if (digest := entry.get("accesses_sha256")) is not None:
-            known.append(("access_lists", "digest", key, digest))
-        if entry["kind"] == Kind.DECISION_OPEN and view.lives:
-            known.append(("decisions", "id", key, entry.get("decision")))
-        if (row_id := asked_for(entry)) is not None and view.lives:
-            known.append(("holds" if entry["kind"] == Kind.HOLD_PLACE else "shreds", "id", key, row_id))
-            view.over.asked[row_id] = key
-        if entry["kind"] == Kind.PURGE and view.lives and not view.erasing:
-            known.append(("certificates", "id", key, entry.get("data", {}).get("certificate")))
+    known = [one for row, entry in read for one in _makes(view, row, entry)]
     for table, column in sorted({(table, column) for table, column, _, _ in known}):
         wanted = {value: key for name, _, key, value in known if name == table}
         there = inspecting.known_ids(view.tx, tables.metadata.tables[table].c[column], wanted.keys())
@@ -136,18 +143,21 @@ def _named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator[F
     yield from _written(view, read)
 
 
-def _of_this_database(
-    view: View, read: Sequence[tuple[Row, dict[str, Any]]]
-) -> list[tuple[Row, dict[str, Any]]]:
-    """Those whose rows must be here: not what was taken back from a published log without its rows."""
-    back = view.taken_back({(row["writer"], row["n"]) for row, _ in read})
-    here = []
-    for row, entry in read:
-        if (row["writer"], row["n"]) not in back:
-            here.append((row, entry))
-        elif (row_id := asked_for(entry)) is not None and view.lives:
-            view.over.asked.setdefault(row_id, f"{row['writer']}-{row['n']}")
-    return here
+def _makes(view: View, row: Row, entry: dict[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
+    """(table, column, entry, value) of each row that must be there because this entry says so."""
+    key = f"{row['writer']}-{row['n']}"
+    if (asked := asked_for(entry)) is not None and view.lives:
+        view.over.asked[asked] = key
+    if view.is_put_back(row["writer"], row["n"]):
+        return  # what it made is gone with a lost database
+    if (digest := entry.get("accesses_sha256")) is not None:
+        yield "access_lists", "digest", key, digest
+    if entry["kind"] == Kind.DECISION_OPEN and view.lives:
+        yield "decisions", "id", key, entry.get("decision")
+    if asked is not None and view.lives:
+        yield "holds" if entry["kind"] == Kind.HOLD_PLACE else "shreds", "id", key, asked
+    if entry["kind"] == Kind.PURGE and view.lives and not view.erasing:
+        yield "certificates", "id", key, entry.get("data", {}).get("certificate")
 
 
 def _awaited(view: View, certificate_id: str) -> bool:
@@ -166,6 +176,8 @@ def _written(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Iterator
         if entry["kind"] not in (Kind.WRITE, Kind.DELETE) or entry["outcome"] != "ok":
             continue
         key = (row["writer"], row["n"])
+        if view.is_put_back(*key):
+            continue  # the version may be gone, and its number given again since
         try:
             accesses = view.accesses(entry)
         except Unverified as failure:
@@ -229,6 +241,42 @@ def _left(view: View, row: Row, span: Span, opened: int | None) -> bool:
     return all(one["at"] <= opened for one in last.values())
 
 
+# ── keys ───────────────────────────────────────────────────────────────────────────────────────────
+def ledger_keys(view: View) -> Iterator[Finding]:
+    """Every key on record is proven, and its change published as far as the log is."""
+    table = tables.ledger_keys
+    logs = {row["generation"]: row for row in inspecting.where(view.tx, tables.logs)}
+    rows: dict[int, list[Row]] = {}
+    for row in inspecting.where(view.tx, table):
+        rows.setdefault(row["generation"], []).append(row)
+    for generation, mine in rows.items():
+        if generation not in logs:
+            detail = "there is no log of this generation"
+            yield view.finding("ledger-key", table, (generation, mine[0]["idx"]), "generation", detail)
+            continue
+        proven = view.chains[generation]
+        if (broken := proven.broken) is not None:
+            yield view.finding("ledger-key", table, (generation, broken.idx), broken.column, broken.why)
+            continue
+        upto = logs[generation]["published"]
+        changes = {(row["idx"], row["size"]) for row in mine if 0 < row["size"] <= upto}
+        if changes:
+            yield from _changes_shown(view, generation, proven, changes)
+
+
+def _changes_shown(
+    view: View, generation: int, proven: Chain, changes: set[tuple[int, int]]
+) -> Iterator[Finding]:
+    try:
+        shown = published_changes(view.rotations(generation), proven)
+    except Unverified as failure:
+        yield view.finding("ledger-key", "objects", (generation,), "rotations", failure.detail)
+        return
+    for idx, _ in sorted(changes - shown):
+        detail = "the published proofs do not show this change of the key"
+        yield view.finding("ledger-key", "objects", (generation, idx), "rotations", detail)
+
+
 # ── access lists, checkpoints, tiles, policy bundles ───────────────────────────────────────────────
 @each("access-list", tables.access_lists)
 def access_lists(view: View, row: Row) -> Iterator[Finding]:
@@ -264,15 +312,14 @@ def checkpoints(view: View, page: Sequence[Row]) -> Iterator[Finding]:
 
 
 def _checkpoint(view: View, row: Row, origin: str) -> Iterator[Finding]:
+    """Signed by the key that was in force at its size: one that was replaced signs nothing after that."""
     table, key = tables.checkpoints, (row["generation"], row["size"])
     yield from _instant(view, row)
-    verifier = view.verifier(origin)
+    verifier = view.chains[row["generation"]].at(row["size"])
     if verifier is None:
-        return  # of a tenant that left: its own copy is checked where it was taken to
+        return  # no key is proven, which the section on those says; or nothing is left to prove one with
     try:
-        # Keys that were changed signed before; the change itself is proven to auditors by `rotations`.
-        earlier = map(Verifier.parse, ledgerkeys.vkeys(view.tx, row["generation"]))
-        signed = open_checkpoint(row["note"], [verifier, *earlier]).checkpoint
+        signed = open_checkpoint(row["note"], [verifier]).checkpoint
     except Unverified as failure:
         yield view.finding("checkpoint", table, key, "note", f"{failure.check}: {failure.detail}")
         return

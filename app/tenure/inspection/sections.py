@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Table
 
-from tenure.inspection import acts, keys, ledger, people, records, trees
+from tenure.inspection import acts, celllog, keys, ledger, people, records, trees
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import Check, View
 from tenure.store import tables
@@ -37,8 +37,12 @@ SECTIONS = (
     Section("places", tables.places, ledger.places),
     Section("writers", tables.writers, ledger.writers),
     Section("access lists", tables.access_lists, ledger.access_lists),
+    Section("ledger keys", tables.ledger_keys, None, ledger.ledger_keys),
     Section("checkpoints", tables.checkpoints, ledger.checkpoints),
     Section("tiles", tables.tiles, ledger.tiles),
+    Section("cell queue", tables.cell_queue, celllog.queue),
+    Section("cell checkpoints", tables.cell_checkpoints, celllog.taken),
+    Section("time stamps", tables.timestamps, celllog.stamps, celllog.stamps_shown),
     Section("policy bundles", tables.policy_bundles, ledger.policy_bundles),
     Section("versions", tables.versions, records.versions),
     Section("records", tables.records, records.records),

@@ -9,18 +9,18 @@ from functools import partial
 from typing import Any
 
 from tenure.errors import Malformed, Unverified
+from tenure.inspection.celllog import waits_or_taken
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import Anchors, Pass, View, viewed
 from tenure.ledger.audit import AuditReport, audit_in_steps
-from tenure.ledger.checkpoint import peek_checkpoint
+from tenure.ledger.checkpoint import Checkpoint, peek_checkpoint
 from tenure.ledger.entry import Kind, parse_entry
 from tenure.ledger.keychain import FILE
 from tenure.ledger.merkle import EMPTY_ROOT, HASH_SIZE
-from tenure.ledger.note import Verifier
 from tenure.ledger.tile import ENTRIES, TileId, encode_bundle
 from tenure.ledger.tree import tree_root
 from tenure.publication import published_name
-from tenure.store import inspecting, ledgerkeys, log, tables
+from tenure.store import inspecting, log, tables
 from tenure.store.database import Database
 from tenure.store.inspecting import Row
 from tenure.store.session import Tx
@@ -42,11 +42,11 @@ class DatabaseSource:
         return self._database.read(self._tenant_id, partial(self._read, path=path))
 
     def _read(self, tx: Tx, path: str) -> bytes | None:
+        if path == FILE:
+            return None  # every proven key is given to the audit as it is
         if path == "checkpoint":
             note = log.checkpoint(tx, self._generation, size=self._size)
             return None if note is None else note.encode()
-        if path == FILE:
-            return ledgerkeys.rotations(tx, self._generation, self._size).encode() or None
         tile = TileId.parse(path)
         if tile.level == ENTRIES:
             bodies = log.bodies(tx, self._generation, tile.n * 256, tile.width)
@@ -67,14 +67,14 @@ def logs(anchors: Anchors, over: Pass) -> Iterator[list[Finding]]:
 
 def _audited(anchors: Anchors, over: Pass, row: Row) -> Iterator[list[Finding]]:
     with viewed(anchors, over) as view:
-        verifier = view.verifier(row["origin"]) or _published_key(view, row)
+        keys = view.log_keys(row["generation"], row["origin"])
         # A longer one may have come since the row was read; whether it went back is for `heads`.
         earlier = [note for note in _outside(view, row) if _size(note) <= row["size"]]
-    if verifier is None:
+    if not keys:
         yield []
         return
     source = DatabaseSource(anchors.ground.database, over.tenant_id, row["generation"], row["size"])
-    work = audit_in_steps(source, [verifier], earlier=earlier)
+    work = audit_in_steps(source, keys, earlier=earlier)
     while True:
         try:
             next(work)
@@ -85,7 +85,9 @@ def _audited(anchors: Anchors, over: Pass, row: Row) -> Iterator[list[Finding]]:
     with viewed(anchors, over) as view:
         # A tenant's ledger that was handed over meanwhile is no finding.
         still = inspecting.where(view.tx, _LOGS, _LOGS.c.generation == row["generation"])
-        yield list(_reported(view, row, report)) if still else []
+        # A key that was changed just while it was looked up is none either: the next pass knows it.
+        known = view.log_keys(row["generation"], row["origin"]) == keys
+        yield list(_reported(view, row, report)) if still and known else []
 
 
 def _reported(view: View, row: Row, report: AuditReport) -> Iterator[Finding]:
@@ -93,15 +95,6 @@ def _reported(view: View, row: Row, report: AuditReport) -> Iterator[Finding]:
         place = () if failure.index is None else (failure.index,)
         table = "tiles" if failure.check.startswith("tile") else "entries" if place else "logs"
         yield view.finding(f"audit:{failure.check}", table, (row["generation"], *place), "", failure.detail)
-
-
-def _published_key(view: View, row: Row) -> Verifier | None:
-    """Of a tenant whose keys are gone: what was published beside its log."""
-    kept = view.anchors.objects.get(f"{published_name(view.tenant_id, row['generation'])}/vkey")
-    try:
-        return Verifier.parse(kept.decode().strip()) if kept else None
-    except (Malformed, UnicodeDecodeError):
-        return None
 
 
 # ── the rows of `logs`, and the heads outside ──────────────────────────────────────────────────────
@@ -119,8 +112,10 @@ def heads(view: View) -> Iterator[Finding]:
         yield from _row(view, row)
     newest = rows[-1]
     yield from _mirrored(view, newest)
+    yield from _offered(view, newest)
+    yield from waits_or_taken(view, newest)
     known = {row["generation"] for row in rows}
-    for name in ("places", "checkpoints", "tiles"):
+    for name in ("places", "checkpoints", "tiles", "ledger_keys"):
         table = tables.metadata.tables[name]
         for stray in inspecting.where(view.tx, table, table.c.generation.not_in(known), limit=20):
             detail = "there is no log of this generation"
@@ -190,10 +185,29 @@ def _shelved(view: View, row: Row) -> Iterator[Finding]:
     except Unverified as failure:
         yield view.finding("published", "objects", key, "checkpoint", failure.detail)
         return
+    ended = _ended(view, row)
+    if ended is not None and row["published"] <= head.size and _said_lost(ended, row, head):
+        return
     yield from _prefix(view, row, "published", head.size, head.root)
     if head.size != row["published"] and head.size <= row["size"]:
         detail = f"the published checkpoint has {head.size} entries"
         yield view.finding("published", _LOGS, key, "published", detail)
+
+
+def _ended(view: View, row: Row) -> dict[str, Any] | None:
+    """What the first entry of the next generation says of this one; None of the newest."""
+    for body in log.bodies(view.tx, row["generation"] + 1, 0, 1):
+        with suppress(Unverified):  # the section on entries says so
+            entry = parse_entry(bytes(body))
+            if entry["kind"] == Kind.LOG_OPEN:
+                return dict(entry.get("data", {}))
+    return None
+
+
+def _said_lost(data: dict[str, Any], row: Row, head: Checkpoint) -> bool:
+    """Whether the log itself names this head as the end of a generation that was not continued."""
+    named = (data.get("previous_origin"), data.get("previous_size"), data.get("previous_root"))
+    return named == (row["origin"], head.size, head.root.hex())
 
 
 def _mirrored(view: View, newest: Row) -> Iterator[Finding]:
@@ -212,6 +226,18 @@ def _mirrored(view: View, newest: Row) -> Iterator[Finding]:
         yield from _prefix(view, newest, "mirrored", int(head["size"]), bytes.fromhex(head["root"]))
         if int(head["size"]) < newest["published"]:
             yield view.finding("mirrored", _LOGS, key, "published", "the mirrored head has fewer entries")
+
+
+def _offered(view: View, newest: Row) -> Iterator[Finding]:
+    """A head that was shown to witnesses is a part of the log, whether or not it was published since."""
+    head = view.anchors.ground.mirror.offered(view.tenant_id)
+    if head is None or int(head["generation"]) < newest["generation"]:
+        return
+    if int(head["generation"]) > newest["generation"]:
+        detail = "rollback: witnesses were shown a newer generation"
+        yield view.finding("offered", _LOGS, (newest["generation"],), "generation", detail)
+        return
+    yield from _prefix(view, newest, "offered", int(head["size"]), bytes.fromhex(head["root"]))
 
 
 def _prefix(view: View, row: Row, check: str, size: int, root: bytes) -> Iterator[Finding]:

@@ -6,31 +6,37 @@ process in which an erased person's key lives on.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from typing import Any, NamedTuple
 
+from cryptography.x509 import Certificate
 from sqlalchemy import Table
 
 from tenure import ids
 from tenure.cold.objects import Objects
-from tenure.errors import KeyFailure, TenureError, Unverified
+from tenure.errors import KeyFailure, Malformed, TenureError, Unverified
 from tenure.governance.ground import Ground
 from tenure.ids import CELL
 from tenure.inspection.findings import Finding, spelled
+from tenure.inspection.logkeys import Chain, Trust, chain
 from tenure.keyring import TenantKeyring
 from tenure.keys.secret import Secret
 from tenure.keys.state import TenantKeys
 from tenure.ledger.entry import Kind, parse_access_list, parse_entry
+from tenure.ledger.keychain import FILE
 from tenure.ledger.note import Signer, Verifier
-from tenure.store import inspecting, ledgerkeys, log, shreds, tables
+from tenure.publication import published_name
+from tenure.store import inspecting, log, shreds, tables
 from tenure.store.inspecting import EntryId, Key, Row
 from tenure.store.session import Tx
 from tenure.store.shreds import Batch
 
 SETTLED = "completed", "awaiting-scan"
+SKEW_US = 3_600_000_000
+"""How far the clocks of two machines of a cell may be apart, at the very most."""
 
 
 class Anchors(NamedTuple):
@@ -38,6 +44,8 @@ class Anchors(NamedTuple):
 
     ground: Ground
     objects: Objects
+    authorities: tuple[Certificate, ...] = ()
+    """Under which time stamps are believed; without any they are only checked in themselves."""
 
 
 @dataclass
@@ -52,9 +60,11 @@ class Pass:
     """Erasure → how many versions say that they were purged by it."""
     complete: set[str] = field(default_factory=set)
     """Sections that saw every row."""
+    published: dict[int, bytes | None] = field(default_factory=dict)
+    """Generation → the public key that was published beside it, where that was asked."""
     plans: list[Batch] | None = None
-    taken_back: list[tuple[int, int, int]] | None = None
-    """Generation and places (from, to) that a restored database took back from its published log."""
+    put_back: dict[str, list[tuple[int, int]]] | None = None
+    """Writer → numbers (first, end) of entries that came back without the rows that they made."""
 
 
 class View:
@@ -68,8 +78,6 @@ class View:
         self._keys: TenantKeyring | bool | None = False
         self._entries: dict[EntryId, dict[str, Any] | None] = {}
         self._leaves: dict[int, Secret] = {}
-        self._verifiers: dict[str, Verifier] = {}
-        self._before: dict[str, list[Verifier]] = {}
         self.purged: Counter[str] = Counter()
         """Erasure → versions on this page that say they were purged by it."""
         self._unfinished: bool | None = None
@@ -95,30 +103,6 @@ class View:
     def restored(self) -> bool:
         """Whether this database was ever put back: then it may lack what others remember."""
         return self.anchors.ground.mirror.leaf_epoch() > 0
-
-    def taken_back(self, wanted: Collection[EntryId]) -> set[EntryId]:
-        """Of entries, those that a restored database took back from its published log (ADR 15).
-
-        What they made went with the database that was; it may be missing, or have been made again since.
-        """
-        if not wanted or not self.restored:
-            return set()
-        if self.over.taken_back is None:
-            self.over.taken_back = inspecting.taken_back(self.tx)
-        if not self.over.taken_back:
-            return set()
-        numbers: dict[str, list[int]] = {}
-        for writer, n in wanted:
-            numbers.setdefault(writer, []).append(n)
-        runs = inspecting.runs(self.tx, {one: (min(have), max(have)) for one, have in numbers.items()})
-        return {
-            (run["writer"], n)
-            for run in runs
-            for n in numbers[run["writer"]]
-            if run["n"] <= n < run["n"] + run["count"]
-            for generation, first, end in self.over.taken_back
-            if generation == run["generation"] and first <= run["idx"] + n - run["n"] < end
-        }
 
     @property
     def handed_over(self) -> bool:
@@ -146,26 +130,64 @@ class View:
             self._keys.wipe()
         self._leaves.clear()
 
-    def verifier(self, origin: str) -> Verifier | None:
-        """The key of one of the tenant's logs, from the key state; None when it is not at hand."""
+    @property
+    def live_key(self) -> bytes | None:
+        """The public key of the tenant's logs, of the key state; None when that is not at hand."""
         keys = None if self._living is None else self._living.get(self.tenant_id)
-        if keys is None:
-            return None
-        if origin not in self._verifiers:
-            self._verifiers[origin] = Verifier.parse(Signer(origin, keys.ledger_seed).vkey)
-        return self._verifiers[origin]
+        return None if keys is None else Signer("log", keys.ledger_seed).verifier.public
 
-    def verifiers(self, origin: str) -> tuple[Verifier, ...]:
-        """The same, and the keys before it that are on record: what they signed stays signed. None: empty."""
-        present = self.verifier(origin)
-        if present is None:
-            return ()
-        if origin not in self._before:
-            generations = [generation for generation, name in log.origins(self.tx) if name == origin]
-            self._before[origin] = [
-                Verifier.parse(vkey) for one in generations for vkey in ledgerkeys.vkeys(self.tx, one)
-            ]
-        return tuple(dict.fromkeys((present, *self._before[origin])))
+    @cached_property
+    def chains(self) -> dict[int, Chain]:
+        """Generation → its proven keys, newest generation first (`inspection.logkeys`).
+
+        The newest one's last key is the live one. One that ended, ended with that, or with one that a later
+        generation proves, or with the one that was published beside it: a database that was put back ended
+        logs whose key was changed after the copy.
+        """
+        found: dict[int, Chain] = {}
+        known = [] if self.live_key is None else [self.live_key]
+        for row in reversed(inspecting.where(self.tx, tables.logs)):
+            generation, origin, ended = row["generation"], row["origin"], bool(found)
+            beside = self._published_key(generation) if ended or not known else None
+            publics = dict.fromkeys([*known, *([] if beside is None else [beside])])
+            keys = [Verifier(origin, public) for public in publics]
+            trust = Trust(keys, partial(self.rotations, generation)) if ended else Trust(keys)
+            found[generation] = chain(self.tx, generation, origin, trust)
+            known += [one.key.public for one in found[generation].keys]
+        return found
+
+    def log_keys(self, generation: int, origin: str) -> tuple[Verifier, ...]:
+        """Every key that may have signed a head of this log, newest first: proven ones, and the live one."""
+        proven = self.chains[generation].keys if generation in self.chains else ()
+        live = [] if self.live_key is None or proven else [Verifier(origin, self.live_key)]
+        return (*(one.key for one in proven), *live)
+
+    def signers(self, origin: str) -> dict[Verifier, int | None]:
+        """Every proven key of the tenant under an origin, newest first, and when it was replaced, if it was.
+
+        For what no size says when it was signed. Empty when the key state is not at hand.
+        """
+        if self.live_key is None:
+            return {}
+        found: dict[Verifier, int | None] = {Verifier(origin, self.live_key): None}
+        for one in (one for proven in self.chains.values() for one in proven.keys):
+            found.setdefault(Verifier(origin, one.key.public), one.until)
+        return found
+
+    def rotations(self, generation: int) -> str:
+        """The published proofs of a log's changes of key; empty without any."""
+        name = f"{published_name(self.tenant_id, generation)}/{FILE}"
+        return (self.anchors.objects.get(name) or b"").decode("utf-8", "replace")
+
+    def _published_key(self, generation: int) -> bytes | None:
+        """What was published beside a log as its key; asked once in a pass."""
+        if generation not in self.over.published:
+            raw = self.anchors.objects.get(f"{published_name(self.tenant_id, generation)}/vkey")
+            with suppress(Malformed):
+                self.over.published[generation] = None
+                text = (raw or b"").decode("utf-8", "replace")
+                self.over.published[generation] = Verifier.parse(text).public
+        return self.over.published[generation]
 
     @cached_property
     def _living(self) -> Mapping[str, TenantKeys] | None:
@@ -211,6 +233,35 @@ class View:
                     entry = parse_entry(body)
                     if (row_id := asked_for(entry)) in row_ids:
                         found[str(row_id)] = entry
+        return found
+
+    def is_put_back(self, writer: str, n: int) -> bool:
+        """Whether an entry came back from the published log into a database that had been put back.
+
+        What it says was made then is gone with the lost database, unless an erasure or a hold was done again.
+        """
+        if not self.restored:
+            return False
+        if self.over.put_back is None:
+            self.over.put_back = self._put_back()
+        return any(first <= n < end for first, end in self.over.put_back.get(writer, ()))
+
+    def _put_back(self) -> dict[str, list[tuple[int, int]]]:
+        """By the entries that say so (`governance.catchup`), which stand in the log themselves."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        newest = log.newest(self.tx)
+        for body in inspecting.acts(self.tx, Kind.RESTORE):
+            with suppress(Unverified):  # the section on entries says so
+                entry = parse_entry(body)
+                placed = log.entry(self.tx, entry["writer"], entry["n"])
+                if entry["outcome"] != "brought-up" or placed is None or newest is None:
+                    continue
+                generation = placed.generation or newest.generation  # it gets its place in a moment
+                first, end = entry["data"]["from_size"], entry["data"]["to_size"]
+                for run in inspecting.runs_between(self.tx, generation, first, end):
+                    skipped, left = max(0, first - run["idx"]), max(0, run["idx"] + run["count"] - end)
+                    numbers = (run["n"] + skipped, run["n"] + run["count"] - left)
+                    found.setdefault(run["writer"], []).append(numbers)
         return found
 
     def happened(self, entry: dict[str, Any], at: int) -> bool:

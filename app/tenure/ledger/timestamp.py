@@ -7,6 +7,7 @@ are `rfc3161-client`'s, an extra of its own.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC
+from hashlib import sha256
 from typing import Any
 
 from cryptography.x509 import Certificate, load_pem_x509_certificates
@@ -48,6 +49,23 @@ def stamped_at(response: bytes, texts: Iterable[str], certificates: Sequence[Cer
             at = answer.tst_info.gen_time.astimezone(UTC)
             return rfc3339(int(at.timestamp()) * 1_000_000 + at.microsecond)
     raise Unverified("timestamp", f"The time stamp does not hold: {failed.rstrip('.')}.")
+
+
+def read_stamp(response: bytes, text: str) -> int:
+    """When a granted response over this very text says that it was made, in microseconds.
+
+    Whether its signature holds is not asked: for finding out what a stored response is, never for trust.
+    Raises `Unverified` ("timestamp"), or Invalid when the library is not installed.
+    """
+    library = _library()
+    try:
+        info = library.decode_timestamp_response(response).tst_info
+        at, imprint = info.gen_time.astimezone(UTC), info.message_imprint.message
+    except ValueError as failure:
+        raise Unverified("timestamp", "It is not a granted time stamp response (RFC 3161).") from failure
+    if imprint != sha256(text.encode()).digest():
+        raise Unverified("timestamp", "The time stamp is over another text.")
+    return int(at.timestamp()) * 1_000_000 + int(at.microsecond)
 
 
 def read_certificates(pem: bytes, field: str) -> tuple[Certificate, ...]:

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from cryptography.x509 import Certificate
 from sqlalchemy import Table, and_, delete, insert, update
 from sqlalchemy.exc import StatementError
 
 from tenure.cold.mirror import Mirror
 from tenure.cold.veil import Veil
 from tenure.governance.ground import Ground
-from tenure.ids import CELL
 from tenure.inspection.view import Anchors
 from tenure.keyring import Keyring
 from tenure.selftest.fields import Change, Row
@@ -26,20 +26,26 @@ class Refused(Exception):
 class Bench:
     """A cell on a scratch database, with the live mirror and objects behind veils."""
 
-    def __init__(self, live: Ground, objects: Veil, url: str) -> None:
+    def __init__(
+        self, live: Ground, objects: Veil, url: str, authorities: tuple[Certificate, ...] = ()
+    ) -> None:
         """`url` is the scratch database's; `live` gives everything else, and its roots only open."""
         self.database = Database(url)
+        self._authorities = authorities
         self._roots = live.roots
         self.objects = objects
         self.heads = Veil(live.mirror.objects)
         self.ground = live._replace(
-            database=self.database, mirror=Mirror(self.heads), keyring=Keyring(self.database, live.roots)
+            database=self.database,
+            mirror=Mirror(self.heads),
+            keyring=Keyring(self.database, live.roots),
+            objects=objects,
         )
 
     @property
     def anchors(self) -> Anchors:
         """What the inspection of the copy compares with."""
-        return Anchors(self.ground, self.objects)
+        return Anchors(self.ground, self.objects, self._authorities)
 
     def forget(self) -> None:
         """Open the key state anew: it may have been changed."""
@@ -48,10 +54,6 @@ class Bench:
     def rows(self, tenant_id: str, table: Table) -> list[Row]:
         """All rows of a tenant in a table."""
         return self.database.read(tenant_id, lambda tx: inspecting.where(tx, table))
-
-    def tenants_of(self, name: str) -> list[str]:
-        """Whose rows a table may have."""
-        return [CELL] if name.startswith(("key_p", "key_m", "key_b")) else []
 
     # ── one row ──────────────────────────────────────────────────────────────────────────────────
     @contextmanager

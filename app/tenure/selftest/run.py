@@ -15,19 +15,23 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 
+from tenure import ids
 from tenure.errors import TenureError
 from tenure.ids import CELL
+from tenure.inspection.celllog import is_whole
 from tenure.inspection.findings import Finding
 from tenure.inspection.inspector import NOT_CHECKED, Inspector
 from tenure.inspection.sections import SECTIONS, Section
+from tenure.inspection.view import Pass, viewed
 from tenure.ledger.audit import audit
 from tenure.ledger.certificate import verify_certificate
-from tenure.ledger.note import Signer, Verifier
+from tenure.ledger.merkle import HASH_SIZE
 from tenure.ledger.receipt import build_receipt, verify_receipt
 from tenure.ledger.tree import inclusion
 from tenure.publication import published_name
 from tenure.selftest.bench import Bench, Refused
 from tenure.selftest.fields import LEFT_OUT, TABLES, Row, changes, exemption
+from tenure.selftest.key_scenes import KEY_SCENES
 from tenure.selftest.scenes import SCENES, NotHere, Scene, Stage
 from tenure.store import inspecting, log, tables
 from tenure.store.session import Tx
@@ -182,25 +186,27 @@ class Selftest:
 
     def _by_strangers(self, tenant_id: str) -> Iterator[Finding]:
         bench = self._bench
-        keys = bench.ground.keyring.manifest().tenants.get(tenant_id)
         current = bench.database.read(tenant_id, log.newest)
-        if keys is None or current is None:
+        if current is None:
             return
-        verifier = Verifier.parse(Signer(current.origin, keys.ledger_seed).vkey)
+        with viewed(bench.anchors, Pass(tenant_id, ids.now())) as view:
+            if view.live_key is None:
+                return
+            keys = view.log_keys(current.generation, current.origin)
         if current.published:
             base = published_name(tenant_id, current.generation)
-            report = audit(lambda path: bench.objects.get(f"{base}/{path}"), [verifier])
+            report = audit(lambda path: bench.objects.get(f"{base}/{path}"), keys)
             for failure in report.failures:
                 yield Finding(
                     f"audit of what is published:{failure.check}", tenant_id, "objects", base, "", ""
                 )
         for name, text in bench.database.read(tenant_id, partial(_receipts, current=current)):
-            for failure in verify_receipt(text, [verifier]).failures:
+            for failure in verify_receipt(text, keys).failures:
                 yield Finding(f"receipt:{failure.check}", tenant_id, "entries", name, "", failure.detail)
         for row in bench.database.read(
             tenant_id, lambda tx: inspecting.where(tx, tables.certificates, limit=3)
         ):
-            for failure in verify_certificate(row["envelope"], [verifier]).failures:
+            for failure in verify_certificate(row["envelope"], keys).failures:
                 if failure.check != "unknown-key":  # of an earlier generation of the log
                     yield Finding(
                         f"certificate:{failure.check}", tenant_id, "certificates", row["id"], "", ""
@@ -269,8 +275,9 @@ class Selftest:
         return (row["depth"], row["prefix"], row["seq"]) in live
 
     def _scenes(self, chosen: Sequence[str]) -> None:
-        for at, scene in enumerate(SCENES):
-            self._progress("playing scenes", at, len(SCENES))
+        scenes = (*SCENES, *KEY_SCENES)
+        for at, scene in enumerate(scenes):
+            self._progress("playing scenes", at, len(scenes))
             self._scene(scene, [CELL] if scene.of_cell else [one for one in chosen if one != CELL])
 
     def _scene(self, scene: Scene, tenant_ids: Sequence[str]) -> None:
@@ -340,7 +347,31 @@ def _kinds(tx: Tx, table: Table, row: Row) -> frozenset[str]:
         kinds |= set() if any(one["header"] is not None for one in whole) else {"of erased"}
     if table.name == "key_manifests":
         kinds |= {"stale"} if row["seq"] != _live_seq(tx) else set()
-    return frozenset(kinds)
+    return frozenset(kinds | _proof_kinds(tx, table, row))
+
+
+def _proof_kinds(tx: Tx, table: Table, row: Row) -> set[str]:
+    """The same, of keys and of the cell's log."""
+    if table.name == "ledger_keys":
+        return {"only"} if len(_alike(tx, table, generation=row["generation"])) == 1 else set()
+    if table.name == "cell_queue":
+        return set() if inspecting.newest_taken(tx, row["id"]) else {"first"}
+    return _of_round(tx, table, row) if table.name == "cell_checkpoints" else set()
+
+
+def _alike(tx: Tx, table: Table, **columns: Any) -> list[Row]:  # noqa: ANN401 - values of columns
+    return inspecting.where(tx, table, *(table.c[name] == value for name, value in columns.items()))
+
+
+def _of_round(tx: Tx, table: Table, row: Row) -> set[str]:
+    """What an opening of the cell's log is."""
+    mine = _alike(tx, table, writer=row["writer"], n=row["n"])
+    last = row["place"] == len(mine) - 1
+    height = len(row["path"]) // HASH_SIZE
+    gone = not inspecting.known_ids(tx, tables.tenants.c.id, [row["id"]])
+    return ({"last"} if last and is_whole(len(mine) - 1, {height}) else set()) | (
+        {"of one who left"} if gone else set()
+    )
 
 
 def _stands(tx: Tx, record_id: str, version: int) -> bool:

@@ -22,9 +22,9 @@ from tenure.selftest.bench import Bench
 from tenure.selftest.fields import Row
 from tenure.store import tables
 
-LEDGER = ("entries", "places", "writers", "access_lists", "logs", "checkpoints", "tiles")
+LEDGER = tuple(sorted(tables.LEDGER))
 _E, _P, _W, _G = tables.entries, tables.places, tables.writers, tables.logs
-_C, _T = tables.checkpoints, tables.tiles
+_C, _T, _K = tables.checkpoints, tables.tiles, tables.ledger_keys
 _NOT_THE_KEY = bytes(range(32))
 
 
@@ -115,6 +115,7 @@ class Stage:
         statements = [
             delete(_P).where(self.of_log(_P)),
             delete(_C).where(self.of_log(_C), _C.c.size > size),
+            delete(_K).where(self.of_log(_K), _K.c.size > size),
             delete(_T).where(self.of_log(_T)),
             insert(_T).values(rest),
             update(_G).where(self.of_log(_G)).values(size=size, root=tree.root(), published=size),
@@ -159,12 +160,20 @@ class Stage:
             self.do(insert(_W).values(marks))
 
     def hide_heads(self, *, published: bool) -> None:
-        """The mirrored head is gone, and with `published` what was published too."""
-        self.bench.heads.show(f"heads/{self.tenant_id}", None)
+        """The mirrored heads are gone, and with `published` what was published too."""
+        for name in ("heads", "offered"):
+            self.bench.heads.show(f"{name}/{self.tenant_id}", None)
         if published:
             base = published_name(self.tenant_id, self.generation)
             for name in list(self.bench.objects.names(base)):
                 self.bench.objects.show(name, None)
+
+    def show(self, name: str, data: bytes | None) -> None:
+        """Let what is published of this log look like this; None: gone. NotHere when it was not there."""
+        full = f"{published_name(self.tenant_id, self.generation)}/{name}"
+        if self.bench.objects.get(full) is None:
+            raise NotHere(f"a published {name}")
+        self.bench.objects.show(full, data)
 
     def earlier(self) -> int:
         """The size of a checkpoint near the middle, below the newest."""

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Table, and_, func, literal, or_, select, tuple_
 
-from tenure.errors import Unverified
-from tenure.ledger.entry import Kind, parse_entry
-from tenure.store import log, tables
+from tenure.store import tables
 from tenure.store.session import Tx
 
 Row = Mapping[str, Any]
@@ -22,6 +20,7 @@ EntryId = tuple[str, int]
 """(writer, n)."""
 
 _e, _p, _v, _s = tables.entries, tables.places, tables.versions, tables.subjects
+_k = tables.cell_checkpoints
 
 
 class Span(NamedTuple):
@@ -81,23 +80,9 @@ def runs(tx: Tx, spans: Mapping[str, tuple[int, int]]) -> list[Row]:
     return where(tx, _p, or_(*touching)) if touching else []
 
 
-def taken_back(tx: Tx) -> list[tuple[int, int, int]]:
-    """(generation, first place, end) of what `restore` entries say was taken back. Reads all entries once."""
-    found = []
-    newest = log.newest(tx)
-    for row in where(tx, _e, _e.c.kind == Kind.RESTORE.value):
-        placed = log.entry(tx, row["writer"], row["n"])
-        try:
-            entry = parse_entry(bytes(row["body"]))
-        except Unverified:
-            continue  # the entry's own section says so
-        generation = placed.generation if placed is not None else None
-        if generation is None and newest is not None:
-            generation = newest.generation  # it waits for its place
-        if entry["outcome"] == "brought-up" and generation is not None:
-            data = entry.get("data", {})
-            found.append((generation, int(data.get("from_size", 0)), int(data.get("to_size", 0))))
-    return found
+def runs_between(tx: Tx, generation: int, first: int, end: int) -> list[Row]:
+    """Runs of a generation that touch places first … end - 1."""
+    return where(tx, _p, _p.c.generation == generation, _p.c.idx < end, _p.c.idx + _p.c.count > first)
 
 
 def spans(tx: Tx, writers: Collection[str]) -> dict[str, Span]:
@@ -198,6 +183,13 @@ def highest_leaf(tx: Tx) -> int:
         highest = tx.execute(query).scalar_one()
         found += [] if highest is None else [int(highest)]
     return max(found)
+
+
+def newest_taken(tx: Tx, tenant_id: str) -> list[tuple[int, int]]:
+    """(generation, size) of the newest of a tenant's checkpoints in the cell's log. Cell transaction."""
+    query = select(_k.c.generation, _k.c.size).where(_k.c.tenant_id == tx.tenant_id, _k.c.id == tenant_id)
+    rows = tx.execute(query.order_by(_k.c.generation.desc(), _k.c.size.desc()).limit(1))
+    return [(generation, size) for generation, size in rows]
 
 
 def count(tx: Tx, table: Table) -> int:

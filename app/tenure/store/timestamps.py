@@ -29,3 +29,12 @@ def newest(tx: Tx, generation: int) -> Stamped | None:
 def keep(tx: Tx, generation: int, size: int, response: bytes, *, at: int) -> None:
     """Keep a response; one that is there stays. Goes with the commit."""
     tx.put(_KEEP, {"generation": generation, "size": size, "response": response, "at": at})
+
+
+def response(tx: Tx, generation: int, size: int) -> bytes | None:
+    """The kept response over a checkpoint."""
+    query = select(_t.c.response).where(
+        _t.c.tenant_id == tx.tenant_id, _t.c.generation == generation, _t.c.size == size
+    )
+    found = tx.execute(query).scalar_one_or_none()
+    return None if found is None else bytes(found)
