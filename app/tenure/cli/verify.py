@@ -237,7 +237,7 @@ def _rows(report: Report) -> Rows:
     elif isinstance(report, PackReport):
         rows = list(_pack_rows(report))
     rows += [("rotation", sentence) for sentence in report.rotations]
-    return rows + [("signed by", name) for name in report.signers]
+    return rows + [("signed by", name) for name in dict.fromkeys(report.signers)]
 
 
 def _receipt_rows(report: ReceiptReport) -> Iterator[tuple[str, str]]:
