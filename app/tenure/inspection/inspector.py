@@ -23,7 +23,6 @@ from tenure.inspection.view import Anchors, Pass, View, guarded, viewed
 from tenure.store import inspecting, tables, tenants
 from tenure.store.inspecting import Key
 
-PAGE = 200
 AGAIN_S = 0.3, 1.0
 """How long after one look at a doubtful page there is the next. On a slow disk a commit takes its time."""
 NOT_CHECKED = (
@@ -122,7 +121,7 @@ class Inspector:
         if table is None or section.check is None:
             return []
         with viewed(self._anchors, over) as view:
-            page = inspecting.page(view.tx, table, after=after, limit=PAGE)
+            page = inspecting.page(view.tx, table, after=after, limit=section.rows)
             self._last = inspecting.key_of(table, page[-1]) if page else None
             key = after or ()
             found = list(guarded(view, section.name, table, key, section.check(view, page))) if page else []

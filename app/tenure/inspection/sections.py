@@ -13,6 +13,10 @@ from tenure.inspection.findings import Finding
 from tenure.inspection.view import Check, View
 from tenure.store import tables
 
+PAGE = 200
+FEW = 20
+"""Rows in one transaction where each asks outside of it: PostgreSQL ends one that stands still."""
+
 
 class Section(NamedTuple):
     """A check over the rows of one table, a page at a time; or over a tenant as a whole."""
@@ -24,12 +28,14 @@ class Section(NamedTuple):
     """Runs once, after the rows."""
     of_cell: bool = False
     """Only in the cell's own transaction."""
+    rows: int = PAGE
+    """How many are looked at in one transaction."""
 
 
 SECTIONS = (
     Section("key pointer", None, None, keys.pointer, of_cell=True),
     Section("key manifests", tables.key_manifests, keys.manifests, of_cell=True),
-    Section("key batches", tables.key_batches, keys.batches, of_cell=True),
+    Section("key batches", tables.key_batches, keys.batches, of_cell=True, rows=FEW),
     Section("key shards", tables.key_shards, keys.shard_rows, keys.shard_state),
     Section("leaf sequences", tables.leaf_sequences, people.leaf_sequences),
     Section("logs", tables.logs, None, trees.heads),
@@ -41,8 +47,8 @@ SECTIONS = (
     Section("checkpoints", tables.checkpoints, ledger.checkpoints),
     Section("tiles", tables.tiles, ledger.tiles),
     Section("cell queue", tables.cell_queue, celllog.queue),
-    Section("cell checkpoints", tables.cell_checkpoints, celllog.taken),
-    Section("time stamps", tables.timestamps, celllog.stamps, celllog.stamps_shown),
+    Section("cell checkpoints", tables.cell_checkpoints, celllog.taken, rows=FEW),
+    Section("time stamps", tables.timestamps, celllog.stamps, celllog.stamps_shown, rows=FEW),
     Section("policy bundles", tables.policy_bundles, ledger.policy_bundles),
     Section("versions", tables.versions, records.versions),
     Section("records", tables.records, records.records),
@@ -56,7 +62,7 @@ SECTIONS = (
     Section("held versions", tables.held_versions, people.held_versions),
     Section("decisions", tables.decisions, acts.decisions),
     Section("shreds", tables.shreds, acts.shreds),
-    Section("certificates", tables.certificates, acts.certificates),
+    Section("certificates", tables.certificates, acts.certificates, rows=FEW),
 )
 TREES = "trees"
 """The name of the section that `trees.logs` is."""

@@ -99,9 +99,9 @@ class View:
         """Whether the tenant has keys: one that left has none, and its ledger may be all that is kept."""
         return self._living is None or self.tenant_id in self._living
 
-    @property
+    @cached_property
     def restored(self) -> bool:
-        """Whether this database was ever put back: then it may lack what others remember."""
+        """Whether this database was ever put back: then it may lack what others remember. Asks the mirror."""
         return self.anchors.ground.mirror.leaf_epoch() > 0
 
     @property
