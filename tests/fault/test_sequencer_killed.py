@@ -34,9 +34,10 @@ STEPS = [
     Step("objects/ledger/*/tile/entries/*.p/*", 1),
     Step("objects/ledger/*/tile/*.p/*", 1),
     Step("objects/ledger/*/tile/*.p/*", 2),  # the one above
+    Step("objects/ledger/*/checkpoints/*", 1),
     Step("objects/ledger/*/checkpoint", 1),
     Step("mirror/heads/*", 1),
-    Step("commit logs", 1),
+    Step("commit cell_queue logs", 1),
 ]
 """What a run makes durable, in order, when it fills a tile. The test fails when there is another step."""
 

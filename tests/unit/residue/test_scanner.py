@@ -63,8 +63,8 @@ def test_any_value_inside_containers(value, encoding, boxes, before, chunk):
     found = tally_of(before + data + b"after", [value], chunk=chunk)
     outside_in = [box for box in reversed(boxes) if box != "tar"]
     assert any(list(chain[:-1]) == outside_in for _, chain in found.hits), (found.hits, found.gaps)
-    # Noise may begin like a container that is not opened here.
-    assert found.gaps.keys() <= tally_of(before, [value]).gaps.keys()
+    # Noise may begin like a container that cannot be opened; why not may depend on what comes behind it.
+    assert {chain for _, chain in found.gaps} <= {chain for _, chain in tally_of(before, [value]).gaps}
 
 
 @given(data=st.binary(max_size=3000), value=VALUES, chunk=st.integers(1, 100))
