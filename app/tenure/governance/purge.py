@@ -4,7 +4,7 @@ Purging is in transactions of a bearable size. Every chunk is counted into the e
 transaction that removes it: a crash in between loses neither a row nor its count.
 """
 
-import random
+import secrets
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -243,7 +243,5 @@ def some_leaves(tx: Tx) -> list[int]:
     epoch, upto = tenants.leaf_sequence(tx)
     handed_out = [(0, FIRST_FREE), (epoch, max(upto, 1))]
     return [
-        leaf_number(in_epoch, random.randrange(end))  # noqa: S311 - a spot check
-        for in_epoch, end in handed_out
-        for _ in range(SAMPLE)
+        leaf_number(in_epoch, secrets.randbelow(end)) for in_epoch, end in handed_out for _ in range(SAMPLE)
     ]

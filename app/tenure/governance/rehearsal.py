@@ -7,7 +7,7 @@
 What is read stays here: the report has counts and opaque ids.
 """
 
-import random
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -220,5 +220,5 @@ def _reservoir(sample: list[Address], more: Sequence[Address], seen: int, size: 
     for at, one in enumerate(more, seen):
         if len(sample) < size:
             sample.append(one)
-        elif (place := random.randrange(at + 1)) < size:  # noqa: S311 - a spot check
+        elif (place := secrets.randbelow(at + 1)) < size:
             sample[place] = one
