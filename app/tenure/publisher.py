@@ -212,7 +212,7 @@ class Publisher:
             self.tally.lag_s += time.monotonic() - since
             self.tally.lags += 1
 
-    async def _threaded(self, threads: ThreadPoolExecutor, work: Callable[..., T], *given: Any) -> T:  # noqa: ANN401
+    async def _threaded(self, threads: ThreadPoolExecutor, work: Callable[..., T], *given: Any) -> T:  # noqa: ANN401 - passed on
         return await asyncio.get_running_loop().run_in_executor(threads, work, *given)
 
     # ── 6a: bundles and tiles ────────────────────────────────────────────────────────────────────

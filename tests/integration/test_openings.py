@@ -70,6 +70,20 @@ async def test_chosen_accesses_show_what_was_seen_and_only_they_are_on_record(ce
             await cell.tenure.decisions.openings(cell.one.ask(), decision, nothing)
 
 
+async def test_what_a_restored_database_lost_is_told_as_lost(cell: Cell) -> None:
+    decision, entries = await decided(cell)
+    receipt = await receipt_of(cell, decision)
+    openings = await cell.tenure.decisions.openings(
+        cell.one.ask(), decision, Chosen(frozenset({entries[0]}), frozenset())
+    )
+    about = {name: openings["items"][0][name] for name in ("record", "version")}
+    report = verify_openings(json.dumps(openings | {"items": [about | {"state": "lost"}]}), receipt)
+    assert report.ok, report.failures
+    assert report.seen[0].lost
+    assert report.seen[0].content is None
+    assert any("3 commitments" in text for text in report.not_checked)
+
+
 async def test_each_change_to_openings_has_a_name(cell: Cell) -> None:
     decision, _ = await decided(cell)
     receipt = await receipt_of(cell, decision)

@@ -6,7 +6,7 @@ process has open is judged from outside.
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -201,10 +201,10 @@ def _opening(settings: "Settings") -> Iterator[Finding]:
         yield Finding("restored", "warning", detail)
 
 
-def _stored(settings: "Settings", progress: Any) -> Iterator[Finding]:  # noqa: ANN401 - a callable
+def _stored(settings: "Settings", progress: Callable[[str, int, int], None]) -> Iterator[Finding]:
     """Every row against ledger, keys and mirror; whoever serves the cell meanwhile is not disturbed."""
     from tenure import safekeeping  # noqa: PLC0415 - not in the bare install
-    from tenure.inspection.inspector import NOT_CHECKED  # noqa: PLC0415
+    from tenure.inspection.inspector import NOT_CHECKED  # noqa: PLC0415 - not in the bare install
 
     try:
         found = safekeeping.inspect(settings, progress)

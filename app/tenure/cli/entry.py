@@ -55,7 +55,6 @@ app.command(rich_help_panel=_PROVE)(evidence.population)
 app.command(rich_help_panel=_PROVE)(evidence.evidence)
 app.command(rich_help_panel=_PROVE)(selftest.selftest)
 app.command(rich_help_panel=_PROVE)(residue.residue)
-app.add_typer(ledger.app, name="ledger", rich_help_panel=_KEEP)
 app.add_typer(witness.app, name="witness", rich_help_panel=_PROVE)
 
 

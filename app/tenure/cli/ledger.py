@@ -72,7 +72,7 @@ def repair(
 
 @app.command()
 @governing
-async def key(connection: Connection, output: Output) -> Any:  # noqa: ANN401
+async def key(connection: Connection, output: Output) -> Any:  # noqa: ANN401 - any JSON
     """Show the key that verifiers pin, the ones before it, and the key of the cell's log."""
     found = await connection.call("GET", "/v1/ledger/key")
     rows = [("vkey", found["vkey"])]
@@ -92,7 +92,7 @@ async def rotate_key(
         str | None,
         typer.Option(metavar="ID", help="A tenant's log instead of the own one: for the operator."),
     ] = None,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Have the log signed with a new key from now on. Witnesses must be told: docs/runbooks/ledger-key.md."""
     body = {"tenant": tenant} if tenant is not None else {}
     done = await connection.call("POST", "/v1/ledger:rotate-key", body)

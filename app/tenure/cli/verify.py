@@ -343,8 +343,9 @@ def _pack_rows(report: PackReport) -> Iterator[tuple[str, str]]:
 def _opening_rows(seen: tuple[Seen, ...]) -> Iterator[tuple[str, str]]:
     for one in seen:
         part = "" if one.segment is None else f" segment {one.segment}"
-        content = "nothing is left" if one.erased else json.dumps(one.content, ensure_ascii=False)
-        yield "erased" if one.erased else "saw", f"{one.record} version {one.version}{part}: {content}"
+        gone = "erased" if one.erased else "lost" if one.lost else ""
+        content = "nothing is left" if gone else json.dumps(one.content, ensure_ascii=False)
+        yield gone or "saw", f"{one.record} version {one.version}{part}: {content}"
 
 
 def _failure_line(failure: dict[str, Any]) -> str:

@@ -56,7 +56,7 @@ class Connection:
         """The exact bytes of an answer. Raises as `call` does."""
         return (await self._answer("GET", path)).content
 
-    async def _answer(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401
+    async def _answer(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - passed on
         try:
             response = await self._client.request(method, path, **more)
         except (httpx.HTTPError, httpx.InvalidURL) as failure:

@@ -100,7 +100,7 @@ class Evidence:
         """
 
         def work(tx: Tx, _current: Log) -> dict[str, Any]:
-            return {"items": [self._generation(tx, one) for one in log.every(tx)]}
+            return {"items": [self._generation(tx, one) for one in log.generations(tx)]}
 
         return await self._reader.read(credential, work)
 

@@ -92,7 +92,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "placeHold": wire.NewHold,
     "signEvidence": wire.EvidenceIndex,
 }
-_MAY_HAVE_NO_BODY = {"shredTenant"}
+_MAY_HAVE_NO_BODY = {"shredTenant", "rotateLedgerKey"}
 _MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}
 _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
 _OPEN = {"isAlive", "isReady"}

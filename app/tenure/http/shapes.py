@@ -309,6 +309,7 @@ class Generation(Shape):
     vkey: str
     size: int
     root: str
+    previous: list[EarlierKey]
 
 
 class Generations(Shape):

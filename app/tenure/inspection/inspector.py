@@ -19,7 +19,7 @@ from tenure.ids import CELL
 from tenure.inspection import trees
 from tenure.inspection.findings import Finding
 from tenure.inspection.sections import SECTIONS, TREES, Section
-from tenure.inspection.view import Anchors, Pass, View, guarded, viewed
+from tenure.inspection.view import Anchors, Pass, guarded, viewed
 from tenure.store import inspecting, tables, tenants
 from tenure.store.inspecting import Key
 
@@ -129,13 +129,10 @@ class Inspector:
             return found
 
     def _whole(self, over: Pass, section: Section) -> list[Finding]:
-        def look(view: View) -> list[Finding]:
-            table = section.table if section.table is not None else tables.key_pointer
-            assert section.whole is not None  # noqa: S101 - the caller looked
-            return list(guarded(view, section.name, table, (), section.whole(view)))
-
+        assert section.whole is not None  # noqa: S101 - the caller looked
+        table = section.table if section.table is not None else tables.key_pointer
         with viewed(self._anchors, over) as view:
-            return look(view)
+            return list(guarded(view, section.name, table, (), section.whole(view)))
 
     def _surely(self, look: Callable[[], list[Finding]]) -> list[Finding]:
         found = look()

@@ -295,7 +295,7 @@ class View:
             found = [
                 one
                 for finished in (False, True)
-                for one in read(CELL, lambda tx, done=finished: shreds.batches(tx, finished=done))  # type: ignore[misc]
+                for one in read(CELL, partial(shreds.batches, finished=finished))
             ]
             self.over.plans = sorted(found, key=lambda one: one.op_id)
         return self.over.plans
@@ -336,7 +336,7 @@ def guarded(view: View, check: str, table: Table, key: Key, found: Iterable[Find
         yield view.finding(check, table, key, "", f"it cannot be read ({type(failure).__name__})")
 
 
-def differing(view: View, check: str, table: Table, row: Row, **expected: Any) -> Iterator[Finding]:  # noqa: ANN401
+def differing(view: View, check: str, table: Table, row: Row, **expected: Any) -> Iterator[Finding]:  # noqa: ANN401 - any value
     """A finding for each column that has not the value it must have."""
     for column, value in expected.items():
         found = row[column]

@@ -48,26 +48,10 @@ class Schedule:
     def start(self) -> None:
         """Begin. Called on the event loop."""
         # At interval 0 this repeats what failed; otherwise it is the batch.
-        self._scheduler.add_job(
-            self._shred, "interval", seconds=self._interval or 5, max_instances=1, coalesce=True, id="shred"
-        )
-        self._scheduler.add_job(
-            self._rederive,
-            "interval",
-            seconds=self._rederive_interval,
-            max_instances=1,
-            coalesce=True,
-            id="rederive",
-        )
+        self.every(self._interval or 5, self._shred, "shred")
+        self.every(self._rederive_interval, self._rederive, "rederive")
         if self._inspect_interval:
-            self._scheduler.add_job(
-                self._inspect,
-                "interval",
-                seconds=self._inspect_interval,
-                max_instances=1,
-                coalesce=True,
-                id="inspect",
-            )
+            self.every(self._inspect_interval, self._inspect, "inspect")
         self._scheduler.start()
 
     def stop(self) -> None:

@@ -23,13 +23,15 @@ _TEXTS = ("record", "tenant", "decision", "entry_nonce", "salt")
 
 
 class Seen(NamedTuple):
-    """What one access of the decision saw. `content` is any JSON; of an `erased` one nothing is left."""
+    """What one access of the decision saw. `content` is any JSON, None when `erased` or `lost`."""
 
     record: str
     version: int
     segment: int | None
     content: Any
     erased: bool = False
+    lost: bool = False
+    """A restored database has not the version any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ def verify_openings(text: str, receipt: ReceiptReport) -> OpeningsReport:
         except Unverified as failure:
             failures.append(Failure.of(failure))
     left = ["Whether the agent used what it saw, or saw anything elsewhere."]
-    if closed := len(committed) - sum(not one.erased for one in seen):
+    if closed := len(committed) - sum(not (one.erased or one.lost) for one in seen):
         left.append(f"{closed} commitments of the receipt: nothing here opens them.")
     if whole["withheld"]:
         left.append(f"{whole['withheld']} accesses that whoever asked may not see.")
@@ -95,8 +97,9 @@ def _check(item: Mapping[str, Any], committed: Mapping[_Place, str], decision: s
         schema.is_id(record) and schema.is_count(version) and (segment is None or schema.is_count(segment))
     ):
         raise _no_openings()
-    if item.get("state") == "erased":
-        return Seen(str(record), int(version or 0), segment, None, erased=True)
+    if (state := item.get("state")) in ("erased", "lost"):
+        lost = state == "lost"
+        return Seen(str(record), int(version or 0), segment, None, erased=not lost, lost=lost)
     if "content" not in item or not all(type(item.get(name)) is str for name in _TEXTS):
         raise _no_openings()
     promised = committed.get((record, version, segment, item["entry_nonce"]))

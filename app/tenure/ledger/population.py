@@ -7,7 +7,6 @@ signed tree; pages chain without gaps. Whoever checks it runs the filter again.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 from tenure.errors import Unverified
@@ -337,11 +336,6 @@ def _accesses(
     if selection.action is None or "accesses_sha256" not in entry:
         return list(entry.get("accesses", ()))
     return parse_access_list(lists.get(entry["accesses_sha256"], b""), entry)
-
-
-def list_digest(raw: bytes) -> str:
-    """The digest under which entries name a separate access list: SHA-256 in hex."""
-    return sha256(raw).hexdigest()
 
 
 def _place(value: Mapping[str, Any]) -> Place:

@@ -229,16 +229,6 @@ def checkpoint(
     return tx.execute(query.order_by(_c.c.size.desc()).limit(1)).scalar_one_or_none()
 
 
-def every(tx: Tx) -> list[Log]:
-    """All generations of the tenant's log, oldest first."""
-    rows = tx.execute(
-        select(_g.c.generation, _g.c.origin, _g.c.size, _g.c.root, _g.c.published)
-        .where(_g.c.tenant_id == tx.tenant_id)
-        .order_by(_g.c.generation)
-    )
-    return [Log(*row) for row in rows]
-
-
 def tile(tx: Tx, generation: int, level: int, n: int) -> bytes | None:
     """The present content of a tile: 1 to 256 hashes."""
     return tx.execute(
