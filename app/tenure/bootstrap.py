@@ -117,7 +117,7 @@ class Tenure:
             batch_size=settings.shred_batch_size,
         )
         self.rederivations = Rederivations(service, self._batcher, self.sequencer)
-        anchors = Anchors(ground, ground.objects, believed(settings.tsa_certs))
+        anchors = Anchors(ground, believed(settings.tsa_certs))
         self.patrol = Patrol(Inspector(anchors), self._database, self._replica)
         self._schedule = Schedule(
             self.shredder,
@@ -136,7 +136,7 @@ class Tenure:
         self.erasures = Erasures(service)
         self.holds = Holds(service, self._schedule.requested)
         self.subjects = Subjects(service, self._schedule.requested)
-        self.residue = Residue(service, ground, self.sequencer, tenancies, ground.objects)
+        self.residue = Residue(service, ground, self.sequencer, tenancies)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
         self.populations = Populations(self.ledger)
         self.receipts = Receipts(self._database, tenancies)

@@ -8,11 +8,8 @@ openings  the salts and contents behind the commitments: a separate file, gone w
 """
 
 import asyncio
-import hmac
-import json
 import re
 import secrets
-from base64 import b64encode
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -21,22 +18,17 @@ from tenure.access import Ask, Caller
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import Conflict, Erased, Invalid, NotFound, NotYet
-from tenure.ledger.cellproof import CellProof
-from tenure.ledger.commitment import commitment
-from tenure.ledger.entry import Access, Action, Kind, accesses_of, parse_access_list, parse_entry
-from tenure.ledger.receipt import build_receipt
-from tenure.ledger.tree import inclusion
+from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.decision import Decision
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential, Principal
 from tenure.model.record import check_subject
-from tenure.release import release, release_segment
-from tenure.sealing import labels_of, open_head, open_segments, unseal
+from tenure.receipting import RETRY_S, Published, published, receipt_of
+from tenure.reconstruction import EVERY, Chosen, accesses_of_decision, lost, no_access, opened_item
+from tenure.sealing import labels_of
 from tenure.store import celllog, log, records
 from tenure.store import decisions as store
 from tenure.store.database import Database
-from tenure.store.log import Placed
-from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
 from tenure.store.subjects import BY_REF, StoredSubject
 from tenure.tenancy import Tenancies
@@ -45,7 +37,6 @@ from tenure.writing import subject_of
 _CODE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _FACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/@-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_RETRY_S = 1
 
 
 class Opening(NamedTuple):
@@ -54,26 +45,6 @@ class Opening(NamedTuple):
     purpose: str
     subject: str | None = None
     facts: dict[str, str] = {}  # noqa: RUF012 - never changed
-
-
-class Chosen(NamedTuple):
-    """Which accesses of a decision are meant: those of these entries, to these records; empty is all."""
-
-    entries: frozenset[str] = frozenset()
-    """Ids of entries, `writer-n`."""
-    records: frozenset[str] = frozenset()
-
-
-EVERY = Chosen()
-
-
-class Published(NamedTuple):
-    """A published entry: its bytes and place, and the newest published size of its generation."""
-
-    body: bytes
-    generation: int
-    idx: int
-    size: int
 
 
 class Decisions:
@@ -139,7 +110,7 @@ class Decisions:
                     rule="a decision is sealed once",
                     remedy="Read it with GET /v1/decisions/{id}.",
                 )
-            accesses = _accesses(desk.tx, decision_id)
+            accesses = accesses_of_decision(desk.tx, decision_id)
             caller = Caller(desk, Ask(credential, decision.purpose, decision_id), principal)
             facts = decision.facts | ({"output_sha256": output_sha256} if output_sha256 else {})
             sealed = replace(decision, facts=facts, sealed_at=desk.now, outcome=outcome)
@@ -197,10 +168,10 @@ class Decisions:
         def work(desk: Desk) -> dict[str, Any]:
             caller = Caller.at(desk, ask)
             decision = self._visible(desk.tx, caller.principal, decision_id)
-            bound = _accesses(desk.tx, decision_id, chosen)
+            bound = accesses_of_decision(desk.tx, decision_id, chosen)
             accesses = [one for one in bound if one.commitment is not None]
             if chosen != EVERY and not accesses:
-                raise _no_access()
+                raise no_access()
             rows = records.by_ids(desk.tx, [(one.record, one.version) for one in accesses])
             found = {(row.record_id, row.version): row for row in rows}
             nonce = secrets.token_bytes(16)
@@ -210,13 +181,13 @@ class Decisions:
             for access in accesses:
                 stored = found.get((access.record, access.version))
                 if stored is None:  # the log was brought up, the records were not (ADR 15)
-                    items.append(_lost(access))
+                    items.append(lost(access))
                     continue
                 if not caller.decide("read", stored.scope, labels_of(stored)).allowed:
                     withheld += 1
                     evidence.append(Access(access.record, access.version, Action.WITHHELD))
                     continue
-                item, seen = _opened(caller, decision, access, stored, nonce, openings=openings)
+                item, seen = opened_item(caller, decision, access, stored, nonce, openings=openings)
                 items.append(item)
                 evidence.append(seen)
             entry = caller.record(Kind.ACCESS, "ok", *evidence, nonce=nonce)
@@ -245,7 +216,7 @@ class Decisions:
                     "commitment": access.commitment.hex() if access.commitment else None,
                     **({} if access.segment is None else {"segment": access.segment}),
                 }
-                for access in _accesses(tx, decision_id)
+                for access in accesses_of_decision(tx, decision_id)
             ],
         }
 
@@ -264,7 +235,7 @@ class Decisions:
         if cell and found is None:
             raise NotYet(
                 "The cell's log has not taken this in yet.",
-                retry_after=_RETRY_S,
+                retry_after=RETRY_S,
                 remedy="Ask again in a moment, or without cell=wait.",
             )
         return self._database.read(tenant_id, lambda tx: receipt_of(tx, sealed, found))
@@ -295,134 +266,6 @@ class Decisions:
         return decision
 
 
-def published(tx: Tx, placed: Placed | None) -> Published:
-    """An entry under a published checkpoint, the newest of its generation. NotYet until there is one."""
-    current = log.newest(tx)
-    if placed is None or placed.idx is None or placed.generation is None or current is None:
-        raise _unpublished()
-    generation = placed.generation
-    size = current.published if generation == current.generation else None
-    note = log.checkpoint(tx, generation, newest_upto=size)
-    if note is None or (size is not None and size <= placed.idx):
-        raise _unpublished()
-    return Published(placed.body, generation, placed.idx, int(note.splitlines()[1]))
-
-
-def receipt_of(tx: Tx, entry: Published, cell: tuple[int, CellProof] | None = None) -> str:
-    """The receipt (C2SP tlog-proof) of an entry. `cell`: a size that the cell's log holds, and its proof.
-
-    Round trips: checkpoint, at most two tiles for each level of the tree, a separate list.
-    """
-    size = cell[0] if cell is not None else entry.size
-    note = log.checkpoint(tx, entry.generation, size=size)
-    if note is None:
-        raise _unpublished()
-
-    def read_tile(level: int, n: int) -> bytes:
-        return log.tile(tx, entry.generation, level, n) or b""
-
-    digest = parse_entry(entry.body).get("accesses_sha256")
-    accesses = log.access_list(tx, digest) if digest else None
-    proof = inclusion(entry.idx, size, read_tile)
-    return build_receipt(entry.body, entry.idx, proof, note, accesses, cell[1] if cell else None)
-
-
-def _opened(
-    caller: Caller, decision: Decision, access: Access, stored: StoredVersion, nonce: bytes, *, openings: bool
-) -> tuple[dict[str, Any], Access]:
-    """One reconstructed item, and the access that it is."""
-    desk = caller.desk
-    item: dict[str, Any] = {
-        "record": stored.record_id,
-        "version": stored.version,
-        "version_id": stored.version_id,
-        "scope": stored.scope,
-        "action": access.action.value,
-        "state": stored.state,
-    }
-    try:
-        opened = unseal(desk.tx, desk.tenancy.keys, stored)
-    except Erased as gone:
-        tombstone = item | {"state": "erased", "certificate": gone.certificate}
-        return tombstone, Access(stored.record_id, stored.version, Action.WITHHELD)
-    head = open_head(desk.tenancy.keys, opened, stored)
-    lost = _lost(access), Access(stored.record_id, stored.version, Action.WITHHELD)
-    if (access.segment is not None) != bool(head.slots):
-        return lost
-    if access.segment is not None:
-        segments = open_segments(desk.tx, desk.tenancy.keys, stored, head)
-        if access.segment >= len(segments):
-            return lost
-        segment = segments[access.segment]
-        item["segment"] = access.segment
-        shown, seen = release_segment(caller, stored, access.segment, segment, nonce=nonce)
-        if segment.opened is None:
-            return item | {"state": "erased", "certificate": shown.certificate}, seen
-        opened, content, subjects = segment.opened, segment.content, shown.subjects
-    else:
-        released = release(caller, stored, opened, head, nonce=nonce)
-        (seen,), content, subjects = released.accesses, released.content or b"", head.subjects
-    entry_nonce = access.entry or b""
-    salt = opened.opening_salt(entry_nonce, stored.record_id, stored.version)
-    if not _is_what_was_seen(desk.tx.tenant_id, decision, access, salt, content):
-        return lost
-    if openings:
-        item |= {
-            "entry_nonce": b64encode(entry_nonce).decode(),
-            "salt": b64encode(salt).decode(),
-            "decision": decision.id,
-            "tenant": desk.tx.tenant_id,
-            "commitment": access.commitment.hex() if access.commitment else None,
-        }
-    else:
-        item |= {"key": head.key, "subjects": list(subjects), "categories": list(labels_of(stored))}
-    return item | {"content": json.loads(content)}, seen
-
-
-def _is_what_was_seen(
-    tenant_id: str, decision: Decision, access: Access, salt: bytes | bytearray, content: bytes
-) -> bool:
-    """Whether the access's commitment is to this content: a version may have been written again since."""
-    made = commitment(
-        salt,
-        tenant=tenant_id,
-        decision=decision.id,
-        record=access.record,
-        version=access.version,
-        content=content,
-    )
-    return hmac.compare_digest(made, access.commitment or b"")
-
-
-def _lost(access: Access) -> dict[str, Any]:
-    """An item that the log proves and whose content went with a database that was restored to before it."""
-    about = {"record": access.record, "version": access.version, "action": access.action.value}
-    return about | {"state": "lost"}
-
-
-def _accesses(tx: Tx, decision_id: str, chosen: Chosen = EVERY) -> list[Access]:
-    """Every access bound to a decision, each naming the entry it happened in; or the chosen ones."""
-    found: list[Access] = []
-    for kind, body in log.of_decision(tx, decision_id):
-        if kind in (Kind.DECISION_SEAL, Kind.DECISION_OPEN):
-            continue
-        entry = parse_entry(body)
-        if chosen.entries and f"{entry['writer']}-{entry['n']}" not in chosen.entries:
-            continue
-        members = entry.get("accesses", [])
-        if "accesses_sha256" in entry:
-            separate = log.access_list(tx, entry["accesses_sha256"])
-            if separate is None:  # it stands in no log, and went with a database that was restored (ADR 15)
-                raise Conflict(
-                    "A long list of this decision's accesses is lost; what it saw cannot be told in full.",
-                    rule="access-list",
-                    remedy="The ledger has its digest: a list from elsewhere can be proved by that.",
-                )
-            members = parse_access_list(separate, entry)
-        found += accesses_of(members, entry_nonce=entry["nonce"])
-    return [one for one in found if not chosen.records or one.record in chosen.records]
-
-
 def _person(desk: Desk, reference: str) -> str:
     index = desk.tenancy.keys.blind_index("subject", reference)
     rows = desk.tx.ask((BY_REF, {"refs": [index]}))[0]
@@ -441,19 +284,6 @@ def _own(decision: Decision | None, principal: Principal) -> Decision:
 
 def _no_decision() -> NotFound:
     return NotFound("There is no such decision that you may see.", field="id", rule="a decision's id")
-
-
-def _no_access() -> NotFound:
-    return NotFound(
-        "The decision has no access with content among those; nothing was opened.",
-        field="entry",
-        rule="an entry or a record of this decision",
-        remedy="GET /v1/decisions/{id} lists its accesses.",
-    )
-
-
-def _unpublished() -> NotYet:
-    return NotYet("The receipt is not published yet.", retry_after=_RETRY_S)
 
 
 def _check_facts(facts: dict[str, str]) -> None:

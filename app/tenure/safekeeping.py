@@ -130,7 +130,7 @@ def inspect(settings: Settings, progress: Callable[[str, int, int], None]) -> li
     live = opening_only(ground_of(settings))
     found: list[Finding] = []
     try:
-        inspector = Inspector(Anchors(live, live.objects, believed(settings.tsa_certs)))
+        inspector = Inspector(Anchors(live, believed(settings.tsa_certs)))
         tenant_ids = inspector.tenant_ids()
         for at, tenant_id in enumerate(tenant_ids):
             for step in inspector.tenant(tenant_id):

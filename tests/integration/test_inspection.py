@@ -82,7 +82,7 @@ def inspected(cell: Cell) -> list[Finding]:
     """What is found in the cell's own rows and in one tenant's, at first sight: nobody else writes."""
     ground = ground_of(cell.settings)
     try:
-        inspector = Inspector(Anchors(ground, ground.objects), again_s=())
+        inspector = Inspector(Anchors(ground), again_s=())
         steps = [step for tenant_id in (CELL, cell.one.id) for step in inspector.tenant(tenant_id)]
         return [finding for step in steps for finding in step.findings]
     finally:

@@ -49,7 +49,7 @@ def _found(cell: Cell) -> list[Finding]:
     ground = ground_of(cell.settings)
     try:
         authorities = believed(cell.settings.tsa_certs)
-        inspector = Inspector(Anchors(ground, ground.objects, authorities), again_s=(0.2, 0.5))
+        inspector = Inspector(Anchors(ground, authorities), again_s=(0.2, 0.5))
         return [finding for step in inspector.cell() for finding in step.findings]
     finally:
         ground.database.close()

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
-from tenure.decisions import Chosen, Opening
+from tenure.decisions import Opening
 from tenure.errors import NotFound
 from tenure.ledger.canonical import canonical
 from tenure.ledger.opening import verify_openings
 from tenure.ledger.receipt import ReceiptReport, verify_receipt
 from tenure.listing import Query
 from tenure.model.record import Draft, Segment
+from tenure.reconstruction import Chosen
 
 pytestmark = pytest.mark.anyio
 

@@ -93,7 +93,7 @@ def bar(output: Output) -> Iterator[Any]:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=output.console, transient=True) as shown:
-        task = shown.add_task("copying", total=None)
+        task = shown.add_task("", total=None)
         yield lambda what, done, size: shown.update(task, description=what, completed=done, total=size)
 
 

@@ -65,9 +65,14 @@ class FileObjects:
         return self.directory / checked_name(name)
 
 
+def is_name(name: str) -> bool:
+    """Whether a name has the form of an object's, or of a folder of objects."""
+    return _NAME.fullmatch(name) is not None
+
+
 def checked_name(name: str) -> str:
     """An object's name, as it is. Invalid when it is not well-formed."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise Invalid("An object name is not well-formed.", field="name", rule="letters, digits, . _ - /")
     return name
 

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from tenure.cold.files import FileObjects
+from tenure.cold.files import FileObjects, is_name
 from tenure.cold.objects import Objects
 from tenure.errors import Invalid
 
 _FORMS: Final = "file:///absolute/path, or s3://bucket/prefix"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_PREFIX: Final = re.compile(r"(?!\.)[A-Za-z0-9._-]+(/(?!\.)[A-Za-z0-9._-]+)*")
 
 
 class BucketPlace(NamedTuple):
@@ -47,7 +46,7 @@ def place_of(url: str, default: Path, field: str) -> Path | BucketPlace:
     bucket, prefix = parts.netloc, parts.path.strip("/")
     if not _BUCKET.fullmatch(bucket):
         raise _wrong(field, "has no well-formed bucket name")
-    if prefix and not _PREFIX.fullmatch(prefix):
+    if prefix and not is_name(prefix):
         raise _wrong(field, "has a prefix with other characters than letters, digits, . _ - /")
     return BucketPlace(bucket, f"{prefix}/" if prefix else "")
 

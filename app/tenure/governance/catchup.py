@@ -212,9 +212,7 @@ def _put_back(tx: Tx, ground: Ground, heads: list[Head]) -> Brought:
             ledgerkeys.record(tx, old.generation, step.new.vkey, idx=step.place, size=step.size)
     _check_key(tx, ground, old)
     if shelf.shown() == Checkpoint(head.origin, head.size, head.root):
-        sequencing.mark_published(
-            tx, old.generation, head.size
-        )  # else it is published again, from this database
+        sequencing.mark_published(tx, old.generation, head.size)  # else it is published again, from here
     _say(tx, old, head)
     return Brought(tx.tenant_id, old.generation, head.size - old.size)
 

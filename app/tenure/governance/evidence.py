@@ -4,12 +4,11 @@ An auditor's client fetches the parts one by one and puts the pack together; no 
 large the tenant is. `client.evidence` has the other half.
 """
 
-import itertools
 from typing import Any, NamedTuple
 
 from tenure import ids
 from tenure.errors import Invalid, NotFound
-from tenure.governance.ledger import LedgerReader
+from tenure.governance.ledger import LedgerReader, pinned
 from tenure.governance.service import Seat, Service
 from tenure.keyring import Keyring
 from tenure.ledger.checkpoint import peek_checkpoint
@@ -160,14 +159,9 @@ class Evidence:
         return await self._service.run(credential, SCOPE, "write", work)
 
     def _generation(self, tx: Tx, one: Log) -> dict[str, Any]:
-        keys = ledgerkeys.history(tx, one.generation, upto=one.published)
         return {
             "generation": one.generation,
-            "origin": one.origin,
-            "vkey": keys[0].vkey if keys else self._keyring.signer(tx.tenant_id, one.origin).vkey,
-            "previous": [
-                {"vkey": before.vkey, "replaced_at": after.idx} for after, before in itertools.pairwise(keys)
-            ],
+            **pinned(tx, one, self._keyring),
             "size": one.size,
             "root": bytes(one.root).hex(),
         }

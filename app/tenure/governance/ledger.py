@@ -6,6 +6,7 @@ import binascii
 import itertools
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from tenure.crew import Desk
@@ -41,29 +42,18 @@ class LedgerReader:
         `previous` are earlier keys, newest first, each with the index of the entry that replaced it; `cell`
         is `{"vkey","origin"}` of the cell's log, None for the cell itself.
         """
-
-        def work(tx: Tx, current: Log) -> dict[str, Any]:
-            keys = ledgerkeys.history(tx, current.generation, upto=current.published)
-            previous = [
-                {"vkey": before.vkey, "replaced_at": after.idx} for after, before in itertools.pairwise(keys)
-            ]
-            return {**self._pinned(tx, current), "previous": previous}
-
-        found = await self._read(credential, work)
+        found = await self.read(credential, partial(pinned, keyring=self._keyring))
         cell = None
         if credential.tenant_id != CELL:
             cell = await asyncio.to_thread(self._database.read, CELL, self._of_cell)
         return {**found, "cell": cell}
 
-    def _pinned(self, tx: Tx, current: Log) -> dict[str, str]:
-        vkey = ledgerkeys.newest(tx, current.generation, upto=current.published)
-        if vkey is None:
-            vkey = self._keyring.signer(tx.tenant_id, current.origin).vkey
-        return {"vkey": vkey, "origin": current.origin}
-
-    def _of_cell(self, tx: Tx) -> dict[str, str] | None:
+    def _of_cell(self, tx: Tx) -> dict[str, Any] | None:
         current = log.newest(tx)
-        return self._pinned(tx, current) if current is not None else None
+        if current is None:
+            return None
+        found = pinned(tx, current, self._keyring)
+        return {"vkey": found["vkey"], "origin": found["origin"]}
 
     async def checkpoint(self, credential: Credential) -> str:
         """The newest published checkpoint, a signed note."""
@@ -74,7 +64,7 @@ class LedgerReader:
                 raise NotYet("This log has no published checkpoint yet.")
             return note
 
-        return await self._read(credential, work)
+        return await self.read(credential, work)
 
     async def tile(self, credential: Credential, path: str) -> bytes:
         """A tile or an entry bundle (C2SP tlog-tiles). Any width that was ever published; else NotFound."""
@@ -94,7 +84,7 @@ class LedgerReader:
                 raise _no_tile()
             return data[: wanted.width * HASH_SIZE]
 
-        return await self._read(credential, work)
+        return await self.read(credential, work)
 
     async def entries(
         self, credential: Credential, filters: Search, *, cursor: str | None, limit: int
@@ -113,13 +103,11 @@ class LedgerReader:
                 "next": _cursor(page[-1].idx) if len(found) > limit else None,
             }
 
-        return await self._read(credential, work)
+        return await self.read(credential, work)
 
     async def read(self, credential: Credential, work: Callable[[Tx, Log], T]) -> T:
         """Run `work` in a read-only transaction with the newest generation, for who may read the ledger."""
-        return await self._read(credential, work)
 
-    async def _read(self, credential: Credential, work: Callable[[Tx, Log], T]) -> T:
         def inside(tx: Tx) -> T:
             desk = Desk.reading(tx, self._tenancies)
             principal = desk.principal(credential)
@@ -137,6 +125,18 @@ class LedgerReader:
             # Again where it can be put on record: that transaction could only read.
             await self._service.run(credential, SCOPE, "read", lambda _seat: None)
             raise
+
+
+def pinned(tx: Tx, one: Log, keyring: Keyring) -> dict[str, Any]:
+    """`{"vkey","origin","previous"}` of a published generation (see `LedgerReader.key`). One round trip."""
+    keys = ledgerkeys.history(tx, one.generation, upto=one.published)
+    return {
+        "vkey": keys[0].vkey if keys else keyring.signer(tx.tenant_id, one.origin).vkey,
+        "origin": one.origin,
+        "previous": [
+            {"vkey": before.vkey, "replaced_at": after.idx} for after, before in itertools.pairwise(keys)
+        ],
+    }
 
 
 def _cursor(index: int | None) -> str:

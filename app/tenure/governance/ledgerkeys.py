@@ -106,9 +106,9 @@ class LedgerKeys:
 
     def _remember_ended(self, tx: Tx, generation: int, seed: bytes | bytearray) -> None:
         """The seed that goes was also the last one of generations that ended: their keys stay on record."""
-        for ended, origin in log.origins(tx):
-            if ended < generation and ledgerkeys.newest(tx, ended) is None:
-                ledgerkeys.record(tx, ended, Signer(origin, seed).vkey)
+        for old in log.generations(tx):
+            if old.generation < generation and ledgerkeys.newest(tx, old.generation) is None:
+                ledgerkeys.record(tx, old.generation, Signer(old.origin, seed).vkey)
 
 
 def _no_tenant() -> NotFound:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tenure.crew import Desk
-from tenure.decisions import published, receipt_of
 from tenure.errors import Invalid, NotFound
 from tenure.governance.ledger import SCOPE
 from tenure.ledger.base64 import to_base64
 from tenure.ledger.entry import parse_entry
 from tenure.ledger.tree import consistency
 from tenure.model.principal import Credential
+from tenure.receipting import published, receipt_of
 from tenure.store import ledgerkeys, log
 from tenure.store.database import Database
 from tenure.store.session import Tx

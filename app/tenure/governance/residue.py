@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from tenure.cold.objects import Objects
 from tenure.crew import Desk
 from tenure.errors import Erased, NotFound, TenureError
 from tenure.governance.certificates import issue
@@ -46,13 +45,11 @@ class Residue:
         ground: Ground,
         sequencer: Sequencer,
         tenancies: Tenancies,
-        objects: Objects,
     ) -> None:
         self._service = service
         self._ground = ground
         self._sequencer = sequencer
         self._tenancies = tenancies
-        self._objects = objects
 
     async def scan(
         self, credential: Credential, shred_id: str, values: Sequence[str], *, accept: bool = False
@@ -116,8 +113,8 @@ class Residue:
                     search.look("cells", where, [joined(values)], items=len(values))
                 if key is None:
                     break
-        for name in self._objects.names(f"ledger/{tenant_id}"):
-            search.look("objects", {"object": name}, [self._objects.get(name) or b""])
+        for name in self._ground.objects.names(f"ledger/{tenant_id}"):
+            search.look("objects", {"object": name}, [self._ground.objects.get(name) or b""])
 
     def _versions(self, tx: Tx, search: TextScan, after: Place | None) -> Place | None:
         """Search a page of opened versions; where it ends."""

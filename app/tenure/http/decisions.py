@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery
 from litestar.types import ASGIApp
 
 from tenure.access import Ask
-from tenure.decisions import Chosen, Opening
+from tenure.decisions import Opening
 from tenure.errors import Invalid
 from tenure.http import shapes, wire
 from tenure.http.auth import Call, headers_of, read_idempotency_key, tenure_of
@@ -18,6 +18,7 @@ from tenure.http.shapes import answers
 from tenure.ledger.canonical import canonical
 from tenure.model.principal import Credential
 from tenure.model.record import check_json
+from tenure.reconstruction import Chosen
 
 _ONE = "/v1/decisions/{id:str}"
 

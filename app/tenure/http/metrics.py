@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 _SECOND = 1_000_000
+_PATIENCE_S = 2.0
 
 
 class Snapshot:
@@ -153,7 +154,6 @@ async def get_metrics(request: Call) -> ASGIApp:
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - see above
 
     tenure = tenure_of(request)
-    backlog = None
     try:
         backlog = await asyncio.wait_for(tenure.shredder.backlog(), _PATIENCE_S)
     except Exception:  # noqa: BLE001 - that is what a scrape is to show
@@ -163,5 +163,4 @@ async def get_metrics(request: Call) -> ASGIApp:
     return Reply(200, generate_latest(registry), _TEXT)
 
 
-_PATIENCE_S = 2.0
 HANDLERS: list[Any] = [get_metrics]

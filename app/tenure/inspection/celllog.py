@@ -186,7 +186,7 @@ def stamps(view: View, row: Row) -> Iterator[Finding]:
         return
     if at is not None and not abs(row["at"] - at) <= SKEW_US:
         yield view.finding("time-stamp", _STAMPS, key, "at", "it is far from the time in the response")
-    shown = view.anchors.objects.get(f"{_stamps_name(view, row['generation'])}/{row['size']}.tsr")
+    shown = view.anchors.ground.objects.get(f"{_stamps_name(view, row['generation'])}/{row['size']}.tsr")
     if shown is not None and shown != response:
         yield view.finding("time-stamp", _STAMPS, key, "response", "another response was published")
 
@@ -199,7 +199,7 @@ def stamps_shown(view: View) -> Iterator[Finding]:
         generation = row["generation"]
         mine = inspecting.where(view.tx, _STAMPS, _STAMPS.c.generation == generation)
         known = {one["size"] for one in mine}
-        for name in view.anchors.objects.names(_stamps_name(view, generation)):
+        for name in view.anchors.ground.objects.names(_stamps_name(view, generation)):
             size = name.rpartition("/")[2].removesuffix(".tsr")
             if name.endswith(".tsr") and size.isdecimal() and int(size) not in known:
                 detail = "a time stamp was published, and is not here"

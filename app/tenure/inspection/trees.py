@@ -173,7 +173,7 @@ def _first(view: View, row: Row) -> Iterator[Finding]:
 def _shelved(view: View, row: Row) -> Iterator[Finding]:
     """The published checkpoint: no newer than the log, no older than the log says it is."""
     name = f"{published_name(view.tenant_id, row['generation'])}/checkpoint"
-    there = view.anchors.objects.get(name)
+    there = view.anchors.ground.objects.get(name)
     key = (row["generation"],)
     if there is None:
         if row["published"]:
@@ -254,7 +254,7 @@ def _prefix(view: View, row: Row, check: str, size: int, root: bytes) -> Iterato
 
 def _outside(view: View, row: Row) -> Iterator[str]:
     """Checkpoints of this log that lie outside the database."""
-    there = view.anchors.objects.get(f"{published_name(view.tenant_id, row['generation'])}/checkpoint")
+    there = view.anchors.ground.objects.get(f"{published_name(view.tenant_id, row['generation'])}/checkpoint")
     if there is not None:
         yield there.decode("utf-8", "replace")
     head = view.anchors.ground.mirror.head(view.tenant_id)

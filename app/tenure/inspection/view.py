@@ -16,7 +16,6 @@ from cryptography.x509 import Certificate
 from sqlalchemy import Table
 
 from tenure import ids
-from tenure.cold.objects import Objects
 from tenure.errors import KeyFailure, Malformed, TenureError, Unverified
 from tenure.governance.ground import Ground
 from tenure.ids import CELL
@@ -40,10 +39,9 @@ SKEW_US = 3_600_000_000
 
 
 class Anchors(NamedTuple):
-    """What a cell's rows are compared with: its ground, and the object tier."""
+    """What a cell's rows are compared with."""
 
     ground: Ground
-    objects: Objects
     authorities: tuple[Certificate, ...] = ()
     """Under which time stamps are believed; without any they are only checked in themselves."""
 
@@ -177,12 +175,12 @@ class View:
     def rotations(self, generation: int) -> str:
         """The published proofs of a log's changes of key; empty without any."""
         name = f"{published_name(self.tenant_id, generation)}/{FILE}"
-        return (self.anchors.objects.get(name) or b"").decode("utf-8", "replace")
+        return (self.anchors.ground.objects.get(name) or b"").decode("utf-8", "replace")
 
     def _published_key(self, generation: int) -> bytes | None:
         """What was published beside a log as its key; asked once in a pass."""
         if generation not in self.over.published:
-            raw = self.anchors.objects.get(f"{published_name(self.tenant_id, generation)}/vkey")
+            raw = self.anchors.ground.objects.get(f"{published_name(self.tenant_id, generation)}/vkey")
             with suppress(Malformed):
                 self.over.published[generation] = None
                 text = (raw or b"").decode("utf-8", "replace")

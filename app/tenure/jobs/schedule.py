@@ -60,19 +60,20 @@ class Schedule:
             self._scheduler.shutdown(wait=False)
 
     async def _shred(self) -> None:
-        try:
-            await asyncio.shield(self._shredder.run())
-        except Exception as failure:  # noqa: BLE001 - repeated at the next interval
-            _log.error("erasure batch failed, will be repeated", error=type(failure).__name__)
+        await _attempt(asyncio.shield(self._shredder.run()), "erasure batch failed, will be repeated")
 
     async def _inspect(self) -> None:
-        try:
-            await asyncio.to_thread(self._patrol.run)
-        except Exception as failure:  # noqa: BLE001 - begun anew at the next interval
-            _log.error("inspecting failed, will be begun anew", error=type(failure).__name__)
+        await _attempt(asyncio.to_thread(self._patrol.run), "inspecting failed, will be begun anew")
 
     async def _rederive(self) -> None:
-        try:
-            await self._rederivations.run()
-        except Exception as failure:  # noqa: BLE001 - repeated at the next interval
-            _log.error("asking to derive again failed, will be repeated", error=type(failure).__name__)
+        await _attempt(self._rederivations.run(), "asking to derive again failed, will be repeated")
+
+
+async def _attempt(run: Awaitable[object], failed: str) -> None:
+    """Wait for a run; the next interval is for what it could not do. A stop gives it up without a word."""
+    try:
+        await run
+    except asyncio.CancelledError:
+        _log.info("stopped while a job ran")
+    except Exception as failure:  # noqa: BLE001 - see above
+        _log.error(failed, error=type(failure).__name__)

@@ -45,7 +45,7 @@ class Bench:
     @property
     def anchors(self) -> Anchors:
         """What the inspection of the copy compares with."""
-        return Anchors(self.ground, self.objects, self._authorities)
+        return Anchors(self.ground, self._authorities)
 
     def forget(self) -> None:
         """Open the key state anew: it may have been changed."""

@@ -99,14 +99,6 @@ def newest(tx: Tx) -> Log | None:
     return Log(*row) if row else None
 
 
-def origins(tx: Tx) -> list[tuple[int, str]]:
-    """(generation, origin) of every log that the tenant has had, oldest first."""
-    rows = tx.execute(
-        select(_g.c.generation, _g.c.origin).where(_g.c.tenant_id == tx.tenant_id).order_by(_g.c.generation)
-    )
-    return [(generation, origin) for generation, origin in rows]
-
-
 def leave_behind(tx: Tx) -> None:
     """Entries that still wait belong to a generation that ended: they are never placed here again."""
     mine = and_(_e.c.tenant_id == _w.c.tenant_id, _e.c.writer == _w.c.writer)

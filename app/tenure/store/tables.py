@@ -285,9 +285,7 @@ ledger_keys = _table(
     Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("idx", BigInteger, primary_key=True, autoincrement=False),  # of the entry that names the key
     Column("vkey", Text, nullable=False),
-    Column(
-        "size", BigInteger, nullable=False
-    ),  # of the checkpoint that both keys signed; 0 for the first key
+    Column("size", BigInteger, nullable=False),  # of the checkpoint that both keys signed; of the first key 0
 )
 # Tenants' checkpoints on their way into the cell's log, and what opens each of them there. The cell's rows.
 cell_queue = _table(

@@ -1,0 +1,137 @@
+"""What a decision saw, told again: its accesses from the log, each with the content behind its commitment.
+
+A version that was written again since, after a restore, is not what was seen: it shows as lost.
+"""
+
+import hmac
+import json
+from base64 import b64encode
+from typing import Any, NamedTuple
+
+from tenure.access import Caller
+from tenure.errors import Conflict, Erased, NotFound
+from tenure.ledger.commitment import commitment
+from tenure.ledger.entry import Access, Action, Kind, accesses_of, parse_access_list, parse_entry
+from tenure.model.decision import Decision
+from tenure.release import release, release_segment
+from tenure.sealing import labels_of, open_head, open_segments, unseal
+from tenure.store import log
+from tenure.store.records import StoredVersion
+from tenure.store.session import Tx
+
+
+class Chosen(NamedTuple):
+    """Which accesses of a decision are meant: those of these entries, to these records; empty is all."""
+
+    entries: frozenset[str] = frozenset()
+    """Ids of entries, `writer-n`."""
+    records: frozenset[str] = frozenset()
+
+
+EVERY = Chosen()
+
+
+def opened_item(
+    caller: Caller, decision: Decision, access: Access, stored: StoredVersion, nonce: bytes, *, openings: bool
+) -> tuple[dict[str, Any], Access]:
+    """One reconstructed item, and the access that it is."""
+    desk = caller.desk
+    item: dict[str, Any] = {
+        "record": stored.record_id,
+        "version": stored.version,
+        "version_id": stored.version_id,
+        "scope": stored.scope,
+        "action": access.action.value,
+        "state": stored.state,
+    }
+    try:
+        opened = unseal(desk.tx, desk.tenancy.keys, stored)
+    except Erased as gone:
+        tombstone = item | {"state": "erased", "certificate": gone.certificate}
+        return tombstone, Access(stored.record_id, stored.version, Action.WITHHELD)
+    head = open_head(desk.tenancy.keys, opened, stored)
+    gone_since = lost(access), Access(stored.record_id, stored.version, Action.WITHHELD)
+    if (access.segment is not None) != bool(head.slots):
+        return gone_since
+    if access.segment is not None:
+        segments = open_segments(desk.tx, desk.tenancy.keys, stored, head)
+        if access.segment >= len(segments):
+            return gone_since
+        segment = segments[access.segment]
+        item["segment"] = access.segment
+        shown, seen = release_segment(caller, stored, access.segment, segment, nonce=nonce)
+        if segment.opened is None:
+            return item | {"state": "erased", "certificate": shown.certificate}, seen
+        opened, content, subjects = segment.opened, segment.content, shown.subjects
+    else:
+        released = release(caller, stored, opened, head, nonce=nonce)
+        (seen,), content, subjects = released.accesses, released.content or b"", head.subjects
+    entry_nonce = access.entry or b""
+    salt = opened.opening_salt(entry_nonce, stored.record_id, stored.version)
+    if not _is_what_was_seen(desk.tx.tenant_id, decision, access, salt, content):
+        return gone_since
+    if openings:
+        item |= {
+            "entry_nonce": b64encode(entry_nonce).decode(),
+            "salt": b64encode(salt).decode(),
+            "decision": decision.id,
+            "tenant": desk.tx.tenant_id,
+            "commitment": access.commitment.hex() if access.commitment else None,
+        }
+    else:
+        item |= {"key": head.key, "subjects": list(subjects), "categories": list(labels_of(stored))}
+    return item | {"content": json.loads(content)}, seen
+
+
+def _is_what_was_seen(
+    tenant_id: str, decision: Decision, access: Access, salt: bytes | bytearray, content: bytes
+) -> bool:
+    """Whether the access's commitment is to this content: a version may have been written again since."""
+    made = commitment(
+        salt,
+        tenant=tenant_id,
+        decision=decision.id,
+        record=access.record,
+        version=access.version,
+        content=content,
+    )
+    return hmac.compare_digest(made, access.commitment or b"")
+
+
+def lost(access: Access) -> dict[str, Any]:
+    """An item that the log proves and whose content went with a database that was restored to before it."""
+    about = {"record": access.record, "version": access.version, "action": access.action.value}
+    return about | {"state": "lost"}
+
+
+def accesses_of_decision(tx: Tx, decision_id: str, chosen: Chosen = EVERY) -> list[Access]:
+    """Every access bound to a decision, each naming the entry it happened in; or the chosen ones."""
+    found: list[Access] = []
+    for kind, body in log.of_decision(tx, decision_id):
+        if kind in (Kind.DECISION_SEAL, Kind.DECISION_OPEN):
+            continue
+        entry = parse_entry(body)
+        if chosen.entries and f"{entry['writer']}-{entry['n']}" not in chosen.entries:
+            continue
+        members = entry.get("accesses", [])
+        if "accesses_sha256" in entry:
+            separate = log.access_list(tx, entry["accesses_sha256"])
+            if separate is None:  # it stands in no log, and went with a database that was restored (ADR 15)
+                raise Conflict(
+                    "A long list of this decision's accesses is lost; what it saw cannot be told in full.",
+                    rule="access-list",
+                    remedy="The ledger has its digest: a list from elsewhere can be proved by that.",
+                )
+            members = parse_access_list(separate, entry)
+        found += accesses_of(members, entry_nonce=entry["nonce"])
+    return [one for one in found if not chosen.records or one.record in chosen.records]
+
+
+def no_access() -> NotFound:
+    """The error when none of the chosen accesses is there."""
+    return NotFound(
+        "The decision has no access with content among those; nothing was opened.",
+        field="entry",
+        rule="an entry or a record of this decision",
+        remedy="GET /v1/decisions/{id} lists its accesses.",
+    )
