@@ -17,7 +17,6 @@ from support.tsa import Tsa, needed
 from tenure.bootstrap import ground_of
 from tenure.cli.entry import app
 from tenure.cold.files import FileObjects
-from tenure.cold.mirror import Mirror
 from tenure.cold.veil import Veil
 from tenure.errors import KeyFailure
 from tenure.governance import celllog
@@ -57,7 +56,7 @@ def bench(cell: Cell, folder: Path) -> Iterator[Bench]:
     objects = Veil(ground.objects)
     with scratch(source, folder, "") as target:
         load(kept, target, again=False)
-        made = Bench(ground._replace(mirror=Mirror(Veil(ground.mirror.objects))), objects, target.url)
+        made = Bench(ground, objects, target.url)
         try:
             yield made
         finally:

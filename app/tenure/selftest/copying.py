@@ -4,10 +4,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from cryptography.x509 import Certificate
-
 from tenure.bootstrap import ground_of
-from tenure.cold.mirror import Mirror
 from tenure.cold.veil import Veil
 from tenure.governance.ground import Ground
 from tenure.safekeeping import opening_only, private_folder, readable
@@ -16,7 +13,7 @@ from tenure.selftest.run import Outcome, Progress, Selftest
 from tenure.settings import Settings
 from tenure.stamping import believed
 from tenure.store import migrate
-from tenure.store.dump import FILES, Target, dump, load, scratch
+from tenure.store.dump import FILES, dump, load, scratch
 
 ROWS = 2
 _ATTEMPTS = 3
@@ -66,13 +63,8 @@ def _on_copy(
     with scratch(source, place, scratch_url) as target:
         load(kept, target, again=False)
         migrate.upgrade(target.url)
-        bench = _bench(live, target, believed(settings.tsa_certs))
+        bench = Bench(live, Veil(live.objects), target.url, believed(settings.tsa_certs))
         try:
             return Selftest(bench, rows=rows, seed=seed, progress=progress).run()
         finally:
             bench.close()
-
-
-def _bench(live: Ground, target: Target, authorities: tuple[Certificate, ...]) -> Bench:
-    veiled = live._replace(mirror=Mirror(Veil(live.mirror.objects)))
-    return Bench(veiled, Veil(live.objects), target.url, authorities)
