@@ -145,17 +145,18 @@ class Tx:
         body = (draft if at == draft.at else replace(draft, at=at)).encode(writer, number)
         if number == 0:
             self.put(_INSERT_WRITER, {"writer": writer, "next": 0})
-        self.put(
-            _INSERT_ENTRY,
+        # As `put` does it, without a copy of the row: there is one for every access.
+        self._changes.setdefault(_INSERT_ENTRY, []).append(
             {
+                "tenant_id": self.tenant_id,
                 "writer": writer,
                 "n": number,
-                "kind": draft.kind.value,
+                "kind": draft.kind._value_,
                 "at": at,
                 "principal_id": draft.principal,
                 "decision_id": draft.decision,
                 "body": body,
-            },
+            }
         )
         if (separate := draft.separate_list()) is not None:
             self.put(_INSERT_LIST, {"digest": separate[0], "body": separate[1]})
