@@ -4,6 +4,7 @@ Building them by string joins costs a small part of what a general adapter does 
 hundreds of values. Forms: PostgreSQL documentation, "Arrays" §8.15.2 and "Binary Data Types" §8.4.1.
 """
 
+from binascii import a2b_hex, b2a_hex
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,7 +21,7 @@ def parameter(value: Any) -> bytes | None:  # noqa: ANN401
     if isinstance(value, str):
         return value.encode()
     if isinstance(value, bytes):
-        return b"\\x" + value.hex().encode()
+        return b"\\x" + b2a_hex(value)
     if isinstance(value, list):
         return texts(value)
     return str(value).encode()
@@ -59,7 +60,7 @@ def decoder(kind: TypeEngine[Any]) -> Decode:
 
 
 def _binary(value: bytes) -> bytes:
-    return bytes.fromhex(value[2:].decode())
+    return a2b_hex(value[2:])
 
 
 def _quoted(value: str | None) -> str:

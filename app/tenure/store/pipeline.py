@@ -84,11 +84,10 @@ class Pipeline:
 
 
 def _rows(result: "pq.abc.PGresult", decoders: Sequence[Decode]) -> list[Row]:
-    get = result.get_value
-    return [
-        tuple(
-            None if (value := get(row, column)) is None else decode(value)
-            for column, decode in enumerate(decoders)
-        )
-        for row in range(result.ntuples)
+    """Column by column: one decoder after the other, and no generator for each row."""
+    get, rows = result.get_value, range(result.ntuples)
+    columns = [
+        [None if (value := get(row, column)) is None else decode(value) for row in rows]
+        for column, decode in enumerate(decoders)
     ]
+    return list(zip(*columns, strict=True))
