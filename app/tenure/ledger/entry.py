@@ -106,7 +106,8 @@ class Access(NamedTuple):
 class EntryDraft:
     """An entry but for its writer and number. `at` is in microseconds since the epoch.
 
-    One is made for every access and never changed; making a frozen one takes thrice the time. `data` holds kind-specific opaque values: tokens, counts, flags, lists of tokens.
+    One is made for every access and never changed; making a frozen one takes thrice the time. `data` holds
+    kind-specific opaque values: tokens, counts, flags, lists of tokens.
     """
 
     kind: Kind
