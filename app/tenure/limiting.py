@@ -5,8 +5,8 @@
              and the next request waits for it
     leave    the request is over
 
-Pure but for its counters: the caller brings the time, and nothing here waits, locks or asks the database. Used
-on the event loop only. Counted is what this process does: each of a cell's processes has its share of a limit.
+Pure but for its counters: the caller brings the time, and nothing here waits, locks or asks the database.
+Used on the event loop only. Counted is what this process does: of a limit it has the share of one process.
 
 A tenant's allowance is only ever touched with a credential that was proven in this process: whoever makes up
 keys in a tenant's name pays with their own address (`strangers`), and only for what failed. Calls that govern

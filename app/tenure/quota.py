@@ -1,8 +1,8 @@
 """What a tenant may store: asked in the write's own transaction, counted with it.
 
 Reads, deletes, erasures and everything that governs go on however much is stored. Transactions that run side
-by side do not see each other's writes, so a tenant may pass its quota by what is under way at that moment: two
-batches at most in each process.
+by side do not see each other's writes, so a tenant may pass its quota by what is under way at that moment:
+two batches at most in each process.
 """
 
 from tenure.crew import Desk

@@ -83,9 +83,9 @@ class Settings(BaseSettings):
     """Versions that one tenant may store."""
     limit_stored_bytes: Annotated[int, Field(ge=0, le=_MOST)] = 0
     """Bytes of ciphertext that one tenant may store."""
-    limit_strangers: Annotated[int, Field(ge=0, le=1_000_000)] = 20
+    limit_strangers: Annotated[int, Field(ge=0, le=1_000_000)] = 100
     """Attempts a second from one address that prove no credential."""
-    limit_reserve: Annotated[int, Field(ge=0, le=1_000_000)] = 50
+    limit_reserve: Annotated[int, Field(ge=0, le=1_000_000)] = 200
     """Governing calls a second of one credential: an allowance apart from the others."""
     trusted_proxies: str = ""
     """Networks of proxies whose X-Forwarded-For is believed, separated by commas. Empty: none."""

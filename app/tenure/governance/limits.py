@@ -1,4 +1,4 @@
-"""Limits: the operator says what a tenant may take and store, its administrator what a credential may take."""
+"""Limits: the operator says what a tenant may take and store, its administrator what a credential may."""
 
 from collections.abc import Mapping
 from time import monotonic

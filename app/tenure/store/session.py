@@ -139,8 +139,8 @@ class Tx:
     def add(self, change: Add, row: Mapping[str, Any]) -> None:
         """Collect an amount for the very end of the transaction, whatever is sent before.
 
-        Whoever adds to the same row meanwhile waits for this commit, which waits for nothing more: two of them
-        cannot wait for each other.
+        Whoever adds to the same row meanwhile waits for this commit, which waits for nothing more: two of
+        them cannot wait for each other.
         """
         self._amounts.append((change, {"tenant_id": self.tenant_id, **row}))
 
