@@ -20,7 +20,7 @@ from enum import Enum
 from typing import Any, Final, NamedTuple, NoReturn
 
 from tenure.errors import RateLimited
-from tenure.model.limits import UNLIMITED, Limits
+from tenure.model.limits import Limits
 
 MAX_TENANTS: Final = 10_000
 MAX_CREDENTIALS: Final = 50_000
@@ -217,14 +217,16 @@ class Gate:
         tenant = self._tenant(tenant_id, now)
         own = self._narrowed(tenant_id, secret)
         share = tenant.share
-        if own is None:
-            own = UNLIMITED
-        if credential.limits is not own or credential.share != share:
-            credential.set(own, share, now)
-        found = tenant.refused(now) or credential.refused(now)
+        found = tenant.refused(now)
+        if found is None and own is not None:
+            if credential.limits is not own or credential.share != share:
+                credential.set(own, share, now)
+            found = credential.refused(now)
         if found is not None:
             self._refuse(tenant_id, *found, now)
         tenant.enter()
+        if own is None:
+            return Pass(tenant, None, None)
         credential.enter()
         return Pass(tenant, credential, None)
 
