@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from bench import ledger as proving
-from bench import legs, postgres, profiling, report
+from bench import legs, limiting, postgres, profiling, report
 from bench import shredding as erasing
 from bench.samples import Results
 
@@ -107,6 +107,12 @@ def shredding(
         )
     if json is not None:
         json.write_text(dumps({"machine": report.machine(), **raw}, indent=1) + "\n")
+
+
+@app.command()
+def limits() -> None:
+    """What rate limits cost each request, in µs of CPU time."""
+    limiting.run(Console(width=None if sys.stdout.isatty() else 120))
 
 
 class Part(StrEnum):

@@ -30,6 +30,7 @@ from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
 from tenure.governance.ledger import LedgerReader
 from tenure.governance.ledgerkeys import LedgerKeys
+from tenure.governance.limits import TenantLimits
 from tenure.governance.manifests import Manifests
 from tenure.governance.populations import Populations
 from tenure.governance.principals import Principals
@@ -53,6 +54,8 @@ from tenure.jobs.schedule import Schedule
 from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
 from tenure.leftovers import Leftovers
+from tenure.limiting import Gate
+from tenure.model.limits import NAMES, Limits
 from tenure.publisher import PUTTING
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
@@ -84,8 +87,16 @@ class Tenure:
         with self._database.connect() as connection:
             migrate.require_current(connection)
         self.recovered = recover(ground)
-        tenancies = Tenancies(ground.keyring)
+        tenancies = Tenancies(ground.keyring, limits_of(settings))
         self._replica = Replica(self._database, ground.keyring, tenancies, lease_s=settings.replica_lease_s)
+        self.knows = tenancies.knows
+        self.gate = Gate(
+            tenancies.limits,
+            tenancies.narrowed,
+            lambda: self._replica.live,
+            strangers=settings.limit_strangers,
+            reserve=settings.limit_reserve,
+        )
         embedded = self._database.dialect == "sqlite"
         self._batcher = Batcher(
             self._database,
@@ -132,6 +143,7 @@ class Tenure:
         self.tenants = Tenants(service, ground, self._schedule.requested)
         self.root_keys = RootKeys(service, ground, self.shredder)
         self.principals = Principals(service)
+        self.limits = TenantLimits(service, self.gate, limits_of(settings))
         self.manifests = Manifests(service)
         self.erasures = Erasures(service)
         self.holds = Holds(service, self._schedule.requested)
@@ -244,6 +256,11 @@ def bring_up(settings: Settings) -> None:
     owner = settings.migration_url or settings.database
     separate = bool(settings.migration_url)
     migrate.upgrade(owner, app_role=migrate.role_of(settings.database) if separate else None)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What a tenant may take of which nothing is declared."""
+    return Limits.of({name: getattr(settings, f"limit_{name}") for name in NAMES})
 
 
 def role_standing(settings: Settings) -> Standing:

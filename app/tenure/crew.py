@@ -6,8 +6,9 @@ from typing import Any, Protocol, TypeVar
 
 from tenure import ids
 from tenure.errors import KeyFailure, TenureError
+from tenure.model.limits import Usage
 from tenure.model.principal import Credential, Principal
-from tenure.store import decisions, idempotency, records, subjects
+from tenure.store import decisions, idempotency, limits, records, subjects
 from tenure.store.database import Clash
 from tenure.store.records import Source, StoredVersion
 from tenure.store.session import Tx
@@ -35,6 +36,8 @@ class Needs:
     """Version ids named as sources of derived data."""
     first_uses: list[tuple[str, str]] = field(default_factory=list)
     """(principal id, key hash) of idempotency keys."""
+    usage: bool = False
+    """How much the tenant stores."""
 
 
 @dataclass(slots=True)
@@ -49,12 +52,18 @@ class Found:
     versions: dict[str, Source] = field(default_factory=dict)
     first_uses: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     """(principal id, key hash) → (payload hash, result)."""
+    usage: Usage | None = None
+    """What is stored, with what the batch's operations have added so far."""
     _added: list[tuple[dict[Any, Any], Any, Any]] = field(default_factory=list)
 
     def add(self, answers: dict[K, V], name: K, value: V) -> None:
         """Let the rest of the batch see what an operation adds; undone if that operation fails."""
         self._added.append((answers, name, answers.get(name)))
         answers[name] = value
+
+    def stored(self, usage: Usage) -> None:
+        """So much was stored when the batch asked."""
+        self.usage = usage
 
     def keep(self) -> None:
         """What was added so far belongs to operations that succeeded."""
@@ -218,6 +227,8 @@ def _ask(tx: Tx, needs: Needs) -> Found:
             params,
             lambda rows: found.first_uses.update(((row[0], row[1]), (row[2], row[3])) for row in rows),
         )
+    if needs.usage:
+        add(limits.USAGE, {}, lambda rows: found.stored(limits.used(rows)))
     for read, rows in zip(readers, tx.ask(*questions), strict=True):
         read(rows)
     return found

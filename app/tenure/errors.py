@@ -12,7 +12,9 @@
     ├── Conflict            the state of things forbids it now
     │   └── Stale           If-Match or If-None-Match did not hold
     ├── Unavailable         cannot be done now; nothing was done (retry_after)
-    │   └── NotYet          under way; ask again                 (retry_after)
+    │   ├── NotYet          under way; ask again                 (retry_after)
+    │   └── RateLimited     over a limit for the moment          (limit, retry_after)
+    ├── QuotaExceeded       the tenant may not store more        (limit)
     ├── Unsupported         this build does not do that
     ├── KeyFailure          key material is missing, wrong or refuses
     │   ├── Shredded        the leaf was punctured: gone for good
@@ -139,6 +141,37 @@ class NotYet(Unavailable):
     """It is under way: ask again after `retry_after` seconds."""
 
     kind = "not-yet"
+
+
+class RateLimited(Unavailable):
+    """The caller is over one of its limits for the moment; nothing was read or done. `limit` names which."""
+
+    kind = "rate-limited"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        limit: str,
+        retry_after: int = 1,
+        rule: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after, remedy=remedy)
+        self.limit = limit
+        self.rule = rule
+
+
+class QuotaExceeded(TenureError):
+    """The tenant stores as much as it may; nothing was written. `limit` names which number."""
+
+    kind = "quota-exceeded"
+
+    def __init__(
+        self, detail: str, *, limit: str, rule: str | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(detail, rule=rule, remedy=remedy)
+        self.limit = limit
 
 
 class Unsupported(TenureError):

@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_MOST = 10**15
+
 
 class Settings(BaseSettings):
     """One cell's configuration. Every default runs embedded: SQLite and files, no service."""
@@ -67,6 +69,26 @@ class Settings(BaseSettings):
     max_backlog: Annotated[int, Field(ge=1_000, le=100_000_000)] = 100_000
     """Committed ledger entries of one tenant that may wait for their place or for publication: beyond it,
     the tenant's operations are refused until the log has caught up."""
+    limit_requests: Annotated[int, Field(ge=0, le=_MOST)] = 5_000
+    """Requests a second of one tenant that has no limits of its own. 0, here and below: no limit."""
+    limit_bytes: Annotated[int, Field(ge=0, le=_MOST)] = 128 << 20
+    """Bytes of its requests and answers a second."""
+    limit_records: Annotated[int, Field(ge=0, le=_MOST)] = 50_000
+    """Records that it reads or writes a second: a list of 200 counts 200."""
+    limit_burst_s: Annotated[int, Field(ge=1, le=60)] = 2
+    """Of how many seconds these may be taken at once."""
+    limit_concurrent: Annotated[int, Field(ge=0, le=_MOST)] = 512
+    """Its requests that may be under way at once: fewer than may wait, so that what governs finds a place."""
+    limit_stored_versions: Annotated[int, Field(ge=0, le=_MOST)] = 0
+    """Versions that one tenant may store."""
+    limit_stored_bytes: Annotated[int, Field(ge=0, le=_MOST)] = 0
+    """Bytes of ciphertext that one tenant may store."""
+    limit_strangers: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    """Attempts a second from one address that prove no credential."""
+    limit_reserve: Annotated[int, Field(ge=0, le=1_000_000)] = 200
+    """Governing calls a second of one credential: an allowance apart from the others."""
+    trusted_proxies: str = ""
+    """Networks of proxies whose X-Forwarded-For is believed, separated by commas. Empty: none."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @property

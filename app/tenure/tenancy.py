@@ -11,11 +11,12 @@ from tenure import ids, resources
 from tenure.errors import Unauthenticated
 from tenure.keyring import Keyring, TenantKeyring
 from tenure.model.configuration import Configuration
+from tenure.model.limits import UNLIMITED, Limits
 from tenure.model.manifests import parse_manifests
 from tenure.model.principal import Credential, Principal
 from tenure.policy.bundle import bundle
 from tenure.policy.engine import Engine
-from tenure.store import manifests, principals
+from tenure.store import limits, manifests, principals
 from tenure.store.session import Epochs, Tx
 
 MAX_PRINCIPALS = 10_000
@@ -42,6 +43,10 @@ class Tenancy:
     keys: TenantKeyring
     known: dict[str, Principal] = field(default_factory=dict)
     """Principals by the hash of their secret."""
+    limits: Limits = UNLIMITED
+    """What the tenant may take: what is declared, and the settings'."""
+    narrowed: dict[str, Limits] = field(default_factory=dict)
+    """What is declared of credentials, by the hash of their secret; most have nothing of their own."""
     label_sets: set[tuple[str, str]] = field(default_factory=set)
     """(scope, labels) that are known to be stored; they are never removed."""
     bundles: set[str] = field(default_factory=set)
@@ -51,14 +56,31 @@ class Tenancy:
 class Tenancies:
     """The tenants that this process has met."""
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, default: Limits = UNLIMITED) -> None:
+        """`default`: what a tenant may take of which nothing is declared."""
         self._keyring = keyring
+        self._default = default
         self._tenancies: dict[str, Tenancy] = {}
         self._building = threading.Lock()
 
     def cached(self, tenant_id: str) -> Tenancy | None:
         """What was last known, to prepare a question with."""
         return self._tenancies.get(tenant_id)
+
+    def limits(self, tenant_id: str) -> Limits:
+        """What the tenant may take, as last known here."""
+        known = self._tenancies.get(tenant_id)
+        return self._default if known is None else known.limits
+
+    def narrowed(self, tenant_id: str, secret_hash: str) -> Limits | None:
+        """What is declared of a credential, as last known here; None: nothing of its own."""
+        known = self._tenancies.get(tenant_id)
+        return None if known is None else known.narrowed.get(secret_hash)
+
+    def knows(self, tenant_id: str, secret_hash: str) -> bool:
+        """Whether a credential was found to be a live one, and nothing has changed since."""
+        known = self._tenancies.get(tenant_id)
+        return known is not None and secret_hash in known.known
 
     def current(self, tx: Tx) -> Tenancy:
         """The tenancy as this transaction sees it. Unauthenticated when there is no such tenant."""
@@ -87,12 +109,15 @@ class Tenancies:
         if old is not None and old.epochs == now:
             return old
         same_keys = old is not None and old.epochs.keys == now.keys
+        same_callers = old is not None and old.epochs.principal == now.principal
         new = Tenancy(
             tenant_id=tx.tenant_id,
             epochs=now,
             policy=old.policy if old and old.epochs.policy == now.policy else load_policy(tx),
             keys=old.keys if old and same_keys else self._keyring.tenant(tx),
-            known=old.known if old and old.epochs.principal == now.principal else {},
+            known=old.known if old and same_callers else {},
+            limits=old.limits if old and same_callers else limits.of(tx, tx.tenant_id).over(self._default),
+            narrowed=old.narrowed if old and same_callers else {},
             label_sets=old.label_sets if old else set(),
             bundles=old.bundles if old else set(),
         )
@@ -106,7 +131,7 @@ def authenticate(tx: Tx, tenancy: Tenancy, credential: Credential) -> Principal:
     """Who is calling; Unauthenticated if the credential is unknown or revoked."""
     principal = tenancy.known.get(credential.secret_hash)
     if principal is None:
-        principal = principals.by_secret(tx, credential.secret_hash)
+        principal, narrowed = principals.by_secret(tx, credential.secret_hash)
         if principal is None:
             raise Unauthenticated(
                 "The API key is unknown or was revoked.",
@@ -115,6 +140,9 @@ def authenticate(tx: Tx, tenancy: Tenancy, credential: Credential) -> Principal:
             )
         if len(tenancy.known) >= MAX_PRINCIPALS:
             tenancy.known.clear()
+            tenancy.narrowed.clear()
+        if narrowed is not None:
+            tenancy.narrowed[credential.secret_hash] = narrowed
         tenancy.known[credential.secret_hash] = principal
     return principal
 

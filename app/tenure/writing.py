@@ -6,7 +6,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tenure import ids, lineage, rowseals
+from tenure import ids, lineage, quota, rowseals
 from tenure.access import Caller
 from tenure.crew import Desk, Needs
 from tenure.errors import Denied, Erased, KeyReused, NotFound, Stale
@@ -65,6 +65,7 @@ class Write(OnRecord):
         if not all(part.subjects for part in self.draft.parts):
             needs.scopes.append(self.scope)
         needs.versions += self.draft.derived_from
+        needs.usage |= quota.applies(tenancy)
         principal = tenancy.known.get(self.ask.credential.secret_hash)
         if self.idempotency_key is not None and principal is not None:
             needs.first_uses.append((principal.id, self._key_hash(tenancy, principal.id)))
@@ -96,6 +97,7 @@ class Write(OnRecord):
         if (gone := self._erasing(desk)) is not None:
             caller.record(Kind.WRITE, "erased", nonce=nonce)
             return gone
+        quota.check(desk, sum(len(part.content) for part in self.draft.parts))
         return self._store(caller, index, stored, nonce)
 
     def _store(
@@ -381,4 +383,5 @@ def store_version(desk: Desk, new: StoredVersion, principal_id: str, *, first: b
     if (new.scope, new.labels) not in desk.tenancy.label_sets:
         desk.tx.put(records.INSERT_LABELS, {"scope": new.scope, "labels": new.labels})
         desk.tx.after_commit(lambda: desk.tenancy.label_sets.add((new.scope, new.labels)))
+    quota.count(desk, new)
     desk.found.add(desk.found.records, new.key_index, new)

@@ -75,6 +75,18 @@ ROWS = {
     "listCredentials": Row("GET", "/v1/principals/{acme-lead}/credentials", "admin", "lead"),
     "revokeCredential": Row("DELETE", "/v1/principals/{acme-lead}/credentials/{spare}", "admin", "agent"),
     "createTenant": Row("POST", "/v1/tenants", "operator", "admin", body={"name": "mine"}, elsewhere=403),
+    "setTenantLimits": Row(
+        "PUT", "/v1/tenants/{tenant}/limits", "operator", "admin", body={"requests": 9}, elsewhere=403
+    ),
+    "getTenantLimits": Row("GET", "/v1/tenants/{tenant}/limits", "operator", "dpo", elsewhere=403),
+    "setCredentialLimits": Row(
+        "PUT", "/v1/principals/{acme-lead}/credentials/{spare}/limits", "admin", "lead", body={"requests": 9}
+    ),
+    "getCredentialLimits": Row(
+        "GET", "/v1/principals/{acme-lead}/credentials/{spare}/limits", "admin", "agent"
+    ),
+    "getLimits": Row("GET", "/v1/limits", "admin", "agent", elsewhere=200),
+    "listRefusals": Row("GET", "/v1/limits/refusals", "operator", "admin", elsewhere=403),
     "getRootStore": Row("GET", "/v1/rootstore", "operator", "dpo", elsewhere=403),
     "rotateRootKey": Row("POST", "/v1/rootstore:rotate", "operator", "admin", elsewhere=403),
     "rotateLedgerKey": Row("POST", "/v1/ledger:rotate-key", "admin", "auditor", body={}, elsewhere=200),

@@ -12,7 +12,9 @@ from tenure import errors
 from tenure.errors import TenureError
 from tenure.http.app import create_app
 from tenure.ids import new_id
+from tenure.limiting import Gate
 from tenure.model.apikey import new_api_key
+from tenure.model.limits import UNLIMITED
 
 CANARY = "canary-91bc"
 CASES: list[tuple[TenureError, int, dict[str, Any]]] = [
@@ -30,6 +32,8 @@ CASES: list[tuple[TenureError, int, dict[str, Any]]] = [
     (errors.Stale("d"), 412, {}),
     (errors.Unavailable("d", retry_after=7), 503, {"retry_after": 7}),
     (errors.NotYet("d", retry_after=3), 202, {"retry_after": 3}),
+    (errors.RateLimited("d", limit="bytes", retry_after=4), 429, {"retry_after": 4, "limit": "bytes"}),
+    (errors.QuotaExceeded("d", limit="stored_bytes"), 507, {"limit": "stored_bytes"}),
     (errors.Unsupported("d"), 501, {}),
     (errors.KeyFailure("d"), 503, {}),
     (errors.Shredded("d"), 503, {}),
@@ -49,8 +53,13 @@ def answer(raised: Exception) -> Any:
     async def read(*_: Any, **__: Any) -> None:
         raise raised
 
+    gate = Gate(lambda _: UNLIMITED, lambda *_: None, lambda: 1, strangers=0, reserve=0)
     cell = SimpleNamespace(
-        started=True, gateway=SimpleNamespace(read=read), settings=SimpleNamespace(max_body_bytes=1024)
+        started=True,
+        gateway=SimpleNamespace(read=read),
+        gate=gate,
+        knows=lambda *_: False,
+        settings=SimpleNamespace(max_body_bytes=1024, trusted_proxies=""),
     )
     key = new_api_key(new_id())[0]
     headers = {"Authorization": f"Bearer {key}", "Tenure-Purpose": "p"}

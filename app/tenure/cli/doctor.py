@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from tenure.cli.governing import ApiKey, Url
 from tenure.cli.options import ALL, Given, Json, takes_settings
 from tenure.cli.output import NO, Output, answering, bar
+from tenure.client.http import Connection
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
 from tenure.ids import CELL
 
@@ -39,14 +41,20 @@ class Finding(NamedTuple):
 @takes_settings(*ALL)
 def doctor(
     given: Given,
+    api_key: ApiKey = None,
+    url: Url = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out looking at every stored row.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Check settings, folders, permissions, database role, schema, keys, ledgers, and every stored row."""
+    """Check settings, folders, permissions, database role, schema, keys, ledgers, and every stored row.
+
+    With --url and the operator's key, also which tenants the service refused lately.
+    """
     output = Output(as_json=as_json)
     with answering(output), bar(output) as progress:
         settings = given.settings()
         findings = list(_examine(settings))
+        findings[-1:-1] = _refused(api_key, url)
         if quick:
             findings.append(Finding("stored rows", "warning", "not looked at", "Leave out --quick."))
         elif findings[-1].check != "opens":  # there is a database
@@ -269,6 +277,29 @@ def _cosigned(witnesses: str, heads: dict[str, bytes]) -> Iterator[Finding]:
             names = ", ".join(one.key.name for one in missing)
             remedy = f"The log goes on and offers it again. See the server's log about {names}."
             yield Finding("witnesses", "warning", f"{detail}: not met", remedy)
+
+
+def _refused(api_key: str | None, url: str | None) -> Iterator[Finding]:
+    """Whom the running service refused: it is in that process's memory, and only the operator is told."""
+    if not url or not api_key:
+        return
+
+    async def ask() -> Any:  # noqa: ANN401 - JSON
+        async with Connection(api_key, url) as connection:
+            return await connection.call("GET", "/v1/limits/refusals")
+
+    try:
+        found = asyncio.run(ask())["items"]
+    except TenureError as failure:
+        yield Finding(
+            "limits", "warning", f"the service does not say: {failure.detail}", failure.remedy or ""
+        )
+        return
+    for one in found:
+        detail = f"{one['tenant']}: {one['count']} times over {one['limit']}, last at {one['at']}"
+        yield Finding("limits", "warning", detail, "See docs/limits.md; tenure tenant limits changes them.")
+    if not found:
+        yield Finding("limits", "ok", "the process that answered refused nobody lately")
 
 
 def _device(place: Path) -> int | None:

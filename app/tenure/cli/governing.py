@@ -17,13 +17,13 @@ from tenure.cli.options import PLACES, Given, Json, takes_settings, with_paramet
 from tenure.cli.output import Output, answering, wrong_use
 from tenure.client.http import Connection
 
-_ApiKey = Annotated[
+ApiKey = Annotated[
     str | None,
     typer.Option(
         "--api-key", envvar="TENURE_API_KEY", metavar="KEY", help="Whose rights to use.", show_default=False
     ),
 ]
-_Url = Annotated[
+Url = Annotated[
     str | None,
     typer.Option(
         "--url", envvar="TENURE_URL", metavar="URL", help="A running service; the embedded store if left out."
@@ -39,8 +39,8 @@ def governing(verb: Verb) -> Callable[..., None]:
     @takes_settings(*PLACES)
     def command(
         given: Given,
-        api_key: _ApiKey = None,
-        url: _Url = None,
+        api_key: ApiKey = None,
+        url: Url = None,
         as_json: Json = False,
         **values: Any,  # noqa: ANN401
     ) -> None:

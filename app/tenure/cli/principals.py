@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tenure.cli import limits
 from tenure.cli.governing import governing, segment
 from tenure.cli.output import Output
 from tenure.client.http import Connection
@@ -88,6 +89,33 @@ async def revoke(
     await connection.call("DELETE", f"/v1/principals/{segment(found)}/credentials/{segment(credential_id)}")
     output.line(f"revoked {credential_id}")
     return {"principal": found, "credential": credential_id, "revoked": True}
+
+
+@credential.command("limits")
+@governing
+async def show_limits(
+    connection: Connection,
+    output: Output,
+    principal: _Who,
+    credential_id: Annotated[str, typer.Argument(metavar="CREDENTIAL", help="Its id: see 'revoke'.")],
+    requests: limits.Requests = None,
+    bytes_: limits.Bytes = None,
+    records: limits.Records = None,
+    burst_s: limits.Burst = None,
+    concurrent: limits.Concurrent = None,
+    reset: limits.Reset = False,
+) -> Any:  # noqa: ANN401
+    """What an API key may take, within what its tenant may. Options change it; 0 is no limit of its own."""
+    found = await _id_of(connection, principal)
+    changes = {
+        "requests": requests,
+        "bytes": bytes_,
+        "records": records,
+        "burst_s": burst_s,
+        "concurrent": concurrent,
+    }
+    path = f"/v1/principals/{segment(found)}/credentials/{segment(credential_id)}/limits"
+    return await limits.look_or_change(connection, output, path, changes, reset=reset)
 
 
 async def _id_of(connection: Connection, name: str) -> str:

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tenure.cli.governing import governing
+from tenure.cli import limits
+from tenure.cli.governing import governing, segment
 from tenure.cli.output import Output
 from tenure.client.http import Connection
 
@@ -25,6 +26,40 @@ async def create(
     return made
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `tenant` a group although it has one command."""
+@app.command("limits")
+@governing
+async def show_limits(
+    connection: Connection,
+    output: Output,
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Its id.")],
+    requests: limits.Requests = None,
+    bytes_: limits.Bytes = None,
+    records: limits.Records = None,
+    burst_s: limits.Burst = None,
+    concurrent: limits.Concurrent = None,
+    stored_versions: limits.Versions = None,
+    stored_bytes: limits.StoredBytes = None,
+    reset: limits.Reset = False,
+) -> Any:  # noqa: ANN401
+    """What a tenant may take and store. Options change it; 0 is no limit."""
+    changes = {
+        "requests": requests,
+        "bytes": bytes_,
+        "records": records,
+        "burst_s": burst_s,
+        "concurrent": concurrent,
+        "stored_versions": stored_versions,
+        "stored_bytes": stored_bytes,
+    }
+    path = f"/v1/tenants/{segment(tenant)}/limits"
+    return await limits.look_or_change(connection, output, path, changes, reset=reset)
+
+
+@app.command()
+@governing
+async def refused(connection: Connection, output: Output) -> Any:  # noqa: ANN401
+    """Which tenants the process that answers refused lately, because they were over a limit."""
+    found = await connection.call("GET", "/v1/limits/refusals")
+    rows = [(one["tenant"], one["limit"], one["count"], one["at"]) for one in found["items"]]
+    output.table(("tenant", "limit", "times", "last"), rows)
+    return found

@@ -1,15 +1,35 @@
-"""One credential at one service, over HTTP. Errors come back as the classes that the service raised."""
+"""One credential at one service, over HTTP. Errors come back as the classes that the service raised.
 
+A call that the service refuses because the caller is over a limit (429: nothing was done) is made again, a
+few times, when the service says, and a little later than that by chance: callers that were refused together
+must not come back together.
+"""
+
+import asyncio
+import secrets
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from tenure.errors import Denied, Erased, TenureError, Unavailable, Unverified
+from tenure.errors import (
+    Denied,
+    Erased,
+    QuotaExceeded,
+    RateLimited,
+    TenureError,
+    Unavailable,
+    Unverified,
+)
 
 _TIMEOUT = 30.0
 _PROBLEM = "application/problem+json"
+RETRIES = 4
+"""How often a call that was refused with 429 is made again."""
+_LONGEST_S = 30
+"""A service that says to wait longer is believed, and not waited for."""
+_chance = secrets.SystemRandom()
 
 
 class Connection:
@@ -19,7 +39,16 @@ class Connection:
     process instead of over the network.
     """
 
-    def __init__(self, api_key: str, base: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        base: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        retries: int = RETRIES,
+    ) -> None:
+        """`retries`: see above; with 0 a refusal is raised at once."""
+        self._retries = retries
         self._client = httpx.AsyncClient(
             base_url=base,
             headers={"Authorization": f"Bearer {api_key}"},
@@ -57,6 +86,16 @@ class Connection:
         return (await self._answer("GET", path)).content
 
     async def _answer(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - passed on
+        for attempt in range(self._retries + 1):
+            try:
+                return await self._once(method, path, **more)
+            except RateLimited as refused:
+                if attempt == self._retries or refused.retry_after > _LONGEST_S:
+                    raise
+                await asyncio.sleep(pause(refused.retry_after, attempt))
+        raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+    async def _once(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - passed on
         try:
             response = await self._client.request(method, path, **more)
         except (httpx.HTTPError, httpx.InvalidURL) as failure:
@@ -87,6 +126,14 @@ class Connection:
         await self.close()
 
 
+def pause(retry_after: int, attempt: int) -> float:
+    """Seconds until the next attempt, from 0: never less than the service said, and some more.
+
+    How much more is left to chance: up to as long again, doubled with every refusal, a minute at most.
+    """
+    return retry_after + _chance.uniform(0, min(max(retry_after, 1) << attempt, 60))
+
+
 def error_of(problem: Mapping[str, Any]) -> TenureError:
     """The error that a problem document (RFC 9457) stands for; a plain `TenureError` for an unknown kind."""
     name = str(problem.get("type", "")).rpartition(":")[2]
@@ -98,9 +145,19 @@ def error_of(problem: Mapping[str, Any]) -> TenureError:
         )
     if kind is Erased:
         return Erased(detail, certificate=problem.get("certificate"), shred=problem.get("shred"))
+    if kind in (RateLimited, QuotaExceeded):
+        return _limited(kind, detail, problem)
     if issubclass(kind, Unavailable):
         return kind(detail, retry_after=int(problem.get("retry_after", 1)), remedy=remedy)
     return kind(detail, field=problem.get("field"), rule=problem.get("rule"), remedy=remedy)
+
+
+def _limited(kind: type[TenureError], detail: str, problem: Mapping[str, Any]) -> TenureError:
+    limit, rule, remedy = str(problem.get("limit", "")), problem.get("rule"), problem.get("remedy")
+    if kind is QuotaExceeded:
+        return QuotaExceeded(detail, limit=limit, rule=rule, remedy=remedy)
+    after = int(problem.get("retry_after", 1))
+    return RateLimited(detail, limit=limit, retry_after=after, rule=rule, remedy=remedy)
 
 
 def _family(kind: type[TenureError]) -> Iterator[type[TenureError]]:

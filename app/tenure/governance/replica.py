@@ -41,6 +41,8 @@ class Replica:
         self._tenancies = tenancies
         self.lease_s = lease_s
         self._until = 0.0
+        self.live = 1
+        """How many processes serve this cell, as of the last beat: they share a tenant's limits."""
         self.at_work = threading.Lock()
         """Held by whoever opens keys beside the batches, as long as they are open (`inspection.patrol`)."""
         self._stop = threading.Event()
@@ -106,6 +108,7 @@ class Replica:
     def _renew(self, tx: Tx, seq: int) -> int:
         if not replicas.renew(tx, self.id, seq, lease_s=self.lease_s):
             replicas.enlist(tx, self.id, seq, lease_s=self.lease_s)
+        self.live = max(1, replicas.living(tx))
         return replicas.bury(tx)
 
     def _serve(self) -> None:

@@ -12,18 +12,23 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from tenure.http import openapi, problems, routes
 from tenure.http.paths import settle
 from tenure.http.reply import JSON, Reply
+from tenure.http.turnstile import Turnstile, networks
 
 if TYPE_CHECKING:
     from tenure.bootstrap import Tenure
 
 
 class Surface(Litestar):
-    """Litestar, with paths settled before they are routed."""
+    """Litestar, with paths settled before they are routed, behind a turnstile."""
+
+    turnstile: Turnstile
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
         """Serve one request."""
         if scope["type"] == ScopeType.HTTP:
             settle(cast("MutableMapping[str, Any]", scope))
+            await self.turnstile.serve(super().__call__, scope, receive, send)
+            return
         await super().__call__(scope, receive, send)
 
 
@@ -41,7 +46,7 @@ def create_app(tenure: "Tenure") -> Surface:
         finally:
             await tenure.close()
 
-    return Surface(
+    surface = Surface(
         [*routes.handlers(), get_openapi],
         dependencies=routes.dependencies(),
         exception_handlers=problems.HANDLERS,
@@ -51,6 +56,8 @@ def create_app(tenure: "Tenure") -> Surface:
         request_max_body_size=tenure.settings.max_body_bytes,
         state=State({"tenure": tenure}),
     )
+    surface.turnstile = Turnstile(tenure.gate, tenure.knows, networks(tenure.settings.trusted_proxies))
+    return surface
 
 
 @get("/schema/openapi.json")

@@ -24,10 +24,17 @@ if TYPE_CHECKING:
     from tenure.bootstrap import Tenure
 
 Call = Request[Any, Any, Any]
-Headers = dict[bytes, bytes]
+_HEADERS = "tenure.headers"
 
 _ONCE = re.compile(rb"[\x20-\x7e]{1,255}")
 _ETAG = re.compile(rb'"([1-9][0-9]{0,15})"')
+
+
+class Headers(dict[bytes, bytes]):
+    """Headers by lower-case name, and the credential once it was read from them."""
+
+    __slots__ = ("credential",)
+    credential: Credential | None
 
 
 def tenure_of(request: Call) -> "Tenure":
@@ -36,12 +43,19 @@ def tenure_of(request: Call) -> "Tenure":
 
 
 def headers_of(scope: Scope) -> Headers:
-    """Headers by lower-case name. Of repeated ones the last counts."""
-    return dict(scope["headers"])
+    """Headers by lower-case name, gathered once for each request. Of repeated ones the last counts."""
+    kept = cast("dict[str, Any]", scope)
+    headers: Headers | None = kept.get(_HEADERS)
+    if headers is None:
+        headers = kept[_HEADERS] = Headers(scope["headers"])
+        headers.credential = None
+    return headers
 
 
 def read_credential(headers: Headers) -> Credential:
-    """The API key of `Authorization: Bearer` (RFC 6750 §2.1). Raises Unauthenticated."""
+    """The API key of `Authorization: Bearer` (RFC 6750 §2.1), read once. Raises Unauthenticated."""
+    if headers.credential is not None:
+        return headers.credential
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthenticated(
@@ -50,7 +64,8 @@ def read_credential(headers: Headers) -> Credential:
             rule="bearer",
             remedy="Send 'Authorization: Bearer tnr_…'.",
         )
-    return parse_api_key(token.strip())
+    headers.credential = parse_api_key(token.strip())
+    return headers.credential
 
 
 def read_ask(headers: Headers) -> Ask:

@@ -15,6 +15,7 @@ from tenure.http import shapes, wire
 from tenure.http.auth import Call, headers_of, read_idempotency_key, tenure_of
 from tenure.http.reply import json_reply, text_reply
 from tenure.http.shapes import answers
+from tenure.http.turnstile import count_records
 from tenure.ledger.canonical import canonical
 from tenure.model.principal import Credential
 from tenure.model.record import check_json
@@ -79,7 +80,9 @@ async def get_context(
     ask: NamedDependency[Ask],
 ) -> ASGIApp:
     """The exact content it saw, as far as the asker may see it. Itself a recorded access."""
-    return json_reply(200, await tenure_of(request).decisions.context(ask, id))
+    found = await tenure_of(request).decisions.context(ask, id)
+    count_records(request.scope, len(found["items"]))
+    return json_reply(200, found)
 
 
 @get(
@@ -96,7 +99,9 @@ async def get_openings(
 ) -> ASGIApp:
     """Salts and contents behind its commitments, of all its accesses or the chosen ones. Itself recorded."""
     chosen = Chosen(frozenset(entry or ()), frozenset(record or ()))
-    return json_reply(200, await tenure_of(request).decisions.openings(ask, id, chosen))
+    found = await tenure_of(request).decisions.openings(ask, id, chosen)
+    count_records(request.scope, len(found["items"]))
+    return json_reply(200, found)
 
 
 @get(

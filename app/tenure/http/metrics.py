@@ -14,6 +14,7 @@ from litestar.types import ASGIApp
 from tenure.batcher import SIZES
 from tenure.http.auth import Call, tenure_of
 from tenure.http.reply import Reply
+from tenure.limiting import LIMITS
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -36,6 +37,7 @@ class Snapshot:
     def collect(self) -> "Iterator[Metric]":
         """Every family (prometheus_client, "Custom Collectors")."""
         yield from self._operations()
+        yield from self._limits()
         yield from self._ledger()
         yield from self._erasures()
         yield from self._inspection()
@@ -64,6 +66,18 @@ class Snapshot:
         yield GaugeMetricFamily(
             "tenure_operations_waiting", "Operations that wait for a transaction.", batcher.waiting
         )
+
+    def _limits(self) -> "Iterator[Metric]":
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - see above
+
+        gate = self._tenure.gate
+        refused = CounterMetricFamily(
+            "tenure_requests_refused", "Requests answered with 429, by the limit.", labels=["limit"]
+        )
+        for limit in LIMITS:
+            refused.add_metric([limit], gate.refusals[limit])
+        yield refused
+        yield GaugeMetricFamily("tenure_processes", "Processes that share the limits.", gate.share)
 
     def _ledger(self) -> "Iterator[Metric]":
         from prometheus_client.core import (  # noqa: PLC0415 - see above

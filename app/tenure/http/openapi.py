@@ -34,6 +34,7 @@ _PROBLEMS = {
     "404": "Nothing there that this principal may know of",
     "413": "Too large",
     "422": "The request breaks a rule",
+    "429": "Over a limit for the moment: `limit` names it, wait `retry_after` seconds",
     "default": "Any other refusal or failure",
 }
 
@@ -75,6 +76,8 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "createCredential": (_ONCE,),
     "shredSubject": (_ONCE,),
     "shredTenant": (_ONCE,),
+    "setTenantLimits": (_ONCE,),
+    "setCredentialLimits": (_ONCE,),
     "placeHold": (_ONCE,),
     "releaseHold": (_ONCE,),
 }
@@ -86,6 +89,8 @@ _BODIES: dict[str, type[wire.Body]] = {
     "sealDecision": wire.Outcome,
     "createTenant": wire.NewTenant,
     "shredTenant": wire.Leaving,
+    "setTenantLimits": wire.TenantLimits,
+    "setCredentialLimits": wire.CredentialLimits,
     "rotateLedgerKey": wire.LedgerKeyRotation,
     "createPrincipal": wire.NewPrincipal,
     "lookupSubject": wire.SubjectReference,
@@ -106,6 +111,11 @@ _LATER = {
 }
 
 
+_FULL: dict[str, Json] = {
+    "putRecord": {"507": {"$ref": "#/components/responses/Problem-507"}},
+}
+
+
 @lru_cache(maxsize=1)
 def document() -> bytes:
     """The document as JSON text."""
@@ -115,7 +125,10 @@ def document() -> bytes:
         for path, item in sorted(derived["paths"].items())
     }
     derived["components"]["schemas"] = _schemas()
-    derived["components"]["responses"] = {f"Problem-{at}": _problem(text) for at, text in _PROBLEMS.items()}
+    derived["components"]["responses"] = {
+        f"Problem-{at}": _problem(text, "Retry-After" if at == "429" else None)
+        for at, text in (_PROBLEMS | {"507": "The tenant's storage is full"}).items()
+    }
     return (json.dumps(derived, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -166,6 +179,7 @@ def _complete(operation: Json) -> Json:
         responses["503"] = {**responses["200"], "description": "It cannot work now"}
     else:
         responses |= {status: {"$ref": f"#/components/responses/Problem-{status}"} for status in _PROBLEMS}
+        responses |= _FULL.get(name, {})
     operation["responses"] = responses
     return operation
 

@@ -11,18 +11,20 @@ from typing import Any
 import structlog
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.response import Response
-from litestar.types import Empty
+from litestar.types import Empty, Scope
 from litestar.utils.scope.state import ScopeState
 
 from tenure import errors
 from tenure.errors import TenureError
-from tenure.http.auth import Call, headers_of
+from tenure.http.auth import Call, Headers, headers_of
 from tenure.http.paths import no_path
-from tenure.http.reply import PROBLEM, encode
+from tenure.http.reply import PROBLEM, Reply, encode
 from tenure.http.wire import field_name, too_deep, wrong_member
 
 _log = structlog.get_logger(__name__)
 
+_NOT_OURS = (errors.Unsupported, errors.QuotaExceeded)
+"""Errors whose status is in the 500s and which no operator has to look at."""
 # The most special class of an error's ancestry decides.
 STATUS: dict[type[TenureError], int] = {
     errors.Malformed: 400,
@@ -36,6 +38,8 @@ STATUS: dict[type[TenureError], int] = {
     errors.Stale: 412,
     errors.Unavailable: 503,
     errors.NotYet: 202,
+    errors.RateLimited: 429,  # RFC 6585 §4
+    errors.QuotaExceeded: 507,  # RFC 4918 §11.5, as RFC 4331 §6 has it for quotas
     errors.Unsupported: 501,
     errors.KeyFailure: 503,
     TenureError: 500,
@@ -54,6 +58,8 @@ TITLES = {
     "stale": "The record has changed",
     "unavailable": "Not possible now",
     "not-yet": "Under way",
+    "rate-limited": "Too many requests",
+    "quota-exceeded": "The tenant's storage is full",
     "unsupported": "Not supported",
     "key-failure": "Key material refuses",
     "shredded": "The key is destroyed",
@@ -66,6 +72,11 @@ TITLES = {
 _RULES = {
     "not-found": ("something that exists and that you may see", "Check the name or id, and your role."),
     "erased": ("erased", "Do not ask again: the certificate, once signed, says what was destroyed."),
+    "rate-limited": ("a limit of the caller", "Wait retry_after seconds, then send less at once."),
+    "quota-exceeded": (
+        "a quota of the tenant",
+        "Erase or shorten what is kept, or ask the operator for more.",
+    ),
     "not-yet": ("published", "Ask again after retry_after seconds."),
     "unavailable": ("available", "Try again after retry_after seconds."),
     "conflict": ("another state of things", "Read the present state and decide anew."),
@@ -74,7 +85,7 @@ _ANY_RULE = (
     "see the detail",
     "Compare the request with /schema/openapi.json, or ask its operator.",
 )
-_MEMBERS = ("field", "rule", "remedy", "retry_after", "entry", "rules", "certificate", "shred")
+_MEMBERS = ("field", "rule", "remedy", "retry_after", "entry", "rules", "certificate", "shred", "limit")
 _DEPTH_RULES = ("levels", "depth")
 
 
@@ -126,6 +137,15 @@ def on_unexpected(request: Call, error: Exception) -> Response[bytes]:
     )
 
 
+def refusal(scope: Scope, error: TenureError) -> Reply:
+    """The problem document of a request that is refused before it is routed; its body was not read."""
+    document, headers = _document(error, status_of(error), error.kind)
+    if _brings_body(headers_of(scope)):
+        headers["Connection"] = "close"
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    return Reply(document["status"], encode(document), PROBLEM, *raw, cache=b"no-store")
+
+
 def _problem(
     request: Call,
     error: TenureError,
@@ -133,13 +153,18 @@ def _problem(
     kind: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response[bytes]:
-    status = status or status_of(error)
-    kind = kind or error.kind
-    if (
-        status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        and status != STATUS[errors.Unsupported]
-        and kind != "internal"
-    ):
+    document, found = _document(error, status or status_of(error), kind or error.kind)
+    headers = {"Cache-Control": "no-store", **(headers or {}), **found}
+    if _has_unread_body(request):
+        headers["Connection"] = "close"  # what is left of it stands in the way of another request
+    media = PROBLEM.decode()
+    return Response(encode(document), status_code=document["status"], media_type=media, headers=headers)
+
+
+def _document(error: TenureError, status: int, kind: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The document of an error, and the headers that go with it."""
+    ours = not isinstance(error, _NOT_OURS) and kind != "internal"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and ours:
         _log.error("failed", kind=kind, detail=error.detail)
     document: dict[str, Any] = {
         "type": f"urn:tenure:problem:{kind}",
@@ -154,20 +179,20 @@ def _problem(
     rule, remedy = _RULES.get(kind, _ANY_RULE)
     document.setdefault("rule", rule)
     document.setdefault("remedy", remedy)
-    headers = {"Cache-Control": "no-store", **(headers or {})}
+    headers: dict[str, str] = {}
     if isinstance(error, errors.Unavailable):
         headers["Retry-After"] = str(error.retry_after)
-    if _has_unread_body(request):
-        headers["Connection"] = "close"  # what is left of it stands in the way of another request
     if isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="tenure"'
-    return Response(encode(document), status_code=status, media_type=PROBLEM.decode(), headers=headers)
+    return document, headers
 
 
 def _has_unread_body(request: Call) -> bool:
-    headers = headers_of(request.scope)
-    has = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
-    return has and ScopeState.from_scope(request.scope).body is Empty
+    return _brings_body(headers_of(request.scope)) and ScopeState.from_scope(request.scope).body is Empty
+
+
+def _brings_body(headers: Headers) -> bool:
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
 def _of_client(request: Call, error: HTTPException) -> TenureError:

@@ -17,6 +17,7 @@ from tenure.http.auth import Call, headers_of, read_ask, read_condition, read_id
 from tenure.http.paths import check_scope_name, record_address
 from tenure.http.reply import JSON, Reply, encode, json_reply
 from tenure.http.shapes import answers
+from tenure.http.turnstile import count_records
 from tenure.ledger.canonical import MAX_INTEGER, canonical
 from tenure.listing import Query
 from tenure.model.record import (
@@ -46,6 +47,7 @@ async def put_record(request: Call) -> ASGIApp:
     written = await tenure_of(request).gateway.write(
         ask, scope, key, draft, condition=condition, idempotency_key=once
     )
+    count_records(request.scope, 1)
     return json_reply(201, _written(written), _etag(written.version))
 
 
@@ -56,6 +58,7 @@ async def get_record(request: Call) -> ASGIApp:
     scope, key = record_address(request.scope)
     version, as_of = _selector(request.scope)
     found = await tenure_of(request).gateway.read(ask, scope, key, version=version, as_of=as_of)
+    count_records(request.scope, 1)
     return _record_reply(found)
 
 
@@ -71,6 +74,7 @@ async def delete_record(request: Call) -> ASGIApp:
     ask = read_ask(headers)
     scope, key = record_address(request.scope)
     written = await tenure_of(request).gateway.delete(ask, scope, key, condition=read_condition(headers))
+    count_records(request.scope, 1)
     return json_reply(200, _written(written))
 
 
@@ -91,6 +95,7 @@ async def list_versions(
     if before == 0:
         raise wire.bad_cursor()
     found = await tenure_of(request).gateway.history(ask, scope, key, before=before, limit=limit)
+    count_records(request.scope, len(found.items))
     items = [{**line._asdict(), "created_at": ids.rfc3339(line.created_at)} for line in found.items]
     following = None if found.next is None else wire.to_cursor(_CURSOR, found.next)
     return json_reply(
@@ -121,6 +126,7 @@ async def query_records(request: Call, scope_name: FromPath[str], ask: NamedDepe
         cursor=data.cursor,
     )
     page = await tenure_of(request).gateway.query(ask, check_scope_name(scope_name), wanted)
+    count_records(request.scope, len(page.items))
     items = [_shown(one) for one in page.items]
     return json_reply(
         200, {"items": items, "next": page.next, "withheld": page.withheld, "entry": page.entry}
@@ -140,6 +146,7 @@ async def get_record_by_body(request: Call, ask: NamedDependency[Ask]) -> ASGIAp
     found = await tenure_of(request).gateway.read(
         ask, check_scope_name(data.scope), data.key, version=data.version, as_of=data.as_of
     )
+    count_records(request.scope, 1)
     return _record_reply(found)
 
 

@@ -23,6 +23,71 @@ class Tenant(Shape):
     admin_key: str = ""
 
 
+class Rates(Shape):
+    """What may be taken: requests, bytes and records a second. Null: not declared; 0: no limit."""
+
+    requests: int | None
+    bytes: int | None
+    records: int | None
+    burst_s: int | None
+    concurrent: int | None
+
+
+class RatesAndQuotas(Rates):
+    """The same, and what may be stored: versions with their content, and bytes of ciphertext."""
+
+    stored_versions: int | None
+    stored_bytes: int | None
+
+
+class CredentialRates(Shape):
+    """An API key's limits: what is declared of it, and what holds within its tenant's."""
+
+    declared: Rates
+    limits: Rates
+
+
+class TenantRates(Shape):
+    """A tenant's limits: what is declared, and what holds with the service's settings."""
+
+    declared: RatesAndQuotas
+    limits: RatesAndQuotas
+
+
+class Stored(Shape):
+    """How much is stored."""
+
+    versions: int
+    bytes: int
+
+
+class TenantStanding(TenantRates):
+    """A tenant's limits and what it stores."""
+
+    stored: Stored
+
+
+class OwnStanding(TenantStanding):
+    """The same of the caller's tenant. `processes`: how many share the rates, evenly."""
+
+    processes: int
+
+
+class Refusal(Shape):
+    """A tenant that was over a limit lately; `count` since the process began."""
+
+    tenant: str
+    limit: str
+    count: int
+    at: Time
+
+
+class Refusals(Shape):
+    """Tenants that this process refused lately, the latest first."""
+
+    items: list[Refusal]
+
+
 class Custody(Shape):
     """A kind of root store, and what its destruction of a key means."""
 
@@ -527,6 +592,8 @@ class Problem(Shape):
     field: str = ""
     rule: str = ""
     remedy: str = ""
+    limit: str = ""
+    retry_after: int = 1
 
 
 def answers(

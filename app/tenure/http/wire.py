@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 from tenure import ids
 from tenure.errors import Invalid, Malformed
 from tenure.ledger.canonical import MAX_INTEGER
+from tenure.model.limits import MAX_BURST_S, MAX_LIMIT
 from tenure.model.record import MAX_DEPTH, MAX_DERIVED, MAX_KEY, MAX_SEGMENTS
 
 M = TypeVar("M", bound=BaseModel)
@@ -126,6 +127,26 @@ class NewPrincipal(Body):
     name: Text
     kind: Literal["agent", "service", "person"]
     roles: Annotated[tuple[Text, ...], Field(max_length=64)]
+
+
+Limit = Annotated[int, Field(strict=True, ge=0, le=MAX_LIMIT)]
+
+
+class CredentialLimits(Body):
+    """What an API key may take, a second; 0: no limit of its own. What is left out is as its tenant's."""
+
+    requests: Limit | None = None
+    bytes: Limit | None = None
+    records: Limit | None = None
+    burst_s: Annotated[int, Field(strict=True, ge=1, le=MAX_BURST_S)] | None = None
+    concurrent: Limit | None = None
+
+
+class TenantLimits(CredentialLimits):
+    """What a tenant may take and store; 0: no limit. What is left out is as the service's settings say."""
+
+    stored_versions: Limit | None = None
+    stored_bytes: Limit | None = None
 
 
 class NewSegment(Body):

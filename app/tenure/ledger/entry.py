@@ -31,6 +31,8 @@ class Kind(StrEnum):
     WRITER_END = "writer.end"
     """A writer's last entry: its counter stops here on purpose."""
     TENANT_CREATE = "tenant.create"
+    TENANT_LIMITS = "tenant.limits"
+    """What a tenant may take and store was declared; data: the numbers, and in the cell's log the tenant."""
     TENANT_CHECKPOINT = "tenant.checkpoint"
     """In the cell's log: the root over one round's salted checkpoints of tenants (`cellproof`)."""
     ACCESS = "access"

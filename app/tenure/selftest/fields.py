@@ -49,6 +49,8 @@ LEFT_OUT = {
     "tenants": "names: configuration; that whoever has keys is listed is checked",
     "tenant_state": "counters that tell caches to look again; that there is one is checked",
     "principals": "configuration: who may call is in the ledger as changes, not as a state to compare",
+    "limits": "configuration: numbers that the ledger has as changes",
+    "usage": "a sum over versions, which are checked themselves; it decides about room for more",
     "credentials": "configuration: hashes of secrets that only their holders know",
     "manifests": "configuration: what was decided by is the policy bundle, which is checked",
     "idempotency": "remembered answers of a short time; nothing is proven by them",

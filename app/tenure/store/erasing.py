@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import ColumnElement, Table, and_, bindparam, case, func, select, tuple_, update
 from sqlalchemy import Update as CoreUpdate
 
-from tenure.store import tables
+from tenure.store import limits, tables
 from tenure.store.records import DERIVED, LABELLED, Place, StoredVersion, base, beyond, every, linked
 from tenure.store.session import Tx
 
@@ -133,7 +133,8 @@ def _headed(tx: Tx, which: ColumnElement[bool], *, limit: int, after: Place | No
 
 def purge(tx: Tx, versions: Sequence[Place], shred_id: str) -> None:
     """Remove the ciphertext of versions for good; what stays says only that something was erased."""
-    _withdraw(tx, versions, "erased", shred_id=shred_id, header=None, head=None, content=None)
+    with limits.counted(tx, versions):
+        _withdraw(tx, versions, "erased", shred_id=shred_id, header=None, head=None, content=None)
 
 
 def withhold(tx: Tx, versions: Sequence[Place], shred_id: str) -> None:
@@ -152,7 +153,9 @@ def _withdraw(tx: Tx, versions: Sequence[Place], state: str, **values: Any) -> N
 def rewrap(tx: Tx, stored: StoredVersion) -> None:
     """Store a version's header and segments with a slot more."""
     place = (stored.record_id, stored.version)
-    tx.execute(_at_each(tx).values(header=stored.header, content=stored.content), _each([place]))
+    rewrapped = _at_each(tx).values(header=stored.header, content=stored.content)
+    with limits.counted(tx, [place] if stored.segments else []):
+        tx.execute(rewrapped, _each([place]))
 
 
 def name_shred(tx: Tx, versions: Sequence[Place], shred_id: str) -> None:
@@ -166,7 +169,8 @@ def cut(tx: Tx, versions: Sequence[tuple[Place, bytes]]) -> None:
     if versions:
         which = _each([place for place, _ in versions])
         lefts = [{**one, "left": left} for one, (_, left) in zip(which, versions, strict=True)]
-        tx.execute(_at_each(tx).values(content=bindparam("left")), lefts)
+        with limits.counted(tx, [place for place, _ in versions]):
+            tx.execute(_at_each(tx).values(content=bindparam("left")), lefts)
 
 
 def unlink_subject(tx: Tx, subject_id: str, versions: Sequence[Place]) -> None:

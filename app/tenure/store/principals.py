@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
+from tenure.model.limits import Limits
 from tenure.model.principal import Principal, PrincipalKind
-from tenure.store import tables
+from tenure.store import limits, tables
 from tenure.store.session import Tx
 from tenure.store.statements import Select
 
@@ -23,10 +24,11 @@ BY_SECRET = Select(
 )
 
 
-def by_secret(tx: Tx, secret_hash: str) -> Principal | None:
-    """Who holds this live credential."""
-    rows = tx.ask((BY_SECRET, {"secret_hash": secret_hash}))[0]
-    return _principal(tx.tenant_id, rows[0]) if rows else None
+def by_secret(tx: Tx, secret_hash: str) -> tuple[Principal | None, Limits | None]:
+    """Who holds this live credential, and what is declared of it. One round trip."""
+    given = {"secret_hash": secret_hash}
+    rows, narrowed = tx.ask((BY_SECRET, given), (limits.BY_SECRET, given))
+    return (_principal(tx.tenant_id, rows[0]) if rows else None), limits.found(narrowed)
 
 
 def create(tx: Tx, principal: Principal, *, at: int) -> None:

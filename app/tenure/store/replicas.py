@@ -6,7 +6,7 @@ runs in cell transactions.
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, insert, literal_column, select, text, update
+from sqlalchemy import ColumnElement, delete, func, insert, literal_column, select, text, update
 
 from tenure.ids import CELL
 from tenure.store import tables
@@ -74,6 +74,12 @@ def every(tx: Tx) -> list[Replica]:
         select(_r.c.id, _r.c.seq, _r.c.lease_until > _now(tx)).where(_r.c.tenant_id == CELL).order_by(_r.c.id)
     )
     return [Replica(replica_id, seq, bool(live)) for replica_id, seq, live in rows]
+
+
+def living(tx: Tx) -> int:
+    """How many processes have a lease that runs."""
+    mine = (_r.c.tenant_id == CELL, _r.c.lease_until > _now(tx))
+    return int(tx.execute(select(func.count()).where(*mine)).scalar_one())
 
 
 def open_transactions(tx: Tx) -> set[str]:

@@ -11,7 +11,7 @@ from sqlalchemy.sql.expression import Executable
 
 from tenure.ledger.entry import EntryDraft
 from tenure.store import tables
-from tenure.store.statements import Insert, Params, Row, Select, Update
+from tenure.store.statements import Add, Insert, Params, Row, Select, Update
 from tenure.store.wire import PostgresWire, Question, Wire
 
 _STATE = Select(
@@ -25,7 +25,7 @@ _INSERT_ENTRY = Insert(tables.entries)
 _INSERT_WRITER = Insert(tables.writers)
 _INSERT_LIST = Insert(tables.access_lists, ignore_existing=True)
 
-Mark = tuple[dict[Insert | Update, int], dict[str, int], int, int]
+Mark = tuple[dict[Insert | Update, int], dict[str, int], int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ class Tx:
     writers: Writers | None = None
     appended: dict[str, int] = field(default_factory=dict)
     _changes: dict[Insert | Update, list[Params]] = field(default_factory=dict)
+    _amounts: list[tuple[Add, Params]] = field(default_factory=list)
     _epochs: Epochs | None = None
     _asked: bool = False
     _flushes: int = 0
@@ -135,6 +136,14 @@ class Tx:
         scoped = ({"tenant_id": self.tenant_id, **row} for row in rows)
         self._changes.setdefault(change, []).extend(scoped)
 
+    def add(self, change: Add, row: Mapping[str, Any]) -> None:
+        """Collect an amount for the very end of the transaction, whatever is sent before.
+
+        Whoever adds to the same row meanwhile waits for this commit, which waits for nothing more: two of
+        them cannot wait for each other.
+        """
+        self._amounts.append((change, {"tenant_id": self.tenant_id, **row}))
+
     def append(self, draft: EntryDraft) -> str:
         """Add a ledger entry, and its access list if that is separate; the entry's id is `<writer>-<n>`."""
         if self.writers is None:
@@ -166,12 +175,13 @@ class Tx:
     def mark(self) -> "Mark":
         """Where the collected changes stand now."""
         lengths = {change: len(rows) for change, rows in self._changes.items()}
-        return lengths, dict(self.appended), self._flushes, len(self._afterwards)
+        return lengths, dict(self.appended), self._flushes, len(self._afterwards), len(self._amounts)
 
     def restore(self, mark: "Mark") -> None:
         """Forget what was collected since `mark`. Raises when an entry was already sent since."""
-        lengths, appended, flushes, afterwards = mark
+        lengths, appended, flushes, afterwards, amounts = mark
         del self._afterwards[afterwards:]
+        del self._amounts[amounts:]
         if flushes != self._flushes:
             if appended != self.appended:
                 raise LookupError("an entry was flushed and cannot be taken back")
@@ -201,6 +211,7 @@ class Tx:
 
     def as_tenant(self, tenant_id: str) -> None:
         """Go on as another tenant in the same transaction: for the cell's own work only."""
+        self._settle()
         self.flush()
         self.tenant_id = tenant_id
         self._epochs, self._asked = None, False
@@ -208,6 +219,8 @@ class Tx:
 
     def commit(self) -> None:
         """Send every change with the commit. After it the writer's numbers are used up."""
+        self._send()
+        self._settle()
         self._send()
         self.wire.commit()
         if self.writers is not None:
@@ -223,6 +236,12 @@ class Tx:
     def rollback(self) -> None:
         """Undo everything."""
         self.wire.rollback()
+
+    def _settle(self) -> None:
+        """The amounts become changes, to be sent next."""
+        for change, row in self._amounts:
+            self._changes.setdefault(change, []).append(row)
+        self._amounts = []
 
     def _send(self) -> None:
         changes, self._changes = self._changes, {}

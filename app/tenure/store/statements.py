@@ -163,6 +163,36 @@ class InsertFound(Insert):
         return [dict(row) for row in rows]
 
 
+class Add(Insert):
+    """Amounts added to rows by their key; a row that is not there yet begins with its amount.
+
+    Rows of one key are summed before they are sent: PostgreSQL adds to a row only once in a statement.
+    """
+
+    def __init__(self, table: Table, *, amounts: Sequence[str]) -> None:
+        super().__init__(table)
+        self._key = [column.name for column in table.primary_key]
+        self._amounts = list(amounts)
+        sets = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in amounts)
+        self._tail = f" ON CONFLICT ({', '.join(self._key)}) DO UPDATE SET {sets}"
+
+    def postgresql(self, rows: Sequence[Params]) -> Sent:
+        """As of an insert, each key once."""
+        return super().postgresql(self.rows(rows))
+
+    def rows(self, rows: Sequence[Params]) -> list[dict[str, Any]]:
+        """The sums, by key: whoever adds to several rows locks them in the same order."""
+        sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for row in rows:
+            key = tuple(row[name] for name in self._key)
+            if (known := sums.get(key)) is None:
+                sums[key] = dict(row)
+            else:
+                for name in self._amounts:
+                    known[name] += row[name]
+        return [sums[key] for key in sorted(sums)]
+
+
 class Update:
     """Many rows of one table, each found by its key columns."""
 

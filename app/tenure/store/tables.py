@@ -119,6 +119,25 @@ credentials = _table(
     Column("revoked_at", Instant),
     Index("ix_credentials_secret", "tenant_id", "secret_hash", unique=True),
 )
+# What is declared of the tenant (`id` is its own) and of its credentials; null: not declared, 0: no limit.
+limits = _table(
+    "limits",
+    Column("id", Id, primary_key=True),
+    Column("requests", BigInteger),
+    Column("bytes", BigInteger),
+    Column("records", BigInteger),
+    Column("burst_s", BigInteger),
+    Column("concurrent", BigInteger),
+    Column("stored_versions", BigInteger),
+    Column("stored_bytes", BigInteger),
+)
+# How much is stored, in parts that are summed up: so that lanes that count do not wait for each other.
+usage = _table(
+    "usage",
+    Column("slot", SmallInteger, primary_key=True, autoincrement=False),
+    Column("versions", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)
 manifests = _table(
     "manifests",
     Column("kind", Token, primary_key=True),

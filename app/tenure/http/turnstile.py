@@ -1,0 +1,160 @@
+"""The turnstile in front of every call: who is over a limit is turned away before the body is read.
+
+Nothing is decided here, and no database is asked: the credential is parsed, `limiting.Gate` says yes or no,
+and what the request and its answer weigh is told to it afterwards.
+"""
+
+import ipaddress
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, cast
+
+from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPSendMessage, Message, Receive, Scope, Send
+
+from tenure.errors import Invalid, RateLimited, Unauthenticated
+from tenure.http import problems
+from tenure.http.auth import Headers, headers_of, read_credential
+from tenure.limiting import Gate, Pass, Way
+
+_RECORDS = "tenure.records"
+_OPEN = ("health", "metrics", "schema")
+_GOVERNING = frozenset(
+    {
+        *("subjects", "shreds", "holds", "requests", "certificates"),  # the officer's desk
+        *("principals", "manifests", "policy", "breakglass"),  # whoever stops a caller that runs wild
+        *("tenants", "limits", "rootstore"),
+    }
+)
+_V6_SITE = 64
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+
+def count_records(scope: Scope, count: int) -> None:
+    """Say how many records this request's answer is about."""
+    cast("dict[str, Any]", scope)[_RECORDS] = count
+
+
+def way_of(path: str) -> Way:
+    """How a request to a path is taken in."""
+    _, first, noun, *_ = *path.split("/", 3), "", ""
+    if first == "v1":
+        return Way.RESERVED if noun.partition(":")[0] in _GOVERNING else Way.USUAL
+    return Way.OPEN if first in _OPEN else Way.USUAL
+
+
+class Turnstile:
+    """Counts one application's requests at a gate."""
+
+    def __init__(self, gate: Gate, proven: Callable[[str, str], bool], proxies: Networks) -> None:
+        """`proven(tenant, secret)`: whether this process has found that credential to be a live one."""
+        self._gate = gate
+        self._proven = proven
+        self._proxies = proxies
+
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or answer 429."""
+        way = way_of(scope["path"])
+        if way is Way.OPEN:
+            await app(scope, receive, send)
+            return
+        headers = headers_of(scope)
+        try:
+            credential = read_credential(headers)
+            tenant_id, secret = credential.tenant_id, credential.secret_hash
+        except Unauthenticated:
+            tenant_id = secret = ""
+        peer = self._peer(scope, headers)
+        try:
+            ticket = self._gate.enter(way, tenant_id, secret, peer, monotonic())
+        except RateLimited as refused:
+            await problems.refusal(scope, refused)(scope, receive, send)
+            return
+        visit = _Visit(receive, send)
+        try:
+            await app(scope, visit.receive, visit.send)
+        finally:
+            self._left(ticket, visit, scope, tenant_id, secret, peer)
+
+    def _left(
+        self, ticket: Pass, visit: "_Visit", scope: Scope, tenant_id: str, secret: str, peer: str
+    ) -> None:
+        gate = self._gate
+        gate.leave(ticket, visit.size, cast("dict[str, Any]", scope).get(_RECORDS, 0))
+        if ticket.peer is not None and self._proven(tenant_id, secret):
+            gate.proven(tenant_id, secret)
+        elif ticket.peer is not None or visit.status == _UNAUTHENTICATED:
+            gate.failed(tenant_id, secret, peer, monotonic())
+
+    def _peer(self, scope: Scope, headers: Headers) -> str:
+        """The address that a request comes from, as the nearest trusted proxy says if there is one."""
+        client = scope.get("client")
+        address = client[0] if client else ""
+        if self._proxies and _among(address, self._proxies):
+            hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+            for hop in reversed(hops):
+                if not _among(hop.strip(), self._proxies):
+                    address = hop.strip() or address
+                    break
+        return site(address)
+
+
+_UNAUTHENTICATED = 401
+
+
+class _Visit:
+    """One request's way in and out, weighed."""
+
+    __slots__ = ("_receive", "_send", "size", "status")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.size = 0
+        self.status = 0
+
+    async def receive(self) -> HTTPReceiveMessage:
+        message = cast("HTTPReceiveMessage", await self._receive())
+        if message["type"] == "http.request":
+            self.size += len(message.get("body", b""))
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.body":
+            self.size += len(message.get("body", b""))
+        elif message["type"] == "http.response.start":
+            self.status = cast("HTTPSendMessage", message)["status"]  # type: ignore[typeddict-item]  # of this type
+        await self._send(message)
+
+
+def site(address: str) -> str:
+    """The address that attempts are counted under: of IPv6 the network of one site, a /64 (RFC 6177)."""
+    if ":" not in address:
+        return address
+    try:
+        found = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((found, _V6_SITE), strict=False))
+
+
+def networks(text: str) -> Networks:
+    """The networks of `TENURE_TRUSTED_PROXIES`, separated by commas. Raises Invalid."""
+    try:
+        return tuple(ipaddress.ip_network(one.strip()) for one in text.split(",") if one.strip())
+    except ValueError:
+        raise Invalid(
+            "A trusted proxy cannot be read; nothing was opened.",
+            field="TENURE_TRUSTED_PROXIES",
+            rule="addresses or networks such as 10.0.0.0/8, separated by commas",
+            remedy="Name the addresses that your proxies connect from, or leave it empty.",
+        ) from None
+
+
+def _among(address: str, proxies: Networks) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(found in network for network in proxies)
