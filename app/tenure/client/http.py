@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import httpx
 
-from tenure.errors import Denied, Erased, TenureError, Unavailable, Unverified
+from tenure.errors import Denied, Erased, Invalid, TenureError, Unavailable, Unverified
 
 _TIMEOUT = 30.0
 _PROBLEM = "application/problem+json"
@@ -100,7 +100,10 @@ def error_of(problem: Mapping[str, Any]) -> TenureError:
         return Erased(detail, certificate=problem.get("certificate"), shred=problem.get("shred"))
     if issubclass(kind, Unavailable):
         return kind(detail, retry_after=int(problem.get("retry_after", 1)), remedy=remedy)
-    return kind(detail, field=problem.get("field"), rule=problem.get("rule"), remedy=remedy)
+    failure = kind(detail, field=problem.get("field"), rule=problem.get("rule"), remedy=remedy)
+    if isinstance(failure, Invalid):
+        failure.line, failure.file = problem.get("line"), problem.get("file")
+    return failure
 
 
 def _family(kind: type[TenureError]) -> Iterator[type[TenureError]]:

@@ -74,7 +74,18 @@ _ANY_RULE = (
     "see the detail",
     "Compare the request with /schema/openapi.json, or ask its operator.",
 )
-_MEMBERS = ("field", "rule", "remedy", "retry_after", "entry", "rules", "certificate", "shred")
+_MEMBERS = (
+    "field",
+    "line",
+    "file",
+    "rule",
+    "remedy",
+    "retry_after",
+    "entry",
+    "rules",
+    "certificate",
+    "shred",
+)
 _DEPTH_RULES = ("levels", "depth")
 
 
