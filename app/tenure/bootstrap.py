@@ -24,6 +24,7 @@ from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
 from tenure.gateway import Gateway
 from tenure.governance.celllog import CellLog
+from tenure.governance.configurations import Configurations
 from tenure.governance.erasures import Erasures
 from tenure.governance.evidence import Evidence
 from tenure.governance.ground import Ground
@@ -133,6 +134,7 @@ class Tenure:
         self.root_keys = RootKeys(service, ground, self.shredder)
         self.principals = Principals(service)
         self.manifests = Manifests(service)
+        self.configurations = Configurations(service)
         self.erasures = Erasures(service)
         self.holds = Holds(service, self._schedule.requested)
         self.subjects = Subjects(service, self._schedule.requested)

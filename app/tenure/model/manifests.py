@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from tenure.errors import Invalid, TooLarge
 from tenure.model import names
-from tenure.model.documents import Document, Path, check_depth, read_documents
 from tenure.model.agents import AgentSpec
+from tenure.model.documents import Document, Path, check_depth, read_documents
 from tenure.model.retention import RetentionSpec
 from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, Spec, VocabularySpec
 
@@ -79,7 +79,7 @@ class Manifest:
 
 
 def parse_manifests(text: str | bytes | list[Any] | dict[str, Any]) -> tuple[Manifest, ...]:
-    """Read manifests from YAML (several documents), a JSON object or list, `{"files": [texts]}`, or parsed JSON.
+    """Read manifests from YAML documents, JSON (an object, a list, `{"files": [texts]}`) or parsed JSON.
 
     Raises `Malformed` for unreadable text, `TooLarge` over 1 MiB, 2000 manifests or 32 levels, and
     `Invalid` for a broken rule; `field` is a path such as `manifests[2].spec.categories[0]`.
