@@ -143,7 +143,7 @@ def test_files_of_other_sorts_are_read_as_well(caller, tmp_path):
     (folder / "d.yaml").write_text("")
     (folder / "e.yaml").write_text("# nothing yet\n")
     (folder / "f.yaml").write_text(ROLE.format(name="bom", text="x"))  # the same again is no mistake
-    (folder / "g.test.yaml").write_text("no manifest: a test of policies")
+    (folder / "g.tests.yaml").write_text("no manifest: a test of policies")
     (folder / ".hidden").mkdir()
     (folder / ".hidden" / "h.yaml").write_text("[")
     (folder / "notes.txt").write_text("not a manifest")

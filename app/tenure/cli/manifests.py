@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tenure import resources
-from tenure.cli.folder import located, read_files, request_body
+from tenure.cli.files import located, read_files, request_body
 from tenure.cli.governing import governing, segment
 from tenure.cli.options import Json
 from tenure.cli.output import NO, Output

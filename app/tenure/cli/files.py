@@ -11,14 +11,14 @@ import typer
 from tenure.errors import Invalid
 
 ENDINGS = (".yaml", ".yml", ".json")
-_TESTS = (".test.yaml", ".test.yml")
+_TESTS = (".tests.yaml", ".tests.yml")
 
 
 def read_files(path: Path) -> dict[Path, str]:
     """The text of each file. The service reads each by itself and checks all of them together.
 
     Of a folder: what ends in .yaml, .yml or .json, in its subfolders too; not what is hidden, and not
-    `*.test.yaml`, which are tests of policies. BadParameter for what cannot be read and for links that lead
+    `*.tests.yaml`, which are tests of policies. BadParameter for what cannot be read and for links that lead
     out of the folder: what is applied is what lies there to be reviewed.
     """
     files = [path]
