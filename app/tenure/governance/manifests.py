@@ -148,10 +148,14 @@ def _warnings(given: tuple[Manifest, ...]) -> list[str]:
 
 
 def _rows(seat: Seat, kind: str | None, name: str | None) -> list[dict[str, Any]]:
+    # What another process has declared or removed since this transaction's policy was read is not shown.
+    known = seat.desk.tenancy.policy.configuration.manifests
     found = [
         row
         for row in store.every(seat.desk.tx)
-        if (kind is None or row["kind"].lower() == kind.lower()) and name in (None, row["name"])
+        if (kind is None or row["kind"].lower() == kind.lower())
+        and name in (None, row["name"])
+        and (row["kind"], row["name"]) in known
     ]
     if name is not None and not found:
         raise NotFound("There is no such manifest.", field="name")

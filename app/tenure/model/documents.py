@@ -83,9 +83,13 @@ def read_documents(text: str | bytes) -> list[Document]:
         except UnicodeDecodeError as problem:
             raise _not_text() from problem
     whole = _read(text, None)
-    if len(whole) == 1 and isinstance(whole[0].value, dict) and set(whole[0].value) == {_FILES}:
+    if len(whole) == 1 and _is_files(whole[0].value):
         return _of_files(whole[0].value[_FILES])
     return whole
+
+
+def _is_files(value: object) -> bool:
+    return isinstance(value, dict) and set(value) == {_FILES}
 
 
 def _of_files(texts: object) -> list[Document]:
@@ -118,7 +122,7 @@ def _read(text: str, file: int | None) -> list[Document]:
             pass  # YAML's flow style begins with the same characters: let the YAML reader judge it
         else:
             check_depth(value)
-            return [_located(text, value, file)]
+            return [Document(value) if _is_files(value) else _located(text, value, file)]
     return _read_yaml(text, file)
 
 
