@@ -24,6 +24,7 @@ from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
 from tenure.gateway import Gateway
 from tenure.governance.celllog import CellLog
+from tenure.governance.configurations import Configurations
 from tenure.governance.erasures import Erasures
 from tenure.governance.evidence import Evidence
 from tenure.governance.ground import Ground
@@ -145,6 +146,7 @@ class Tenure:
         self.principals = Principals(service)
         self.limits = TenantLimits(service, self.gate, limits_of(settings))
         self.manifests = Manifests(service)
+        self.configurations = Configurations(service)
         self.erasures = Erasures(service)
         self.holds = Holds(service, self._schedule.requested)
         self.subjects = Subjects(service, self._schedule.requested)

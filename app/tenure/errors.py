@@ -1,7 +1,7 @@
 """Every error Tenure raises on purpose.
 
     TenureError
-    ├── Invalid             the request breaks a rule            (field, rule, remedy)
+    ├── Invalid             the request breaks a rule            (field, rule, remedy; line, file)
     │   ├── Malformed       it could not even be read
     │   ├── TooLarge        it is over a size limit
     │   └── KeyReused       an idempotency key came back with another payload
@@ -59,6 +59,21 @@ class Invalid(TenureError):
     """A well-formed request that breaks a rule."""
 
     kind = "invalid"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        field: str | None = None,
+        rule: str | None = None,
+        remedy: str | None = None,
+        line: int | None = None,
+        file: int | str | None = None,
+    ) -> None:
+        """Of what was sent as text, `line` counts from 1. `file`: its number from 0, or its path."""
+        super().__init__(detail, field=field, rule=rule, remedy=remedy)
+        self.line = line
+        self.file = file
 
 
 class Malformed(Invalid):

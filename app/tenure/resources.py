@@ -24,6 +24,12 @@ def policy_model() -> str:
 
 
 @cache
+def schema(name: str) -> bytes:
+    """The JSON Schema of a kind, in lower case, or of any `manifest`."""
+    return (folder("policies") / "schemas" / f"{name}.json").read_bytes()
+
+
+@cache
 def builtin_rules() -> str:
     """The rules of the built-in roles."""
     return (folder("policies") / "builtin.csv").read_text("utf-8")

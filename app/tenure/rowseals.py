@@ -10,6 +10,7 @@ import json
 
 from tenure.keyring import TenantKeyring
 from tenure.model.decision import Decision
+from tenure.store.configurations import Generation
 from tenure.store.holds import Hold
 from tenure.store.records import StoredVersion
 from tenure.store.shreds import Shred
@@ -64,6 +65,20 @@ def of_hold(keys: TenantKeyring, hold: Hold) -> str:
 def of_shred(keys: TenantKeyring, shred: Shred) -> str:
     """Of an erasure as it was asked for."""
     return _seal(keys, "shred", shred.id, shred.kind, shred.target_id, shred.requested_by, shred.requested_at)
+
+
+def of_configuration(keys: TenantKeyring, made: Generation) -> str:
+    """Of a generation of the configuration; its entry, which carries this, says the rest."""
+    return _seal(
+        keys,
+        "configuration",
+        made.generation,
+        made.at,
+        made.principal_id,
+        made.digest,
+        made.changes,
+        made.restored,
+    )
 
 
 def _seal(keys: TenantKeyring, *columns: object) -> str:

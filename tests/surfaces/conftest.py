@@ -1,5 +1,12 @@
-"""One embedded cell for the HTTP tests of a module, with two tenants and a caller of each role."""
+"""One embedded cell for the HTTP tests of a module, with two tenants and a caller of each role.
 
+And, for the command line, a cell that is embedded or behind `tenure serve`, with a fresh tenant.
+"""
+
+import json
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,13 +16,16 @@ from typing import Any
 import httpx
 import pytest
 from litestar.testing import TestClient
+from typer.testing import CliRunner
 
 from tenure.bootstrap import Tenure, prepare
+from tenure.cli.entry import app
 from tenure.http.app import create_app
 from tenure.settings import Settings
 
 SCOPE = "support.conversations"
-SUPPORT = (Path(__file__).parents[2] / "policies" / "templates" / "support.yaml").read_text()
+TEMPLATES = Path(__file__).parents[2] / "policies" / "templates"
+SUPPORT = (TEMPLATES / "support.yaml").read_text()
 ROLES = {"agent": "support-agent", "lead": "support-lead", "dpo": "dpo", "auditor": "auditor"}
 
 
@@ -103,3 +113,68 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for who in (*ROLES, "admin"):
             world.keys[who] = world.keys[f"acme-{who}"]
         yield world
+
+
+# ── the command line ───────────────────────────────────────────────────────────────────────────────
+class Caller:
+    """Runs commands as somebody; `where` says which cell."""
+
+    def __init__(self, where, keys):
+        self.where = where
+        self.keys = keys
+
+    def run(self, who, *arguments, code=0):
+        env = {"TENURE_API_KEY": self.keys.get(who, who)}
+        found = CliRunner().invoke(app, [*map(str, arguments), *map(str, self.where)], env=env)
+        assert found.exit_code == code, found.output
+        return found
+
+    def json(self, who, *arguments, code=0):
+        return json.loads(self.run(who, *arguments, "--json", code=code).stdout)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A cell behind `tenure serve`."""
+    folder = tmp_path_factory.mktemp("served")
+    places = ["--data-dir", str(folder / "data"), "--root-dir", str(folder / "root")]
+    program = [sys.executable, "-c", "from tenure.cli.entry import main; main()"]
+    made = subprocess.run([*program, "init", *places, "--json"], check=True, capture_output=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen([*program, "serve", *places, "--port", str(port)], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            try:
+                httpx.get(f"{url}/health/live").raise_for_status()
+                break
+            except httpx.HTTPError:
+                time.sleep(0.05)
+        yield Caller(["--url", url], {"operator": json.loads(made.stdout)["operator_key"]})
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0, "tenure serve does not end cleanly"
+
+
+@pytest.fixture(params=["embedded", "url"])
+def caller(request, tmp_path):
+    """A caller with a fresh tenant: `operator` and `admin`."""
+    if request.param == "url":
+        served = request.getfixturevalue("served")
+        caller = Caller(served.where, dict(served.keys))
+    else:
+        cell = request.getfixturevalue("embedded")
+        places = ["--data-dir", cell.settings.data_dir, "--root-dir", cell.settings.root_dir]
+        caller = Caller(places, {"operator": cell.operator_key})
+    made = caller.json("operator", "tenant", "create", f"tenant-{tmp_path.name}")
+    caller.keys["admin"] = made["admin_key"]
+    return caller
+
+
+@pytest.fixture
+def furnished(caller):
+    """The same, with the support template declared."""
+    caller.run("admin", "apply", "-f", TEMPLATES / "support.yaml")
+    return caller

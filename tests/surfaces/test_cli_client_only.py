@@ -20,7 +20,7 @@ ABSENT = (
 COMMANDS = {
     *("init", "serve", "demo", "doctor"),
     *("backup", "restore", "drill", "ledger"),
-    *("apply", "get", "tenant", "principal", "shred"),
+    *("apply", "diff", "get", "describe", "history", "rollback", "schema", "tenant", "principal", "shred"),
     *("verify", "audit", "population", "evidence", "residue", "selftest", "witness"),
 }
 PROGRAM = f"""
@@ -68,6 +68,12 @@ def test_governs_a_service_by_its_url():
     found = bare("get", "Role", "--url", "http://127.0.0.1:1")
     assert found.returncode == 1
     assert "did not answer" in found.stderr
+
+
+def test_prints_schemas_for_editors():
+    found = bare("schema", "role")
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["title"] == "Role"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,10 @@
 """The governing commands, on the embedded store and over HTTP: the same answers, the same exit codes."""
 
 import json
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -15,70 +12,6 @@ from tenure.cli.entry import app
 
 TEMPLATES = Path(__file__).parents[2] / "policies" / "templates"
 ROLE = "apiVersion: tenure/v1\nkind: Role\nmetadata: {{name: {name}}}\nspec: {{description: tests}}\n"
-
-
-class Caller:
-    """Runs commands as somebody; `where` says which cell."""
-
-    def __init__(self, where, keys):
-        self.where = where
-        self.keys = keys
-
-    def run(self, who, *arguments, code=0):
-        env = {"TENURE_API_KEY": self.keys.get(who, who)}
-        found = CliRunner().invoke(app, [*map(str, arguments), *map(str, self.where)], env=env)
-        assert found.exit_code == code, found.output
-        return found
-
-    def json(self, who, *arguments, code=0):
-        return json.loads(self.run(who, *arguments, "--json", code=code).stdout)
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """A cell behind `tenure serve`."""
-    folder = tmp_path_factory.mktemp("served")
-    places = ["--data-dir", str(folder / "data"), "--root-dir", str(folder / "root")]
-    program = [sys.executable, "-c", "from tenure.cli.entry import main; main()"]
-    made = subprocess.run([*program, "init", *places, "--json"], check=True, capture_output=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen([*program, "serve", *places, "--port", str(port)], stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(200):
-            try:
-                httpx.get(f"{url}/health/live").raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.05)
-        yield Caller(["--url", url], {"operator": json.loads(made.stdout)["operator_key"]})
-    finally:
-        process.terminate()
-        assert process.wait(20) == 0, "tenure serve does not end cleanly"
-
-
-@pytest.fixture(params=["embedded", "url"])
-def caller(request, tmp_path):
-    """A caller with a fresh tenant: `operator` and `admin`."""
-    if request.param == "url":
-        served = request.getfixturevalue("served")
-        caller = Caller(served.where, dict(served.keys))
-    else:
-        cell = request.getfixturevalue("embedded")
-        places = ["--data-dir", cell.settings.data_dir, "--root-dir", cell.settings.root_dir]
-        caller = Caller(places, {"operator": cell.operator_key})
-    made = caller.json("operator", "tenant", "create", f"tenant-{tmp_path.name}")
-    caller.keys["admin"] = made["admin_key"]
-    return caller
-
-
-@pytest.fixture
-def furnished(caller):
-    """The same, with the support template declared."""
-    caller.run("admin", "apply", "-f", TEMPLATES / "support.yaml")
-    return caller
 
 
 class TestApply:
@@ -102,18 +35,6 @@ class TestApply:
         (folder / "notes.txt").write_text("not a manifest")
         applied = caller.json("admin", "apply", "-f", folder)
         assert ("Role", "clerk") in {(one["kind"], one["name"]) for one in applied["changes"]}
-
-    def test_one_bad_file_of_a_folder_keeps_all_out_and_is_located(self, furnished, tmp_path):
-        folder = tmp_path / "manifests"
-        folder.mkdir()
-        (folder / "a.yaml").write_text(ROLE.format(name="clerk"))
-        (folder / "b.yaml").write_text(ROLE.format(name="Not a name"))
-        error = furnished.json("admin", "apply", "-f", folder, code=1)["error"]
-        assert error["field"] == "manifests[1].metadata.name"
-        assert "a.yaml from 1, b.yaml from 7" in error["remedy"]
-        assert "line 9" in error["detail"]
-        roles = {one["metadata"]["name"] for one in furnished.json("admin", "get", "Role")["items"]}
-        assert "clerk" not in roles
 
     @pytest.mark.parametrize("content", [None, []])
     def test_no_file_and_an_empty_folder_are_wrong_use(self, caller, tmp_path, content):

@@ -69,6 +69,14 @@ ROWS = {
     "applyManifests": Row("POST", "/v1/manifests:apply", "admin", "agent", text=SUPPORT, elsewhere=200),
     "listManifests": Row("GET", "/v1/manifests/role", "admin", "agent", elsewhere=200),
     "getManifest": Row("GET", "/v1/manifests/role/acme-only", "admin", "auditor"),
+    "diffManifests": Row("POST", "/v1/manifests:diff", "admin", "auditor", text=SUPPORT, elsewhere=200),
+    # The schema itself is no secret; whoever declares nothing has no use for the call.
+    "getManifestSchema": Row("GET", "/v1/manifests:schema?kind=role", "admin", "agent", elsewhere=200),
+    "describeManifest": Row("GET", "/v1/manifests/role/acme-only:describe", "admin", "dpo"),
+    "listConfigurations": Row("GET", "/v1/manifests:history", "admin", "auditor", elsewhere=200),
+    "rollbackManifests": Row(
+        "POST", "/v1/manifests:rollback", "admin", "dpo", body={"generation": 2}, elsewhere=404
+    ),
     "createPrincipal": Row("POST", "/v1/principals", "admin", "dpo", body=NEW_PRINCIPAL, elsewhere=201),
     "listPrincipals": Row("GET", "/v1/principals", "admin", "agent", elsewhere=200),
     "createCredential": Row("POST", "/v1/principals/{acme-lead}/credentials", "admin", "lead"),

@@ -9,6 +9,7 @@ from tenure import rowseals
 from tenure.keyring import TenantKeyring
 from tenure.keys.ggm import PuncturedState
 from tenure.model.decision import Decision
+from tenure.store.configurations import Generation
 from tenure.store.holds import Hold
 from tenure.store.records import StoredVersion
 from tenure.store.shreds import Shred
@@ -38,6 +39,7 @@ VERSION = StoredVersion(
 )
 DECISION = Decision("d", "p", "purpose", "s", {"agent": "a", "model": "m"}, 10, None, None, None)
 HOLD = Hold("h", "record", "r", "litigation", 5, "active", "p", 10, None)
+MADE = Generation(3, 10, "p", "w-1", "sha256:0", [["Role", "r", "created"]], None)
 SHRED = Shred("e", "subject", "s", None, "requested", {}, "p", 10, {}, None)
 
 
@@ -84,6 +86,13 @@ def test_of_a_hold(column: str) -> None:
 def test_of_an_erasure(column: str) -> None:
     changed = SHRED._replace(**{column: other(getattr(SHRED, column))})
     assert rowseals.of_shred(keys(), changed) != rowseals.of_shred(keys(), SHRED)
+
+
+@pytest.mark.parametrize("column", [one for one in Generation._fields if one != "entry"])
+def test_of_a_configuration(column: str) -> None:
+    changes = {"changes": [["Role", "r", "changed"]], "restored": 1}
+    changed = MADE._replace(**{column: changes.get(column, other(getattr(MADE, column)))})
+    assert rowseals.of_configuration(keys(), changed) != rowseals.of_configuration(keys(), MADE)
 
 
 def test_null_empty_and_the_word_differ() -> None:

@@ -7,6 +7,7 @@ import typer
 
 from tenure.cli import (
     cell,
+    configurations,
     doctor,
     evidence,
     holds,
@@ -42,7 +43,12 @@ app.command(rich_help_panel=_KEEP)(keeping.backup)
 app.command(rich_help_panel=_KEEP)(keeping.restore)
 app.command(rich_help_panel=_KEEP)(keeping.drill)
 app.command(rich_help_panel=_GOVERN)(manifests.apply)
+app.command(rich_help_panel=_GOVERN)(manifests.diff)
 app.command(rich_help_panel=_GOVERN)(manifests.get)
+app.command(rich_help_panel=_GOVERN)(manifests.describe)
+app.command(rich_help_panel=_GOVERN)(configurations.history)
+app.command(rich_help_panel=_GOVERN)(configurations.rollback)
+app.command(rich_help_panel=_GOVERN)(manifests.schema)
 app.add_typer(tenants.app, name="tenant", rich_help_panel=_GOVERN)
 app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
 app.add_typer(shred.app, name="shred", rich_help_panel=_GOVERN)

@@ -23,7 +23,18 @@ from tenure.errors import Invalid, TenureError
 YES, NO, WRONG_USE = 0, 1, 2
 SERVER = "pip install 'tenure[server]'"
 _WIDTH = 110
-_MEMBERS = ("field", "rule", "remedy", "entry", "rules", "certificate", "shred", "retry_after")
+_MEMBERS = (
+    "field",
+    "file",
+    "line",
+    "rule",
+    "remedy",
+    "entry",
+    "rules",
+    "certificate",
+    "shred",
+    "retry_after",
+)
 
 
 class Output:

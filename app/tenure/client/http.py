@@ -16,6 +16,7 @@ import httpx
 from tenure.errors import (
     Denied,
     Erased,
+    Invalid,
     QuotaExceeded,
     RateLimited,
     TenureError,
@@ -149,7 +150,10 @@ def error_of(problem: Mapping[str, Any]) -> TenureError:
         return _limited(kind, detail, problem)
     if issubclass(kind, Unavailable):
         return kind(detail, retry_after=int(problem.get("retry_after", 1)), remedy=remedy)
-    return kind(detail, field=problem.get("field"), rule=problem.get("rule"), remedy=remedy)
+    failure = kind(detail, field=problem.get("field"), rule=problem.get("rule"), remedy=remedy)
+    if isinstance(failure, Invalid):
+        failure.line, failure.file = problem.get("line"), problem.get("file")
+    return failure
 
 
 def _limited(kind: type[TenureError], detail: str, problem: Mapping[str, Any]) -> TenureError:

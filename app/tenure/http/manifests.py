@@ -1,4 +1,4 @@
-"""Manifests: apply and show what is declared."""
+"""Manifests: apply, compare, show and describe what is declared."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from litestar.types import ASGIApp
 
 from tenure.http import shapes
 from tenure.http.auth import Call, read_once, tenure_of
-from tenure.http.reply import json_reply
+from tenure.http.reply import Reply, json_reply
 from tenure.http.shapes import answers
 from tenure.model.principal import Credential
 
@@ -24,13 +24,59 @@ async def apply_manifests(
     request: Call,
     credential: NamedDependency[Credential],
     dry_run: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
+    prune: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
 ) -> ASGIApp:
-    """Validate manifests together, then apply them in one transaction. YAML or JSON."""
+    """Validate manifests together, then apply them in one transaction.
+
+    YAML or JSON, or `{"files": ["…"]}`: several texts, whose number an error names. With `prune`, what is not
+    given is removed.
+    """
     once = await read_once(request, json=False)
     applied = await tenure_of(request).manifests.apply(
-        credential, await request.body(), dry_run=dry_run, once=once
+        credential, await request.body(), dry_run=dry_run, prune=prune, once=once
     )
     return json_reply(200, applied)
+
+
+@post(
+    "/v1/manifests:diff",
+    operation_id="diffManifests",
+    status_code=200,
+    responses=answers(200, shapes.Differences, "What would change"),
+)
+async def diff_manifests(
+    request: Call,
+    credential: NamedDependency[Credential],
+    prune: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
+) -> ASGIApp:
+    """Compare manifests with what is declared. Changes nothing; takes what an apply takes."""
+    body = await request.body()
+    return json_reply(200, await tenure_of(request).manifests.diff(credential, body, prune=prune))
+
+
+@get(
+    "/v1/manifests:schema",
+    operation_id="getManifestSchema",
+    responses=answers(200, shapes.ManifestSchema, "The schema", media="application/schema+json"),
+)
+async def get_schema(
+    request: Call, credential: NamedDependency[Credential], kind: FromQuery[str | None] = None
+) -> ASGIApp:
+    """Get the JSON Schema (2020-12) of a kind, or of every manifest."""
+    schema = await tenure_of(request).manifests.schema(credential, kind)
+    return Reply(200, schema, b"application/schema+json")
+
+
+@get(
+    "/v1/manifests/{kind:str}/{name:str}/:describe",
+    operation_id="describeManifest",
+    responses=answers(200, shapes.Description, "The manifest in words"),
+)
+async def describe_manifest(
+    request: Call, kind: FromPath[str], name: FromPath[str], credential: NamedDependency[Credential]
+) -> ASGIApp:
+    """One manifest in words, with its conditions, the grants that reach it, and who applied it."""
+    return json_reply(200, await tenure_of(request).manifests.describe(credential, kind, name))
 
 
 @get(
@@ -57,4 +103,11 @@ async def get_manifest(
     return json_reply(200, (await tenure_of(request).manifests.every(credential, kind, name))[0])
 
 
-HANDLERS: list[Any] = [apply_manifests, list_manifests, get_manifest]
+HANDLERS: list[Any] = [
+    apply_manifests,
+    diff_manifests,
+    get_schema,
+    list_manifests,
+    get_manifest,
+    describe_manifest,
+]

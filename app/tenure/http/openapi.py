@@ -71,6 +71,7 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "getDecisionContext": (_PURPOSE, _DECISION),
     "getDecisionOpenings": (_PURPOSE, _DECISION),
     "applyManifests": (_ONCE,),
+    "rollbackManifests": (_ONCE,),
     "createTenant": (_ONCE,),
     "createPrincipal": (_ONCE,),
     "createCredential": (_ONCE,),
@@ -88,6 +89,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "openDecision": wire.NewDecision,
     "sealDecision": wire.Outcome,
     "createTenant": wire.NewTenant,
+    "rollbackManifests": wire.Rollback,
     "shredTenant": wire.Leaving,
     "setTenantLimits": wire.TenantLimits,
     "setCredentialLimits": wire.CredentialLimits,
@@ -163,7 +165,7 @@ def _complete(operation: Json) -> Json:
             "required": name not in _MAY_HAVE_NO_BODY,
             "content": {"application/json": {"schema": schema}},
         }
-    if name == "applyManifests":
+    if name in ("applyManifests", "diffManifests"):
         operation["requestBody"] = {"required": True, "content": _MANIFESTS}
     responses = {status: answer for status, answer in operation["responses"].items() if status[0] == "2"}
     for answer in responses.values():

@@ -1,6 +1,6 @@
 """What the router cannot tell apart: verbs behind ids, and record keys.
 
-    /v1/<noun>/<id>:<verb>           the router takes a whole segment or none, so the verb becomes its own
+    /v1/<noun>[/<kind>]/<id>:<verb>  the router takes a whole segment or none, so the verb becomes its own
     /v1/scopes/<scope>/records/<key> the key is arbitrary text and may hold an encoded slash, which the
                                      decoded path cannot tell from a separator
 
@@ -18,7 +18,7 @@ from litestar.types import Scope
 from tenure.errors import Malformed, NotFound
 from tenure.model.names import is_scope
 
-_VERB = re.compile(r"/v1/(subjects|decisions|holds|shreds|tenants)/([^/:]+):([a-z]+)")
+_VERB = re.compile(r"/v1/(subjects|decisions|holds|shreds|tenants|manifests/[^/:]+)/([^/:]+):([a-z]+)")
 _MARK = "/:"
 _NOWHERE = "/-"
 _ADDRESS = "tenure.record"

@@ -85,7 +85,19 @@ _ANY_RULE = (
     "see the detail",
     "Compare the request with /schema/openapi.json, or ask its operator.",
 )
-_MEMBERS = ("field", "rule", "remedy", "retry_after", "entry", "rules", "certificate", "shred", "limit")
+_MEMBERS = (
+    "field",
+    "line",
+    "file",
+    "rule",
+    "remedy",
+    "retry_after",
+    "entry",
+    "rules",
+    "certificate",
+    "shred",
+    "limit",
+)
 _DEPTH_RULES = ("levels", "depth")
 
 

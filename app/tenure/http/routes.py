@@ -5,6 +5,7 @@ from typing import Any
 from litestar.di import Provide
 
 from tenure.http import (
+    configurations,
     decisions,
     evidence,
     health,
@@ -27,6 +28,7 @@ _NOUNS = (
     records,
     decisions,
     manifests,
+    configurations,
     metrics,
     principals,
     tenants,

@@ -167,12 +167,46 @@ class Change(Shape):
 
 
 class Applied(Shape):
-    """What an apply did, or would do."""
+    """What an apply or a rollback did, or would do. `generation` is the one in force afterwards."""
 
     changes: list[Change]
     policy: str
+    generation: int
     dry_run: bool
     entry: str | None
+    warnings: list[str] = []
+
+
+class Difference(Change):
+    """What an apply would do to one manifest, as a unified diff."""
+
+    diff: str
+
+
+class Differences(Shape):
+    """What an apply would change, and the digest of the policy that it would make."""
+
+    changes: list[Difference]
+    policy: str
+
+
+class ConfigurationGeneration(Shape):
+    """A generation of the tenant's configuration. `restored`: the one whose content came back."""
+
+    generation: int
+    at: Time
+    principal: str
+    entry: str
+    policy: str
+    changes: list[Change]
+    restored: int | None
+
+
+class ConfigurationPage(Shape):
+    """Generations, newest first."""
+
+    items: list[ConfigurationGeneration]
+    next: str | None
 
 
 class ManifestMeta(Shape):
@@ -190,6 +224,46 @@ class Manifest(Shape):
     kind: str
     metadata: ManifestMeta
     spec: dict[str, Any]
+
+
+class Condition(Shape):
+    """Whether something is so, why in one word, and what that means."""
+
+    type: str
+    status: Literal["True", "False"]
+    reason: str
+    message: str
+
+
+class ReachingGrant(Shape):
+    """A grant that reaches a scope or names a role."""
+
+    name: str
+    effect: Literal["allow", "deny"]
+    words: str
+
+
+class AppliedBy(Shape):
+    """In which generation a manifest was last applied, when and by whom."""
+
+    generation: int
+    at: Time
+    principal: str
+    name: str | None
+    entry: str
+
+
+class Description(Manifest):
+    """A manifest in words, and what is so about it."""
+
+    words: list[str]
+    conditions: list[Condition]
+    grants: list[ReachingGrant]
+    applied: AppliedBy | None
+
+
+class ManifestSchema(Shape):
+    """A JSON Schema (2020-12)."""
 
 
 class Manifests(Shape):
@@ -590,6 +664,8 @@ class Problem(Shape):
     status: int
     detail: str
     field: str = ""
+    line: int | None = None
+    file: int | None = None
     rule: str = ""
     remedy: str = ""
     limit: str = ""

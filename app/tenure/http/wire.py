@@ -103,6 +103,12 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Rollback(Body):
+    """Which generation of the configuration is to come back."""
+
+    generation: VersionNumber
+
+
 class NewTenant(Body):
     """A tenant to create."""
 

@@ -1,4 +1,4 @@
-"""Decisions, erasures and certificates: what was done, against the entries that say so.
+"""Configurations, decisions, erasures and certificates: what was done, against the entries that say so.
 
 A completed erasure is said five times: by its row, by its entry, by its signed certificate, by the mirror's
 copy of that, and by the versions that it purged. Here they must agree.
@@ -17,10 +17,12 @@ from tenure.ledger.entry import Kind
 from tenure.ledger.note import Verifier
 from tenure.model.decision import Decision
 from tenure.store import inspecting, tables
+from tenure.store.configurations import of_row
 from tenure.store.inspecting import Row
 from tenure.store.shreds import DONE, Shred
 
 _D, _S, _C = tables.decisions, tables.shreds, tables.certificates
+_G = tables.configurations
 _KINDS = {"subject", "hold", "tenant"}
 _TARGETS = {"subject": tables.subjects.c.id, "hold": tables.holds.c.id}
 _STATES = {
@@ -95,6 +97,40 @@ def _decision(
         yield view.finding("decision", _D, key, "facts", "they are not written as the service writes them")
     if promised is not None and view.keys is not None and promised != rowseals.of_decision(view.keys, stored):
         yield view.finding("decision-row", _D, key, "", "subject, facts or times are not as recorded")
+
+
+# ── configurations ────────────────────────────────────────────────────────────────────────────────
+def configurations(view: View, page: Sequence[Row]) -> Iterator[Finding]:
+    """A generation of the configuration is what the entry that it names says."""
+    view.want(row["entry"] for row in page)
+    for row in page:
+        yield from guarded(view, "configuration", _G, (row["generation"],), _configuration(view, row))
+
+
+def _configuration(view: View, row: Row) -> Iterator[Finding]:
+    key = (row["generation"],)
+    entry = view.entry(row["entry"])
+    if entry is None or entry["kind"] != Kind.POLICY_CHANGE:
+        yield view.finding("configuration", _G, key, "entry", "no such entry says that the policy changed")
+        return
+    data = entry["data"]
+    yield from differing(
+        view,
+        "configuration",
+        _G,
+        row,
+        generation=data["generation"],
+        principal_id=entry["principal"],
+        digest=data["bundle"],
+        restored=data.get("restored"),
+    )
+    if not view.happened(entry, row["at"]):
+        yield view.finding("configuration", _G, key, "at", "its entry says another time")
+    made = of_row(dict(row))
+    if json.dumps(made.changes) != row["changes"]:
+        yield view.finding("configuration", _G, key, "changes", "not written as the service writes them")
+    if view.keys is not None and data["row"] != rowseals.of_configuration(view.keys, made):
+        yield view.finding("configuration-row", _G, key, "", "its changes are not as recorded")
 
 
 # ── erasures ───────────────────────────────────────────────────────────────────────────────────────

@@ -156,6 +156,8 @@ def _makes(view: View, row: Row, entry: dict[str, Any]) -> Iterator[tuple[str, s
         yield "decisions", "id", key, entry.get("decision")
     if asked is not None and view.lives:
         yield "holds" if entry["kind"] == Kind.HOLD_PLACE else "shreds", "id", key, asked
+    if entry["kind"] == Kind.POLICY_CHANGE and view.lives and "generation" in entry.get("data", {}):
+        yield "configurations", "generation", key, entry["data"]["generation"]
     if entry["kind"] == Kind.PURGE and view.lives and not view.erasing:
         yield "certificates", "id", key, entry.get("data", {}).get("certificate")
 

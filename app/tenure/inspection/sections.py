@@ -50,6 +50,7 @@ SECTIONS = (
     Section("cell checkpoints", tables.cell_checkpoints, celllog.taken, rows=FEW),
     Section("time stamps", tables.timestamps, celllog.stamps, celllog.stamps_shown, rows=FEW),
     Section("policy bundles", tables.policy_bundles, ledger.policy_bundles),
+    Section("configurations", tables.configurations, acts.configurations),
     Section("versions", tables.versions, records.versions),
     Section("records", tables.records, records.records),
     Section("links", tables.version_subjects, records.links),

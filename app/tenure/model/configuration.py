@@ -15,8 +15,10 @@ import rfc8785
 
 from tenure.errors import Invalid, NotFound
 from tenure.model import references
+from tenure.model.agents import AgentSpec
 from tenure.model.manifests import VOCABULARY_NAME, Manifest, canonical, invalid
 from tenure.model.names import shown
+from tenure.model.retention import RetentionSpec
 from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, VocabularySpec
 from tenure.model.vocabulary import Tree
 
@@ -45,18 +47,20 @@ class Configuration:
         """
         merged = dict(self.manifests)
         places: dict[_Key, str] = {key: f"{key[0]}/{key[1]}" for key in merged}
-        given: set[_Key] = set()
+        given: dict[_Key, int] = {}
         for index, manifest in enumerate(manifests):
             key = (manifest.kind, manifest.name)
             if key in given and merged[key] != manifest:
                 raise invalid(
                     f"manifests[{index}].metadata.name",
-                    f"{manifest.kind} {shown(manifest.name)} is given twice and differs",
+                    f"{manifest.kind} {shown(manifest.name)} is given twice and differs"
+                    f" (the first is manifests[{given[key]}]{_place(merged[key])})",
                     rule="unique",
                     remedy="Keep one of the two.",
-                    line=manifest.line,
+                    source=manifest.source,
+                    at=("metadata", "name"),
                 )
-            given.add(key)
+            given.setdefault(key, index)
             merged[key] = manifest
             places[key] = f"manifests[{index}]"
         whole = Configuration(MappingProxyType(dict(sorted(merged.items()))))
@@ -97,6 +101,23 @@ class Configuration:
     def grants(self) -> Mapping[str, GrantSpec]:
         """The declared grants by name."""
         return cast("Mapping[str, GrantSpec]", self._of("Grant"))
+
+    @cached_property
+    def retentions(self) -> Mapping[str, RetentionSpec]:
+        """The declared retention rules by name. Nothing in this version goes by them."""
+        return cast("Mapping[str, RetentionSpec]", self._of("Retention"))
+
+    @cached_property
+    def agents(self) -> Mapping[str, AgentSpec]:
+        """What agents need, by name. Nothing in this version goes by it."""
+        return cast("Mapping[str, AgentSpec]", self._of("Agent"))
+
+    def only(self, keys: Iterable[_Key]) -> "Configuration":
+        """The same with these manifests alone. Not checked: what is added to it checks the whole set."""
+        kept = set(keys)
+        return Configuration(
+            MappingProxyType({key: one for key, one in self.manifests.items() if key in kept})
+        )
 
     def to_manifests(self) -> tuple[Manifest, ...]:
         """All manifests, ordered by kind and name."""
@@ -210,6 +231,12 @@ class Configuration:
         return MappingProxyType(
             {name: each.spec for (its, name), each in self.manifests.items() if its == kind}
         )
+
+
+def _place(manifest: Manifest) -> str:
+    parts = [] if manifest.source.file is None else [f"file {manifest.source.file + 1}"]
+    parts += [] if manifest.line is None else [f"line {manifest.line}"]
+    return f", {', '.join(parts)}" if parts else ""
 
 
 def _unfit(scope: str, at: str, rule: str, what: str, remedy: str) -> Invalid:

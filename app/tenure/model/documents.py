@@ -20,6 +20,8 @@ DEPTH_MAX = 32
 
 Path = tuple[str | int, ...]
 
+_FILES = "files"
+_BOM = "\ufeff"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER = re.compile(
     r"[-+]?(?:[0-9]{1,18}|(?:\.[0-9]{1,18}|[0-9]{1,18}\.[0-9]{0,18})(?:[eE][-+]?[0-9]{1,3})?)\Z"
@@ -33,10 +35,14 @@ _PLAIN = {
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One plain value and, for YAML, the 1-based line at which each part of it begins."""
+    """One plain value and, where it is known, the line from 1 at which each part of it begins.
+
+    `file` is the number, from 0, of the file that it stands in, where several were sent together.
+    """
 
     value: Any
     lines: Mapping[Path, int] = field(default_factory=dict)
+    file: int | None = None
 
     def line(self, path: Path) -> int | None:
         """The line of the part at `path`, or of the nearest part around it."""
@@ -55,13 +61,14 @@ class Document:
             if path and isinstance(path[0], int):
                 below[path[0]][path[1:]] = line
         for value, lines in zip(self.value, below, strict=True):
-            yield Document(value, lines)
+            yield Document(value, lines, self.file)
 
 
 def read_documents(text: str | bytes) -> list[Document]:
     """Read JSON or a stream of YAML documents of at most 1 MiB and 32 levels.
 
-    Raises `TooLarge` over a limit and `Malformed` for what cannot be read, with the line.
+    `{"files": ["…", "…"]}` is several such texts, each read by itself: where one ends is never in doubt.
+    Raises `TooLarge` over a limit and `Malformed` for what cannot be read, with line and file.
     """
     if len(text) > SIZE_MAX or (isinstance(text, str) and len(text.encode(errors="replace")) > SIZE_MAX):
         raise TooLarge(
@@ -74,12 +81,40 @@ def read_documents(text: str | bytes) -> list[Document]:
         try:
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as problem:
-            raise Malformed(
-                "The manifests are not UTF-8 text. Nothing was applied.",
-                field="manifests",
-                rule="encoding",
-                remedy="Save the file as UTF-8.",
-            ) from problem
+            raise _not_text() from problem
+    whole = _read(text, None)
+    if len(whole) == 1 and _is_files(whole[0].value):
+        return _of_files(whole[0].value[_FILES])
+    return whole
+
+
+def _is_files(value: object) -> bool:
+    return isinstance(value, dict) and set(value) == {_FILES}
+
+
+def _of_files(texts: object) -> list[Document]:
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise Invalid(
+            "`files` is not a list of texts. Nothing was applied.",
+            field=_FILES,
+            rule="list",
+            remedy="Send the text of each file.",
+        )
+    found: list[Document] = []
+    for number, one in enumerate(texts):
+        try:
+            one.encode()
+            found += _read(one, number)
+        except UnicodeEncodeError as problem:
+            raise _not_text(file=number) from problem
+        except Invalid as problem:
+            problem.file = number
+            raise
+    return found
+
+
+def _read(text: str, file: int | None) -> list[Document]:
+    text = text.removeprefix(_BOM)
     if text.lstrip()[:1] in {"{", "["}:
         try:
             value = json.loads(text, object_pairs_hook=_unique)
@@ -87,8 +122,18 @@ def read_documents(text: str | bytes) -> list[Document]:
             pass  # YAML's flow style begins with the same characters: let the YAML reader judge it
         else:
             check_depth(value)
-            return [Document(value)]
-    return _read_yaml(text)
+            return [Document(value) if _is_files(value) else _located(text, value, file)]
+    return _read_yaml(text, file)
+
+
+def _located(text: str, value: Any, file: int | None) -> Document:  # noqa: ANN401 - whatever the JSON holds
+    """A JSON value with its lines, where YAML's reader, which counts them, reads the same."""
+    try:
+        same = _read_yaml(text, file)
+    except Invalid:
+        return Document(value, file=file)
+    lines = same[0].lines if len(same) == 1 and same[0].value == value else {}
+    return Document(value, lines, file)
 
 
 def check_depth(value: object) -> None:
@@ -105,33 +150,31 @@ def check_depth(value: object) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Invalid(
-            "The manifests name the same key twice in one mapping. Nothing was applied.",
-            field="manifests",
-            rule="unique-keys",
-            remedy="Keep one of the two.",
-        )
+        raise ValueError  # the YAML reader refuses it as well, and says on which line
     return found
 
 
-def _read_yaml(text: str) -> list[Document]:
+def _read_yaml(text: str, file: int | None) -> list[Document]:
     try:
-        return list(_Builder().documents(yaml.parse(text, Loader=_LOADER)))
+        return list(_Builder(file).documents(yaml.parse(text, Loader=_LOADER)))
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark is not None else ""
+        line = None if mark is None else mark.line + 1
         raise Malformed(
-            f"The manifests cannot be read as YAML{where}. Nothing was applied.",
+            f"The manifests cannot be read as YAML{'' if line is None else f' at line {line}'}. "
+            "Nothing was applied.",
             field="manifests",
             rule="yaml",
             remedy="Correct the syntax; indentation uses spaces only.",
+            line=line,
         ) from problem
 
 
 class _Builder:
     """Builds values from YAML events with an explicit stack: depth costs no interpreter stack."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: int | None) -> None:
+        self._file = file
         self._stack: list[tuple[Any, Path]] = []
         self._keys: list[str | None] = []
         self._lines: dict[Path, int] = {}
@@ -143,7 +186,7 @@ class _Builder:
                 self._lines, self._root = {}, None
             elif isinstance(event, yaml.DocumentEndEvent):
                 if self._root is not None:
-                    yield Document(self._root, self._lines)
+                    yield Document(self._root, self._lines, self._file)
             elif isinstance(event, yaml.AliasEvent):
                 raise _refused(event, "aliases", "an alias", "Write the value out.")
             elif isinstance(event, yaml.ScalarEvent):
@@ -159,7 +202,7 @@ class _Builder:
         value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
         path = self._place(value, event)
         if len(self._stack) >= DEPTH_MAX:
-            raise _too_deep()
+            raise _too_deep(_line(event))
         self._stack.append((value, path))
         self._keys.append(None)
 
@@ -216,6 +259,7 @@ def _refused(event: yaml.Event, rule: str, what: str, remedy: str) -> Invalid:
         field="manifests",
         rule=rule,
         remedy=remedy,
+        line=_line(event),
     )
 
 
@@ -223,10 +267,21 @@ def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 1
 
 
-def _too_deep() -> TooLarge:
+def _not_text(file: int | None = None) -> Malformed:
+    return Malformed(
+        "The manifests are not UTF-8 text. Nothing was applied.",
+        field="manifests",
+        rule="encoding",
+        remedy="Save the file as UTF-8.",
+        file=file,
+    )
+
+
+def _too_deep(line: int | None = None) -> TooLarge:
     return TooLarge(
         f"The manifests nest deeper than {DEPTH_MAX} levels. Nothing was applied.",
         field="manifests",
         rule="depth",
         remedy="Flatten them.",
+        line=line,
     )

@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from tenure.errors import Invalid, TooLarge
 from tenure.model import names
+from tenure.model.agents import AgentSpec
 from tenure.model.documents import Document, Path, check_depth, read_documents
+from tenure.model.retention import RetentionSpec
 from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, Spec, VocabularySpec
 
 API_VERSION = "tenure/v1"
@@ -24,8 +26,12 @@ SPECS: Mapping[str, type[Spec]] = {
     "Scope": ScopeSpec,
     "Role": RoleSpec,
     "Grant": GrantSpec,
+    "Retention": RetentionSpec,
+    "Agent": AgentSpec,
 }
 """The kinds of this version, in the order in which they build on each other."""
+NOT_ENFORCED = frozenset({"Retention", "Agent"})
+"""Kinds that are checked and kept, and that nothing of this version goes by."""
 
 _ENVELOPE = ("apiVersion", "kind", "metadata", "spec")
 
@@ -37,20 +43,30 @@ _RULES = {
     "string_unicode": ("printable", "contains half a surrogate pair", "Remove it."),
     "string_too_long": ("size", "is too long", "Shorten it to 2000 characters."),
     "too_long": ("size", "has too many items", "Split it; 1000 items at most."),
+    "too_short": ("not-empty", "is empty", "Name at least one."),
     "tuple_type": ("list", "is not a list", "Write a list: `[a, b]`."),
     "model_type": ("mapping", "is not a mapping", "Write a mapping: `{key: value}`."),
+    "bool_type": ("choice", "is neither true nor false", "Write `true` or `false`, without quotes."),
     "dict_type": ("mapping", "is not a mapping", "Write a mapping: `{key: value}`."),
 }
 
 
+_NOWHERE = Document(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One declaration. `line` is where its text began, if it came from YAML."""
+    """One declaration. `source` is the text that it was read from, to say where something in it is wrong."""
 
     kind: str
     name: str
     spec: Spec = field(hash=False)
-    line: int | None = field(default=None, compare=False, repr=False)
+    source: Document = field(default=_NOWHERE, compare=False, repr=False)
+
+    @property
+    def line(self) -> int | None:
+        """Where its text began, if that is known."""
+        return self.source.line(())
 
     def canonical(self) -> dict[str, Any]:
         """The JSON-able form that is stored and digested; `parse_manifests` takes it back unchanged."""
@@ -63,7 +79,7 @@ class Manifest:
 
 
 def parse_manifests(text: str | bytes | list[Any] | dict[str, Any]) -> tuple[Manifest, ...]:
-    """Read manifests from YAML (several documents), a JSON object or list, or parsed JSON.
+    """Read manifests from YAML documents, JSON (an object, a list, `{"files": [texts]}`) or parsed JSON.
 
     Raises `Malformed` for unreadable text, `TooLarge` over 1 MiB, 2000 manifests or 32 levels, and
     `Invalid` for a broken rule; `field` is a path such as `manifests[2].spec.categories[0]`.
@@ -89,15 +105,28 @@ def canonical(manifests: Iterable[Manifest]) -> list[dict[str, Any]]:
 
 
 def invalid(
-    where: str, what: str, *, rule: str, remedy: str, line: int | None = None, owner: str = ""
+    where: str,
+    what: str,
+    *,
+    rule: str,
+    remedy: str,
+    source: Document = _NOWHERE,
+    at: Path = (),
+    owner: str = "",
 ) -> Invalid:
-    """The one form of a manifest error: the place, the manifest, the line if known, what to do."""
-    at = f", line {line}" if line is not None else ""
+    """The one form of a manifest error: the place, the manifest, the line if known, what to do.
+
+    `at` is the part of the `source` that is wrong.
+    """
+    line = source.line(at)
+    on = f", line {line}" if line is not None else ""
     return Invalid(
-        f"{where}{f' ({owner}{at})' if owner else at}: {what}. Nothing was applied. {remedy}",
+        f"{where}{f' ({owner}{on})' if owner else on}: {what}. Nothing was applied. {remedy}",
         field=where,
         rule=rule,
         remedy=remedy,
+        line=line,
+        file=source.file,
     )
 
 
@@ -123,7 +152,9 @@ class _Reader:
             found = SPECS[kind].model_validate(spec)
         except ValidationError as problem:
             raise self._translated(problem) from None
-        return Manifest(kind, name, found, self._document.line(()))
+        document = self._document
+        source = document if document.lines or document.file is not None else _NOWHERE
+        return Manifest(kind, name, found, source)
 
     def _version(self, whole: dict[str, Any]) -> None:
         if "apiVersion" not in whole:
@@ -211,7 +242,8 @@ class _Reader:
             what,
             rule=rule,
             remedy=remedy,
-            line=self._document.line(at),
+            source=self._document,
+            at=at,
             owner=self._owner,
         )
 

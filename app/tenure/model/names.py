@@ -9,6 +9,9 @@ import re
 NAME_MAX = 200
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
+SCOPE = rf"^{LABEL}(?:\.{LABEL})*$"
+"""The form of a scope, for schemas; at most 200 characters besides."""
+
 _LABEL = re.compile(rf"{LABEL}\Z")
 _SCOPE = re.compile(rf"{LABEL}(?:\.{LABEL})*\Z")
 _SHOWABLE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9.*_-]{0,199}\Z")

@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     Strict,
+    WithJsonSchema,
     field_serializer,
     field_validator,
     model_validator,
@@ -176,22 +177,54 @@ def _normal(value: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _normal(below or {}) for name, below in sorted(value.items())}
 
 
+# What a type's validators say, as JSON Schema (`schemas.py`): never stricter than they are.
+_PATTERN = rf"^(?:\*\*|{names.LABEL}(?:\.{names.LABEL})*(?:\.\*\*?)?)$"
+_LABELS: dict[str, Any] = {"type": "string", "pattern": f"^{names.LABEL}$"}
+_OR_ANY: dict[str, Any] = {"type": "string", "pattern": rf"^(?:\*|{names.LABEL})$"}
+_ACTIONS: dict[str, Any] = {"enum": [*names.CONTENT_ACTIONS, ANY]}
+
+
+def list_schema(items: dict[str, Any]) -> dict[str, Any]:
+    """A list of different things that is not empty."""
+    return {"type": "array", "items": items, "minItems": 1, "maxItems": LIST_MAX, "uniqueItems": True}
+
+
+def _or_alone(items: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"const": ANY}, list_schema(items)]})
+
+
 Text = Annotated[str, Strict(), Field(max_length=TEXT_MAX), AfterValidator(_text)]
-Label = Annotated[str, Strict(), AfterValidator(_label)]
-NameTree = Annotated[dict[str, Any], BeforeValidator(_tree)]
-Instant = Annotated[int, BeforeValidator(_instant)]
+Label = Annotated[str, Strict(), AfterValidator(_label), WithJsonSchema(_LABELS)]
+NameTree = Annotated[dict[str, Any], BeforeValidator(_tree), WithJsonSchema({"format": "names"})]
+Instant = Annotated[
+    int,
+    BeforeValidator(_instant),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": f"^{_RFC3339.pattern[:-2]}$"}),
+]
 _set_of: tuple[Any, ...] = (Field(max_length=LIST_MAX), AfterValidator(_sorted_set))
-_ListOfNames = Annotated[tuple[Label, ...], *_set_of]
+ListOfNames = Annotated[tuple[Label, ...], *_set_of, WithJsonSchema(list_schema(_LABELS))]
 
 
 _NameOrAny = Annotated[str, Strict(), AfterValidator(_label_or_any)]
-_NamesOrAny = Annotated[tuple[_NameOrAny, ...], BeforeValidator(_alone_to_list), *_set_of]
+NamesOrAny = Annotated[tuple[_NameOrAny, ...], BeforeValidator(_alone_to_list), *_set_of, _or_alone(_OR_ANY)]
 _Pattern = Annotated[str, Strict(), AfterValidator(_pattern)]
-_Patterns = Annotated[tuple[_Pattern, ...], *_set_of]
-_Webhook = Annotated[Text, AfterValidator(_webhook)]
-_Hours = Annotated[int, BeforeValidator(_hours)]
+Patterns = Annotated[
+    tuple[_Pattern, ...],
+    *_set_of,
+    WithJsonSchema(list_schema({"type": "string", "pattern": _PATTERN, "maxLength": names.NAME_MAX})),
+]
+_Webhook = Annotated[
+    Text,
+    AfterValidator(_webhook),
+    WithJsonSchema({"type": "string", "pattern": r"^[hH][tT][tT][pP][sS]?://\S+$", "maxLength": TEXT_MAX}),
+]
+_Hours = Annotated[
+    int,
+    BeforeValidator(_hours),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": HOURS_MAX}),
+]
 _Action = Annotated[str, Strict(), AfterValidator(_action)]
-_Actions = Annotated[tuple[_Action, ...], BeforeValidator(_alone_to_list), *_set_of]
+_Actions = Annotated[tuple[_Action, ...], BeforeValidator(_alone_to_list), *_set_of, _or_alone(_ACTIONS)]
 
 
 class Spec(BaseModel):
@@ -203,8 +236,14 @@ class Spec(BaseModel):
 
     def canonical(self) -> dict[str, Any]:
         """JSON-able, camelCase, lists sorted, unset fields left out."""
-        found = self.model_dump(mode="python", by_alias=True, exclude_none=True)
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+        found: dict[str, Any] = _lists(self.model_dump(mode="python", by_alias=True, exclude_none=True))
+        return found
+
+
+def _lists(value: Any) -> Any:  # noqa: ANN401 - what a model dumps
+    if isinstance(value, dict):
+        return {key: _lists(one) for key, one in value.items()}
+    return [_lists(one) for one in value] if isinstance(value, tuple) else value
 
 
 class VocabularySpec(Spec):
@@ -212,7 +251,7 @@ class VocabularySpec(Spec):
 
     categories: NameTree
     purposes: NameTree
-    lawful_bases: _ListOfNames = tuple(sorted(LAWFUL_BASES))
+    lawful_bases: ListOfNames = tuple(sorted(LAWFUL_BASES))
 
 
 class DerivedSpec(Spec):
@@ -248,7 +287,7 @@ class ScopeSpec(Spec):
     controller: Text
     processor: Text | None = None
     lawful_basis: dict[Label, Label] | None = None
-    categories: _ListOfNames
+    categories: ListOfNames
     subjects: Literal["required", "optional", "none"]
     joint_erasure: Literal["any", "all"] = "any"
     ground: Text | None = None
@@ -293,10 +332,10 @@ class GrantSpec(Spec):
     """
 
     description: Text | None = None
-    roles: _NamesOrAny
-    scopes: _Patterns
-    categories: _NamesOrAny
-    purposes: _NamesOrAny
+    roles: NamesOrAny
+    scopes: Patterns
+    categories: NamesOrAny
+    purposes: NamesOrAny
     actions: _Actions
     effect: Literal["allow", "deny"]
     not_before: Instant | None = None

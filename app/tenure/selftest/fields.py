@@ -39,6 +39,7 @@ TABLES = (
     "shreds",
     "certificates",
     "policy_bundles",
+    "configurations",
     "key_pointer",
     "key_manifests",
     "key_batches",

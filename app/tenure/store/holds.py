@@ -54,6 +54,11 @@ def every(tx: Tx) -> list[Hold]:
     return _select(tx)
 
 
+def on_scope(tx: Tx, scope: str) -> bool:
+    """Whether a hold on this scope is not released yet."""
+    return bool(_select(tx, _h.c.kind == "scope", _h.c.target == scope, _h.c.state != RELEASED))
+
+
 def active(tx: Tx) -> list[Hold]:
     """Holds that keep what is erased from now on."""
     return _select(tx, _h.c.state == ACTIVE)

@@ -14,9 +14,9 @@ _INSERT_BUNDLE = Insert(tables.policy_bundles, ignore_existing=True)
 
 
 def every(tx: Tx) -> list[dict[str, Any]]:
-    """All manifests as `{"kind","name","spec","generation","applied_at"}`, by kind and name."""
+    """All manifests as `{"kind","name","spec","generation","applied_at","applied_in"}`, by kind and name."""
     rows = tx.execute(
-        select(_m.c.kind, _m.c.name, _m.c.spec, _m.c.generation, _m.c.applied_at)
+        select(_m.c.kind, _m.c.name, _m.c.spec, _m.c.generation, _m.c.applied_at, _m.c.applied_in)
         .where(_m.c.tenant_id == tx.tenant_id)
         .order_by(_m.c.kind, _m.c.name)
     )
@@ -27,6 +27,7 @@ def every(tx: Tx) -> list[dict[str, Any]]:
             "spec": json.loads(row.spec),
             "generation": row.generation,
             "applied_at": row.applied_at,
+            "applied_in": row.applied_in,
         }
         for row in rows
     ]
@@ -38,9 +39,16 @@ def specs(tx: Tx, kind: str) -> dict[str, dict[str, Any]]:
     return {row.name: json.loads(row.spec) for row in rows}
 
 
-def put(tx: Tx, kind: str, name: str, spec: dict[str, Any], *, generation: int, at: int) -> None:
-    """Create or replace one manifest."""
+def remove(tx: Tx, kind: str, name: str) -> None:
+    """Take one manifest away."""
     tx.execute(delete(_m).where(_m.c.tenant_id == tx.tenant_id, _m.c.kind == kind, _m.c.name == name))
+
+
+def put(
+    tx: Tx, kind: str, name: str, spec: dict[str, Any], *, generation: int, at: int, applied_in: int
+) -> None:
+    """Create or replace one manifest, as of a generation of the whole configuration."""
+    remove(tx, kind, name)
     tx.execute(
         insert(_m).values(
             tenant_id=tx.tenant_id,
@@ -49,6 +57,7 @@ def put(tx: Tx, kind: str, name: str, spec: dict[str, Any], *, generation: int, 
             spec=json.dumps(spec, sort_keys=True),
             generation=generation,
             applied_at=at,
+            applied_in=applied_in,
         )
     )
 

@@ -1,6 +1,7 @@
 """Principals and their credentials."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -74,6 +75,12 @@ def by_name(tx: Tx, name: str) -> Principal | None:
         )
     ).one_or_none()
     return _principal(tx.tenant_id, row) if row else None
+
+
+def held_roles(tx: Tx, roles: Collection[str]) -> set[str]:
+    """Which of these roles some principal has. Reads the tenant's principals once: for rare acts only."""
+    rows = tx.execute(select(_p.c.roles).where(_p.c.tenant_id == tx.tenant_id).distinct()).scalars()
+    return {role for row in rows for role in json.loads(row)} & set(roles)
 
 
 def add_credential(tx: Tx, credential_id: str, principal_id: str, secret_hash: str, *, at: int) -> None:

@@ -264,6 +264,16 @@ def exists(tx: Tx, record_id: str) -> bool:
     )
 
 
+def any_in(tx: Tx, scope: str) -> bool:
+    """Whether a record was ever written to this scope: erased ones count, they answer 410."""
+    return (
+        tx.execute(
+            select(_r.c.id).where(_r.c.tenant_id == tx.tenant_id, _r.c.scope == scope).limit(1)
+        ).first()
+        is not None
+    )
+
+
 def inventory(tx: Tx, subject_id: str) -> list[tuple[str, str, str, int]]:
     """(scope, labels, state, versions) of one subject."""
     query = (

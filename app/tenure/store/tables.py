@@ -145,6 +145,18 @@ manifests = _table(
     Column("spec", Text, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("applied_at", Instant, nullable=False),
+    Column("applied_in", BigInteger),  # the configuration's generation; null from before there were any
+)
+# Each apply or rollback that changed something: a generation of the tenant's whole configuration.
+configurations = _table(
+    "configurations",
+    Column("generation", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("principal_id", Id, nullable=False),
+    Column("entry", Token, nullable=False),
+    Column("digest", Token, nullable=False),  # of the policy bundle, which holds all manifests
+    Column("changes", Text, nullable=False),  # [[kind, name, change], …]
+    Column("restored", BigInteger),  # the generation whose content came back
 )
 policy_bundles = _table(
     "policy_bundles",

@@ -6,6 +6,7 @@ from sqlalchemy import delete, insert, select, tuple_, update
 
 from tenure.ids import CELL
 from tenure.store import tables
+from tenure.store.database import Clash
 from tenure.store.session import Tx
 
 
@@ -60,6 +61,21 @@ def raise_epoch(tx: Tx, *epochs: Epoch) -> None:
         .where(table.c.tenant_id == tx.tenant_id)
         .values({epoch.value: table.c[epoch.value] + 1 for epoch in epochs})
     )
+
+
+def advance_policy(tx: Tx) -> None:
+    """Count up the policy epoch, if it is still the one that this transaction began with.
+
+    Until the transaction ends nobody else can. Clash when somebody else did: what was read is out of date.
+    """
+    table = tables.tenant_state
+    moved = tx.execute(
+        update(table)
+        .where(table.c.tenant_id == tx.tenant_id, table.c.policy_epoch == tx.epochs.policy)
+        .values(policy_epoch=table.c.policy_epoch + 1)
+    )
+    if moved.rowcount != 1:
+        raise Clash
 
 
 def take_leaves(tx: Tx, count: int) -> tuple[int, int]:

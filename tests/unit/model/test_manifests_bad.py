@@ -60,7 +60,7 @@ CASES = [
     ("role", "apiVersion", "tenure/v2", "apiVersion", "api-version"),
     ("role", "apiVersion", 1, "apiVersion", "api-version"),
     ("role", "kind", GONE, "kind", "required"),
-    ("role", "kind", "Retention", "kind", "kind"),
+    ("role", "kind", "Pod", "kind", "kind"),
     ("role", "kind", "role", "kind", "kind"),
     ("role", "kind", ["Role"], "kind", "kind"),
     ("role", "metadata", GONE, "metadata", "required"),
@@ -309,12 +309,12 @@ def test_a_yaml_error_names_the_line_of_the_field():
     assert caught.value.field == "manifests[1].spec.categories[1]"
 
 
-def test_a_rule_between_manifests_names_the_line_where_the_manifest_begins():
+def test_a_rule_between_manifests_names_the_line_of_the_name():
     text = (
         "\n\napiVersion: tenure/v1\nkind: Scope\nmetadata: {name: a}\n"
         "spec: {description: x, controller: y, categories: [z], subjects: none}\n"
     )
-    with pytest.raises(Invalid, match=r"manifests\[0\]\.spec\.categories \(Scope a, line 3\)"):
+    with pytest.raises(Invalid, match=r"manifests\[0\]\.spec\.categories \(Scope a, line 6\)"):
         apply(text)
 
 
