@@ -26,6 +26,7 @@ from tenure.gateway import Gateway
 from tenure.governance.celllog import CellLog
 from tenure.governance.erasures import Erasures
 from tenure.governance.evidence import Evidence
+from tenure.governance.explaining import Explaining
 from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
 from tenure.governance.ledger import LedgerReader
@@ -36,6 +37,7 @@ from tenure.governance.principals import Principals
 from tenure.governance.receipts import Receipts
 from tenure.governance.recovery import recover
 from tenure.governance.rederive import Rederivations
+from tenure.governance.replaying import Replaying
 from tenure.governance.replica import Replica
 from tenure.governance.residue import Residue
 from tenure.governance.restore import refuse_unfinished
@@ -133,6 +135,8 @@ class Tenure:
         self.root_keys = RootKeys(service, ground, self.shredder)
         self.principals = Principals(service)
         self.manifests = Manifests(service)
+        self.explaining = Explaining(service, self._database, tenancies)
+        self.replaying = Replaying(service, self._database, tenancies)
         self.erasures = Erasures(service)
         self.holds = Holds(service, self._schedule.requested)
         self.subjects = Subjects(service, self._schedule.requested)
