@@ -29,6 +29,7 @@ CALLERS = {
     "createTenant": "operator",
     "openDecision": "agent",
     "sealDecision": "agent",
+    "replayDecision": "admin",
     "getRootStore": "operator",
     "rotateRootKey": "operator",
     "migrateRootKey": "operator",

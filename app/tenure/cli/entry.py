@@ -13,6 +13,7 @@ from tenure.cli import (
     keeping,
     ledger,
     manifests,
+    policy,
     principals,
     residue,
     rootstore,
@@ -43,6 +44,7 @@ app.command(rich_help_panel=_KEEP)(keeping.restore)
 app.command(rich_help_panel=_KEEP)(keeping.drill)
 app.command(rich_help_panel=_GOVERN)(manifests.apply)
 app.command(rich_help_panel=_GOVERN)(manifests.get)
+app.add_typer(policy.app, name="policy", rich_help_panel=_GOVERN)
 app.add_typer(tenants.app, name="tenant", rich_help_panel=_GOVERN)
 app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
 app.add_typer(shred.app, name="shred", rich_help_panel=_GOVERN)
