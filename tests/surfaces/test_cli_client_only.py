@@ -83,6 +83,7 @@ def test_governs_a_service_by_its_url():
         ["drill"],
         ["ledger", "repair"],
         ["selftest"],
+        ["policy", "test", "."],
     ],
 )
 def test_server_commands_say_what_to_install(command, tmp_path):

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from tenure.cli.folder import manifest_files
 from tenure.cli.governing import governing, segment
 from tenure.cli.output import Output
 from tenure.client.http import Connection
 from tenure.errors import Invalid
 
-_PATTERNS = ("*.yaml", "*.yml", "*.json")
 _BETWEEN = "\n---\n"
 
 
@@ -74,7 +74,7 @@ def _read(path: Path) -> dict[Path, str]:
     """The text of each file. The service checks all of them together."""
     files = [path]
     if path.is_dir():
-        files = sorted(file for pattern in _PATTERNS for file in path.glob(pattern))
+        files = manifest_files(path)
         if not files:
             raise typer.BadParameter(f"{path} holds no .yaml, .yml or .json file.", param_hint="--file")
     try:

@@ -1,12 +1,14 @@
 """`tenure policy`: why something is allowed or not, tests of manifests, a past decision under other rules."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tenure.cli.governing import governing, segment
-from tenure.cli.output import Output
+from tenure.cli.options import Json
+from tenure.cli.output import NO, WRONG_USE, Output, answering, wrong_use
 from tenure.client.http import Connection
 
 app = typer.Typer(no_args_is_help=True, help="Why policy says what it says: explain, test, replay.")
@@ -101,6 +103,42 @@ async def replay(
         output.line(f"{summary['not_reproduced']} do not come out as recorded under their own rules either.")
     output.line(f"roles: {found['roles']}; policy {found['policy']}; on record as {found['entry']}")
     return found
+
+
+@app.command("test")
+def try_out(
+    folder: Annotated[
+        Path,
+        typer.Argument(exists=True, file_okay=False, metavar="DIR", help="Manifests and NAME.tests.yaml."),
+    ],
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML for CI.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Try the cases beside manifests, offline. 0: all hold; 1: some do not; 2: a file is wrong."""
+    output = Output(as_json=as_json)
+    with answering(output):
+        from tenure.cli import junit as xml  # noqa: PLC0415 - needs the server's libraries
+        from tenure.cli.trying import try_folder  # noqa: PLC0415
+
+        trial = try_folder(folder)
+        if junit is not None:
+            try:
+                junit.write_bytes(xml.junit(trial))
+            except OSError:
+                wrong_use(output, f"{junit} cannot be written.")
+    for file, case, outcome in trial.cases:
+        if not outcome.passed:
+            output.line(f"{file}:{case.line}: {case.name}: {outcome.wrong}")
+            for sentence in outcome.why:
+                output.line(f"  {sentence}")
+    for one in trial.problems:
+        output.line(f"{one.file}:{one.line}: {one.detail}")
+    output.line(f"{len(trial.cases)} cases, {trial.failed} failed, {len(trial.problems)} problems")
+    output.document(trial.as_json())
+    if trial.problems:
+        raise typer.Exit(WRONG_USE)
+    if trial.failed:
+        raise typer.Exit(NO)
 
 
 def _lines(one: dict[str, Any]) -> Iterator[str]:
