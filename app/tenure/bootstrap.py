@@ -47,6 +47,7 @@ from tenure.governance.shred import Shredder
 from tenure.governance.subjects import Subjects
 from tenure.governance.tenants import Tenants, initialise
 from tenure.governance.timestamps import TimeStamps
+from tenure.governance.whatif import WhatIf
 from tenure.ids import CELL
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.patrol import Patrol
@@ -135,6 +136,7 @@ class Tenure:
         self.root_keys = RootKeys(service, ground, self.shredder)
         self.principals = Principals(service)
         self.manifests = Manifests(service)
+        self.what_if = WhatIf(self.manifests, self._database, tenancies)
         self.explaining = Explaining(service, self._database, tenancies)
         self.replaying = Replaying(service, self._database, tenancies)
         self.erasures = Erasures(service)

@@ -9,6 +9,7 @@ import typer
 
 from tenure.cli.folder import manifest_files
 from tenure.cli.governing import governing, segment
+from tenure.cli.looking_back import show_what_if
 from tenure.cli.output import Output
 from tenure.client.http import Connection
 from tenure.errors import Invalid
@@ -34,13 +35,24 @@ async def apply(
         typer.Option("--file", "-f", exists=True, metavar="FILE|DIR", help="Manifests, or a folder of them."),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and compare; change nothing.")] = False,
+    what_if: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="DAYS",
+            help="With --dry-run: which accesses of so many days would come out differently.",
+        ),
+    ] = None,
 ) -> Any:  # noqa: ANN401
     """Declare manifests. They are checked together, then change in one transaction."""
+    if what_if is not None and not dry_run:
+        raise typer.BadParameter("It is told by a dry run only: add --dry-run.", param_hint="--what-if")
     texts = _read(file)
-    params = {"dry_run": "true"} if dry_run else None
+    params = {"dry_run": "true"} if dry_run else {}
+    params |= {"what_if_days": str(what_if)} if what_if is not None else {}
     body = _BETWEEN.join(texts.values())
     try:
-        applied = await connection.call("POST", "/v1/manifests:apply", text=body, params=params)
+        applied = await connection.call("POST", "/v1/manifests:apply", text=body, params=params, seconds=None)
     except Invalid as failure:
         if len(texts) > 1:
             failure.remedy = f"{failure.remedy or ''} Lines count through all files: {_beginnings(texts)}."
@@ -48,6 +60,8 @@ async def apply(
     rows = [(one["kind"], one["name"], one["change"]) for one in applied["changes"]]
     output.table(("kind", "name", "change"), rows)
     output.line(f"policy {applied['policy']}" + (" (dry run: nothing was changed)" if dry_run else ""))
+    if what_if is not None:
+        show_what_if(output, applied["what_if"])
     return applied
 
 

@@ -1,6 +1,5 @@
 """Entries and the rules of then, fetched so that what was asked can be judged again."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -31,10 +30,9 @@ class Found(NamedTuple):
     unknown: int
 
 
-def questions_of(tx: Tx, bodies: Sequence[bytes]) -> Found:
+def questions_of(tx: Tx, parsed: Sequence[dict[str, Any]]) -> Found:
     """What these entries asked of policy. Two round trips, and one more for each 500 versions."""
-    parsed = [json.loads(body) for body in bodies]
-    entries: list[dict[str, Any]] = [entry for entry in parsed if entry["kind"] in ACCESSES]
+    entries = [entry for entry in parsed if entry["kind"] in ACCESSES]
     digests = [entry["accesses_sha256"] for entry in entries if "accesses_sha256" in entry]
     lists = log.access_lists_of(tx, digests) if digests else {}
     unknown = 0

@@ -5,6 +5,7 @@ like reading the ledger: there is nothing in it but rules, ids and labels.
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -82,11 +83,11 @@ class Explaining:
         policy = desk.tenancy.policy
         if not policy.engine.decide_service(desk.principal(credential).roles, SCOPE, ACTION).allowed:
             raise Denied("Policy denies this; nothing was read.")
-        roles = PastRoles(tx)
+        roles = PastRoles()
         if about.question is not None:
             return self._of_question(desk, about.question, roles)
         engines = Engines(tx, policy.digest, policy.engine)
-        found = questions_of(tx, _bodies(tx, about))
+        found = questions_of(tx, [json.loads(body) for body in _bodies(tx, about)])
         if about.entry is not None and not found.puts and not found.unknown:
             raise Invalid(
                 "The entry asked nothing of policy that could be explained; nothing was evaluated.",
@@ -100,7 +101,7 @@ class Explaining:
         items = []
         for one in wanted[:MAX_ITEMS]:
             then = engines.under(one.policy)
-            had = roles.of(one.asked)
+            had = roles.of(tx, one.asked)
             items.append(
                 {
                     "entry": one.entry,
@@ -119,7 +120,7 @@ class Explaining:
             found = _principal(desk.tx, question.principal)
             who, names, source = found.id, found.roles, Source.PRESENT.value
             if question.at is not None:
-                names, source = past.at(who, at)
+                names, source = past.at(desk.tx, who, at)
         asked = Asked(
             at=at,
             principal=who,

@@ -1,5 +1,6 @@
 """Declared configuration: apply and show manifests."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tenure import ids
@@ -11,7 +12,7 @@ from tenure.model.principal import Credential
 from tenure.store import manifests as store
 from tenure.store import tenants
 from tenure.store.tenants import Epoch
-from tenure.tenancy import policy_of
+from tenure.tenancy import Policy, policy_of
 
 SCOPE = "tenure.manifests"
 
@@ -23,9 +24,15 @@ class Manifests:
         self._service = service
 
     async def apply(
-        self, credential: Credential, text: str | bytes, *, dry_run: bool, once: Once | None = None
+        self,
+        credential: Credential,
+        text: str | bytes,
+        *,
+        dry_run: bool,
+        once: Once | None = None,
+        look: Callable[[Policy], None] = lambda _policy: None,
     ) -> dict[str, Any]:
-        """Validate the whole set, then change it in one transaction.
+        """Validate the whole set, then change it in one transaction. `look` sees the rules that would hold.
 
         `{"changes":[{"kind","name","change"}],"policy","generation","dry_run","entry"}`. Applying the same
         set again changes nothing and is not recorded. Raises Invalid with the manifest's field.
@@ -40,6 +47,7 @@ class Manifests:
             named = {(one.kind, one.name) for one in given}
             moved = [(kind, name) for kind, name, change in changes if change != "unchanged"]
             policy = policy_of(tx.tenant_id, new)
+            look(policy)
             entry = None
             if moved and not dry_run:
                 generations = {(row["kind"], row["name"]): row["generation"] for row in store.every(tx)}

@@ -35,28 +35,30 @@ class Roles(NamedTuple):
 
 
 class PastRoles:
-    """Of every principal of a transaction's tenant. One round trip, and one for each that is only present."""
+    """Of every principal of one tenant. One round trip, and one for each that is only present.
 
-    def __init__(self, tx: Tx) -> None:
-        self._tx = tx
+    What was read first stays: transactions of the same tenant may follow one another.
+    """
+
+    def __init__(self) -> None:
         self._changes: Mapping[str, list[tuple[int, tuple[str, ...]]]] | None = None
         self._present: dict[str, tuple[str, ...]] = {}
 
-    def of(self, asked: Asked) -> Roles:
+    def of(self, tx: Tx, asked: Asked) -> Roles:
         """Of who asked, when it was asked."""
         if asked.roles is not None:
             return Roles(asked.roles, Source.RECORDED)
-        return self.at(asked.principal or "", asked.at)
+        return self.at(tx, asked.principal or "", asked.at)
 
-    def at(self, principal_id: str, at: int) -> Roles:
+    def at(self, tx: Tx, principal_id: str, at: int) -> Roles:
         """Of a principal at an instant in microseconds."""
         if self._changes is None:
-            self._changes = _read(log.principal_changes(self._tx, limit=MAX_CHANGES))
+            self._changes = _read(log.principal_changes(tx, limit=MAX_CHANGES))
         for since, names in self._changes.get(principal_id, ()):
             if since <= at:
                 return Roles(names, Source.DERIVED)
         if principal_id not in self._present:
-            found = principals.get(self._tx, principal_id) if principal_id else None
+            found = principals.get(tx, principal_id) if principal_id else None
             self._present[principal_id] = found.roles if found else ()
         return Roles(self._present[principal_id], Source.PRESENT)
 

@@ -6,6 +6,7 @@ act, and on record before its answer is given.
 """
 
 import asyncio
+import json
 from collections import Counter
 from typing import Any
 
@@ -66,12 +67,12 @@ class Replaying:
         present = Desk.reading(tx, self._tenancies).tenancy.policy
         engines = Engines(tx, present.digest, present.engine)
         _, engine = engines.named(digest)
-        found = questions_of(tx, [body for _, body in log.of_decision(tx, decision_id)])
-        past = PastRoles(tx)
+        found = questions_of(tx, [json.loads(body) for _, body in log.of_decision(tx, decision_id)])
+        past = PastRoles()
         items = []
         sources = set()
         for put in found.puts:
-            roles = past.of(put.asked)
+            roles = past.of(tx, put.asked)
             sources.add(roles.source)
             items.append(_item(put, roles, engines.under(put.policy), engine))
         items.sort(key=lambda one: not one["different"])  # stable: otherwise as they happened

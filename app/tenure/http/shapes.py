@@ -101,13 +101,52 @@ class Change(Shape):
     change: str
 
 
+class Difference(Shape):
+    """Accesses that would come out differently. `was`: as recorded; `now`: under the present rules."""
+
+    roles: list[str]
+    scope: str
+    categories: list[str]
+    purpose: str
+    action: str
+    was: bool
+    now: bool
+    becomes: bool
+    rules: list[str]
+    count: int
+    first_at: Time
+    last_at: Time
+    examples: list[str]
+
+
+class WhatIf(Shape):
+    """What a dry run found in the ledger, from the newest entry backwards.
+
+    `first` and `end`: the places that were looked at. `stopped`: why not all of the days were.
+    """
+
+    days: int
+    entries: int
+    first: int
+    end: int
+    stopped: Literal["limit", "generation"] | None
+    accesses: int
+    denied: int
+    allowed: int
+    unknown: int
+    roles: Literal["recorded", "derived", "present"]
+    groups: list[Difference]
+    groups_left_out: int
+
+
 class Applied(Shape):
-    """What an apply did, or would do."""
+    """What an apply did, or would do; `what_if` only if it was asked for."""
 
     changes: list[Change]
     policy: str
     dry_run: bool
     entry: str | None
+    what_if: WhatIf | None = None
 
 
 class ManifestMeta(Shape):
