@@ -9,6 +9,7 @@ from support.cell import NOTES, SCOPE, SUPPORT, Cell
 from tenure import ids
 from tenure.decisions import Opening
 from tenure.errors import Denied, Invalid, NotFound
+from tenure.governance import explaining
 from tenure.governance.explaining import About, Question
 from tenure.listing import Query
 
@@ -157,6 +158,18 @@ async def test_a_decision_is_explained_with_its_denials_first(cell: Cell) -> Non
     found = await told(cell, decision=decision)
     assert [one["recorded"] for one in found["items"]] == [False, True]
     assert (found["unknown"], found["left_out"]) == (0, 0)
+
+
+async def test_one_answer_explains_no_more_than_its_limit(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = (await cell.tenure.decisions.open(cell.one["agent"], Opening(SUPPORT)))["id"]
+    for key in "abc":
+        await cell.put(key, 1, "customer:1", ask=cell.one.ask(decision=decision))
+    for limit, value in (("MAX_ITEMS", 2), ("MAX_RULES", 0)):
+        monkeypatch.setattr(explaining, limit, value)
+        found = await told(cell, decision=decision)
+        assert (len(found["items"]), found["left_out"]) == (value or 1, 3 - (value or 1))
 
 
 async def test_what_cannot_be_explained_is_refused(cell: Cell) -> None:

@@ -30,6 +30,8 @@ from tenure.tenancy import Tenancies
 SCOPE, ACTION = "tenure.policy", "explain"
 MAX_ITEMS = 100
 """Most questions that one answer explains."""
+MAX_RULES = 200_000
+"""After so many rules were looked at, counted for each category, no further question is explained."""
 
 GIVEN = "given"
 _ENTRY = re.compile(r"([0-9a-f]{16})-(0|[1-9][0-9]{0,14})")
@@ -98,8 +100,12 @@ class Explaining:
         once = {(one.entry, one.asked.about): one for one in found.puts}
         # Denials first: they are what somebody asks about.
         wanted = sorted(once.values(), key=lambda one: one.asked.allowed is not False)
-        items = []
+        items: list[dict[str, Any]] = []
+        looked = 0
         for one in wanted[:MAX_ITEMS]:
+            if looked > MAX_RULES:
+                break
+            looked += len(policy.engine.rules) * max(1, len(one.asked.categories))
             then = engines.under(one.policy)
             had = roles.of(tx, one.asked)
             items.append(
@@ -111,7 +117,7 @@ class Explaining:
                     "now": told(policy.engine, policy.digest, one.asked, had.names),
                 }
             )
-        return {"items": items, "unknown": found.unknown, "left_out": max(0, len(once) - MAX_ITEMS)}
+        return {"items": items, "unknown": found.unknown, "left_out": len(wanted) - len(items)}
 
     def _of_question(self, desk: Desk, question: Question, past: PastRoles) -> dict[str, Any]:
         at = desk.now if question.at is None else question.at
