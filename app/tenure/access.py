@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from tenure import ids
 from tenure.crew import Desk, Needs
@@ -13,6 +14,9 @@ from tenure.ledger.entry import Access, EntryDraft, Kind
 from tenure.model.names import is_scope
 from tenure.model.principal import Credential, Principal
 from tenure.policy.verdicts import Request, Verdict
+
+MAX_NAMES = 900
+"""Most bytes that one list of names takes of an entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Caller:
     ask: Ask
     principal: Principal
     verdicts: list[Verdict] = field(default_factory=list)
+    asked: tuple[str, str, tuple[str, ...]] = ("", "", ())
+    """Action, scope and labels of the newest question."""
 
     @classmethod
     def at(cls, desk: Desk, ask: Ask) -> "Caller":
@@ -67,6 +73,7 @@ class Caller:
             )
         )
         self.verdicts.append(verdict)
+        self.asked = action, scope, labels
         return verdict
 
     def visible(self, action: str, scope: str) -> frozenset[str]:
@@ -97,7 +104,7 @@ class Caller:
         *accesses: Access,
         nonce: bytes,
         rules: tuple[str, ...] | None = None,
-        data: Mapping[str, str] = MappingProxyType({}),
+        data: Mapping[str, Any] = MappingProxyType({}),
     ) -> str:
         """Put the access on record in this transaction; returns the entry's id."""
         desk = self.desk
@@ -119,19 +126,37 @@ class Caller:
         return desk.tx.append(draft)
 
     def refuse(self, kind: Kind, verdict: Verdict, *accesses: Access, nonce: bytes) -> Denied:
-        """Put a denial on record. The caller returns it, so that it is raised after the commit."""
-        entry = self.record(kind, "denied", *accesses, nonce=nonce)
+        """Put a denial on record. The caller returns it, so that it is raised after the commit.
+
+        The entry says what was asked, so that it can be asked again: the version that was denied, if there is
+        one, says its own labels; a denied write names those that it would have written.
+        """
+        action, scope, labels = self.asked
+        data: dict[str, Any] = {"action": action, "scope": scope, **named("roles", self.principal.roles)}
+        if kind is Kind.WRITE:
+            data |= named("categories", labels)
+        entry = self.record(kind, "denied", *accesses, nonce=nonce, data=data)
         return Denied(
             f"Policy denies this ({verdict.reason.value}); nothing was read or written.",
             entry=entry,
             rules=verdict.rules,
-            remedy="An administrator can explain this entry, or grant the role, category and purpose.",
+            remedy=how_to_explain(entry),
         )
 
     def check_scope(self, scope: str) -> None:
         """Only declared scopes exist."""
         if scope not in self.desk.tenancy.policy.configuration.scopes:
             raise _no_scope()
+
+
+def named(member: str, names: tuple[str, ...]) -> dict[str, list[str]]:
+    """A member of an entry's data that lists names; nothing if they would take too much of its 4 KB."""
+    return {member: list(names)} if sum(len(name) + 3 for name in names) <= MAX_NAMES else {}
+
+
+def how_to_explain(entry: str) -> str:
+    """What a denied caller can do; it learns nothing more from this (ADR 3)."""
+    return f"An administrator or auditor can have it explained: tenure policy explain --entry {entry}"
 
 
 def check_scope_name(scope: str) -> None:

@@ -27,6 +27,7 @@ from tenure.governance.celllog import CellLog
 from tenure.governance.configurations import Configurations
 from tenure.governance.erasures import Erasures
 from tenure.governance.evidence import Evidence
+from tenure.governance.explaining import Explaining
 from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
 from tenure.governance.ledger import LedgerReader
@@ -38,6 +39,7 @@ from tenure.governance.principals import Principals
 from tenure.governance.receipts import Receipts
 from tenure.governance.recovery import recover
 from tenure.governance.rederive import Rederivations
+from tenure.governance.replaying import Replaying
 from tenure.governance.replica import Replica
 from tenure.governance.residue import Residue
 from tenure.governance.restore import refuse_unfinished
@@ -47,6 +49,7 @@ from tenure.governance.shred import Shredder
 from tenure.governance.subjects import Subjects
 from tenure.governance.tenants import Tenants, initialise
 from tenure.governance.timestamps import TimeStamps
+from tenure.governance.whatif import WhatIf
 from tenure.ids import CELL
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.patrol import Patrol
@@ -147,6 +150,9 @@ class Tenure:
         self.limits = TenantLimits(service, self.gate, limits_of(settings))
         self.manifests = Manifests(service)
         self.configurations = Configurations(service)
+        self.what_if = WhatIf(self.manifests, self._database, tenancies)
+        self.explaining = Explaining(service, self._database, tenancies)
+        self.replaying = Replaying(service, self._database, tenancies)
         self.erasures = Erasures(service)
         self.holds = Holds(service, self._schedule.requested)
         self.subjects = Subjects(service, self._schedule.requested)

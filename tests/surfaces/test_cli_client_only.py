@@ -20,7 +20,19 @@ ABSENT = (
 COMMANDS = {
     *("init", "serve", "demo", "doctor"),
     *("backup", "restore", "drill", "ledger"),
-    *("apply", "diff", "get", "describe", "history", "rollback", "schema", "tenant", "principal", "shred"),
+    *(
+        "apply",
+        "diff",
+        "get",
+        "describe",
+        "history",
+        "rollback",
+        "schema",
+        "policy",
+        "tenant",
+        "principal",
+        "shred",
+    ),
     *("verify", "audit", "population", "evidence", "residue", "selftest", "witness"),
 }
 PROGRAM = f"""
@@ -89,6 +101,7 @@ def test_prints_schemas_for_editors():
         ["drill"],
         ["ledger", "repair"],
         ["selftest"],
+        ["policy", "test", "."],
     ],
 )
 def test_server_commands_say_what_to_install(command, tmp_path):

@@ -1,14 +1,20 @@
 """The governing commands, on the embedded store and over HTTP: the same answers, the same exit codes."""
 
+import asyncio
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from tenure.cli.embedded import open_cell
 from tenure.cli.entry import app
+from tenure.client.http import Connection
+from tenure.errors import Denied
+from tenure.settings import Settings
 
 TEMPLATES = Path(__file__).parents[2] / "policies" / "templates"
 ROLE = "apiVersion: tenure/v1\nkind: Role\nmetadata: {{name: {name}}}\nspec: {{description: tests}}\n"
@@ -91,6 +97,95 @@ class TestPrincipals:
 
     def test_an_unknown_principal_is_a_no(self, furnished):
         furnished.run("admin", "principal", "credential", "add", "nobody", code=1)
+
+
+class TestPolicy:
+    QUESTION = (
+        *("policy", "explain", "--role", "support-lead", "--scope", "support.conversations"),
+        *("--category", "contact", "--category", "health", "--purpose", "quality", "--action", "read"),
+    )
+
+    def test_a_question_is_explained_in_words(self, furnished):
+        (one,) = furnished.json("admin", *self.QUESTION)["items"]
+        assert (one["now"]["allowed"], one["now"]["reason"]) == (False, "deny-rule")
+        said = furnished.run("admin", *self.QUESTION).stdout
+        assert "read of contact, health in support.conversations for quality" in said
+        assert "Category `contact`: allowed by grant/support-lead-reads#2" in said
+        assert "denied by grant/nobody-reads-health-for-quality#1: every role must not" in said
+        assert "is row 1 of 1 of Grant nobody-reads-health-for-quality: health data is for" in said
+
+    def test_a_denial_is_explained_by_the_command_that_it_names(self, furnished):
+        bot = furnished.json(
+            "admin", "principal", "create", "bot", "--kind", "agent", "--role", "support-agent"
+        )
+        denied = furnished.json(bot["api_key"], "get", "Role", code=1)["error"]
+        command = denied["remedy"].rpartition(": tenure ")[2].split()
+        said = furnished.run("admin", *command).stdout
+        assert f"principal {bot['id']}, roles support-agent (recorded)" in said
+        assert "The nearest is builtin/admin-reads-manifests" in said
+        assert "the roles are support-agent" in said
+        furnished.run(bot["api_key"], *command, code=1)
+
+    def test_what_is_no_question_is_a_no(self, furnished):
+        error = furnished.json("admin", "policy", "explain", "--role", "dpo", code=1)["error"]
+        assert error["field"] == "scope"
+
+    def test_a_decision_is_replayed(self, furnished):
+        bot = furnished.json(
+            "admin", "principal", "create", "bot", "--kind", "agent", "--role", "support-lead"
+        )
+        decision = decide(furnished, bot["api_key"])
+        found = furnished.json("admin", "policy", "replay", decision)
+        assert (found["summary"]["accesses"], found["summary"]["same"]) == (1, 1)
+        said = furnished.run("admin", "policy", "replay", decision, "--policy", found["policy"]).stdout
+        assert "1 accesses: 0 would be denied now, 0 allowed now, 1 the same" in said
+        furnished.run("admin", "policy", "replay", bot["id"], code=1)
+
+    def test_a_dry_run_looks_back(self, furnished, tmp_path):
+        bot = furnished.json(
+            "admin", "principal", "create", "bot", "--kind", "agent", "--role", "support-lead"
+        )
+        decide(furnished, bot["api_key"])
+        grant = (
+            (TEMPLATES / "support.yaml")
+            .read_text()
+            .replace(
+                "categories: [personal]\n  purposes: [quality]",
+                "categories: [contact]\n  purposes: [customer-support]",
+            )
+        )
+        (tmp_path / "new.yaml").write_text(grant)
+        command = ("apply", "-f", tmp_path / "new.yaml", "--dry-run", "--what-if", "1")
+        for _ in range(100):
+            found = furnished.json("admin", *command)["what_if"]
+            if found["accesses"]:
+                break
+            time.sleep(0.05)
+        assert (found["days"], found["first"], found["stopped"]) == (1, 0, None)
+        assert found["unknown"] == 0
+        assert "would be denied" in furnished.run("admin", *command).stdout
+        furnished.run("admin", *command[:3], "--what-if", "1", code=2)
+
+
+def decide(caller, key):
+    """A decision with one denied access; its id."""
+
+    async def work(connection):
+        made = await connection.call("POST", "/v1/decisions", {"purpose": "customer-support"})
+        headers = {"Tenure-Purpose": "customer-support", "Tenure-Decision": made["id"]}
+        with pytest.raises(Denied):
+            await connection.call("GET", "/v1/scopes/support.conversations/records/k", headers=headers)
+        return made["id"]
+
+    async def connected():
+        if caller.where[0] == "--url":
+            async with Connection(key, caller.where[1]) as connection:
+                return await work(connection)
+        settings = Settings(data_dir=caller.where[1], root_dir=caller.where[3])
+        async with open_cell(settings) as cell, cell.connect(key) as connection:
+            return await work(connection)
+
+    return asyncio.run(connected())
 
 
 class TestRights:

@@ -35,6 +35,7 @@ NEW_PRINCIPAL = {"name": "x", "kind": "agent", "roles": []}
 # Any head that was published: <size> and <root> are of the newest.
 EVIDENCE = '{"index_sha256": "%s", "files": 1, "size": <size>, "root": "<root>"}' % ("0" * 64)
 HEAD = {"<size>": "1", "<root>": ""}
+QUESTION = {"scope": SCOPE, "categories": ["contact"], "purpose": "customer-support", "action": "read"}
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
 # 200 elsewhere: it works on the caller's own tenant, and shows nothing of this one (checked below).
@@ -66,6 +67,10 @@ ROWS = {
     "getDecisionContext": Row("GET", "/v1/decisions/{sealed}/context", "agent", "lead", refusal=404),
     "getDecisionOpenings": Row("GET", "/v1/decisions/{sealed}/openings", "agent", "dpo", refusal=404),
     "getDecisionReceipt": Row("GET", "/v1/decisions/{sealed}/receipt", "auditor", "dpo", refusal=404),
+    "replayDecision": Row("POST", "/v1/decisions/{sealed}:replay", "auditor", "agent", body={}),
+    "explainPolicy": Row(
+        "POST", "/v1/policy:explain", "admin", "dpo", body={"roles": ["acme"], **QUESTION}, elsewhere=200
+    ),
     "applyManifests": Row("POST", "/v1/manifests:apply", "admin", "agent", text=SUPPORT, elsewhere=200),
     "listManifests": Row("GET", "/v1/manifests/role", "admin", "agent", elsewhere=200),
     "getManifest": Row("GET", "/v1/manifests/role/acme-only", "admin", "auditor"),

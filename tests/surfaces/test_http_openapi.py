@@ -32,6 +32,7 @@ CALLERS = {
     "setTenantLimits": "operator",
     "getTenantLimits": "operator",
     "listRefusals": "operator",
+    "replayDecision": "admin",
     "getRootStore": "operator",
     "rotateRootKey": "operator",
     "migrateRootKey": "operator",

@@ -14,6 +14,7 @@ from tenure.cli import (
     keeping,
     ledger,
     manifests,
+    policy,
     principals,
     residue,
     rootstore,
@@ -49,6 +50,7 @@ app.command(rich_help_panel=_GOVERN)(manifests.describe)
 app.command(rich_help_panel=_GOVERN)(configurations.history)
 app.command(rich_help_panel=_GOVERN)(configurations.rollback)
 app.command(rich_help_panel=_GOVERN)(manifests.schema)
+app.add_typer(policy.app, name="policy", rich_help_panel=_GOVERN)
 app.add_typer(tenants.app, name="tenant", rich_help_panel=_GOVERN)
 app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
 app.add_typer(shred.app, name="shred", rich_help_panel=_GOVERN)

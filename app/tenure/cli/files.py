@@ -1,17 +1,14 @@
 """The files of `-f`: one file, or every manifest in a folder and below it; and where in them an error is."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
+from tenure.cli.folder import manifest_files
 from tenure.errors import Invalid
-
-ENDINGS = (".yaml", ".yml", ".json")
-_TESTS = (".tests.yaml", ".tests.yml")
 
 
 def read_files(path: Path) -> dict[Path, str]:
@@ -23,7 +20,7 @@ def read_files(path: Path) -> dict[Path, str]:
     """
     files = [path]
     if path.is_dir():
-        files = sorted(_below(path))
+        files = manifest_files(path)
         if not files:
             raise _wrong(f"{path} holds no .yaml, .yml or .json file.")
     found = {}
@@ -51,22 +48,6 @@ def located(texts: dict[Path, str]) -> Iterator[None]:
             failure.file = path
             failure.detail = f"{path}{'' if failure.line is None else f':{failure.line}'}: {failure.detail}"
         raise
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    home = folder.resolve()
-    for above, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in folders:
-            if (Path(above) / name).is_symlink():
-                raise _wrong(f"{Path(above) / name} is a link to a folder, which is not followed.")
-        for name in names:
-            file = Path(above) / name
-            if name.startswith(".") or not name.endswith(ENDINGS) or name.endswith(_TESTS):
-                continue
-            if file.is_symlink() and not file.resolve().is_relative_to(home):
-                raise _wrong(f"{file} is a link out of the folder, which is not followed.")
-            yield file
 
 
 def _wrong(what: str) -> typer.BadParameter:

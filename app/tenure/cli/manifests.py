@@ -10,6 +10,7 @@ import typer
 from tenure import resources
 from tenure.cli.files import located, read_files, request_body
 from tenure.cli.governing import governing, segment
+from tenure.cli.looking_back import show_what_if
 from tenure.cli.options import Json
 from tenure.cli.output import NO, Output
 from tenure.client.http import Connection
@@ -49,15 +50,28 @@ async def apply(
     file: _File,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and compare; change nothing.")] = False,
     prune: _Prune = False,
+    what_if: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="DAYS",
+            help="With --dry-run: which accesses of so many days would come out differently.",
+        ),
+    ] = None,
 ) -> Any:  # noqa: ANN401
     """Declare manifests. They are checked together, then change in one transaction."""
+    if what_if is not None and not dry_run:
+        raise typer.BadParameter("It is told by a dry run only: add --dry-run.", param_hint="--what-if")
     texts = read_files(file)
     params = {name: "true" for name, on in (("dry_run", dry_run), ("prune", prune)) if on}
+    params |= {"what_if_days": str(what_if)} if what_if is not None else {}
     with located(texts):
         applied = await connection.call(
-            "POST", "/v1/manifests:apply", text=request_body(texts), params=params
+            "POST", "/v1/manifests:apply", text=request_body(texts), params=params, seconds=None
         )
     show_changes(output, applied)
+    if what_if is not None:
+        show_what_if(output, applied["what_if"])
     return applied
 
 

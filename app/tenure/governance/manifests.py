@@ -1,5 +1,6 @@
 """Declared configuration: apply, compare, show and describe manifests."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tenure import ids, resources
@@ -14,6 +15,7 @@ from tenure.model.principal import Credential
 from tenure.policy.bundle import bundle
 from tenure.store import configurations, principals
 from tenure.store import manifests as store
+from tenure.tenancy import Policy
 
 
 class Manifests:
@@ -30,8 +32,9 @@ class Manifests:
         dry_run: bool,
         prune: bool = False,
         once: Once | None = None,
+        look: Callable[[Policy], None] = lambda _policy: None,
     ) -> dict[str, Any]:
-        """Validate the whole set, then change it in one transaction.
+        """Validate the whole set, then change it in one transaction. `look` sees the rules that would hold.
 
         `{"changes":[{"kind","name","change"}],"policy","generation","dry_run","entry","warnings"}`. With
         `prune`, what is not given is removed. Applying the same again changes nothing and is not recorded.
@@ -42,6 +45,7 @@ class Manifests:
         def work(seat: Seat) -> dict[str, Any]:
             became = become(seat, _with(seat, given, prune=prune), dry_run=dry_run)
             named = {(one.kind, one.name) for one in given}
+            look(became.policy)
             shown = [one for one in became.changes if one[:2] in named or one[2] == "removed"]
             return {**answer(became, shown, dry_run=dry_run), "warnings": _warnings(given)}
 

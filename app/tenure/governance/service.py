@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
+from tenure.access import how_to_explain, named
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import Denied, KeyReused
@@ -66,13 +67,13 @@ class Service:
             principal = desk.principal(credential)
             verdict = desk.tenancy.policy.engine.decide_service(principal.roles, scope, action)
             if not verdict.allowed:
-                about = {"service": scope, "action": action}
+                about = {"service": scope, "action": action, **named("roles", principal.roles)}
                 entry = _record(desk, principal, Kind.ACCESS, "denied", verdict.rules, about)
                 return Denied(
                     f"Policy denies this ({verdict.reason.value}); nothing was done.",
                     entry=entry,
                     rules=verdict.rules,
-                    remedy="Ask for the built-in role that governs this.",
+                    remedy=f"Ask for the built-in role that governs this. {how_to_explain(entry)}",
                 )
             seat = Seat(desk, principal, verdict.rules)
             return work(seat) if once is None else _once(seat, once, work)

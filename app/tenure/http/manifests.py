@@ -1,12 +1,14 @@
 """Manifests: apply, compare, show and describe what is declared."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
+from tenure.errors import Invalid
+from tenure.governance.whatif import MAX_DAYS
 from tenure.http import shapes
 from tenure.http.auth import Call, read_once, tenure_of
 from tenure.http.reply import Reply, json_reply
@@ -25,13 +27,27 @@ async def apply_manifests(
     credential: NamedDependency[Credential],
     dry_run: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
     prune: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
+    what_if_days: Annotated[int | None, QueryParameter(ge=1, le=MAX_DAYS)] = None,
 ) -> ASGIApp:
     """Validate manifests together, then apply them in one transaction.
 
     YAML or JSON, or `{"files": ["…"]}`: several texts, whose number an error names. With `prune`, what is not
-    given is removed.
+    given is removed. A dry run with `what_if_days` tells which accesses of so many days would come out
+    differently.
     """
     once = await read_once(request, json=False)
+    if what_if_days is not None:
+        if not dry_run:
+            raise Invalid(
+                "What would be different is told by a dry run only; nothing was applied.",
+                field="what_if_days",
+                rule="with dry_run=true",
+                remedy="Add dry_run=true, or leave what_if_days out.",
+            )
+        answer = await tenure_of(request).what_if.apply(
+            credential, await request.body(), what_if_days, prune=prune
+        )
+        return json_reply(200, answer)
     applied = await tenure_of(request).manifests.apply(
         credential, await request.body(), dry_run=dry_run, prune=prune, once=once
     )

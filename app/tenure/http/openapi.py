@@ -88,6 +88,8 @@ _BODIES: dict[str, type[wire.Body]] = {
     "getRecordByBody": wire.RecordAddress,
     "openDecision": wire.NewDecision,
     "sealDecision": wire.Outcome,
+    "explainPolicy": wire.Explanation,
+    "replayDecision": wire.Replay,
     "createTenant": wire.NewTenant,
     "rollbackManifests": wire.Rollback,
     "shredTenant": wire.Leaving,

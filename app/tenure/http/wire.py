@@ -218,6 +218,26 @@ class Outcome(Body):
     output_sha256: str | None = None
 
 
+class Explanation(Body):
+    """What to explain: an entry, a decision, or a question by a principal (name or id) or by roles."""
+
+    entry: Annotated[str, Field(max_length=64)] | None = None
+    decision: Annotated[str, Field(max_length=64)] | None = None
+    principal: Text | None = None
+    roles: Annotated[tuple[Text, ...], Field(max_length=64)] | None = None
+    scope: Text | None = None
+    categories: Annotated[tuple[Text, ...], Field(max_length=64)] | None = None
+    purpose: Text | None = None
+    action: Text | None = None
+    at: Instant | None = None
+
+
+class Replay(Body):
+    """Under which rules: `current`, or the digest of a bundle that an entry names."""
+
+    policy: Annotated[str, StringConstraints(pattern=r"^(current|sha256:[0-9a-f]{64})$")] = "current"
+
+
 class SubjectReference(Body):
     """A person's reference."""
 

@@ -41,6 +41,8 @@ class Kind(StrEnum):
     DECISION_OPEN = "decision.open"
     DECISION_SEAL = "decision.seal"
     POLICY_CHANGE = "policy.change"
+    POLICY_REPLAY = "policy.replay"
+    """A decision's accesses were judged under other rules; data: the decision and the bundle's digest."""
     PRINCIPAL_CHANGE = "principal.change"
     REQUEST_OPEN = "request.open"
     REQUEST_CHANGE = "request.change"

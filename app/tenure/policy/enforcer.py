@@ -38,6 +38,7 @@ _CONDITIONS = {
     "sub": "role",
     "ten": "tenant",
 }
+_OF_RULE = re.compile(r"\bp_(\w+)")
 PREDICATES = tuple(_CONDITIONS.values())
 """The names of the model's conditions, the easiest to put right first."""
 
@@ -82,17 +83,23 @@ class Enforcer:
         """A function that gives the names of the model's conditions that a rule fails for `values`.
 
         The conditions are the operands of the matcher's outer `&&`, evaluated by Casbin's own evaluator
-        with its own functions: an empty list means that the rule matches.
+        with its own functions: an empty list means that the rule matches. Each is evaluated once for all
+        rules that are alike in the fields that it looks at.
         """
         functions = dict(self._casbin.fm.get_functions())
         for name, assertion in self._casbin.model["g"].items():
             functions[name] = casbin.util.generate_g_function(assertion.rm)
-        parts = [(name, SimpleEval(text, functions)) for name, text in self._conjuncts()]
         request = dict(zip(self._casbin.model["r"]["r"].tokens, values, strict=True))
+        parts = [
+            _Part(
+                name, SimpleEval(text, functions), [self._fields.index(one) for one in _OF_RULE.findall(text)]
+            )
+            for name, text in self._conjuncts()
+        ]
 
         def failed(rule: Rule) -> list[str]:
-            named = {f"p_{key}": value for key, value in zip(self._fields, rule.row(), strict=True)}
-            return [name for name, part in parts if not part.eval({**request, **named})]
+            row = rule.row()
+            return [part.name for part in parts if not part.holds(request, self._fields, row)]
 
         return failed
 
@@ -118,6 +125,26 @@ def boundaries(rules: Iterable[Rule]) -> list[int]:
 def _name_of(part: ast.expr) -> str:
     found = re.findall(r"\br_(\w+)", ast.unparse(part))
     return _CONDITIONS[found[0]]
+
+
+class _Part:
+    """One condition for one request, with its answers so far by the rules' fields that it looks at."""
+
+    __slots__ = ("_answers", "_evaluator", "_places", "name")
+
+    def __init__(self, name: str, evaluator: SimpleEval, places: list[int]) -> None:
+        self.name = name
+        self._evaluator = evaluator
+        self._places = places
+        self._answers: dict[tuple[object, ...], bool] = {}
+
+    def holds(self, request: dict[str, object], fields: list[str], row: list[str | int | None]) -> bool:
+        """Whether it holds for a rule's row."""
+        seen = tuple(row[place] for place in self._places)
+        if seen not in self._answers:
+            named = {f"p_{key}": value for key, value in zip(fields, row, strict=True)}
+            self._answers[seen] = bool(self._evaluator.eval({**request, **named}))
+        return self._answers[seen]
 
 
 class _Rows(Adapter):  # type: ignore[misc]  # casbin has no types

@@ -7,7 +7,7 @@ ledger can be looked up again in the bundle of its digest.
 
 import csv
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from itertools import product
 
 from tenure.errors import Invalid
@@ -35,7 +35,7 @@ class Rule:
 
     def row(self) -> list[str | int | None]:
         """The fields as Casbin takes them."""
-        return list(astuple(self))
+        return [getattr(self, name) for name in self.__slots__]
 
 
 def grant_rules(configuration: Configuration, tenant: str) -> Iterator[Rule]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, select, update
 
 from tenure.ledger.cosignature import merge
 from tenure.ledger.entry import Kind
@@ -289,6 +289,17 @@ def of_decision(tx: Tx, decision_id: str) -> list[tuple[str, bytes]]:
         .order_by(_e.c.at, _e.c.writer, _e.c.n)
     )
     return [(kind, body) for kind, body in rows]
+
+
+def principal_changes(tx: Tx, *, limit: int) -> list[bytes]:
+    """The newest entries that change principals, the newest first. By an index of these alone."""
+    rows = tx.execute(
+        select(_e.c.body)
+        .where(_e.c.tenant_id == tx.tenant_id, _e.c.kind == literal_column("'principal.change'"))
+        .order_by(_e.c.at.desc())
+        .limit(limit)
+    )
+    return [bytes(body) for body in rows.scalars()]
 
 
 class Search(NamedTuple):

@@ -1,6 +1,6 @@
 """Records, versions, labels, lineage: sealed columns and blind indexes only."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -24,6 +24,8 @@ Place = tuple[str, int]
 """(record id, number) of a version."""
 _r, _v, _s, _d = tables.records, tables.versions, tables.version_subjects, tables.lineage
 _p, _l = tables.subjects, tables.scope_leaves
+
+_AT_ONCE = 500
 
 LABELLED, DERIVED = 0, 1
 """How a version goes with a person: it names them; it names nobody and was derived from what is theirs."""
@@ -134,6 +136,21 @@ def by_ids(tx: Tx, pairs: Sequence[Place]) -> list[StoredVersion]:
     )
     rows = (StoredVersion(*row) for row in found)
     return [row for row in rows if (row.record_id, row.version) in wanted]
+
+
+def labels_at(tx: Tx, places: Collection[Place]) -> dict[Place, tuple[str, str]]:
+    """Scope and labels of versions, whatever became of their content. A round trip for each 500."""
+    found: dict[Place, tuple[str, str]] = {}
+    wanted = sorted(places)
+    for first in range(0, len(wanted), _AT_ONCE):
+        which = tuple_(_v.c.record_id, _v.c.version).in_(wanted[first : first + _AT_ONCE])
+        rows = tx.execute(
+            select(_v.c.record_id, _v.c.version, _v.c.scope, _v.c.labels).where(
+                _v.c.tenant_id == tx.tenant_id, which
+            )
+        )
+        found.update(((row[0], row[1]), (row[2], row[3])) for row in rows)
+    return found
 
 
 def history(tx: Tx, key_index: str, *, before: int | None, limit: int) -> list[StoredVersion]:

@@ -267,6 +267,14 @@ Index(
     postgresql_where=entries.c.decision_id.is_not(None),
     sqlite_where=entries.c.decision_id.is_not(None),
 )
+# Who had which role when: a few entries among many.
+Index(
+    "ix_entries_principal_change",
+    entries.c.tenant_id,
+    entries.c.at,
+    postgresql_where=entries.c.kind == "principal.change",
+    sqlite_where=entries.c.kind == "principal.change",
+)
 # An entry is written once and never touched again. Where it stands in the log is said here: a row for each
 # run of one writer's consecutive entries at consecutive places.
 places = _table(

@@ -1,0 +1,182 @@
+"""What an entry asked of policy, so that it can be asked again: of the same rules, of today's, of others.
+
+Pure: the caller fetches entries, their lists of accesses and the labels of the versions that they name.
+Labels outlive the content of what was erased, so nothing is opened for this.
+
+    access   returned            read, by the version's labels
+             listed              list, by the version's labels; in a history (which names no rule): read
+             withheld            read; whether policy or an erasure withheld it, the entry does not say
+             denied              what `data` says was asked, by the version's labels
+             no access, denied   what `data` says; without categories: whatever there is in the scope
+    write    written             write, by the labels of the version and of the one that it replaced
+    delete   deleted             delete, by the version's labels
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tenure.ids import moment, parse_rfc3339
+from tenure.ledger.entry import Action, Kind
+from tenure.model.names import SERVICE_CATEGORY, SERVICE_PURPOSE
+from tenure.policy.engine import Engine
+from tenure.policy.verdicts import Request, Verdict
+
+Place = tuple[str, int]
+"""(record id, number) of a version."""
+Labels = Mapping[Place, tuple[str, tuple[str, ...]]]
+"""Scope and categories of versions."""
+Entry = Mapping[str, Any]
+
+ACCESSES = frozenset({Kind.ACCESS.value, Kind.WRITE.value, Kind.DELETE.value})
+_OF_KIND = {Kind.ACCESS.value: "read", Kind.WRITE.value: "write", Kind.DELETE.value: "delete"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question that was put to policy.
+
+    `categories` is empty for "whatever there is in the scope". `roles` are the ones that the entry names, or
+    None. `allowed` is what was recorded, or None where the entry does not say. `at` in microseconds.
+    """
+
+    at: int
+    principal: str | None
+    roles: tuple[str, ...] | None
+    scope: str
+    categories: tuple[str, ...]
+    purpose: str
+    action: str
+    allowed: bool | None
+    record: str | None = None
+    version: int | None = None
+
+    @property
+    def about(self) -> tuple[object, ...]:
+        """What is asked, whenever and of whichever version."""
+        return (
+            self.principal,
+            self.roles,
+            self.scope,
+            self.categories,
+            self.purpose,
+            self.action,
+            self.allowed,
+        )
+
+    def request(self, engine: Engine, roles: tuple[str, ...]) -> Request:
+        """The question as one to this engine."""
+        categories = self.categories or _any_of(engine, self, roles)
+        return Request(
+            engine.tenant, roles, self.scope, categories, self.purpose, self.action, moment(self.at)
+        )
+
+
+def judge(engine: Engine, asked: Asked, roles: tuple[str, ...]) -> Verdict:
+    """The engine's answer to what was asked."""
+    return engine.decide(asked.request(engine, roles))
+
+
+def places_of(entry: Entry, accesses: Iterable[Entry]) -> set[Place]:
+    """The versions whose labels are needed."""
+    found = {(one["record"], one["version"]) for one in accesses}
+    if entry["kind"] == Kind.WRITE:
+        found |= {(record, version - 1) for record, version in found if version > 1}
+    return found
+
+
+def questions(entry: Entry, accesses: Sequence[Entry], labels: Labels) -> tuple[list[Asked], int]:
+    """What an entry asked, once for each version, and of how many versions that can no longer be known.
+
+    Nothing for an entry that is no access, and for what policy was not asked about (a miss).
+    """
+    if entry["kind"] not in ACCESSES:
+        return [], 0
+    if not accesses:
+        return _without_access(entry)
+    found: list[Asked] = []
+    unknown = 0
+    for record, version, action in dict.fromkeys(
+        (one["record"], one["version"], one["action"]) for one in accesses
+    ):
+        one = _of_version(entry, (record, version), action, labels)
+        if one is None:
+            unknown += 1
+        else:
+            found.append(one)
+    return found, unknown
+
+
+def _without_access(entry: Entry) -> tuple[list[Asked], int]:
+    if entry["outcome"] != "denied":
+        return [], 0
+    data = entry.get("data", {})
+    if "service" in data and "action" in data:
+        return [
+            _asked(entry, data["service"], (SERVICE_CATEGORY,), data["action"], allowed=False, service=True)
+        ], 0
+    if "scope" not in data or (entry["kind"] == Kind.WRITE and "categories" not in data):
+        return [], 1
+    categories = tuple(data.get("categories", ()))
+    return [_asked(entry, data["scope"], categories, data["action"], allowed=False)], 0
+
+
+def _of_version(entry: Entry, place: Place, action: str, labels: Labels) -> Asked | None:
+    stored = labels.get(place)
+    if stored is None:
+        return None
+    scope, categories = stored
+    data = entry.get("data", {})
+    verb = data.get("action") or _OF_KIND[entry["kind"]]
+    allowed: bool | None = True
+    if action == Action.DENIED:
+        allowed = False
+        if entry["kind"] == Kind.WRITE:
+            if "categories" not in data:
+                return None
+            categories = tuple(data["categories"])
+    elif action == Action.WITHHELD:
+        # Of a whole read only an erasure withholds; of a reconstruction policy may, too.
+        allowed = True if entry["outcome"] == "erased" else None
+    elif action == Action.LISTED:
+        verb = "list" if entry.get("rules") else "read"
+    elif action == Action.WRITTEN and place[1] > 1:
+        before = labels.get((place[0], place[1] - 1))
+        if before is None:
+            return None
+        categories = tuple(sorted({*categories, *before[1]}))
+    return _asked(entry, scope, categories, verb, allowed=allowed, place=place)
+
+
+def _asked(
+    entry: Entry,
+    scope: str,
+    categories: tuple[str, ...],
+    action: str,
+    *,
+    allowed: bool | None,
+    place: Place | None = None,
+    service: bool = False,
+) -> Asked:
+    roles = entry.get("data", {}).get("roles")
+    return Asked(
+        at=parse_rfc3339(entry["at"]),
+        principal=entry.get("principal"),
+        roles=None if roles is None else tuple(sorted(roles)),
+        scope=scope,
+        categories=categories,
+        purpose=SERVICE_PURPOSE if service else entry.get("purpose", ""),
+        action=action,
+        allowed=allowed,
+        record=place[0] if place else None,
+        version=place[1] if place else None,
+    )
+
+
+def _any_of(engine: Engine, asked: Asked, roles: tuple[str, ...]) -> tuple[str, ...]:
+    """As the gateway asks when there is no version: one category that is allowed, else all of the scope's."""
+    visible = engine.allowed_categories(roles, asked.scope, asked.purpose, asked.action, moment(asked.at))
+    if visible:
+        return (min(visible),)
+    spec = engine.configuration.scopes.get(asked.scope)
+    return tuple(spec.categories) if spec is not None else ("-",)  # the scope is what is unknown then
