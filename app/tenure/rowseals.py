@@ -7,8 +7,10 @@ guessed by nobody; it outlives the content, whose key it does not use.
 """
 
 import json
+from hashlib import sha256
 
 from tenure.keyring import TenantKeyring
+from tenure.model.breakglass import Elevation
 from tenure.model.decision import Decision
 from tenure.store.holds import Hold
 from tenure.store.records import StoredVersion
@@ -64,6 +66,12 @@ def of_hold(keys: TenantKeyring, hold: Hold) -> str:
 def of_shred(keys: TenantKeyring, shred: Shred) -> str:
     """Of an erasure as it was asked for."""
     return _seal(keys, "shred", shred.id, shred.kind, shred.target_id, shred.requested_by, shred.requested_at)
+
+
+def of_elevation(keys: TenantKeyring, elevation: Elevation) -> str:
+    """Of an elevation after a step: every column, of the sealed ones their SHA-256."""
+    columns = (sha256(one).hexdigest() if isinstance(one, bytes) else one for one in elevation)
+    return _seal(keys, "breakglass", *columns)
 
 
 def _seal(keys: TenantKeyring, *columns: object) -> str:

@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass, field, replace
 
 from tenure import ids, resources
+from tenure.elevation import Running
 from tenure.errors import Unauthenticated
 from tenure.keyring import Keyring, TenantKeyring
 from tenure.model.configuration import Configuration
@@ -42,6 +43,8 @@ class Tenancy:
     keys: TenantKeyring
     known: dict[str, Principal] = field(default_factory=dict)
     """Principals by the hash of their secret."""
+    running: Running = field(default_factory=Running)
+    """Elevations of the same principal epoch."""
     label_sets: set[tuple[str, str]] = field(default_factory=set)
     """(scope, labels) that are known to be stored; they are never removed."""
     bundles: set[str] = field(default_factory=set)
@@ -93,6 +96,7 @@ class Tenancies:
             policy=old.policy if old and old.epochs.policy == now.policy else load_policy(tx),
             keys=old.keys if old and same_keys else self._keyring.tenant(tx),
             known=old.known if old and old.epochs.principal == now.principal else {},
+            running=old.running if old and old.epochs.principal == now.principal else Running(),
             label_sets=old.label_sets if old else set(),
             bundles=old.bundles if old else set(),
         )

@@ -77,6 +77,11 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "shredTenant": (_ONCE,),
     "placeHold": (_ONCE,),
     "releaseHold": (_ONCE,),
+    "requestElevation": (_ONCE,),
+    "approveElevation": (_ONCE,),
+    "refuseElevation": (_ONCE,),
+    "endElevation": (_ONCE,),
+    "reviewElevation": (_ONCE,),
 }
 _BODIES: dict[str, type[wire.Body]] = {
     "putRecord": wire.NewVersion,
@@ -90,6 +95,8 @@ _BODIES: dict[str, type[wire.Body]] = {
     "createPrincipal": wire.NewPrincipal,
     "lookupSubject": wire.SubjectReference,
     "placeHold": wire.NewHold,
+    "requestElevation": wire.NewElevation,
+    "reviewElevation": wire.Review,
     "signEvidence": wire.EvidenceIndex,
 }
 _MAY_HAVE_NO_BODY = {"shredTenant", "rotateLedgerKey"}

@@ -5,6 +5,7 @@ from typing import Any
 from litestar.di import Provide
 
 from tenure.http import (
+    breakglass,
     decisions,
     evidence,
     health,
@@ -34,6 +35,7 @@ _NOUNS = (
     shreds,
     rederivations,
     holds,
+    breakglass,
     ledger,
     evidence,
     health,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tenure.model.manifests import COUNT_MAX, Manifest, field_path, invalid
 from tenure.model.names import ANY, BUILTIN_ROLES, shown
 from tenure.model.scope_rules import is_exact
-from tenure.model.specs import GrantSpec, ScopeSpec
+from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec
 
 if TYPE_CHECKING:
     from tenure.model.configuration import Configuration
@@ -32,6 +32,8 @@ def check(whole: "Configuration", places: Mapping[tuple[str, str], str]) -> None
     for key, manifest in whole.manifests.items():
         if isinstance(manifest.spec, ScopeSpec):
             _scope(whole, manifest, manifest.spec, places[key])
+        elif isinstance(manifest.spec, RoleSpec):
+            _role(whole, manifest, manifest.spec, places[key])
         elif isinstance(manifest.spec, GrantSpec):
             _grant(whole, manifest, manifest.spec, places[key])
             rules += size(manifest.spec)
@@ -61,6 +63,24 @@ def _scope(whole: "Configuration", manifest: Manifest, spec: ScopeSpec, place: s
             raise _undeclared(manifest, at, "purpose", purpose, "the Vocabulary's `purposes`")
         if ground not in whole.lawful_bases:
             raise _undeclared(manifest, at, "lawful basis", ground, "the Vocabulary's `lawfulBases`")
+
+
+def _role(whole: "Configuration", manifest: Manifest, spec: RoleSpec, place: str) -> None:
+    """Whoever approves has the role of their own: an elevation never opens the way to the next."""
+    if spec.break_glass is None:
+        return
+    named, at = spec.break_glass.approver_roles, "breakGlass.approverRoles"
+    _declared(manifest, place, at, named, {*whole.roles, *BUILTIN_ROLES}, "role")
+    for name in named:
+        if name in whole.emergency_roles:
+            raise invalid(
+                field_path(place, ("spec", "breakGlass", "approverRoles")),
+                f"role {shown(name)} is for emergencies itself",
+                rule="own-role",
+                remedy="Name roles that people have of their own.",
+                line=manifest.line,
+                owner=f"{manifest.kind} {manifest.name}",
+            )
 
 
 def _grant(whole: "Configuration", manifest: Manifest, spec: GrantSpec, place: str) -> None:

@@ -33,6 +33,7 @@ TEXT_MAX = 2000
 LIST_MAX = 1000
 TREE_MAX = 1000
 HOURS_MAX = 720
+MINUTES_MAX = 1440
 TREE_DEPTH_MAX = 24
 """Leaves room under the 32 levels of a document for the manifest, and for the list it may stand in."""
 
@@ -120,6 +121,14 @@ def _hours(value: object) -> object:
     raise broken("hours", f"is not 1 to {HOURS_MAX} whole hours", "Write a number such as 72 without quotes.")
 
 
+def _minutes(value: object) -> object:
+    if type(value) in (int, float) and value in range(1, MINUTES_MAX + 1):
+        return int(cast("float", value))
+    raise broken(
+        "minutes", f"is not 1 to {MINUTES_MAX} whole minutes", "Write a number such as 60 without quotes."
+    )
+
+
 def _alone_to_list(value: object) -> object:
     return [ANY] if value == ANY else value
 
@@ -176,6 +185,13 @@ def _normal(value: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _normal(below or {}) for name, below in sorted(value.items())}
 
 
+def _listed(value: object) -> object:
+    """Tuples as the lists that JSON gives back, at any depth."""
+    if isinstance(value, tuple):
+        return [_listed(one) for one in value]
+    return {key: _listed(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
 Text = Annotated[str, Strict(), Field(max_length=TEXT_MAX), AfterValidator(_text)]
 Label = Annotated[str, Strict(), AfterValidator(_label)]
 NameTree = Annotated[dict[str, Any], BeforeValidator(_tree)]
@@ -189,6 +205,7 @@ _NamesOrAny = Annotated[tuple[_NameOrAny, ...], BeforeValidator(_alone_to_list),
 _Pattern = Annotated[str, Strict(), AfterValidator(_pattern)]
 _Patterns = Annotated[tuple[_Pattern, ...], *_set_of]
 _Webhook = Annotated[Text, AfterValidator(_webhook)]
+_Minutes = Annotated[int, BeforeValidator(_minutes)]
 _Hours = Annotated[int, BeforeValidator(_hours)]
 _Action = Annotated[str, Strict(), AfterValidator(_action)]
 _Actions = Annotated[tuple[_Action, ...], BeforeValidator(_alone_to_list), *_set_of]
@@ -204,7 +221,7 @@ class Spec(BaseModel):
     def canonical(self) -> dict[str, Any]:
         """JSON-able, camelCase, lists sorted, unset fields left out."""
         found = self.model_dump(mode="python", by_alias=True, exclude_none=True)
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+        return {key: _listed(value) for key, value in found.items()}
 
 
 class VocabularySpec(Spec):
@@ -280,10 +297,19 @@ class ScopeSpec(Spec):
         return self
 
 
+class BreakGlassSpec(Spec):
+    """That a role is for emergencies: for how long at most, who approves, and when a review is due."""
+
+    max_minutes: _Minutes
+    approver_roles: _ListOfNames
+    review_within_hours: _Hours
+
+
 class RoleSpec(Spec):
-    """A named role. What it may do is said by grants."""
+    """A named role. What it may do is said by grants. With `breakGlass` nobody has it of their own."""
 
     description: Text
+    break_glass: BreakGlassSpec | None = None
 
 
 class GrantSpec(Spec):
