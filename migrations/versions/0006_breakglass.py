@@ -54,7 +54,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_entries_breakglass",
         "entries",
-        ["tenant_id", "breakglass_id"],
+        ["tenant_id", "breakglass_id", "at", "writer", "n"],
         postgresql_where=sa.text("breakglass_id IS NOT NULL"),
         sqlite_where=sa.text("breakglass_id IS NOT NULL"),
     )

@@ -125,7 +125,7 @@ class Snapshot:
         )
         yield GaugeMetricFamily(
             "tenure_breakglass_reviews_overdue",
-            "Of these, not reviewed in time: 0 is well. Their tenants can approve no other.",
+            "Of these, not reviewed in time: 0 is well. Until then their tenants approve none.",
             overdue,
         )
 

@@ -275,6 +275,9 @@ Index(
     "ix_entries_breakglass",
     entries.c.tenant_id,
     entries.c.breakglass_id,
+    entries.c.at,
+    entries.c.writer,
+    entries.c.n,
     postgresql_where=entries.c.breakglass_id.is_not(None),
     sqlite_where=entries.c.breakglass_id.is_not(None),
 )
