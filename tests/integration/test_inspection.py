@@ -151,7 +151,7 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "entries deleted": (deleting("entries", kind="write"), "entries"),
     "places.idx": (setting("places", "idx", lambda idx: idx + 100_000, idx=0), "places"),
     "places.count": (setting("places", "count", more), "places"),
-    "places.n": (setting("places", "n", more), "places"),
+    "places.n": (setting("places", "n", lambda n: n + 100_000), "places"),
     "writers.next": (setting("writers", "next", more), "writers"),
     "writers deleted": (deleting("writers"), "writers"),
     "access_lists.body": (setting("access_lists", "body", flipped), "access_lists"),
