@@ -121,7 +121,7 @@ class Caller:
             outcome=outcome,
             rules=rules,
             accesses=accesses,
-            data=data,
+            data=self.principal.marked(data),
         )
         return desk.tx.append(draft)
 

@@ -23,6 +23,7 @@ from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
 from tenure.gateway import Gateway
+from tenure.governance.breakglass import Breakglass
 from tenure.governance.celllog import CellLog
 from tenure.governance.configurations import Configurations
 from tenure.governance.erasures import Erasures
@@ -155,6 +156,7 @@ class Tenure:
         self.replaying = Replaying(service, self._database, tenancies)
         self.erasures = Erasures(service)
         self.holds = Holds(service, self._schedule.requested)
+        self.breakglass = Breakglass(service, self._batcher)
         self.subjects = Subjects(service, self._schedule.requested)
         self.residue = Residue(service, ground, self.sequencer, tenancies)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from tenure import ids
+from tenure.elevation import elevated
 from tenure.errors import KeyFailure, TenureError
 from tenure.model.limits import Usage
 from tenure.model.principal import Credential, Principal
@@ -94,8 +95,10 @@ class Desk:
         return cls(tx, tenancies.current(tx), Found(), ids.now())
 
     def principal(self, credential: Credential) -> Principal:
-        """Step 1 of every flow: who is calling."""
-        return authenticate(self.tx, self.tenancy, credential)
+        """Step 1 of every flow: who is calling, with the roles that count at this desk's instant."""
+        principal = authenticate(self.tx, self.tenancy, credential)
+        emergencies = self.tenancy.policy.configuration.emergency_roles
+        return elevated(self.tx, self.tenancy.running, emergencies, principal, self.now)
 
 
 class BatchOperation(Protocol):

@@ -7,8 +7,10 @@ guessed by nobody; it outlives the content, whose key it does not use.
 """
 
 import json
+from hashlib import sha256
 
 from tenure.keyring import TenantKeyring
+from tenure.model.breakglass import Elevation
 from tenure.model.decision import Decision
 from tenure.store.configurations import Generation
 from tenure.store.holds import Hold
@@ -79,6 +81,12 @@ def of_configuration(keys: TenantKeyring, made: Generation) -> str:
         made.changes,
         made.restored,
     )
+
+
+def of_elevation(keys: TenantKeyring, elevation: Elevation) -> str:
+    """Of an elevation after a step: every column, of the sealed ones their SHA-256."""
+    columns = (sha256(one).hexdigest() if isinstance(one, bytes) else one for one in elevation)
+    return _seal(keys, "breakglass", *columns)
 
 
 def _seal(keys: TenantKeyring, *columns: object) -> str:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tenure import bootstrap
+from tenure import bootstrap, ids
 from tenure.batcher import Batcher
 from tenure.bootstrap import ground_of, objects_of, places_of, writer_end
 from tenure.cold.files import FileObjects
@@ -39,7 +39,8 @@ from tenure.rootstore.unseal_only import UnsealOnly
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
 from tenure.stamping import believed
-from tenure.store import migrate, shreds
+from tenure.store import breakglass, migrate, shreds
+from tenure.store.breakglass import Review
 from tenure.store.database import Database
 from tenure.store.dump import Target, load, scratch
 from tenure.tenancy import Tenancies
@@ -139,6 +140,16 @@ def inspect(settings: Settings, progress: Callable[[str, int, int], None]) -> li
     finally:
         live.database.close()
     return found
+
+
+# ── break-glass ────────────────────────────────────────────────────────────────────────────────────
+def overdue_reviews(settings: Settings) -> list[Review]:
+    """Elevations that should have been reviewed by now, in any tenant, oldest first; a hundred at most."""
+    database = Database(settings.database)
+    try:
+        return database.read(CELL, partial(breakglass.reviews, now=ids.now(), limit=100))
+    finally:
+        database.close()
 
 
 # ── drill ──────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from tenure.errors import Erased, Shredded, Tampered
 from tenure.keyring import TenantKeyring
 from tenure.keys import segments
-from tenure.keys.seal import Binding, OpenedKey, founding_slots, header_leaves, seal
+from tenure.keys.seal import Binding, OpenedKey, founding_slots, header_leaves, open_key, seal
 from tenure.keys.secret import Octets
 from tenure.keys.segments import SealedSegment
 from tenure.model.record import Draft
@@ -23,7 +23,7 @@ from tenure.store.session import Tx
 
 WITHDRAWN = ("erased", "held")
 """States of versions that nobody reads: gone, or only kept for a hold."""
-HEAD, CONTENT, REF = "head", "content", "ref"
+HEAD, CONTENT, REF, NOTE = "head", "content", "ref", "note"
 SUBJECTS_SCOPE = "tenure.subjects"
 
 
@@ -188,6 +188,29 @@ def _open_segment(
         return OpenedSegment(None, certificate=_erased_with(tx, slots).certificate)
     people = json.loads(opened.open(HEAD, sealed.head))["subjects"]
     return OpenedSegment(opened, _staying(keys, sealed.header, people), opened.open(CONTENT, sealed.content))
+
+
+class Note(NamedTuple):
+    """A text that may name people, sealed: what is stored of it."""
+
+    header: bytes
+    text: bytes
+
+
+def seal_note(keys: TenantKeyring, binding: Binding, leaf: int, text: str) -> Note:
+    """Seal a text under a leaf of its own."""
+    sealed, opened = seal(binding, [{leaf: keys.leaf_key(leaf)}], {NOTE: text.encode()})
+    opened.wipe()
+    return Note(sealed.header, sealed.parts[NOTE])
+
+
+def open_note(keys: TenantKeyring, binding: Binding, note: Note) -> str:
+    """The text. Tampered when it is not as sealed, Shredded when its leaf was destroyed."""
+    opened = open_key(binding, note.header, keys.leaf_key)
+    try:
+        return opened.open(NOTE, note.text).decode()
+    finally:
+        opened.wipe()
 
 
 def labels_of(stored: StoredVersion) -> tuple[str, ...]:

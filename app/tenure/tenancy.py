@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass, field, replace
 
 from tenure import ids, resources
+from tenure.elevation import Running
 from tenure.errors import Unauthenticated
 from tenure.keyring import Keyring, TenantKeyring
 from tenure.model.configuration import Configuration
@@ -47,6 +48,8 @@ class Tenancy:
     """What the tenant may take: what is declared, and the settings'."""
     narrowed: dict[str, Limits] = field(default_factory=dict)
     """What is declared of credentials, by the hash of their secret; most have nothing of their own."""
+    running: Running = field(default_factory=Running)
+    """Elevations of the same principal epoch."""
     label_sets: set[tuple[str, str]] = field(default_factory=set)
     """(scope, labels) that are known to be stored; they are never removed."""
     bundles: set[str] = field(default_factory=set)
@@ -118,6 +121,7 @@ class Tenancies:
             known=old.known if old and same_callers else {},
             limits=old.limits if old and same_callers else limits.of(tx, tx.tenant_id).over(self._default),
             narrowed=old.narrowed if old and same_callers else {},
+            running=old.running if old and same_callers else Running(),
             label_sets=old.label_sets if old else set(),
             bundles=old.bundles if old else set(),
         )

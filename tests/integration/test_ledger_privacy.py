@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
+from support.lived import EMERGENCY
 from tenure.cli.embedded import Cell as Served
 from tenure.client.evidence import collect
 from tenure.client.http import Connection
@@ -43,6 +44,8 @@ def canaries() -> dict[str, str]:
         "ground": f"case against kanari {mark()}",
         "model": f"model-kanari-{mark()}",
         "refused": f"refused kanari {mark()}",
+        "reason": f"Mr Kanari-{mark()} is unconscious",
+        "review": f"asked Mrs Kanari-{mark()}",
     }
 
 
@@ -103,6 +106,7 @@ async def used(cell: Cell, c: dict[str, str], agent: Connection, dpo: Connection
     ):
         with pytest.raises(TenureError):
             await agent.call(method, where, body, headers=headers)
+    await elevated(cell, c, dpo, admin)
     found = await dpo.call("POST", "/v1/subjects:lookup", {"ref": c["erased"]})
     hold = {"by": "record", "target": (await _record(agent, path, purpose))["record"], "ground": c["ground"]}
     await dpo.call("POST", "/v1/holds", hold)
@@ -111,6 +115,20 @@ async def used(cell: Cell, c: dict[str, str], agent: Connection, dpo: Connection
     await dpo.call("POST", f"/v1/shreds/{shred['shred']}:scan", {"values": [c["name"], refused]})
     with pytest.raises(Erased):
         await agent.call("GET", f"{path}-gone", headers=purpose)
+
+
+async def elevated(cell: Cell, c: dict[str, str], dpo: Connection, admin: Connection) -> None:
+    """A role for emergencies, asked for with a reason and reviewed with a note."""
+    await cell.tenure.manifests.apply(cell.one["admin"], EMERGENCY, dry_run=False)
+    body = {"role": "rescuer", "minutes": 5, "reason": c["reason"]}
+    asked = await admin.call("POST", "/v1/breakglass", body, headers={"Idempotency-Key": c["once"]})
+    where = f"/v1/breakglass/{asked['id']}"
+    await dpo.call("POST", f"{where}:approve")
+    await admin.call("POST", f"{where}:end")
+    with pytest.raises(TenureError):
+        await dpo.call("POST", f"{where}:review", {"outcome": c["review"]})
+    await dpo.call("POST", f"{where}:review", {"outcome": "justified", "note": c["review"]})
+    assert (await dpo.call("GET", where))["reason"] == c["reason"]
 
 
 async def _record(agent: Connection, path: str, purpose: dict[str, str]) -> dict[str, str]:

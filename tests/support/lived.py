@@ -44,6 +44,7 @@ async def live(cell: Cell) -> None:
     record = (await cell.get("talk-3")).record
     hold = await tenure.holds.place(tenant["dpo"], "record", record, "litigation 7")
     await tenure.holds.place(tenant["dpo"], "scope", NOTES, "audit 2026")
+    await emergencies(cell)
     await cell.erase("customer:0")
     await rounds(cell)
     await tenure.ledger_keys.rotate(tenant["admin"])
@@ -57,6 +58,46 @@ async def live(cell: Cell) -> None:
         assert await tenure.timestamps.run()
     await cell.put("talk-9", "afterwards", "customer:9")
     await tenure.sequencer.run(tenant.id)
+
+
+EMERGENCY = """
+apiVersion: tenure/v1
+kind: Role
+metadata: {name: rescuer}
+spec:
+  description: Sees everything that support has, when lives are at stake
+  breakGlass: {maxMinutes: 60, approverRoles: [dpo, support-lead], reviewWithinHours: 24}
+---
+apiVersion: tenure/v1
+kind: Role
+metadata: {name: support-lead}
+spec: {description: Leads support}
+---
+apiVersion: tenure/v1
+kind: Grant
+metadata: {name: rescue}
+spec:
+  roles: [rescuer]
+  scopes: ["support.**"]
+  categories: ["*"]
+  purposes: [customer-support]
+  actions: [read, list]
+  effect: allow
+"""
+
+
+async def emergencies(cell: Cell) -> None:
+    """Elevations in several states; under one of them something was read."""
+    tenure, tenant = cell.tenure, cell.one
+    await tenure.manifests.apply(tenant["admin"], EMERGENCY, dry_run=False)
+    made = [await tenure.breakglass.request(tenant["clerk"], "rescuer", 5, f"case {n}") for n in range(4)]
+    first, second, third, _ = (one["id"] for one in made)
+    await tenure.breakglass.approve(tenant["dpo"], first)
+    await cell.get("talk-3", ask=tenant.ask("clerk"))
+    await tenure.breakglass.end(tenant["clerk"], first)
+    await tenure.breakglass.review(tenant["dpo"], first, "justified", "asked both of them")
+    await tenure.breakglass.refuse(tenant["dpo"], second)
+    await tenure.breakglass.approve(tenant["dpo"], third)
 
 
 async def rounds(cell: Cell) -> None:

@@ -20,19 +20,8 @@ ABSENT = (
 COMMANDS = {
     *("init", "serve", "demo", "doctor"),
     *("backup", "restore", "drill", "ledger"),
-    *(
-        "apply",
-        "diff",
-        "get",
-        "describe",
-        "history",
-        "rollback",
-        "schema",
-        "policy",
-        "tenant",
-        "principal",
-        "shred",
-    ),
+    *("apply", "diff", "get", "describe", "history", "rollback", "schema", "policy"),
+    *("tenant", "principal", "shred", "breakglass"),
     *("verify", "audit", "population", "evidence", "residue", "selftest", "witness"),
 }
 PROGRAM = f"""

@@ -3,6 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import World
+from support.lived import EMERGENCY
 from tenure.inspection.findings import Finding
 
 
@@ -66,3 +67,19 @@ def test_it_names_nobody(world: World) -> None:
     text = world.call(None, "GET", "/metrics").text
     for name in ("acme", "other", "customer", *world.ids.values()):
         assert name not in text
+
+
+def test_reviews_that_are_owed_are_counted(world: World) -> None:
+    world.ok("admin", "POST", "/v1/manifests:apply", content=EMERGENCY)
+    person = {"name": "second", "kind": "person", "roles": ["support-lead"]}
+    world.keys["second"] = world.ok("admin", "POST", "/v1/principals", json=person)["api_key"]
+    asked = {"role": "rescuer", "minutes": 5, "reason": "a fire"}
+    elevation = world.ok("admin", "POST", "/v1/breakglass", json=asked)["id"]
+    assert scraped(world)["tenure_breakglass_reviews_waiting", ()] == 0
+    world.ok("second", "POST", f"/v1/breakglass/{elevation}:approve")
+    found = scraped(world)
+    assert found["tenure_breakglass_reviews_waiting", ()] == 1
+    assert found["tenure_breakglass_reviews_overdue", ()] == 0
+    world.ok("admin", "POST", f"/v1/breakglass/{elevation}:end")
+    world.ok("second", "POST", f"/v1/breakglass/{elevation}:review", json={"outcome": "justified"})
+    assert scraped(world)["tenure_breakglass_reviews_waiting", ()] == 0

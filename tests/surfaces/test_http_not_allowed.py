@@ -12,6 +12,7 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from conftest import SCOPE, SUPPORT, World, record
+from support.lived import EMERGENCY
 
 EXEMPT = {"isAlive", "isReady", "get_openapi", "get_metrics"}
 SECRET = "canary-of-acme"
@@ -31,6 +32,7 @@ class Row(NamedTuple):
 
 
 DRAFT = {"content": 1, "subjects": ["customer:9"], "categories": ["contact"]}
+ASKED = {"role": "rescuer", "minutes": 5, "reason": SECRET}
 NEW_PRINCIPAL = {"name": "x", "kind": "agent", "roles": []}
 # Any head that was published: <size> and <root> are of the newest.
 EVIDENCE = '{"index_sha256": "%s", "files": 1, "size": <size>, "root": "<root>"}' % ("0" * 64)
@@ -126,6 +128,16 @@ ROWS = {
     "listHolds": Row("GET", "/v1/holds", "dpo", "agent", elsewhere=200),
     "getHold": Row("GET", "/v1/holds/{hold}", "dpo", "auditor"),
     "releaseHold": Row("POST", "/v1/holds/{hold}:release", "dpo", "lead"),
+    # Any person asks, and sees their own; who decides is said by the role.
+    "requestElevation": Row("POST", "/v1/breakglass", "asker", "agent", body=ASKED, elsewhere=422),
+    "listElevations": Row("GET", "/v1/breakglass", "asker", "nonsense", refusal=401, elsewhere=200),
+    "getElevation": Row("GET", "/v1/breakglass/{asked}", "dpo", "agent", refusal=404),
+    "approveElevation": Row("POST", "/v1/breakglass/{asked}:approve", "second", "asker"),
+    "refuseElevation": Row("POST", "/v1/breakglass/{unwanted}:refuse", "second", "asker"),
+    "endElevation": Row("POST", "/v1/breakglass/{running}:end", "third", "auditor"),
+    "reviewElevation": Row(
+        "POST", "/v1/breakglass/{over}:review", "second", "third", body={"outcome": "justified"}
+    ),
     "listRederivations": Row("GET", "/v1/rederivations?state=pending", "dpo", "auditor", elsewhere=200),
     "getShred": Row("GET", "/v1/shreds/{shred}", "dpo", "auditor"),
     "getCertificate": Row("GET", "/v1/certificates/{certificate}", "auditor", "agent"),
@@ -177,6 +189,7 @@ def furnished(world: World) -> World:
     certificate = world.until("dpo", f"/v1/shreds/{world.ids['shred']}", lambda shred: "certificate" in shred)
     world.ids["certificate"] = certificate["certificate"]
     role |= {"metadata": {"name": "acme-too"}, "spec": {"description": "another"}}
+    emergencies(world)
     world.ids["policy"] = world.ok("admin", "POST", "/v1/manifests:apply", json=role)["policy"]
     for n in range(65):
         world.put(f"many{n}", 1)
@@ -193,6 +206,21 @@ def furnished(world: World) -> World:
     head = world.call("auditor", "GET", "/v1/ledger/checkpoint").text.splitlines()
     HEAD.update({"<size>": head[1], "<root>": base64.b64decode(head[2]).hex()})
     return world
+
+
+def emergencies(world: World) -> None:
+    """Elevations in several states, of persons who exist in both tenants."""
+    world.ok("admin", "POST", "/v1/manifests:apply", content=EMERGENCY)
+    for name, role in (("asker", "support-agent"), ("second", "support-lead"), ("third", "support-lead")):
+        for tenant in ("acme", "other"):
+            body = {"name": name, "kind": "person", "roles": [role]}
+            made = world.ok(f"{tenant}-admin", "POST", "/v1/principals", json=body)
+            world.keys[name if tenant == "acme" else f"other-{name}"] = made["api_key"]
+    for name, who in (("asked", "asker"), ("unwanted", "asker"), ("over", "third"), ("running", "third")):
+        world.ids[name] = world.ok(who, "POST", "/v1/breakglass", json=ASKED)["id"]
+    world.ok("second", "POST", f"/v1/breakglass/{world.ids['over']}:approve")
+    world.ok("third", "POST", f"/v1/breakglass/{world.ids['over']}:end")
+    world.ok("second", "POST", f"/v1/breakglass/{world.ids['running']}:approve")
 
 
 def ask(world: World, row: Row, who: str | None) -> Any:

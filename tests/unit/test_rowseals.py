@@ -8,6 +8,7 @@ import pytest
 from tenure import rowseals
 from tenure.keyring import TenantKeyring
 from tenure.keys.ggm import PuncturedState
+from tenure.model.breakglass import Elevation
 from tenure.model.decision import Decision
 from tenure.store.configurations import Generation
 from tenure.store.holds import Hold
@@ -40,10 +41,13 @@ VERSION = StoredVersion(
 DECISION = Decision("d", "p", "purpose", "s", {"agent": "a", "model": "m"}, 10, None, None, None)
 HOLD = Hold("h", "record", "r", "litigation", 5, "active", "p", 10, None)
 MADE = Generation(3, 10, "p", "w-1", "sha256:0", [["Role", "r", "created"]], None)
+ELEVATION = Elevation("b", "p", "rescuer", 5, "requested", 10, 6, b"h", b"r").approved("q", 24, 20)
 SHRED = Shred("e", "subject", "s", None, "requested", {}, "p", 10, {}, None)
 
 
 def other(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value + b"x"
     if isinstance(value, int):
         return value + 1
     if isinstance(value, dict):
@@ -107,3 +111,10 @@ def test_columns_do_not_run_into_each_other() -> None:
 
 def test_only_the_tenants_keys_make_it() -> None:
     assert rowseals.of_version(keys(1), VERSION) != rowseals.of_version(keys(), VERSION)
+
+
+@pytest.mark.parametrize("column", Elevation._fields)
+def test_of_an_elevation(column: str) -> None:
+    changed = ELEVATION._replace(**{column: other(getattr(ELEVATION, column))})
+    assert rowseals.of_elevation(keys(), changed) != rowseals.of_elevation(keys(), ELEVATION)
+    assert rowseals.of_elevation(keys(1), ELEVATION) != rowseals.of_elevation(keys(), ELEVATION)

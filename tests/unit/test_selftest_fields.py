@@ -13,6 +13,7 @@ ENTRY = {
     "at": 5,
     "principal_id": None,
     "decision_id": "d",
+    "breakglass_id": "b",
     "body": b"xyz",
 }
 OTHER = {**ENTRY, "n": 4, "principal_id": "p", "body": b"uvw"}

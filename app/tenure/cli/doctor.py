@@ -78,6 +78,7 @@ def _examine(settings: "Settings") -> Iterator[Finding]:
         yield Finding("opens", "failed", "there is no database here", "Run 'tenure init'.")
         return
     yield from _opening(settings)
+    yield from _reviews(settings)
     yield from _remembered(settings)
 
 
@@ -207,6 +208,23 @@ def _opening(settings: "Settings") -> Iterator[Finding]:
             "the database was restored to an older state; erasures were replayed, ledgers brought up or begun"
         )
         yield Finding("restored", "warning", detail)
+
+
+def _reviews(settings: "Settings") -> Iterator[Finding]:
+    """Elevations to roles for emergencies that nobody reviewed in time."""
+    from tenure import safekeeping  # noqa: PLC0415 - not in the bare install
+    from tenure.ids import rfc3339  # noqa: PLC0415 - beside it
+
+    try:
+        late = safekeeping.overdue_reviews(settings)
+    except Exception:  # noqa: BLE001 - a database that does not open was reported above
+        yield Finding("break-glass", "warning", "reviews cannot be looked up", "See the check before.")
+        return
+    for one in late:
+        detail = f"tenant {one.owner_id}: the review of {one.id} was due {rfc3339(one.due_at)}"
+        yield Finding("break-glass", "warning", detail, f"Run: tenure breakglass review {one.id}")
+    if not late:
+        yield Finding("break-glass", "ok", "no review is overdue")
 
 
 def _stored(settings: "Settings", progress: Callable[[str, int, int], None]) -> Iterator[Finding]:

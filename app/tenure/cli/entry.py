@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tenure.cli import (
+    breakglass,
     cell,
     configurations,
     doctor,
@@ -55,6 +56,7 @@ app.add_typer(tenants.app, name="tenant", rich_help_panel=_GOVERN)
 app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
 app.add_typer(shred.app, name="shred", rich_help_panel=_GOVERN)
 app.add_typer(holds.app, name="hold", rich_help_panel=_GOVERN)
+app.add_typer(breakglass.app, name="breakglass", rich_help_panel=_GOVERN)
 app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)

@@ -282,6 +282,7 @@ def returned(body: bytes) -> Returned:
         at=ids.parse_rfc3339(entry["at"]),
         principal_id=entry.get("principal"),
         decision_id=entry.get("decision"),
+        breakglass_id=entry.get("data", {}).get("breakglass"),
         body=body,
     )
 

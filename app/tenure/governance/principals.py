@@ -132,6 +132,13 @@ class Principals:
     def _check_roles(self, seat: Seat, roles: tuple[str, ...]) -> None:
         declared = seat.desk.tenancy.policy.configuration.roles
         for place, role in enumerate(roles):
+            if role in seat.desk.tenancy.policy.configuration.emergency_roles:
+                raise Invalid(
+                    "The role is for emergencies and nobody's own; nothing was created.",
+                    field=f"roles[{place}]",
+                    rule="a role without breakGlass",
+                    remedy="Leave it out. Whoever needs it asks for it: tenure breakglass request.",
+                )
             if role == names.OPERATOR or (role not in declared and role not in names.BUILTIN_ROLES):
                 raise Invalid(
                     "The role is not declared in this tenant; nothing was created.",

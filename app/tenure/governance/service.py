@@ -80,6 +80,20 @@ class Service:
 
         return cast("R", await self._batcher.submit(credential.tenant_id, Solo(act)))
 
+    async def anyone(
+        self, credential: Credential, work: Callable[["Seat"], R], *, once: Once | None = None
+    ) -> R:
+        """The same for an act that no built-in rule gives to a role: `work` says who may do it.
+
+        A Denied that `work` returns instead of raising is raised after the commit, with its entry kept.
+        """
+
+        def act(desk: Desk) -> Any:  # noqa: ANN401
+            seat = Seat(desk, desk.principal(credential), ())
+            return work(seat) if once is None else _once(seat, once, work)
+
+        return cast("R", await self._batcher.submit(credential.tenant_id, Solo(act)))
+
     async def inside(self, tenant_id: str, work: Callable[[Desk], Any]) -> Any:  # noqa: ANN401
         """The service's own work, under no principal."""
         return await self._batcher.submit(tenant_id, Solo(work))
@@ -100,6 +114,8 @@ def _once(seat: Seat, once: Once, work: Work) -> Any:  # noqa: ANN401
             )
         return json.loads(result)
     result = work(seat)
+    if isinstance(result, Denied):
+        return result  # nothing was done that could be repeated
     kept = {name: value for name, value in result.items() if name not in _SHOWN_ONCE}
     seat.desk.tx.put(
         idempotency.INSERT,
@@ -126,6 +142,6 @@ def _record(
         purpose=SERVICE_PURPOSE,
         outcome=outcome,
         rules=rules,
-        data=data,
+        data=principal.marked(data),
     )
     return desk.tx.append(draft)

@@ -6,6 +6,7 @@ nobody's business. An alarm names its check and table; `tenure doctor` and the s
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from litestar import get
@@ -29,10 +30,13 @@ _PATIENCE_S = 2.0
 class Snapshot:
     """A collector over one cell: its plain counters as metric families, made anew for each scrape."""
 
-    def __init__(self, tenure: "Tenure", backlog: dict[str, int] | None) -> None:
-        """`backlog` is of `Shredder.backlog`; None when the database did not answer."""
+    def __init__(
+        self, tenure: "Tenure", backlog: dict[str, int] | None, reviews: tuple[int, int] | None = None
+    ) -> None:
+        """`backlog` of `Shredder.backlog`, `reviews` of `Breakglass.waiting`; None: no answer."""
         self._tenure = tenure
         self._backlog = backlog
+        self._reviews = reviews
 
     def collect(self) -> "Iterator[Metric]":
         """Every family (prometheus_client, "Custom Collectors")."""
@@ -40,6 +44,7 @@ class Snapshot:
         yield from self._limits()
         yield from self._ledger()
         yield from self._erasures()
+        yield from self._breakglass()
         yield from self._inspection()
 
     def _operations(self) -> "Iterator[Metric]":
@@ -123,6 +128,21 @@ class Snapshot:
         answers.add_metric([], float(self._backlog is not None))
         yield answers
 
+    def _breakglass(self) -> "Iterator[Metric]":
+        from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - see above
+
+        waiting, overdue = self._reviews or (None, None)
+        yield GaugeMetricFamily(
+            "tenure_breakglass_reviews_waiting",
+            "Elevations to roles for emergencies that run or are to be reviewed.",
+            waiting,
+        )
+        yield GaugeMetricFamily(
+            "tenure_breakglass_reviews_overdue",
+            "Of these, not reviewed in time: 0 is well. Until then their tenants approve none.",
+            overdue,
+        )
+
     def _inspection(self) -> "Iterator[Metric]":
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - see above
 
@@ -164,16 +184,17 @@ def _time(name: str, text: str, at: int | None) -> "Metric":
 
 @get("/metrics", include_in_schema=False)
 async def get_metrics(request: Call) -> ASGIApp:
-    """The text format of Prometheus, of this process. One short transaction."""
+    """The text format of Prometheus, of this process. Two short transactions."""
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - see above
 
     tenure = tenure_of(request)
-    try:
-        backlog = await asyncio.wait_for(tenure.shredder.backlog(), _PATIENCE_S)
-    except Exception:  # noqa: BLE001 - that is what a scrape is to show
-        backlog = None
+    backlog, reviews = None, None
+    with suppress(Exception):  # that is what a scrape is to show
+        async with asyncio.timeout(_PATIENCE_S):
+            backlog = await tenure.shredder.backlog()
+            reviews = await tenure.breakglass.waiting()
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Snapshot(tenure, backlog))
+    registry.register(Snapshot(tenure, backlog, reviews))
     return Reply(200, generate_latest(registry), _TEXT)
 
 

@@ -81,6 +81,11 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "setCredentialLimits": (_ONCE,),
     "placeHold": (_ONCE,),
     "releaseHold": (_ONCE,),
+    "requestElevation": (_ONCE,),
+    "approveElevation": (_ONCE,),
+    "refuseElevation": (_ONCE,),
+    "endElevation": (_ONCE,),
+    "reviewElevation": (_ONCE,),
 }
 _BODIES: dict[str, type[wire.Body]] = {
     "putRecord": wire.NewVersion,
@@ -99,6 +104,8 @@ _BODIES: dict[str, type[wire.Body]] = {
     "createPrincipal": wire.NewPrincipal,
     "lookupSubject": wire.SubjectReference,
     "placeHold": wire.NewHold,
+    "requestElevation": wire.NewElevation,
+    "reviewElevation": wire.Review,
     "signEvidence": wire.EvidenceIndex,
 }
 _MAY_HAVE_NO_BODY = {"shredTenant", "rotateLedgerKey"}

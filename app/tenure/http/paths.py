@@ -18,7 +18,9 @@ from litestar.types import Scope
 from tenure.errors import Malformed, NotFound
 from tenure.model.names import is_scope
 
-_VERB = re.compile(r"/v1/(subjects|decisions|holds|shreds|tenants|manifests/[^/:]+)/([^/:]+):([a-z]+)")
+_VERB = re.compile(
+    r"/v1/(subjects|decisions|holds|shreds|tenants|breakglass|manifests/[^/:]+)/([^/:]+):([a-z]+)"
+)
 _MARK = "/:"
 _NOWHERE = "/-"
 _ADDRESS = "tenure.record"

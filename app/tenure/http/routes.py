@@ -5,6 +5,7 @@ from typing import Any
 from litestar.di import Provide
 
 from tenure.http import (
+    breakglass,
     configurations,
     decisions,
     evidence,
@@ -40,6 +41,7 @@ _NOUNS = (
     shreds,
     rederivations,
     holds,
+    breakglass,
     ledger,
     evidence,
     health,

@@ -89,6 +89,7 @@ Past = Annotated[int, BeforeValidator(read_past), _TIME]
 Future = Annotated[int, BeforeValidator(read_future), _TIME]
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Prose = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Reference = Annotated[str, Field(max_length=256, examples=["customer:42"])]
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 VersionNumber = Annotated[int, Field(strict=True, ge=1, le=MAX_INTEGER)]
@@ -269,6 +270,21 @@ class NewHold(Body):
     by: Literal["subject", "scope", "record"]
     target: Text
     ground: Text
+
+
+class NewElevation(Body):
+    """A role for emergencies, for how long, and why. The reason may name people: it is sealed."""
+
+    role: Text
+    minutes: Annotated[int, Field(strict=True, ge=1, le=1440)]
+    reason: Prose
+
+
+class Review(Body):
+    """How the review of an elevation came out: a code, and a note that may name people and is sealed."""
+
+    outcome: str
+    note: Prose | None = None
 
 
 # ── reading ────────────────────────────────────────────────────────────────────────────────────────

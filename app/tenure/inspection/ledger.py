@@ -47,6 +47,7 @@ def entries(view: View, page: Sequence[Row]) -> Iterator[Finding]:
             at=ids.parse_rfc3339(entry["at"]),
             principal_id=entry.get("principal"),
             decision_id=entry.get("decision"),
+            breakglass_id=entry.get("data", {}).get("breakglass"),
         )
     yield from _gaps(view, page)
     yield from _placed(view, page)
@@ -158,6 +159,8 @@ def _makes(view: View, row: Row, entry: dict[str, Any]) -> Iterator[tuple[str, s
         yield "holds" if entry["kind"] == Kind.HOLD_PLACE else "shreds", "id", key, asked
     if entry["kind"] == Kind.POLICY_CHANGE and view.lives and "generation" in entry.get("data", {}):
         yield "configurations", "generation", key, entry["data"]["generation"]
+    if (elevation := entry.get("data", {}).get("breakglass")) is not None and view.lives:
+        yield "breakglass", "id", key, elevation
     if entry["kind"] == Kind.PURGE and view.lives and not view.erasing:
         yield "certificates", "id", key, entry.get("data", {}).get("certificate")
 

@@ -145,7 +145,7 @@ def scope_leaves(view: View, row: Row) -> Iterator[Finding]:
     yield from _leaf(view, "scope_leaves", key, row["leaf"])
     if view.keys is not None and view.is_punctured(row["leaf"]):
         yield view.finding("scope-leaf", table, key, "leaf", "its key was destroyed")
-    for other in (_S, _H, tables.bucket_leaves):
+    for other in (_S, _H, tables.breakglass, tables.bucket_leaves):
         if inspecting.known_ids(view.tx, other.c.leaf, [row["leaf"]]):
             yield view.finding("scope-leaf", table, key, "leaf", f"it is also in {other.name}")
     kept = tables.records

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Table
 
-from tenure.inspection import acts, celllog, keys, ledger, people, records, trees
+from tenure.inspection import acts, breakglass, celllog, keys, ledger, people, records, trees
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import Check, View
 from tenure.store import tables
@@ -61,6 +61,7 @@ SECTIONS = (
     Section("scope leaves", tables.scope_leaves, people.scope_leaves),
     Section("holds", tables.holds, people.holds),
     Section("held versions", tables.held_versions, people.held_versions),
+    Section("elevations", tables.breakglass, breakglass.elevations),
     Section("decisions", tables.decisions, acts.decisions),
     Section("shreds", tables.shreds, acts.shreds),
     Section("certificates", tables.certificates, acts.certificates, rows=FEW),

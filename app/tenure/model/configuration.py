@@ -98,6 +98,11 @@ class Configuration:
         return cast("Mapping[str, RoleSpec]", self._of("Role"))
 
     @cached_property
+    def emergency_roles(self) -> frozenset[str]:
+        """The declared roles that are nobody's own, only to be elevated to (`breakGlass`)."""
+        return frozenset(name for name, role in self.roles.items() if role.break_glass is not None)
+
+    @cached_property
     def grants(self) -> Mapping[str, GrantSpec]:
         """The declared grants by name."""
         return cast("Mapping[str, GrantSpec]", self._of("Grant"))

@@ -1,7 +1,9 @@
 """Who calls."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class PrincipalKind(StrEnum):
@@ -22,10 +24,18 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller. `roles` are sorted: equal sets are equal cache keys."""
+    """An authenticated caller. `roles` are sorted: equal sets are equal cache keys.
+
+    `elevation`: the break-glass elevation that one of the roles comes from, if there is one (`elevation`).
+    """
 
     tenant_id: str
     id: str
     name: str
     kind: PrincipalKind
     roles: tuple[str, ...]
+    elevation: str | None = None
+
+    def marked(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What an entry says of an act of this principal: besides its own data, under which elevation."""
+        return data if self.elevation is None else {"breakglass": self.elevation, **data}

@@ -12,7 +12,7 @@ from tenure.model.manifests import COUNT_MAX, Manifest, field_path, invalid
 from tenure.model.names import ANY, BUILTIN_ROLES, shown
 from tenure.model.retention import RetentionSpec
 from tenure.model.scope_rules import is_exact
-from tenure.model.specs import GrantSpec, ScopeSpec
+from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec
 
 if TYPE_CHECKING:
     from tenure.model.configuration import Configuration
@@ -35,6 +35,8 @@ def check(whole: "Configuration", places: Mapping[tuple[str, str], str]) -> None
     for key, manifest in whole.manifests.items():
         if isinstance(manifest.spec, ScopeSpec):
             _scope(whole, manifest, manifest.spec, places[key])
+        elif isinstance(manifest.spec, RoleSpec):
+            _role(whole, manifest, manifest.spec, places[key])
         elif isinstance(manifest.spec, GrantSpec):
             _grant(whole, manifest, manifest.spec, places[key])
             rules += size(manifest.spec)
@@ -69,6 +71,26 @@ def _scope(whole: "Configuration", manifest: Manifest, spec: ScopeSpec, place: s
             raise _undeclared(manifest, place, at, "purpose", purpose)
         if ground not in whole.lawful_bases:
             raise _undeclared(manifest, place, at, "lawful basis", ground)
+
+
+def _role(whole: "Configuration", manifest: Manifest, spec: RoleSpec, place: str) -> None:
+    """Whoever approves has the role of their own: an elevation never opens the way to the next."""
+    if spec.break_glass is None:
+        return
+    named = spec.break_glass.approver_roles
+    at: Path = ("spec", "breakGlass", "approverRoles")
+    _declared(manifest, place, at, named, {*whole.roles, *BUILTIN_ROLES}, "role")
+    for name in named:
+        if name in whole.emergency_roles:
+            raise invalid(
+                field_path(place, at),
+                f"role {shown(name)} is for emergencies itself",
+                rule="own-role",
+                remedy="Name roles that people have of their own.",
+                source=manifest.source,
+                at=at,
+                owner=f"{manifest.kind} {manifest.name}",
+            )
 
 
 def _grant(whole: "Configuration", manifest: Manifest, spec: GrantSpec, place: str) -> None:

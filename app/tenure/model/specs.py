@@ -34,6 +34,7 @@ TEXT_MAX = 2000
 LIST_MAX = 1000
 TREE_MAX = 1000
 HOURS_MAX = 720
+MINUTES_MAX = 1440
 TREE_DEPTH_MAX = 24
 """Leaves room under the 32 levels of a document for the manifest, and for the list it may stand in."""
 
@@ -119,6 +120,14 @@ def _hours(value: object) -> object:
     if type(value) in (int, float) and value in range(1, HOURS_MAX + 1):
         return int(cast("float", value))
     raise broken("hours", f"is not 1 to {HOURS_MAX} whole hours", "Write a number such as 72 without quotes.")
+
+
+def _minutes(value: object) -> object:
+    if type(value) in (int, float) and value in range(1, MINUTES_MAX + 1):
+        return int(cast("float", value))
+    raise broken(
+        "minutes", f"is not 1 to {MINUTES_MAX} whole minutes", "Write a number such as 60 without quotes."
+    )
 
 
 def _alone_to_list(value: object) -> object:
@@ -217,6 +226,11 @@ _Webhook = Annotated[
     Text,
     AfterValidator(_webhook),
     WithJsonSchema({"type": "string", "pattern": r"^[hH][tT][tT][pP][sS]?://\S+$", "maxLength": TEXT_MAX}),
+]
+_Minutes = Annotated[
+    int,
+    BeforeValidator(_minutes),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MINUTES_MAX}),
 ]
 _Hours = Annotated[
     int,
@@ -319,10 +333,19 @@ class ScopeSpec(Spec):
         return self
 
 
+class BreakGlassSpec(Spec):
+    """That a role is for emergencies: for how long at most, who approves, and when a review is due."""
+
+    max_minutes: _Minutes
+    approver_roles: ListOfNames
+    review_within_hours: _Hours
+
+
 class RoleSpec(Spec):
-    """A named role. What it may do is said by grants."""
+    """A named role. What it may do is said by grants. With `breakGlass` nobody has it of their own."""
 
     description: Text
+    break_glass: BreakGlassSpec | None = None
 
 
 class GrantSpec(Spec):

@@ -176,9 +176,9 @@ def in_use(tx: Tx, scope: str, labels: str) -> bool:
 
 
 def highest_leaf(tx: Tx) -> int:
-    """The highest leaf that was given to a person, a hold, a scope or a bucket; -1 for none."""
+    """The highest leaf that was given to a person, a hold, an elevation, a scope or a bucket; -1 for none."""
     found = [-1]
-    for table in (_s, tables.holds, tables.scope_leaves, tables.bucket_leaves):
+    for table in (_s, tables.holds, tables.breakglass, tables.scope_leaves, tables.bucket_leaves):
         query = select(func.max(table.c.leaf)).where(table.c.tenant_id == tx.tenant_id)
         highest = tx.execute(query).scalar_one()
         found += [] if highest is None else [int(highest)]

@@ -17,7 +17,8 @@ _e, _g, _c, _t = tables.entries, tables.logs, tables.checkpoints, tables.tiles
 _p, _w = tables.places, tables.writers
 
 _INSERT_PLACE = Insert(tables.places)
-_PUT_BACK = Insert(tables.entries, replace=("kind", "at", "principal_id", "decision_id", "body"))
+_PUT_BACK_COLUMNS = ("kind", "at", "principal_id", "decision_id", "breakglass_id", "body")
+_PUT_BACK = Insert(tables.entries, replace=_PUT_BACK_COLUMNS)
 _PUT_WRITER = Insert(tables.writers, ignore_existing=True)
 _MEND_CHECKPOINT = Insert(tables.checkpoints, replace=("note",))
 _MEND_PLACE = Insert(tables.places, ignore_existing=True)
@@ -148,6 +149,7 @@ class Returned(NamedTuple):
     at: int
     principal_id: str | None
     decision_id: str | None
+    breakglass_id: str | None
     body: bytes
 
 

@@ -164,6 +164,7 @@ class Tx:
                 "at": at,
                 "principal_id": draft.principal,
                 "decision_id": draft.decision,
+                "breakglass_id": draft.data.get("breakglass"),
                 "body": body,
             }
         )

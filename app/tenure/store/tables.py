@@ -164,6 +164,40 @@ policy_bundles = _table(
     Column("body", LargeBinary, nullable=False),
     Column("created_at", Instant, nullable=False),
 )
+# Elevations to roles for emergencies (`model.breakglass`). A leaf of its own opens reason and note.
+breakglass = _table(
+    "breakglass",
+    Column("id", Id, primary_key=True),
+    Column("principal_id", Id, nullable=False),
+    Column("role", Token, nullable=False),
+    Column("minutes", Integer, nullable=False),
+    Column("state", Token, nullable=False),  # requested, refused, active, ended, reviewed
+    Column("requested_at", Instant, nullable=False),
+    Column("leaf", BigInteger, nullable=False),
+    Column("header", LargeBinary, nullable=False),
+    Column("sealed_reason", LargeBinary, nullable=False),
+    Column("decided_by", Id),
+    Column("decided_at", Instant),
+    Column("ends_at", Instant),
+    Column("review_due", Instant),
+    Column("ended_by", Id),
+    Column("ended_at", Instant),
+    Column("reviewed_by", Id),
+    Column("reviewed_at", Instant),
+    Column("outcome", Token),
+    Column("note_header", LargeBinary),
+    Column("sealed_note", LargeBinary),
+    Index("ix_breakglass_state", "tenant_id", "state", "id"),
+    Index("ix_breakglass_principal", "tenant_id", "principal_id"),
+)
+# When a review is due in some tenant. The cell's rows.
+breakglass_queue = _table(
+    "breakglass_queue",
+    Column("id", Id, primary_key=True),
+    Column("owner_id", Id, nullable=False),  # the tenant
+    Column("due_at", Instant, nullable=False),
+    Index("ix_breakglass_queue_due", "tenant_id", "due_at"),
+)
 idempotency = _table(
     "idempotency",
     Column("principal_id", Id, primary_key=True),
@@ -258,6 +292,7 @@ entries = _table(
     Column("at", Instant, nullable=False),
     Column("principal_id", Id),
     Column("decision_id", Id),
+    Column("breakglass_id", Id),  # the elevation that it is about or was made under
     Column("body", LargeBinary, nullable=False),
 )
 Index(
@@ -274,6 +309,16 @@ Index(
     entries.c.at,
     postgresql_where=entries.c.kind == "principal.change",
     sqlite_where=entries.c.kind == "principal.change",
+)
+Index(
+    "ix_entries_breakglass",
+    entries.c.tenant_id,
+    entries.c.breakglass_id,
+    entries.c.at,
+    entries.c.writer,
+    entries.c.n,
+    postgresql_where=entries.c.breakglass_id.is_not(None),
+    sqlite_where=entries.c.breakglass_id.is_not(None),
 )
 # An entry is written once and never touched again. Where it stands in the log is said here: a row for each
 # run of one writer's consecutive entries at consecutive places.

@@ -214,6 +214,11 @@ def test_a_rule_for_derived_data_has_one_spelling():
     assert len({digest(derived=rule) for rule in DERIVED}) == len(DERIVED)
 
 
+EMERGENCY = {
+    "breakGlass": {"maxMinutes": 1440, "approverRoles": ["tenant-admin", "dpo"], "reviewWithinHours": 720}
+}
+
+
 @st.composite
 def whole_sets(draw):
     words = draw(st.lists(label, min_size=4, max_size=8, unique=True))
@@ -246,7 +251,7 @@ def whole_sets(draw):
             "apiVersion": "tenure/v1",
             "kind": "Role",
             "metadata": {"name": "x" + draw(label)},
-            "spec": {"description": draw(text)},
+            "spec": {"description": draw(text), **draw(st.sampled_from([{}, EMERGENCY]))},
         },
         {
             "apiVersion": "tenure/v1",

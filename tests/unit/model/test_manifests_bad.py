@@ -52,6 +52,7 @@ DEEP = {"c0": {}}
 for _level in range(1, 25):
     DEEP = {f"c{_level}": DEEP}
 
+GLASS = {"maxMinutes": 60, "approverRoles": ["dpo"], "reviewWithinHours": 24}
 REDERIVE = {"onErasure": "rederive", "webhook": "https://a.example/again", "withinHours": 72}
 
 # manifest, path to change, new value, field of the error (after manifests[i].), rule
@@ -87,6 +88,40 @@ CASES = [
     ("role", "spec.description", "a\x00b", "spec.description", "printable"),
     ("role", "spec.description", "\ud800", "spec.description", "printable"),
     ("role", "spec.permissions", [], "spec.permissions", "unknown-field"),
+    ("role", "spec.breakGlass", {}, "spec.breakGlass.maxMinutes", "required"),
+    ("role", "spec.break_glass", {}, "spec.break_glass", "unknown-field"),
+    ("role", "spec.breakGlass", {**GLASS, "maxMinutes": 0}, "spec.breakGlass.maxMinutes", "minutes"),
+    ("role", "spec.breakGlass", {**GLASS, "maxMinutes": 1441}, "spec.breakGlass.maxMinutes", "minutes"),
+    ("role", "spec.breakGlass", {**GLASS, "maxMinutes": True}, "spec.breakGlass.maxMinutes", "minutes"),
+    (
+        "role",
+        "spec.breakGlass",
+        {**GLASS, "reviewWithinHours": 0.5},
+        "spec.breakGlass.reviewWithinHours",
+        "hours",
+    ),
+    ("role", "spec.breakGlass", {**GLASS, "approverRoles": []}, "spec.breakGlass.approverRoles", "not-empty"),
+    (
+        "role",
+        "spec.breakGlass",
+        {**GLASS, "approverRoles": ["*"]},
+        "spec.breakGlass.approverRoles[0]",
+        "name",
+    ),
+    (
+        "role",
+        "spec.breakGlass",
+        {**GLASS, "approverRoles": ["nobody"]},
+        "spec.breakGlass.approverRoles",
+        "declared-role",
+    ),
+    (
+        "role",
+        "spec.breakGlass",
+        {**GLASS, "approverRoles": ["agent"]},
+        "spec.breakGlass.approverRoles",
+        "own-role",
+    ),
     ("vocabulary", "metadata.name", "other", "metadata.name", "one-vocabulary"),
     ("vocabulary", "spec.categories", ["contact"], "spec.categories", "tree"),
     ("vocabulary", "spec.categories", {"a": "b"}, "spec.categories", "tree"),

@@ -27,6 +27,7 @@ SCOPES = (
     "tenure.decisions",
     "tenure.policy",
     "tenure.evidence",
+    "tenure.breakglass",
 )
 
 
