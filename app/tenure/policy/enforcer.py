@@ -88,7 +88,6 @@ class Enforcer:
         )
         self._casbin._get_expression = lambda *_: expression  # noqa: SLF001 - see above
         self._functions = functions
-        self._rows = list(self._casbin.model["p"]["p"].policy)
         # A bundle may hold another model: what is not a condition there for every rule leaves none out.
         conditions = {ast.unparse(part) for part in self._operands()}
         self._narrowing = {name for name, text in _NARROWING.items() if text in conditions}
@@ -123,7 +122,7 @@ class Enforcer:
         if not places:
             return False, ""  # Casbin would judge a blank rule where there is none
         with self._lock:
-            self._casbin.model["p"]["p"].policy = [self._rows[place] for place in places]
+            self._casbin.model["p"]["p"].policy = [self.rules[place] for place in places]
             allowed, row = self._casbin.enforce_ex(*values)
         rule = str(row[self._rid]) if row else ""
         if allowed is not False and not (allowed is True and rule):
@@ -141,7 +140,7 @@ class Enforcer:
         request = dict(zip(self._casbin.model["r"]["r"].tokens, values, strict=True))
 
         def failed(rule: Rule) -> list[str]:
-            named = {f"p_{key}": value for key, value in zip(self._fields, rule.row(), strict=True)}
+            named = {f"p_{key}": value for key, value in zip(self._fields, rule, strict=True)}
             whole = {**request, **named}
             with self._lock:  # an evaluator holds the names it works on
                 return [name for name, part in parts if not part.eval(whole)]
@@ -185,7 +184,7 @@ class _Rows(Adapter):  # type: ignore[misc]  # casbin has no types
 
     def load_policy(self, model: Any) -> None:  # noqa: ANN401
         sections = model.model
-        sections["p"]["p"].policy.extend(rule.row() for rule in self._rules)
+        sections["p"]["p"].policy.extend(self._rules)
         for name, tree in (("g2", self._categories), ("g3", self._purposes)):
             sections["g"][name].policy.extend(
                 [below, above] for below, above in tree.parents.items() if above

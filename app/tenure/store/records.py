@@ -147,7 +147,7 @@ def history(
 
 
 def hidden(tx: Tx, key_index: str, labels: Sequence[str], *, before: int | None, after: int | None) -> int:
-    """How many versions of a record, older than `before` and newer than `after`, have none of the `labels`."""
+    """How many versions of a record between `before` and `after` have none of these label sets."""
     query = (
         select(func.count())
         .select_from(_r.join(_v, _OF_RECORD))
