@@ -21,7 +21,7 @@ from tenure.bootstrap import open_tenure, prepare
 from tenure.model.apikey import parse_api_key
 from tenure.model.principal import PrincipalKind
 
-_PAUSE_S = 0.3
+_PAUSE_S = 0.5
 
 
 class Asked(NamedTuple):
@@ -114,11 +114,10 @@ def _change(port: int, admin_key: str, changes: int) -> list[tuple[float, int]]:
 def _judged(answered: list[tuple[float, int]], asked: list[list[Asked]]) -> dict[str, Any]:
     delays: list[float] = []
     stale = counted = 0
-    for place, (at, expected) in enumerate(answered):
-        end = answered[place + 1][0] - _PAUSE_S if place + 1 < len(answered) else float("inf")
+    for at, expected in answered:
         for mine in asked:
-            later = [one for one in mine if at <= one.sent < end]
-            # Up to the next change; while that one is under way either answer is right.
+            # Up to the next change: while that one is under way either answer is right.
+            later = [one for one in mine if at <= one.sent and one.answered < at + _PAUSE_S]
             counted += len(later)
             stale += sum(one.status != expected for one in later)
             delays += [(one.answered - at) * 1e3 for one in later if one.status == expected][:1]

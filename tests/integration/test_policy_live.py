@@ -1,7 +1,9 @@
 """Policy while it changes: through the gateway, on both databases, with what caches hold from before."""
 
 import asyncio
+import json
 import threading
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
 from support.policies import manifest
 from tenure import ids, tenancy
+from tenure.bootstrap import open_tenure
 from tenure.crew import Desk
 from tenure.errors import Denied, Invalid, NotFound
 from tenure.listing import Query
@@ -33,8 +36,6 @@ def grant(name: str, **spec: Any) -> dict[str, Any]:
 
 
 async def apply(cell: Cell, *manifests: Any) -> dict[str, Any]:
-    import json
-
     return await cell.tenure.manifests.apply(cell.one["admin"], json.dumps(list(manifests)), dry_run=False)
 
 
@@ -97,6 +98,26 @@ async def test_under_a_change_of_rules_every_entry_names_the_rules_it_was_decide
     for one in cell.entries():
         if one["kind"] == "access" and one.get("purpose") == SUPPORT:
             assert {one["policy"]} == ({applied["policy"]} if one["outcome"] == "denied" else before)
+
+
+async def test_a_change_by_one_process_holds_in_every_others_next_transaction(scaled: Cell) -> None:
+    deny = grant("no", roles=["*"], effect="deny")
+    async with AsyncExitStack() as stack:
+        three = [await stack.enter_async_context(open_tenure(scaled.settings)) for _ in range(3)]
+        scaled._tenure = three[0]
+        await scaled.put("k", 1, "customer:1")
+        ask = scaled.one.ask()
+        for turn in range(3):
+            await apply(scaled, {**deny, "spec": {**deny["spec"], "actions": ["delete"]}})
+            for tenure in three:
+                assert (await tenure.gateway.read(ask, SCOPE, "k")).version == 1
+            applied = await apply(scaled, deny)
+            for tenure in (three[1], three[2], three[0]):
+                with pytest.raises(Denied):
+                    await tenure.gateway.read(ask, SCOPE, "k")
+            named = {one["policy"] for one in scaled.entries() if one["outcome"] == "denied"}
+            assert applied["policy"] in named
+            assert turn == 0 or len(named) == 1, "the same rules have the same digest"
 
 
 # ── time limits ───────────────────────────────────────────────────────────────────────────────────
