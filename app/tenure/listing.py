@@ -78,7 +78,7 @@ def query(desk: Desk, ask: Ask, scope: str, wanted: Query) -> Page | Denied:
     caller = Caller.at(desk, ask)
     caller.check_scope(scope)
     nonce = secrets.token_bytes(16)
-    if not caller.visible("list", scope):
+    if not caller.sees_any("list", scope):
         spec = desk.tenancy.policy.configuration.scopes[scope]
         return caller.refuse(Kind.ACCESS, caller.decide("list", scope, tuple(spec.categories)), nonce=nonce)
     _check_categories(desk, wanted.categories)

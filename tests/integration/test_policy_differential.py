@@ -101,7 +101,8 @@ def listed(tx: Tx, policy: Policy, asked: Question, wanted: Query) -> tuple[set[
     ask = Ask(Credential(tx.tenant_id, "0"), asked.purpose)
     caller = Caller(Desk(tx, tenancy, Found(), asked.now), ask, principal)
     shown, hidden = _split(caller, asked.scope, wanted)
-    assert caller.visible("list", asked.scope) or not shown
+    assert caller.sees_any("list", asked.scope) == bool(caller.visible("list", asked.scope))
+    assert caller.sees_any("list", asked.scope) or not shown
     found = records.page(tx, Filter(asked.scope), shown, now=1, after=None, limit=1000) if shown else []
     assert len(found) == len({row.labels for row in found}), "a record is listed once"
     return {tuple(row.labels.split(",")) for row in found}, records.count(
