@@ -15,6 +15,7 @@ from rich.console import Console
 
 from bench import ledger as proving
 from bench import legs, limiting, postgres, profiling, report
+from bench import policy as deciding
 from bench import shredding as erasing
 from bench.samples import Results
 
@@ -136,6 +137,21 @@ def ledger(
     plan = proving.Plan.quick() if quick else proving.Plan()
     raw = proving.run(plan, set(only or Part), console)
     path = json or Path(__file__).parent / "results" / f"ledger-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    proving.keep(raw, path)
+    console.print(f"Raw numbers: {path}")
+
+
+@app.command()
+def policy(
+    *,
+    quick: Annotated[bool, typer.Option(help="Short rounds, few tenants: a look, not a result.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Where the raw numbers go.")] = None,
+) -> None:
+    """What a decision costs by rules and tenants, memory, and how soon a change holds on every replica."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    logging.getLogger().setLevel(logging.WARNING)
+    raw = deciding.run(console, quick=quick)
+    path = json or Path(__file__).parent / "results" / f"policy-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     proving.keep(raw, path)
     console.print(f"Raw numbers: {path}")
 

@@ -83,6 +83,13 @@ class Caller:
             self.principal.roles, scope, self.ask.purpose, action, ids.moment(desk.now)
         )
 
+    def sees_any(self, action: str, scope: str) -> bool:
+        """Whether there is a category of a scope that this caller may see for its purpose."""
+        desk = self.desk
+        return desk.tenancy.policy.engine.allows_any(
+            self.principal.roles, scope, self.ask.purpose, action, ids.moment(desk.now)
+        )
+
     def promise(self, opened: OpenedKey, content: bytes, record: str, version: int, *, nonce: bytes) -> bytes:
         """The commitment, 32 bytes, to a content in the entry of `nonce`.
 

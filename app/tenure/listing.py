@@ -78,7 +78,7 @@ def query(desk: Desk, ask: Ask, scope: str, wanted: Query) -> Page | Denied:
     caller = Caller.at(desk, ask)
     caller.check_scope(scope)
     nonce = secrets.token_bytes(16)
-    if not caller.visible("list", scope):
+    if not caller.sees_any("list", scope):
         spec = desk.tenancy.policy.configuration.scopes[scope]
         return caller.refuse(Kind.ACCESS, caller.decide("list", scope, tuple(spec.categories)), nonce=nonce)
     _check_categories(desk, wanted.categories)
@@ -98,7 +98,10 @@ def query(desk: Desk, ask: Ask, scope: str, wanted: Query) -> Page | Denied:
 def history(
     desk: Desk, ask: Ask, scope: str, key: str, *, before: int | None, limit: int
 ) -> History | Denied:
-    """A record's versions without content, each shown only if its own labels may be read."""
+    """A record's versions without content, each shown only if its own labels may be read.
+
+    Three statements of its own. What is withheld is counted for the stretch of versions that a page covers.
+    """
     caller = Caller.at(desk, ask)
     caller.check_scope(scope)
     nonce = secrets.token_bytes(16)
@@ -107,20 +110,18 @@ def history(
         spec = desk.tenancy.policy.configuration.scopes[scope]
         return caller.refuse(Kind.ACCESS, caller.decide("read", scope, tuple(spec.categories)), nonce=nonce)
     index = desk.tenancy.keys.blind_index("record", scope, key)
-    found = records.history(desk.tx, index, before=before, limit=limit + 1)
+    shown = [labels for labels in records.label_sets(desk.tx, scope) if visible.issuperset(labels.split(","))]
+    found = records.history(desk.tx, index, shown, before=before, limit=limit + 1)
     page = found[:limit]
-    allowed = [one for one in page if visible.issuperset(labels_of(one))]
-    evidence = [Access(one.record_id, one.version, Action.LISTED) for one in allowed]
-    entry = caller.record(Kind.ACCESS, "ok" if page else "not-found", *evidence, nonce=nonce)
-    return History(
-        [
-            Line(one.version, one.version_id, one.state, one.created_at, labels_of(one), one.entry)
-            for one in allowed
-        ],
-        page[-1].version if len(found) > limit else None,
-        len(page) - len(allowed),
-        entry,
-    )
+    following = page[-1].version if len(found) > limit else None
+    withheld = records.hidden(desk.tx, index, shown, before=before, after=following)
+    evidence = [Access(one.record_id, one.version, Action.LISTED) for one in page]
+    entry = caller.record(Kind.ACCESS, "ok" if page or withheld else "not-found", *evidence, nonce=nonce)
+    items = [
+        Line(one.version, one.version_id, one.state, one.created_at, labels_of(one), one.entry)
+        for one in page
+    ]
+    return History(items, following, withheld, entry)
 
 
 def _split(caller: Caller, scope: str, wanted: Query) -> tuple[list[str], list[str]]:

@@ -99,8 +99,7 @@ def hand_out(caller: Caller, stored: StoredVersion, *, nonce: bytes, key: str) -
 
 def absent(caller: Caller, action: str, scope: str, *, nonce: bytes) -> NotFound | Denied:
     """No such record: said only to who may see something in this scope, else it is a denial like any."""
-    visible = caller.visible(action, scope)
-    if not visible:
+    if not caller.sees_any(action, scope):
         categories = tuple(caller.desk.tenancy.policy.configuration.scopes[scope].categories)
         return caller.refuse(Kind.ACCESS, caller.decide(action, scope, categories), nonce=nonce)
     caller.record(Kind.ACCESS, "not-found", nonce=nonce)

@@ -2,9 +2,15 @@
 
 A transaction reads the tenant's epochs with its first statement. If they are the ones of the cached tenancy,
 nothing else is looked up; if not, the parts whose epoch moved are rebuilt inside that transaction.
+
+Of the tenants that a process meets it keeps the `MAX_TENANCIES` that were asked for last. One that had to go
+is built again when it comes back, as at a start: some milliseconds, four further statements.
 """
 
+import contextlib
 import threading
+import time
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 
 from tenure import ids, resources
@@ -21,6 +27,10 @@ from tenure.store import limits, manifests, principals
 from tenure.store.session import Epochs, Tx
 
 MAX_PRINCIPALS = 10_000
+MAX_TENANCIES = 2_048
+"""Tenants whose rules and keys one process holds at a time."""
+GRACE_S = 30.0
+"""How long the keys of a tenant that had to go stay open, for whoever is at work with them."""
 _NEVER = -1
 
 
@@ -63,12 +73,22 @@ class Tenancies:
         """`default`: what a tenant may take of which nothing is declared."""
         self._keyring = keyring
         self._default = default
-        self._tenancies: dict[str, Tenancy] = {}
+        self._tenancies: OrderedDict[str, Tenancy] = OrderedDict()
+        """The one asked for last at the end."""
+        self._leaving: list[tuple[float, TenantKeyring]] = []
+        """Keys of tenants that had to go, and until when they are left open."""
         self._building = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._tenancies)
 
     def cached(self, tenant_id: str) -> Tenancy | None:
         """What was last known, to prepare a question with."""
-        return self._tenancies.get(tenant_id)
+        found = self._tenancies.get(tenant_id)
+        if found is not None:
+            with contextlib.suppress(KeyError):  # another thread needed its place just now
+                self._tenancies.move_to_end(tenant_id)
+        return found
 
     def limits(self, tenant_id: str) -> Limits:
         """What the tenant may take, as last known here."""
@@ -89,7 +109,7 @@ class Tenancies:
         """The tenancy as this transaction sees it. Unauthenticated when there is no such tenant."""
         if not tx.exists:
             raise Unauthenticated("The credential is unknown.", rule="api-key")
-        old = self._tenancies.get(tx.tenant_id)
+        old = self.cached(tx.tenant_id)
         if old is not None and old.epochs == tx.epochs:
             return old
         with self._building:  # one at a time: opened keys that lose a race would never be wiped
@@ -105,6 +125,14 @@ class Tenancies:
                     known.keys.wipe()
                 else:
                     known.keys.sweep()
+            # An erasure waits for what was set aside, too: it is wiped with the rest.
+            now, staying = time.monotonic(), []
+            for until, keys in self._leaving:
+                if keys.seq < before or until < now:
+                    keys.wipe()
+                else:
+                    staying.append((until, keys))
+            self._leaving = staying
 
     def _rebuilt(self, tx: Tx) -> Tenancy:
         old = self._tenancies.get(tx.tenant_id)
@@ -128,6 +156,9 @@ class Tenancies:
         self._tenancies[tx.tenant_id] = new
         if old is not None and not same_keys:
             old.keys.wipe()
+        while len(self._tenancies) > MAX_TENANCIES:
+            _, gone = self._tenancies.popitem(last=False)
+            self._leaving.append((time.monotonic() + GRACE_S, gone.keys))
         return new
 
 

@@ -163,6 +163,11 @@ ROWS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def furnished(world: World) -> World:
+    """The world with all that `ROWS` names."""
+    return furnish(world)
+
+
+def furnish(world: World) -> World:
     """Things in `acme` that a stranger would like to reach."""
     for key, subject in (("known", "customer:1"), ("doomed", "customer:2"), ("gone", "customer:3")):
         written = world.put(key, SECRET, subject=subject).json()
@@ -223,12 +228,12 @@ def emergencies(world: World) -> None:
     world.ok("second", "POST", f"/v1/breakglass/{world.ids['running']}:approve")
 
 
-def ask(world: World, row: Row, who: str | None) -> Any:
+def ask(world: World, row: Row, who: str | None, headers: dict[str, str] | None = None) -> Any:
     path = row.path.format(**world.ids)
     more: dict[str, Any] = {} if row.body is None else {"json": row.body}
     if row.text is not None:
         more["content"] = functools.reduce(lambda text, part: text.replace(*part), HEAD.items(), row.text)
-    headers = {"Tenure-Purpose": "customer-support"}
+    headers = {"Tenure-Purpose": "customer-support", **(headers or {})}
     return world.call(who, row.method, path, headers=headers, **more)
 
 

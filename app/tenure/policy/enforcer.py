@@ -6,12 +6,17 @@ them outweighs an allow for another by the model's own effect, and no state per 
 
 Casbin's own role managers are not used: they create a node for every name they are asked about
 (unbounded, and not safe between threads) and silently stop after ten levels, which would lose a deny.
+
+Casbin walks over every rule it holds, tens of microseconds each. Before a question it is handed only the
+rules that can match: those for one of the roles, the scope and the action. It judges these as ever, and
+`tests/integration/test_policy_differential.py` asks a plain Casbin with all rules the same.
 """
 
 import ast
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, lru_cache
 from threading import Lock
 from typing import Any, cast
 
@@ -21,6 +26,7 @@ from casbin.rbac import RoleManager
 from casbin.util import SimpleEval
 from casbin.util.log import disabled_logging
 
+from tenure.model.names import ANY
 from tenure.model.scope_rules import scope_match
 from tenure.model.vocabulary import Tree
 from tenure.policy.rules import Rule
@@ -41,6 +47,14 @@ _CONDITIONS = {
 _OF_RULE = re.compile(r"\bp_(\w+)")
 PREDICATES = tuple(_CONDITIONS.values())
 """The names of the model's conditions, the easiest to put right first."""
+
+_NARROWING = {
+    "role": "p_sub == '*' or g(r_sub, p_sub, r_ten)",
+    "scope": "scopeMatch(r_scope, p_scope)",
+    "action": "p_act == '*' or r_act == p_act",
+}
+"""Conditions by which rules are left out before Casbin is asked, as the matcher writes them."""
+CANDIDATES_SIZE = 256
 
 Values = tuple[str, frozenset[str], str, str, str, str, int]
 """A request as Casbin takes it: tenant, roles, scope, category, purpose, action, instant."""
@@ -65,13 +79,51 @@ class Enforcer:
         self.rules = tuple(rules)
         self._fields = [token.removeprefix("p_") for token in self._casbin.model["p"]["p"].tokens]
         self._rid = self._fields.index("rid")
+        # Casbin parses the matcher again for every question, which costs more than a few rules. Nothing in
+        # it changes here: it is parsed once, by Casbin's own parser, with the functions that Casbin gives it.
+        functions = dict(self._casbin.fm.get_functions())
+        for name, assertion in self._casbin.model["g"].items():
+            functions[name] = casbin.util.generate_g_function(assertion.rm)
+        expression = self._casbin._get_expression(  # noqa: SLF001 - see above
+            self._casbin.model["m"]["m"].value, functions
+        )
+        self._casbin._get_expression = lambda *_: expression  # noqa: SLF001 - see above
+        self._functions = functions
+        # A bundle may hold another model: what is not a condition there for every rule leaves none out.
+        conditions = {ast.unparse(part) for part in self._operands()}
+        self._narrowing = {name for name, text in _NARROWING.items() if text in conditions}
+        self._by_role: dict[str, list[int]] = {}
+        for position, rule in enumerate(self.rules):
+            self._by_role.setdefault(rule.role, []).append(position)
+        self._candidates = lru_cache(CANDIDATES_SIZE)(self._find_candidates)
+
+    def candidates(self, values: Values) -> tuple[int, ...]:
+        """The places in `rules`, ascending, of all that can match `values`, and of few others."""
+        _, roles, scope, _, _, action, _ = values
+        return self._candidates(roles, scope, action)
+
+    def _find_candidates(self, roles: frozenset[str], scope: str, action: str) -> tuple[int, ...]:
+        places: Iterable[int] = range(len(self.rules))
+        if "role" in self._narrowing:
+            places = sorted(place for role in {*roles, ANY} for place in self._by_role.get(role, ()))
+        return tuple(
+            place
+            for place in places
+            if ("action" not in self._narrowing or self.rules[place].action in {ANY, action})
+            and ("scope" not in self._narrowing or scope_match(scope, self.rules[place].scope))
+        )
 
     def enforce(self, values: Values) -> tuple[bool, str]:
         """Casbin's answer and the id of the rule that decided it, or "" if none matched.
 
-        The lock is for Casbin's shared function table; the interpreter lock serialises the rest anyway.
+        The lock is for what Casbin shares between questions: its function table, and the rows it is
+        handed. The interpreter lock serialises the rest anyway.
         """
+        places = self.candidates(values)
+        if not places:
+            return False, ""  # Casbin would judge a blank rule where there is none
         with self._lock:
+            self._casbin.model["p"]["p"].policy = [self.rules[place] for place in places]
             allowed, row = self._casbin.enforce_ex(*values)
         rule = str(row[self._rid]) if row else ""
         if allowed is not False and not (allowed is True and rule):
@@ -86,29 +138,28 @@ class Enforcer:
         with its own functions: an empty list means that the rule matches. Each is evaluated once for all
         rules that are alike in the fields that it looks at.
         """
-        functions = dict(self._casbin.fm.get_functions())
-        for name, assertion in self._casbin.model["g"].items():
-            functions[name] = casbin.util.generate_g_function(assertion.rm)
         request = dict(zip(self._casbin.model["r"]["r"].tokens, values, strict=True))
         parts = [
-            _Part(
-                name, SimpleEval(text, functions), [self._fields.index(one) for one in _OF_RULE.findall(text)]
-            )
-            for name, text in self._conjuncts()
+            _Part(name, evaluator, self._lock, [self._fields.index(one) for one in _OF_RULE.findall(text)])
+            for name, text, evaluator in self._parts
         ]
 
         def failed(rule: Rule) -> list[str]:
-            row = rule.row()
-            return [part.name for part in parts if not part.holds(request, self._fields, row)]
+            return [part.name for part in parts if not part.holds(request, self._fields, rule)]
 
         return failed
 
-    def _conjuncts(self) -> list[tuple[str, str]]:
+    @cached_property
+    def _parts(self) -> list[tuple[str, str, Any]]:
+        texts = [(_name_of(part), ast.unparse(part)) for part in self._operands()]
+        return [(name, text, SimpleEval(text, self._functions)) for name, text in texts]
+
+    def _operands(self) -> list[ast.expr]:
         text = self._casbin.model["m"]["m"].value
         tree = ast.parse(text.replace("&&", "and").replace("||", "or"), mode="eval").body
         if not isinstance(tree, ast.BoolOp) or not isinstance(tree.op, ast.And):
             raise TypeError("the matcher is not a conjunction")
-        return [(_name_of(part), ast.unparse(part)) for part in tree.values]
+        return tree.values
 
 
 def live(now: int, not_before: int | None, not_after: int | None) -> bool:
@@ -130,20 +181,23 @@ def _name_of(part: ast.expr) -> str:
 class _Part:
     """One condition for one request, with its answers so far by the rules' fields that it looks at."""
 
-    __slots__ = ("_answers", "_evaluator", "_places", "name")
+    __slots__ = ("_answers", "_evaluator", "_lock", "_places", "name")
 
-    def __init__(self, name: str, evaluator: SimpleEval, places: list[int]) -> None:
+    def __init__(self, name: str, evaluator: SimpleEval, lock: Lock, places: list[int]) -> None:
+        """`lock`: an evaluator holds the names that it works on."""
         self.name = name
         self._evaluator = evaluator
+        self._lock = lock
         self._places = places
         self._answers: dict[tuple[object, ...], bool] = {}
 
-    def holds(self, request: dict[str, object], fields: list[str], row: list[str | int | None]) -> bool:
-        """Whether it holds for a rule's row."""
-        seen = tuple(row[place] for place in self._places)
+    def holds(self, request: dict[str, object], fields: list[str], rule: Rule) -> bool:
+        """Whether it holds for a rule."""
+        seen = tuple(rule[place] for place in self._places)
         if seen not in self._answers:
-            named = {f"p_{key}": value for key, value in zip(fields, row, strict=True)}
-            self._answers[seen] = bool(self._evaluator.eval({**request, **named}))
+            named = {f"p_{key}": value for key, value in zip(fields, rule, strict=True)}
+            with self._lock:
+                self._answers[seen] = bool(self._evaluator.eval({**request, **named}))
         return self._answers[seen]
 
 
@@ -155,7 +209,7 @@ class _Rows(Adapter):  # type: ignore[misc]  # casbin has no types
 
     def load_policy(self, model: Any) -> None:  # noqa: ANN401
         sections = model.model
-        sections["p"]["p"].policy.extend(rule.row() for rule in self._rules)
+        sections["p"]["p"].policy.extend(self._rules)
         for name, tree in (("g2", self._categories), ("g3", self._purposes)):
             sections["g"][name].policy.extend(
                 [below, above] for below, above in tree.parents.items() if above

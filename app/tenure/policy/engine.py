@@ -18,8 +18,9 @@ from tenure.policy.enforcer import Enforcer, Values, boundaries
 from tenure.policy.readable import Readable
 from tenure.policy.verdicts import Reason, Request, Verdict
 
-CACHE_SIZE = 65_536
-READABLE_CACHE_SIZE = 4_096
+CACHE_SIZE = 8_192
+READABLE_CACHE_SIZE = 1_024
+"""Answers that one engine keeps. `tenancy.MAX_TENANCIES` bounds how many engines there are."""
 
 _SERVICE_TREES = (Tree({names.SERVICE_CATEGORY: ""}), Tree({names.SERVICE_PURPOSE: ""}))
 _FAILED = Verdict(allowed=False, rules=(), reason=Reason.FAILURE)
@@ -52,10 +53,11 @@ class Engine:
         self.enforcer = Enforcer(model_text, self.rules, configuration.categories, configuration.purposes)
         self._instants = boundaries(self.rules)
         self._boundaries = [moment(at) for at in self._instants]
-        self._timed = tuple(rule for rule in self.rules if boundaries([rule]))
+        self._timed = frozenset(place for place, rule in enumerate(self.rules) if boundaries([rule]))
         # lru_cache is C code under the interpreter lock: bounded, and safe to share between threads.
         self._verdict = lru_cache(CACHE_SIZE)(self._evaluate)
         self._allowed_categories = lru_cache(READABLE_CACHE_SIZE)(self._evaluate_scope)
+        self._allows_any = lru_cache(READABLE_CACHE_SIZE)(self._evaluate_any)
 
     def decide(self, request: Request) -> Verdict:
         """Answer one question. Fails closed: whatever goes wrong is a denial with its reason."""
@@ -102,6 +104,16 @@ class Engine:
             return self._allowed_categories(period, roles, scope, purpose, action)
         except Exception:  # noqa: BLE001  # as in decide
             return frozenset()
+
+    def allows_any(
+        self, roles: tuple[str, ...], scope: str, purpose: str, action: str, now: datetime
+    ) -> bool:
+        """Whether `allowed_categories` has any. It stops at the first: far less work in a large tree."""
+        try:
+            period = bisect_right(self._boundaries, now)
+            return now.tzinfo is not None and self._allows_any(period, roles, scope, purpose, action)
+        except Exception:  # noqa: BLE001  # as in decide
+            return False
 
     def values(self, request: Request, category: str) -> Values:
         """The request about one of its categories, as Casbin takes it."""
@@ -171,10 +183,20 @@ class Engine:
             return None
         ahead: list[datetime] = []
         for category in request.categories:
-            failed = self.enforcer.predicates(self.values(request, category))
-            fitting = [rule for rule in self._timed if set(failed(rule)) <= {"time"}]
+            values = self.values(request, category)
+            timed = [self.rules[place] for place in self.enforcer.candidates(values) if place in self._timed]
+            failed = self.enforcer.predicates(values) if timed else None
+            fitting = [rule for rule in timed if failed is not None and set(failed(rule)) <= {"time"}]
             ahead += [at for at in map(moment, boundaries(fitting)) if at > request.now]
         return min(ahead, default=None)
+
+    def _evaluate_any(
+        self, period: int, roles: tuple[str, ...], scope: str, purpose: str, action: str
+    ) -> bool:
+        return any(
+            self._verdict(period, roles, scope, (category,), purpose, action).allowed
+            for category in self._known(scope)[0]
+        )
 
     def _evaluate_scope(
         self, period: int, roles: tuple[str, ...], scope: str, purpose: str, action: str

@@ -7,8 +7,8 @@ ledger can be looked up again in the bundle of its digest.
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 from tenure.errors import Invalid
 from tenure.ids import CELL
@@ -18,9 +18,8 @@ from tenure.model.configuration import Configuration
 _COLUMNS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One row, its fields in the order of the model's `policy_definition`."""
+class Rule(NamedTuple):
+    """One row as Casbin takes it, its fields in the order of the model's `policy_definition`."""
 
     tenant: str
     role: str
@@ -32,10 +31,6 @@ class Rule:
     name: str
     not_before: int | None = None
     not_after: int | None = None
-
-    def row(self) -> list[str | int | None]:
-        """The fields as Casbin takes them."""
-        return [getattr(self, name) for name in self.__slots__]
 
 
 def grant_rules(configuration: Configuration, tenant: str) -> Iterator[Rule]:

@@ -153,12 +153,28 @@ def labels_at(tx: Tx, places: Collection[Place]) -> dict[Place, tuple[str, str]]
     return found
 
 
-def history(tx: Tx, key_index: str, *, before: int | None, limit: int) -> list[StoredVersion]:
-    """Versions of a record, newest first."""
-    query = every(tx).where(_r.c.key_index == key_index).order_by(_v.c.version.desc()).limit(limit)
+def history(
+    tx: Tx, key_index: str, labels: Sequence[str], *, before: int | None, limit: int
+) -> list[StoredVersion]:
+    """Versions of a record whose label set is one of `labels`, newest first."""
+    query = every(tx).where(_r.c.key_index == key_index, _v.c.labels.in_(labels))
     if before is not None:
         query = query.where(_v.c.version < before)
-    return [StoredVersion(*row) for row in tx.execute(query)]
+    return [StoredVersion(*row) for row in tx.execute(query.order_by(_v.c.version.desc()).limit(limit))]
+
+
+def hidden(tx: Tx, key_index: str, labels: Sequence[str], *, before: int | None, after: int | None) -> int:
+    """How many versions of a record between `before` and `after` have none of these label sets."""
+    query = (
+        select(func.count())
+        .select_from(_r.join(_v, _OF_RECORD))
+        .where(_r.c.tenant_id == tx.tenant_id, _r.c.key_index == key_index, _v.c.labels.not_in(labels))
+    )
+    if before is not None:
+        query = query.where(_v.c.version < before)
+    if after is not None:
+        query = query.where(_v.c.version > after)
+    return int(tx.execute(query).scalar_one())
 
 
 class Filter(NamedTuple):

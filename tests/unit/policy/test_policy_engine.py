@@ -314,6 +314,15 @@ def test_readable_gives_the_allowed_categories_of_each_scope():
     assert (
         one.readable(("agent",), "customer-support", now=None).allows("support.conversations") == frozenset()
     )
+    for roles, scope, now, some in (
+        (("agent",), "support.conversations", moment(NOW), True),
+        (("trainee",), "support.conversations", moment(NOW), False),
+        (("agent",), "unheard.of", moment(NOW), False),
+        (("agent",), "support.conversations", None, False),
+        (("agent",), "support.conversations", datetime(2027, 1, 1), False),  # noqa: DTZ001
+        (["agent"], "support.conversations", moment(NOW), False),
+    ):
+        assert one.allows_any(roles, scope, "customer-support", "list", now) is some
 
 
 @pytest.mark.parametrize(
