@@ -91,6 +91,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "lookupSubject": wire.SubjectReference,
     "placeHold": wire.NewHold,
     "signEvidence": wire.EvidenceIndex,
+    "scanForResidue": wire.NewScan,
 }
 _MAY_HAVE_NO_BODY = {"shredTenant", "rotateLedgerKey"}
 _MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}
