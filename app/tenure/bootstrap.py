@@ -74,6 +74,23 @@ from tenure.witnesses import Witnesses, read_quorum
 _log = structlog.get_logger(__name__)
 
 
+ABOVE = {
+    "superuser": "the role is a superuser or has BYPASSRLS, or may become one that has",
+    "unforced": "a table of tenants' rows does not have it forced",
+}
+"""Standings of a database role under which no cell is opened, and why."""
+_ROLE_OF_ITS_OWN = (
+    "Connect as a role of its own (deploy/postgres.sql makes one); give the owner's URL to 'tenure init' as "
+    "TENURE_MIGRATION_URL."
+)
+REMEDY = {
+    "superuser": _ROLE_OF_ITS_OWN,
+    "owner": _ROLE_OF_ITS_OWN,
+    "unforced": "As the tables' owner: ALTER TABLE … ENABLE and FORCE ROW LEVEL SECURITY, with the policy "
+    "that the migrations give each table.",
+}
+
+
 class Tenure:
     """One running cell: what every surface calls."""
 
@@ -91,6 +108,7 @@ class Tenure:
     def _build(self, settings: Settings, ground: Ground) -> None:
         with self._database.connect() as connection:
             migrate.require_current(connection)
+        _require_border(self._database)
         self.recovered = recover(ground)
         tenancies = Tenancies(ground.keyring, limits_of(settings))
         self._replica = Replica(self._database, ground.keyring, tenancies, lease_s=settings.replica_lease_s)
@@ -271,6 +289,20 @@ def bring_up(settings: Settings) -> None:
 def limits_of(settings: Settings) -> Limits:
     """What a tenant may take of which nothing is declared."""
     return Limits.of({name: getattr(settings, f"limit_{name}") for name in NAMES})
+
+
+def _require_border(database: Database) -> None:
+    """Refuse to serve tenants that the database does not keep apart (ADR 26). One round trip."""
+    standing = database.standing()
+    if standing in ABOVE:
+        raise Conflict(
+            f"Row-level security does not keep tenants apart here: {ABOVE[standing]}. Nothing was opened.",
+            field="TENURE_DATABASE_URL",
+            rule="a role that row-level security binds, on every table",
+            remedy=REMEDY[standing],
+        )
+    if standing == "owner":
+        _log.warning("the database role owns tables: it could switch row-level security off")
 
 
 def role_standing(settings: Settings) -> Standing:

@@ -54,7 +54,12 @@ class Server:
         if template is None:
             self._deploy(name)
         else:
-            self.run(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER}")
+            self.run(
+                f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER}",
+                # A copy has the template's tables with their rights, but not the database's own.
+                f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
+                f"GRANT CONNECT ON DATABASE {name} TO {APP}, {BACKUP}",
+            )
         return name
 
     def give_back(self, name: str) -> None:

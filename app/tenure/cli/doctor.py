@@ -26,7 +26,7 @@ _OTHERS = 0o077
 _MOST = 50
 """Changed rows that are listed one by one; the rest are counted."""
 _TAMPERED = 'See docs/operations.md, "Stored data was changed".'
-_ABOVE = {"superuser": "is above row-level security", "owner": "owns tables"}
+_OWNER = "the role owns tables, or may become who does, and so could switch row-level security off"
 
 
 class Finding(NamedTuple):
@@ -167,21 +167,20 @@ def _permissions(keys: Path) -> Iterator[Finding]:
 
 
 def _role(settings: "Settings") -> Iterator[Finding]:
-    """Row-level security binds neither superusers nor, without FORCE, a table's owner."""
-    from tenure.bootstrap import role_standing  # noqa: PLC0415 - not in the bare install
+    """Row-level security binds no superuser, and whoever owns a table can switch it off."""
+    from tenure.bootstrap import ABOVE, REMEDY, role_standing  # noqa: PLC0415 - not in the bare install
 
     try:
         standing = role_standing(settings)
     except TenureError as failure:
         yield Finding("database role", "failed", failure.detail, "Check the URL.")
         return
-    remedy = "Connect as a role of its own; give the owner's URL to 'tenure init' as TENURE_MIGRATION_URL."
     if standing == "bound":
-        yield Finding("database role", "ok", "neither superuser nor owner")
+        yield Finding("database role", "ok", "neither superuser nor owner; security is forced on every table")
     else:
-        yield Finding(
-            "database role", "failed", f"row-level security does not bind it: it {_ABOVE[standing]}", remedy
-        )
+        why = ABOVE.get(standing, _OWNER)
+        detail = f"row-level security does not keep tenants apart for sure: {why}"
+        yield Finding("database role", "failed", detail, REMEDY[standing])
 
 
 def _opening(settings: "Settings") -> Iterator[Finding]:

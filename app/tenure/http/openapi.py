@@ -35,6 +35,7 @@ _PROBLEMS = {
     "413": "Too large",
     "422": "The request breaks a rule",
     "429": "Over a limit for the moment: `limit` names it, wait `retry_after` seconds",
+    "503": "Not possible now; `Retry-After` says when to try again",
     "default": "Any other refusal or failure",
 }
 
@@ -87,6 +88,31 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "endElevation": (_ONCE,),
     "reviewElevation": (_ONCE,),
 }
+_ALSO = {
+    "409": "The present state forbids this",
+    "410": "Erased; names the certificate once there is one",
+    "412": "The record has changed",
+}
+_MAY_ALSO: dict[str, tuple[str, ...]] = {
+    "putRecord": ("409", "410", "412"),
+    "getRecord": ("409", "410"),
+    "deleteRecord": ("409", "410", "412"),
+    "listVersions": ("409", "410"),
+    "queryRecords": ("409", "410"),
+    "getRecordByBody": ("409", "410"),
+    "openDecision": ("410",),
+    "sealDecision": ("409",),
+    "getDecisionContext": ("409",),
+    "getDecisionOpenings": ("409",),
+    "getDecisionReceipt": ("409",),
+    "createPrincipal": ("409",),
+    "placeHold": ("409",),
+    "releaseHold": ("409",),
+    "shredTenant": ("409",),
+    "rotateRootKey": ("409",),
+    "migrateRootKey": ("409",),
+}
+"""What a call may answer beyond what all of them may."""
 _BODIES: dict[str, type[wire.Body]] = {
     "putRecord": wire.NewVersion,
     "queryRecords": wire.RecordQuery,
@@ -107,6 +133,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "requestElevation": wire.NewElevation,
     "reviewElevation": wire.Review,
     "signEvidence": wire.EvidenceIndex,
+    "scanForResidue": wire.NewScan,
 }
 _MAY_HAVE_NO_BODY = {"shredTenant", "rotateLedgerKey"}
 _MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}
@@ -139,6 +166,7 @@ def document() -> bytes:
     derived["components"]["responses"] = {
         f"Problem-{at}": _problem(text, "Retry-After" if at == "429" else None)
         for at, text in (_PROBLEMS | {"507": "The tenant's storage is full"}).items()
+        f"Problem-{at}": _problem(text) for at, text in (_PROBLEMS | _ALSO).items()
     }
     return (json.dumps(derived, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -191,6 +219,8 @@ def _complete(operation: Json) -> Json:
     else:
         responses |= {status: {"$ref": f"#/components/responses/Problem-{status}"} for status in _PROBLEMS}
         responses |= _FULL.get(name, {})
+        documented = (*_PROBLEMS, *_MAY_ALSO.get(name, ()))
+        responses |= {status: {"$ref": f"#/components/responses/Problem-{status}"} for status in documented}
     operation["responses"] = responses
     return operation
 

@@ -12,12 +12,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tenure.errors import Invalid, Unavailable
+from tenure.store import tables
 from tenure.store.session import Tx
 from tenure.store.statements import Row, Select
 from tenure.store.wire import PostgresWire, SqliteWire, Wire
 
 T = TypeVar("T")
-Standing = Literal["bound", "superuser", "owner"]
+Standing = Literal["bound", "superuser", "owner", "unforced"]
 
 
 class Clash(Exception):
@@ -112,21 +113,19 @@ class Database:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def standing(self) -> Standing:
-        """Whether row-level security binds the role that connects here. SQLite has neither roles nor it."""
+        """Whether row-level security binds the role that connects here. SQLite has neither roles nor it.
+
+        `superuser`: the role is above it, by itself or by a role that it may become. `unforced`: a tenants'
+        table has it switched off, not forced, or has no policy. `owner`: the role is bound, but it owns
+        tables, or may become who does, and so could switch it off. The first that holds. One round trip.
+        """
         if self.dialect == "sqlite":
             return "bound"
         with self.connect() as connection:
-            above = connection.execute(
-                text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
-            ).scalar_one()
-            owned = connection.execute(
-                text(
-                    "SELECT count(*) FROM pg_class WHERE relkind = 'r'"
-                    " AND pg_get_userbyid(relowner) = current_user"
-                    " AND relnamespace = current_schema()::regnamespace"
-                )
-            ).scalar_one()
-        return "superuser" if above else "owner" if owned else "bound"
+            above, unforced, owned = connection.execute(
+                _STANDING, {"tables": list(tables.metadata.tables)}
+            ).one()
+        return "superuser" if above else "unforced" if unforced else "owner" if owned else "bound"
 
     def is_clash(self, failure: BaseException) -> bool:
         """Whether someone else's commit came first: repeat with fresh reads and it may go through."""
@@ -156,6 +155,20 @@ _unknown_url = Invalid(
     rule="a SQLAlchemy URL of SQLite or PostgreSQL",
     remedy="Leave it out for SQLite in the data directory, or give postgresql://user@host/database.",
 )
+
+
+_STANDING = text("""
+    SELECT
+      (SELECT bool_or(rolsuper OR rolbypassrls) FROM pg_roles WHERE pg_has_role(current_user, oid, 'MEMBER')),
+      coalesce(bool_or(
+        NOT (c.relrowsecurity AND c.relforcerowsecurity)
+        OR NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
+      ), false),
+      coalesce(bool_or(pg_has_role(current_user, c.relowner, 'MEMBER')), false)
+    FROM pg_class c
+    WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
+      AND c.relname = ANY(:tables)
+""")
 
 
 def _driver_error(failure: BaseException) -> BaseException:
