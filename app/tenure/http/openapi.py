@@ -92,9 +92,10 @@ _ALSO = {
     "409": "The present state forbids this",
     "410": "Erased; names the certificate once there is one",
     "412": "The record has changed",
+    "507": "The tenant's storage is full",
 }
 _MAY_ALSO: dict[str, tuple[str, ...]] = {
-    "putRecord": ("409", "410", "412"),
+    "putRecord": ("409", "410", "412", "507"),
     "getRecord": ("409", "410"),
     "deleteRecord": ("409", "410", "412"),
     "listVersions": ("409", "410"),
@@ -149,11 +150,6 @@ _LATER = {
 }
 
 
-_FULL: dict[str, Json] = {
-    "putRecord": {"507": {"$ref": "#/components/responses/Problem-507"}},
-}
-
-
 @lru_cache(maxsize=1)
 def document() -> bytes:
     """The document as JSON text."""
@@ -165,8 +161,7 @@ def document() -> bytes:
     derived["components"]["schemas"] = _schemas()
     derived["components"]["responses"] = {
         f"Problem-{at}": _problem(text, "Retry-After" if at == "429" else None)
-        for at, text in (_PROBLEMS | {"507": "The tenant's storage is full"}).items()
-        f"Problem-{at}": _problem(text) for at, text in (_PROBLEMS | _ALSO).items()
+        for at, text in (_PROBLEMS | _ALSO).items()
     }
     return (json.dumps(derived, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -217,8 +212,6 @@ def _complete(operation: Json) -> Json:
         operation["security"] = []
         responses["503"] = {**responses["200"], "description": "It cannot work now"}
     else:
-        responses |= {status: {"$ref": f"#/components/responses/Problem-{status}"} for status in _PROBLEMS}
-        responses |= _FULL.get(name, {})
         documented = (*_PROBLEMS, *_MAY_ALSO.get(name, ()))
         responses |= {status: {"$ref": f"#/components/responses/Problem-{status}"} for status in documented}
     operation["responses"] = responses
