@@ -21,10 +21,11 @@ import pytest
 from test_http_not_allowed import EXEMPT, LAST, NOBODY, ROWS, Row, ask, furnish
 
 from conftest import ROLES, SCOPE, World, record
+from tenure.cli.folder import manifest_files
 
 TOP = Path(__file__).parents[2]
 GOLDEN = TOP / "tests" / "vectors" / "policy" / "api-roles.txt"
-TEMPLATES = sorted((TOP / "policies" / "templates").glob("*.yaml"))
+TEMPLATES = manifest_files(TOP / "policies" / "templates")
 HEAD = """Who may do what: every role x every call of the API x the states of its target, and the answer.
 
 Written by tests/surfaces/test_http_golden.py from real answers; CI fails when one differs. The roles of the

@@ -6,12 +6,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tenure.cli.folder import manifest_files
 from tenure.errors import Malformed, TooLarge
 from tenure.model.configuration import Configuration
 from tenure.model.documents import read_documents
 from tenure.model.manifests import parse_manifests
 
-TEMPLATES = sorted((Path(__file__).parents[3] / "policies/templates").glob("*.yaml"))
+TEMPLATES = manifest_files(Path(__file__).parents[3] / "policies/templates")
 
 EXAMPLE = """\
 apiVersion: tenure/v1

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tenure.cli.folder import manifest_files
 from tenure.errors import Invalid
 from tenure.model import schemas
 from tenure.model.documents import read_documents
@@ -125,7 +126,7 @@ def test_takes_what_is_read(kind):
     assert is_read(stored)
 
 
-@pytest.mark.parametrize("path", sorted((POLICIES / "templates").glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", manifest_files(POLICIES / "templates"), ids=lambda path: path.name)
 def test_templates_pass_both(path):
     documents = [item.value for one in read_documents(path.read_bytes()) for item in one.items()]
     assert documents
