@@ -69,9 +69,9 @@ class Settings(BaseSettings):
     max_backlog: Annotated[int, Field(ge=1_000, le=100_000_000)] = 100_000
     """Committed ledger entries of one tenant that may wait for their place or for publication: beyond it,
     the tenant's operations are refused until the log has caught up."""
-    limit_requests: Annotated[int, Field(ge=0, le=_MOST)] = 5_000
+    limit_requests: Annotated[int, Field(ge=0, le=_MOST)] = 10_000
     """Requests a second of one tenant that has no limits of its own. 0, here and below: no limit."""
-    limit_bytes: Annotated[int, Field(ge=0, le=_MOST)] = 128 << 20
+    limit_bytes: Annotated[int, Field(ge=0, le=_MOST)] = 256 << 20
     """Bytes of its requests and answers a second."""
     limit_records: Annotated[int, Field(ge=0, le=_MOST)] = 50_000
     """Records that it reads or writes a second: a list of 200 counts 200."""

@@ -57,7 +57,7 @@ class Tenancy:
     limits: Limits = UNLIMITED
     """What the tenant may take: what is declared, and the settings'."""
     narrowed: dict[str, Limits] = field(default_factory=dict)
-    """What is declared of credentials, by the hash of their secret; most have nothing of their own."""
+    """What credentials of which something is declared may take, by the hash of their secret."""
     running: Running = field(default_factory=Running)
     """Elevations of the same principal epoch."""
     label_sets: set[tuple[str, str]] = field(default_factory=set)
@@ -96,7 +96,7 @@ class Tenancies:
         return self._default if known is None else known.limits
 
     def narrowed(self, tenant_id: str, secret_hash: str) -> Limits | None:
-        """What is declared of a credential, as last known here; None: nothing of its own."""
+        """What a credential may take within its tenant's, as last known here; None: nothing is declared."""
         known = self._tenancies.get(tenant_id)
         return None if known is None else known.narrowed.get(secret_hash)
 
@@ -177,7 +177,7 @@ def authenticate(tx: Tx, tenancy: Tenancy, credential: Credential) -> Principal:
             tenancy.known.clear()
             tenancy.narrowed.clear()
         if narrowed is not None:
-            tenancy.narrowed[credential.secret_hash] = narrowed
+            tenancy.narrowed[credential.secret_hash] = narrowed.within(tenancy.limits)
         tenancy.known[credential.secret_hash] = principal
     return principal
 

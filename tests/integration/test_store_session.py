@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select
 from support.cell import Cell
 from tenure import ids
 from tenure.ledger.entry import EntryDraft, Kind
-from tenure.store import records, tables
+from tenure.store import limits, records, tables
 from tenure.store.database import Database
 from tenure.store.session import Tx, Writers
 from tenure.store.statements import AnyOf, Insert, Select, Update
@@ -164,6 +164,28 @@ def test_restoring_a_mark_forgets_only_what_came_after(place: Cell, database: Da
 
         database.write(place.one.id, work)
         assert sorted(read(database, place.one.id, first, second, third)) == [first, third]
+
+
+def test_amounts_are_summed_at_the_end_and_taken_back_with_a_mark(place: Cell, database: Database) -> None:
+    def stored(tenant: str) -> tuple[int, int]:
+        found = database.read(tenant, lambda tx: limits.used(tx.ask((limits.USAGE, {}))[0]))
+        return found.versions, found.bytes
+
+    def work(tx: Tx) -> None:
+        limits.add(tx, versions=1, size=10)
+        mark = tx.mark()
+        limits.add(tx, versions=1, size=1000)
+        tx.restore(mark)
+        tx.flush()  # what is sent early takes no amount along
+        limits.add(tx, versions=2, size=20)
+        tx.as_tenant(place.two.id)
+        limits.add(tx, versions=1, size=1)
+
+    database.write(place.one.id, work)
+    assert stored(place.one.id) == (3, 30)
+    assert stored(place.two.id) == (1, 1)
+    database.write(place.one.id, lambda tx: limits.add(tx, versions=-3, size=-30))
+    assert stored(place.one.id) == (0, 0)
 
 
 def test_a_writers_numbers_advance_with_the_commit_only(place: Cell, database: Database) -> None:

@@ -12,7 +12,7 @@ from test_http_metrics import scraped
 
 from conftest import SCOPE, World, record
 from tenure.client.http import Connection
-from tenure.errors import RateLimited
+from tenure.errors import Invalid, RateLimited
 from tenure.http import turnstile
 from tenure.model.apikey import new_api_key, parse_api_key
 
@@ -172,6 +172,24 @@ def test_behind_a_trusted_proxy_each_address_is_its_own(
     assert guess("192.0.2.2") == 401
     assert {guess(f"2001:db8:0:1::{n:x}") for n in range(250)} == {401, 429}, "one site is one address"
     assert guess("2001:db8:0:2::1") == 401
+
+
+def test_a_proxy_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(Invalid) as caught:
+        turnstile.networks("10.0.0.0/8, proxy.example")
+    assert caught.value.field == "TENURE_TRUSTED_PROXIES"
+    assert turnstile.networks("") == ()
+
+
+def test_a_credential_takes_its_tenants_burst(world: World, tenant: str, clock: Clock) -> None:
+    limit(world, tenant, requests=9, burst_s=3)
+    agent = world.ids["small-agent"]
+    made = world.ok("small-admin", "POST", f"/v1/principals/{agent}/credentials")
+    world.keys["small-second"] = made["api_key"]
+    path = f"/v1/principals/{agent}/credentials/{made['id']}/limits"
+    world.ok("small-admin", "PUT", path, json={"requests": 2})
+    assert put(world, who="small-second").status_code == 201
+    assert Counter(put(world, who="small-second").status_code for _ in range(20)) == {201: 6, 429: 14}
 
 
 # ── credentials ───────────────────────────────────────────────────────────────────────────────────
