@@ -7,9 +7,13 @@ import pytest
 
 from support.cell import SCOPE, SUPPORT, Cell
 from tenure import ids
+from tenure.crew import Desk
 from tenure.decisions import Opening
 from tenure.errors import Denied, NotFound
+from tenure.governance.explaining import About, Question
 from tenure.governance.replaying import LOST, NOT_REPRODUCED
+from tenure.governance.service import Service
+from tenure.ledger.entry import EntryDraft, Kind
 from tenure.listing import Query
 from tenure.model.record import Draft, Segment
 
@@ -213,3 +217,25 @@ async def test_roles_are_those_of_the_time_of_the_access(cell: Cell) -> None:
     cell.change("UPDATE entries SET kind = 'principal.other' WHERE kind = 'principal.change'")
     found = await replay(cell, decision)
     assert (found["roles"], found["items"][0]["roles"]) == ("present", ["clerk"])
+
+
+async def test_roles_that_changed_are_those_of_each_instant(cell: Cell) -> None:
+    await cell.put("k", 1, "customer:1")
+    decision, ask = await decide(cell)
+    await cell.get("k", ask=ask)
+    who = cell.one.principals["agent"]
+
+    def change(desk: Desk) -> str:
+        data = {"principal": who, "change": "roles", "roles": ["marketer"]}
+        return desk.tx.append(EntryDraft(kind=Kind.PRINCIPAL_CHANGE, at=desk.now, outcome="ok", data=data))
+
+    await Service(cell.tenure.batcher).inside(cell.one.id, change)
+    cell.change("UPDATE principals SET roles = '[\"clerk\"]' WHERE name = 'agent'")
+    at = ids.now()
+    (one,) = (await replay(cell, decision))["items"]
+    assert (one["roles"], one["roles_from"]) == (["support-agent"], "derived")
+    question = Question(SCOPE, ("contact",), SUPPORT, "read", principal="agent")
+    for instant, roles, source in ((at, ["marketer"], "derived"), (None, ["clerk"], "present")):
+        about = About(question=question._replace(at=instant))
+        (told,) = (await cell.tenure.explaining.explain(cell.one["admin"], about))["items"]
+        assert (told["question"]["roles"], told["question"]["roles_from"]) == (roles, source)
