@@ -1,6 +1,6 @@
 """Who may do what with an elevation: by the role's manifest and built-in rules, as each transaction sees them.
 
-Approver roles are never roles for emergencies (`model.references`): no elevation makes somebody an approver.
+Approver roles are never roles for emergencies (`model.references`), so no elevation makes an approver.
 """
 
 from typing import Final
