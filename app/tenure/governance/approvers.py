@@ -1,4 +1,4 @@
-"""Who may do what with an elevation: by the role's manifest and built-in rules, as each transaction sees them.
+"""Who may do what with an elevation: by the role's manifest and built-in rules, in every transaction anew.
 
 Approver roles are never roles for emergencies (`model.references`), so no elevation makes an approver.
 """
