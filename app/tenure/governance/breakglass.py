@@ -16,7 +16,17 @@ from typing import Any, Final
 from tenure import ids, rowseals
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
-from tenure.errors import Conflict, Denied, Invalid, NotFound
+from tenure.errors import Conflict, Invalid
+from tenure.governance.approvers import (
+    SCOPE,
+    approved_roles,
+    approves,
+    denied,
+    governs,
+    no_second_person,
+    spec_of,
+    visible,
+)
 from tenure.governance.service import Once, Seat, Service
 from tenure.ids import CELL
 from tenure.keys.ggm import leaf_number
@@ -31,7 +41,6 @@ from tenure.store import breakglass as store
 from tenure.store import tenants
 from tenure.store.tenants import Epoch
 
-SCOPE: Final = "tenure.breakglass"
 MAX_TEXT: Final = 2000
 _CODE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _REASON, _NOTE = 0, 1
@@ -57,8 +66,8 @@ class Breakglass:
 
         def work(seat: Seat) -> Any:  # noqa: ANN401 - an answer or a Denied
             if seat.principal.kind is not PrincipalKind.PERSON:
-                return _denied(seat, "request", None, "Only a person can ask for a role for emergencies.")
-            spec = _spec(seat, role)
+                return denied(seat, "request", None, "Only a person can ask for a role for emergencies.")
+            spec = spec_of(seat, role)
             if spec is None:
                 raise Invalid(
                     "The role is not one for emergencies; nothing was requested.",
@@ -100,14 +109,14 @@ class Breakglass:
 
         def work(seat: Seat) -> Any:  # noqa: ANN401 - an answer or a Denied
             tx, now = seat.desk.tx, seat.desk.now
-            found = _visible(seat, elevation_id)
-            if (refusal := _no_second_person(seat, "approve", found)) is not None:
+            found = visible(seat, elevation_id)
+            if (refusal := no_second_person(seat, "approve", found)) is not None:
                 return refusal
             # Locks the tenant's row: of two approvals one comes first, and the other sees it.
             tenants.raise_epoch(tx, Epoch.PRINCIPAL)
-            found = _visible(seat, elevation_id)
+            found = visible(seat, elevation_id)
             _check_state(found, now, State.REQUESTED)
-            spec = _spec(seat, found.role)
+            spec = spec_of(seat, found.role)
             if spec is None:
                 raise _conflict("The role is not one for emergencies any more", "a role with breakGlass")
             _check_minutes(found.minutes, spec)
@@ -132,8 +141,8 @@ class Breakglass:
         check_id(elevation_id, "elevation")
 
         def work(seat: Seat) -> Any:  # noqa: ANN401 - an answer or a Denied
-            found = _visible(seat, elevation_id)
-            if (refusal := _no_second_person(seat, "refuse", found)) is not None:
+            found = visible(seat, elevation_id)
+            if (refusal := no_second_person(seat, "refuse", found)) is not None:
                 return refusal
             _check_state(found, seat.desk.now, State.REQUESTED)
             refused = found.refused(seat.principal.id, seat.desk.now)
@@ -150,10 +159,10 @@ class Breakglass:
         check_id(elevation_id, "elevation")
 
         def work(seat: Seat) -> Any:  # noqa: ANN401 - an answer or a Denied
-            found = _visible(seat, elevation_id)
+            found = visible(seat, elevation_id)
             mine = found.principal_id == seat.principal.id
-            if not (mine or _approves(seat, found.role) or _governs(seat, "write")):
-                return _denied(seat, "end", found, "Only the requester or an approver can end it.")
+            if not (mine or approves(seat, found.role) or governs(seat, "write")):
+                return denied(seat, "end", found, "Only the requester or an approver can end it.")
             _check_state(found, seat.desk.now, State.ACTIVE)
             tenants.raise_epoch(seat.desk.tx, Epoch.PRINCIPAL)
             ended = found.ended(seat.principal.id, seat.desk.now)
@@ -185,14 +194,12 @@ class Breakglass:
             _check_text(note, "note")
 
         def work(seat: Seat) -> Any:  # noqa: ANN401 - an answer or a Denied
-            desk, found = seat.desk, _visible(seat, elevation_id)
+            desk, found = seat.desk, visible(seat, elevation_id)
             if found.principal_id == seat.principal.id:
-                return _denied(seat, "review", found, "Nobody reviews what they did themselves.")
-            entitled = _approves(seat, found.role) or _governs(seat, "write")
+                return denied(seat, "review", found, "Nobody reviews what they did themselves.")
+            entitled = approves(seat, found.role) or governs(seat, "write")
             if not entitled or seat.principal.kind is not PrincipalKind.PERSON:
-                return _denied(
-                    seat, "review", found, "Only an approver, or who governs break-glass, reviews."
-                )
+                return denied(seat, "review", found, "Only an approver, or who governs break-glass, reviews.")
             _check_state(found, desk.now, State.ENDED)
             reviewed = found.reviewed(seat.principal.id, outcome, desk.now)
             if note is not None:
@@ -217,8 +224,8 @@ class Breakglass:
 
         def work(seat: Seat) -> dict[str, Any]:
             mine = None
-            if not _governs(seat, "read"):
-                mine = store.concerning(seat.principal.id, _approved_roles(seat))
+            if not governs(seat, "read"):
+                mine = store.concerning(seat.principal.id, approved_roles(seat))
             found = store.page(
                 seat.desk.tx, state=state, mine=mine, after=before, now=seat.desk.now, limit=limit + 1
             )
@@ -241,7 +248,7 @@ class Breakglass:
         check_id(elevation_id, "elevation")
 
         def work(seat: Seat) -> dict[str, Any]:
-            found = _visible(seat, elevation_id)
+            found = visible(seat, elevation_id)
             entries = store.used(seat.desk.tx, elevation_id, after=after, limit=limit + 1)
             page = entries[:limit]
             _record_look(seat, found)
@@ -270,58 +277,6 @@ class Breakglass:
             return store.waiting(desk.tx, desk.now)
 
         return await self._batcher.submit(CELL, Solo(work))  # type: ignore[no-any-return]
-
-
-# ── who may ────────────────────────────────────────────────────────────────────────────────────────
-def _spec(seat: Seat, role: str) -> BreakGlassSpec | None:
-    declared = seat.desk.tenancy.policy.configuration.roles.get(role)
-    return None if declared is None else declared.break_glass
-
-
-def _approves(seat: Seat, role: str) -> bool:
-    """Whether the caller has one of the role's approver roles: never by an elevation, these are no such."""
-    spec = _spec(seat, role)
-    return spec is not None and not set(spec.approver_roles).isdisjoint(seat.principal.roles)
-
-
-def _approved_roles(seat: Seat) -> list[str]:
-    emergencies = seat.desk.tenancy.policy.configuration.emergency_roles
-    return [role for role in sorted(emergencies) if _approves(seat, role)]
-
-
-def _governs(seat: Seat, action: str) -> bool:
-    engine = seat.desk.tenancy.policy.engine
-    return engine.decide_service(seat.principal.roles, SCOPE, action).allowed
-
-
-def _visible(seat: Seat, elevation_id: str) -> Elevation:
-    """The elevation, if it is the caller's own or theirs to approve or govern; else there is none."""
-    found = store.get(seat.desk.tx, elevation_id)
-    if found is None or not (
-        found.principal_id == seat.principal.id or _approves(seat, found.role) or _governs(seat, "read")
-    ):
-        raise NotFound(
-            "There is no such elevation that you may see; nothing was done.",
-            field="id",
-            rule="an id from POST /v1/breakglass",
-            remedy="Check the id, and your role.",
-        )
-    return found
-
-
-def _no_second_person(seat: Seat, step: str, found: Elevation) -> Denied | None:
-    """A recorded Denied unless the caller is another person who has an approver role."""
-    if found.principal_id == seat.principal.id:
-        return _denied(seat, step, found, "Nobody decides about their own request.")
-    if seat.principal.kind is not PrincipalKind.PERSON or not _approves(seat, found.role):
-        return _denied(seat, step, found, "Only a person with one of the role's approverRoles decides.")
-    return None
-
-
-def _denied(seat: Seat, step: str, found: Elevation | None, why: str) -> Denied:
-    about = {} if found is None else {"breakglass": found.id}
-    entry = seat.record(Kind.BREAKGLASS, "denied", step=step, **about)
-    return Denied(f"{why} Nothing was done.", entry=entry, remedy="Ask a person who may.")
 
 
 # ── what must hold ─────────────────────────────────────────────────────────────────────────────────
