@@ -1,0 +1,177 @@
+"""Generated requests to a running server, by callers of every kind: nothing fails inside, nothing answers otherwise
+than the document says.
+
+Every other request is led inside: wherever it has a place for a name, it is given one that exists (`support.calls`), so
+that it meets more than "not found". What erases is pointed at things of its own. The seed is fixed.
+"""
+
+import copy
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from litestar.testing import TestClient
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from support import calls
+from support.serving import served
+from support.twins import PURPOSE, SCOPE, Family, Twin
+from tenure.bootstrap import Tenure, prepare
+from tenure.http.app import create_app
+from tenure.http.openapi import document
+from tenure.settings import Settings
+
+ROLES = ("agent", "admin", "dpo", "auditor", "operator")
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+LEFT_OUT = {
+    positive.__name__: why
+    for positive, why in {
+        negative_data_rejection: "403 and 404 come before a body is looked at, and a lax header is no fault",
+    }.items()
+} | {
+    "positive_data_acceptance": "what fits the schema may name nothing, or break a rule that a schema cannot say",
+    "ignored_auth": "test_http_not_allowed has every call without a credential, a wrong and a revoked one",
+    "missing_required_header": "test_http_bad_input has it",
+    "unsupported_method": "test_http_problems has it",
+    "use_after_free": "for chains of calls; here each request stands alone",
+    "ensure_resource_availability": "for chains of calls; here each request stands alone",
+}
+"""Checks of schemathesis that are not run, and why."""
+
+
+def strict() -> dict[str, Any]:
+    """The document without its `default` answers, which would make every status a documented one."""
+    given: dict[str, Any] = copy.deepcopy(json.loads(document()))
+    for item in given["paths"].values():
+        for operation in item.values():
+            operation["responses"].pop("default", None)
+    return given
+
+
+DOCUMENT = strict()
+CALLS = {call.operation: call for call in calls.calls(DOCUMENT)}
+schema = schemathesis.openapi.from_dict(DOCUMENT)
+schema.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+
+
+class Running(NamedTuple):
+    """A served cell."""
+
+    url: str
+    twin: Twin
+    keys: dict[str, str]
+    sent: Counter[tuple[str, str]]
+    welcome: dict[str, set[str]]
+    """Operation → who got a 2xx."""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("fuzzed")
+    places = Settings(data_dir=folder / "data", root_dir=folder / "root", shred_interval_s=80_000)
+    operator = prepare(places)
+    assert operator is not None
+    with TestClient(create_app(tenure := Tenure(places)), raise_server_exceptions=False) as client:
+        family = Family(client, tenure, operator)
+        twin = family.born("alpha")
+        leaving = family.ok(operator, "POST", "/v1/tenants", json={"name": "leaving"})["id"]
+        body = {"content": 1, "subjects": ["customer:doomed"], "categories": ["contact"]}
+        family.ok(twin.keys["agent"], "PUT", f"/v1/scopes/{SCOPE}/records/doomed", json=body)
+        found = family.ok(twin.keys["dpo"], "POST", "/v1/subjects:lookup", json={"ref": "customer:doomed"})
+        doomed = found["items"][0]["id"]
+    twin.own |= {"leaving": leaving, "doomed": doomed, "doomed key": "doomed"}
+    settings_ = {"data_dir": places.data_dir, "root_dir": places.root_dir, "database_url": ""}
+    with served({**settings_, "shred_interval_s": 1}, folder / "log") as (_, http):
+        yield Running(str(http.base_url), twin, {**twin.keys, "operator": operator}, Counter(), {})
+
+
+APART = {
+    ("shredTenant", "tenant"): "leaving",
+    ("shredSubject", "subject"): "doomed",
+    ("deleteRecord", "key"): "doomed key",
+}
+"""What is erased is nothing that others need."""
+
+
+def lead_inside(running: Running, case: schemathesis.Case, operation: str) -> None:
+    call, own = CALLS[operation], running.twin.own
+    for slot in call.slots:
+        name = own[APART.get((operation, slot.what), slot.what)]
+        word = slot.at[0]
+        if slot.where == "path":
+            case.path_parameters[word] = SCOPE if word == "scope" else name
+        elif slot.where == "query" and word in case.query:
+            case.query[word] = name
+        elif slot.where == "header" and word in case.headers:
+            case.headers[word] = name
+    case.path_parameters.update(call.plain)
+    if not isinstance(case.body, dict) and call.body is None:
+        return
+    _, _, filled = call.request({slot: own[slot.what] for slot in call.needed()})
+    if operation in calls.WRITTEN:
+        case.body, case.media_type = filled["json"], "application/json"
+    elif isinstance(case.body, dict):
+        case.body.update({word: value for word, value in filled["json"].items() if case.body.get(word)})
+        case.body.update({word: SCOPE for word in ("scope",) if word in case.body})
+
+
+@pytest.mark.parametrize("role", ROLES)
+@schema.parametrize()
+@settings(
+    max_examples=5,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_one_of_the_documents(running: Running, case: schemathesis.Case, role: str) -> None:
+    operation = case.operation.definition.raw["operationId"]
+    running.sent[operation, role] += 1
+    if running.sent[operation, role] % 2:
+        lead_inside(running, case, operation)
+    if "Tenure-Purpose" in (case.headers or {}):
+        case.headers["Tenure-Purpose"] = PURPOSE
+    response = case.call(
+        base_url=running.url, headers={"Authorization": f"Bearer {running.keys[role]}"}, timeout=30
+    )
+    if response.status_code // 100 == 2:
+        running.welcome.setdefault(operation, set()).add(role)
+    case.validate_response(response, checks=CHECKS)
+
+
+NEVER_LET_IN = {
+    "migrateRootKey": "there is no second root store",
+}
+
+
+def test_the_requests_got_inside(running: Running) -> None:
+    """Or all of it would be about refusals."""
+    assert {operation for operation, _ in running.sent} == {*CALLS}
+    refused = {*CALLS} - {*running.welcome}
+    print(sorted(refused), {who: sum(who in roles for roles in running.welcome.values()) for who in ROLES})
+    assert refused <= {*NEVER_LET_IN}
+
+
+def test_what_is_not_checked_exists_and_is_not_checked() -> None:
+    known = set(schemathesis.checks.CHECKS.get_all_names())
+    assert {*LEFT_OUT} <= known
+    assert {*LEFT_OUT} | {check.__name__ for check in CHECKS} >= known - {"max_response_time"}
