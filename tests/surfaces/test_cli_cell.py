@@ -166,6 +166,18 @@ class TestDoctor:
         found = run("doctor", *where, "--json")
         assert checks(found)["database role"]["state"] == "failed"
         assert "row-level security" in checks(found)["database role"]["detail"]
+        assert checks(found)["opens"]["state"] == "failed"
+        assert "deploy/postgres.sql" in checks(found)["opens"]["remedy"]
+        assert found.exit_code == 1
+
+    def test_a_table_without_forced_security_is_not(self, scaled):
+        scaled.change("ALTER TABLE holds NO FORCE ROW LEVEL SECURITY")
+        try:
+            found = run("doctor", *_urls(scaled), "--quick", "--json")
+        finally:
+            scaled.change("ALTER TABLE holds FORCE ROW LEVEL SECURITY")
+        assert checks(found)["database role"]["state"] == "failed"
+        assert checks(found)["opens"]["state"] == "failed"
         assert found.exit_code == 1
 
     def test_the_owner_of_the_tables_is_not(self, scaled):

@@ -170,7 +170,8 @@ def _role(settings: "Settings") -> Iterator[Finding]:
         yield Finding("database role", "ok", "neither superuser nor owner; security is forced on every table")
     else:
         why = ABOVE.get(standing, _OWNER)
-        yield Finding("database role", "failed", f"tenants are not kept apart twice: {why}", REMEDY[standing])
+        detail = f"row-level security does not keep tenants apart for sure: {why}"
+        yield Finding("database role", "failed", detail, REMEDY[standing])
 
 
 def _opening(settings: "Settings") -> Iterator[Finding]:

@@ -34,6 +34,7 @@ _PROBLEMS = {
     "404": "Nothing there that this principal may know of",
     "413": "Too large",
     "422": "The request breaks a rule",
+    "503": "Not possible now; `Retry-After` says when to try again",
     "default": "Any other refusal or failure",
 }
 
@@ -78,6 +79,31 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "placeHold": (_ONCE,),
     "releaseHold": (_ONCE,),
 }
+_ALSO = {
+    "409": "The present state forbids this",
+    "410": "Erased; names the certificate once there is one",
+    "412": "The record has changed",
+}
+_MAY_ALSO: dict[str, tuple[str, ...]] = {
+    "putRecord": ("409", "410", "412"),
+    "getRecord": ("409", "410"),
+    "deleteRecord": ("409", "410", "412"),
+    "listVersions": ("409", "410"),
+    "queryRecords": ("409", "410"),
+    "getRecordByBody": ("409", "410"),
+    "openDecision": ("410",),
+    "sealDecision": ("409",),
+    "getDecisionContext": ("409",),
+    "getDecisionOpenings": ("409",),
+    "getDecisionReceipt": ("409",),
+    "createPrincipal": ("409",),
+    "placeHold": ("409",),
+    "releaseHold": ("409",),
+    "shredTenant": ("409",),
+    "rotateRootKey": ("409",),
+    "migrateRootKey": ("409",),
+}
+"""What a call may answer beyond what all of them may."""
 _BODIES: dict[str, type[wire.Body]] = {
     "putRecord": wire.NewVersion,
     "queryRecords": wire.RecordQuery,
@@ -116,7 +142,9 @@ def document() -> bytes:
         for path, item in sorted(derived["paths"].items())
     }
     derived["components"]["schemas"] = _schemas()
-    derived["components"]["responses"] = {f"Problem-{at}": _problem(text) for at, text in _PROBLEMS.items()}
+    derived["components"]["responses"] = {
+        f"Problem-{at}": _problem(text) for at, text in (_PROBLEMS | _ALSO).items()
+    }
     return (json.dumps(derived, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -166,7 +194,8 @@ def _complete(operation: Json) -> Json:
         operation["security"] = []
         responses["503"] = {**responses["200"], "description": "It cannot work now"}
     else:
-        responses |= {status: {"$ref": f"#/components/responses/Problem-{status}"} for status in _PROBLEMS}
+        documented = (*_PROBLEMS, *_MAY_ALSO.get(name, ()))
+        responses |= {status: {"$ref": f"#/components/responses/Problem-{status}"} for status in documented}
     operation["responses"] = responses
     return operation
 
