@@ -29,7 +29,7 @@ from tenure.store import tables
 
 DOCUMENT = json.loads(document())
 CALLS = {call.operation: call for call in calls.calls(DOCUMENT)}
-_BY_METHOD = ("GET", "POST", "PUT", "DELETE")
+_BY_METHOD = ("GET", "POST", "PATCH", "PUT", "DELETE")
 ORDER = sorted(CALLS, key=lambda name: _BY_METHOD.index(CALLS[name].method))
 """First what only reads, so that it does not meet what the others made under the names that were sent."""
 LAST = ("revokeCredential", "shredSubject", "rotateLedgerKey", "rotateRootKey", "shredTenant")
