@@ -126,24 +126,6 @@ async def test_the_tables_owner_is_bound_too(scaled: Cell) -> None:
         assert connection.execute(text("SELECT count(*) FROM versions")).scalar_one() == 0
 
 
-@anyio
-async def test_the_service_role_writes_no_row_of_another_tenant(scaled: Cell) -> None:
-    await _busy(scaled)
-    with connected(scaled.settings.database_url) as connection:
-        connection.execute(text("SELECT set_config('tenure.tenant', :t, true)"), {"t": scaled.one.id})
-        changed = connection.execute(
-            text("UPDATE versions SET state = 'live' WHERE CAST(tenant_id AS TEXT) = :t"),
-            {"t": scaled.two.id},
-        )
-        assert changed.rowcount == 0
-        for statement in (
-            "INSERT INTO label_sets (tenant_id, scope, labels) VALUES (CAST(:t AS uuid), 'x', 'y')",
-            "UPDATE versions SET tenant_id = CAST(:t AS uuid)",
-        ):
-            with pytest.raises(DBAPIError, match="row-level security"), connection.begin_nested():
-                connection.execute(text(statement), {"t": scaled.two.id})
-
-
 @pytest.mark.parametrize(
     "statement",
     [

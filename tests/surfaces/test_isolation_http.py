@@ -29,7 +29,7 @@ from tenure.store import tables
 
 DOCUMENT = json.loads(document())
 CALLS = {call.operation: call for call in calls.calls(DOCUMENT)}
-_BY_METHOD = ("GET", "POST", "PUT", "DELETE")
+_BY_METHOD = ("GET", "POST", "PATCH", "PUT", "DELETE")
 ORDER = sorted(CALLS, key=lambda name: _BY_METHOD.index(CALLS[name].method))
 """First what only reads, so that it does not meet what the others made under the names that were sent."""
 LAST = ("revokeCredential", "shredSubject", "rotateLedgerKey", "rotateRootKey", "shredTenant")
@@ -271,3 +271,21 @@ def test_every_statement_so_far_was_bound_to_a_tenant(scene: Scene) -> None:
 )
 def test_a_statement_without_its_tenant_would_be_seen(sql: str, loose: set[str]) -> None:
     assert unbound(sql.replace("%s", CELL)) == loose
+
+
+@pytest.mark.parametrize(
+    ("path", "operation", "word"),
+    [
+        ("/v1/widgets/{id}", {"parameters": [{"name": "id", "in": "path"}]}, "widgets/id"),
+        ("/v1/widgets", {"parameters": [{"name": "owner", "in": "query", "required": False}]}, "owner"),
+        (
+            "/v1/widgets",
+            {"requestBody": {"content": {"application/json": {"schema": {"properties": {"gadget": {}}}}}}},
+            "gadget",
+        ),
+    ],
+)
+def test_a_new_word_is_asked_for(path: str, operation: dict[str, Any], word: str) -> None:
+    """A call that nobody listed is tried, or the tests say what they do not know about it."""
+    with pytest.raises(AssertionError, match=f"say in tests/support/calls.py what '{word}' names"):
+        calls.calls({"paths": {path: {"post": {"operationId": "makeWidget", **operation}}}})
