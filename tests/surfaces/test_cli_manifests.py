@@ -97,7 +97,7 @@ def test_a_mistake_in_the_third_file_changes_nothing_and_says_where(caller, fold
     bad.write_text(ROLE.format(name="clerk", text="reads"))
     (folder / "5-retention.yaml").unlink()
     (folder / "1-words.yaml").write_text(VOCABULARY.replace("contact", "phone"))
-    error = caller.json("admin", "apply", "-f", folder, code=1)["error"]
+    error = caller.json("admin", "apply", "-f", folder, "--prune", code=1)["error"]
     assert (error["file"], error["line"]) == (str(folder / "2-scopes" / "talks.yaml"), 7)
     assert error["field"] == "manifests[1].spec.categories"
     assert (declared(caller), caller.json("admin", "history")["items"]) == before
