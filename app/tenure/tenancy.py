@@ -112,8 +112,10 @@ class Tenancies:
         old = self.cached(tx.tenant_id)
         if old is not None and old.epochs == tx.epochs:
             return old
+        # Rules take the longest, and whoever builds the same ones beside us does no harm.
+        rules = old.policy if old is not None and old.epochs.policy == tx.epochs.policy else load_policy(tx)
         with self._building:  # one at a time: opened keys that lose a race would never be wiped
-            return self._rebuilt(tx)
+            return self._rebuilt(tx, rules)
 
     def forget_keys(self, before: int) -> None:
         """Wipe every opened key of a key state older than number `before`, and what is cached too long."""
@@ -134,7 +136,7 @@ class Tenancies:
                     staying.append((until, keys))
             self._leaving = staying
 
-    def _rebuilt(self, tx: Tx) -> Tenancy:
+    def _rebuilt(self, tx: Tx, rules: Policy) -> Tenancy:
         old = self._tenancies.get(tx.tenant_id)
         now = tx.epochs
         if old is not None and old.epochs == now:
@@ -144,7 +146,7 @@ class Tenancies:
         new = Tenancy(
             tenant_id=tx.tenant_id,
             epochs=now,
-            policy=old.policy if old and old.epochs.policy == now.policy else load_policy(tx),
+            policy=old.policy if old and old.epochs.policy == now.policy else rules,
             keys=old.keys if old and same_keys else self._keyring.tenant(tx),
             known=old.known if old and same_callers else {},
             limits=old.limits if old and same_callers else limits.of(tx, tx.tenant_id).over(self._default),

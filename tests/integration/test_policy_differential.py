@@ -126,6 +126,7 @@ def singles(pick: random.Random, world: World) -> Iterator[Question]:
         yield odd(pick, asked) if pick.random() < 0.15 else asked
 
 
+@pytest.mark.timeout(900)  # less than a minute of computing; a machine may be busy
 def test_engine_casbin_sql_and_the_rules_of_use_agree(
     place: Cell, database_kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
