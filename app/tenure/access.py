@@ -12,7 +12,8 @@ from tenure.ledger.commitment import commitment
 from tenure.ledger.entry import Access, EntryDraft, Kind
 from tenure.model.names import is_scope
 from tenure.model.principal import Credential, Principal
-from tenure.policy.verdicts import Request, Verdict
+from tenure.policy import rights
+from tenure.policy.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +56,14 @@ class Caller:
     def decide(self, action: str, scope: str, labels: tuple[str, ...]) -> Verdict:
         """Step 2 of every flow: ask policy exactly what is about to be done."""
         desk = self.desk
-        verdict = desk.tenancy.policy.engine.decide(
-            Request(
-                desk.tx.tenant_id,
-                self.principal.roles,
-                scope,
-                labels,
-                self.ask.purpose,
-                action,
-                ids.moment(desk.now),
-            )
+        verdict = rights.decide(
+            desk.tenancy.policy.engine,
+            self.principal,
+            scope,
+            labels,
+            self.ask.purpose,
+            action,
+            ids.moment(desk.now),
         )
         self.verdicts.append(verdict)
         return verdict
@@ -72,8 +71,13 @@ class Caller:
     def visible(self, action: str, scope: str) -> frozenset[str]:
         """The categories of a scope this caller may see for its purpose."""
         desk = self.desk
-        return desk.tenancy.policy.engine.allowed_categories(
-            self.principal.roles, scope, self.ask.purpose, action, ids.moment(desk.now)
+        return rights.allowed_categories(
+            desk.tenancy.policy.engine,
+            self.principal,
+            scope,
+            self.ask.purpose,
+            action,
+            ids.moment(desk.now),
         )
 
     def promise(self, opened: OpenedKey, content: bytes, record: str, version: int, *, nonce: bytes) -> bytes:
@@ -108,6 +112,7 @@ class Caller:
             at=desk.now,
             nonce=nonce,
             principal=self.principal.id,
+            on_behalf_of=self.principal.acts_for,
             decision=self.ask.decision,
             policy=desk.tenancy.policy.digest,
             purpose=self.ask.purpose,

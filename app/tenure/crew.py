@@ -86,7 +86,7 @@ class Desk:
 
     def principal(self, credential: Credential) -> Principal:
         """Step 1 of every flow: who is calling."""
-        return authenticate(self.tx, self.tenancy, credential)
+        return authenticate(self.tx, self.tenancy, credential, self.now)
 
 
 class BatchOperation(Protocol):

@@ -71,6 +71,7 @@ ROWS = {
     "getManifest": Row("GET", "/v1/manifests/role/acme-only", "admin", "auditor"),
     "createPrincipal": Row("POST", "/v1/principals", "admin", "dpo", body=NEW_PRINCIPAL, elsewhere=201),
     "listPrincipals": Row("GET", "/v1/principals", "admin", "agent", elsewhere=200),
+    "changePrincipal": Row("PATCH", "/v1/principals/{acme-lead}", "admin", "dpo", body={"disabled": False}),
     "createCredential": Row("POST", "/v1/principals/{acme-lead}/credentials", "admin", "lead"),
     "listCredentials": Row("GET", "/v1/principals/{acme-lead}/credentials", "admin", "lead"),
     "revokeCredential": Row("DELETE", "/v1/principals/{acme-lead}/credentials/{spare}", "admin", "agent"),

@@ -12,6 +12,7 @@ from tenure.errors import Denied, KeyReused
 from tenure.ledger.entry import EntryDraft, Kind
 from tenure.model.names import SERVICE_PURPOSE
 from tenure.model.principal import Credential, Principal
+from tenure.policy import rights
 from tenure.store import idempotency
 
 _SHOWN_ONCE = ("api_key", "admin_key")
@@ -64,7 +65,7 @@ class Service:
 
         def act(desk: Desk) -> Any:  # noqa: ANN401
             principal = desk.principal(credential)
-            verdict = desk.tenancy.policy.engine.decide_service(principal.roles, scope, action)
+            verdict = rights.decide_service(desk.tenancy.policy.engine, principal, scope, action)
             if not verdict.allowed:
                 about = {"service": scope, "action": action}
                 entry = _record(desk, principal, Kind.ACCESS, "denied", verdict.rules, about)
@@ -121,6 +122,7 @@ def _record(
         at=desk.now,
         nonce=secrets.token_bytes(16),
         principal=principal.id,
+        on_behalf_of=principal.acts_for,
         policy=desk.tenancy.policy.digest,
         purpose=SERVICE_PURPOSE,
         outcome=outcome,

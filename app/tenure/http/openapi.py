@@ -88,11 +88,13 @@ _BODIES: dict[str, type[wire.Body]] = {
     "shredTenant": wire.Leaving,
     "rotateLedgerKey": wire.LedgerKeyRotation,
     "createPrincipal": wire.NewPrincipal,
+    "changePrincipal": wire.PrincipalChange,
+    "createCredential": wire.NewCredential,
     "lookupSubject": wire.SubjectReference,
     "placeHold": wire.NewHold,
     "signEvidence": wire.EvidenceIndex,
 }
-_MAY_HAVE_NO_BODY = {"shredTenant", "rotateLedgerKey"}
+_MAY_HAVE_NO_BODY = {"shredTenant", "rotateLedgerKey", "createCredential"}
 _MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}
 _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
 _OPEN = {"isAlive", "isReady"}

@@ -57,6 +57,7 @@ class Principal(Shape):
     name: str
     kind: Literal["agent", "service", "person"]
     roles: list[str]
+    disabled_at: Time | None
 
 
 class NewPrincipalMade(Principal):
@@ -72,10 +73,21 @@ class PrincipalPage(Shape):
     next: str | None
 
 
+class Limits(Shape):
+    """What a credential is narrowed to. A part that is absent narrows nothing."""
+
+    roles: list[str] = []
+    scopes: list[str] = []
+    purposes: list[str] = []
+    actions: list[str] = []
+
+
 class NewCredential(Shape):
     """A new API key, shown once and absent when an idempotency key repeats the call."""
 
     id: str
+    expires_at: Time | None
+    limits: Limits | None
     api_key: str = ""
 
 
@@ -85,6 +97,8 @@ class Credential(Shape):
     id: str
     created_at: Time
     revoked_at: Time | None
+    expires_at: Time | None
+    limits: Limits | None
 
 
 class Credentials(Shape):

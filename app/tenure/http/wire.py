@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 from tenure import ids
 from tenure.errors import Invalid, Malformed
 from tenure.ledger.canonical import MAX_INTEGER
+from tenure.model.limits import MAX_NAMES
 from tenure.model.record import MAX_DEPTH, MAX_DERIVED, MAX_KEY, MAX_SEGMENTS
 
 M = TypeVar("M", bound=BaseModel)
@@ -126,6 +127,32 @@ class NewPrincipal(Body):
     name: Text
     kind: Literal["agent", "service", "person"]
     roles: Annotated[tuple[Text, ...], Field(max_length=64)]
+
+
+class PrincipalChange(Body):
+    """What becomes of a principal. What is left out stays."""
+
+    roles: Annotated[tuple[Text, ...], Field(max_length=64)] | None = None
+    disabled: Annotated[bool, Field(strict=True)] | None = None
+
+
+Names = Annotated[tuple[Text, ...], Field(max_length=MAX_NAMES)]
+
+
+class CredentialLimits(Body):
+    """What an API key is narrowed to. A list that is left out narrows nothing; an empty one leaves nothing."""
+
+    roles: Names | None = None
+    scopes: Names | None = None
+    purposes: Names | None = None
+    actions: Names | None = None
+
+
+class NewCredential(Body):
+    """An API key to make: until when, and narrower than its principal."""
+
+    expires_at: Future | None = None
+    limits: CredentialLimits | None = None
 
 
 class NewSegment(Body):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tenure.model.limits import Limits
+
 
 class PrincipalKind(StrEnum):
     """What a principal is. A data subject is never one by being a subject."""
@@ -13,19 +15,57 @@ class PrincipalKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """What a verified access token says, by the configuration of the issuer `issuer_id`.
+
+    `actor` is the caller. `subject` is somebody else only in a delegated token (RFC 8693 §4.1): for whom the
+    actor acts, and whom `roles`, mapped from the claims, belong to. Both are names that the issuer gives.
+    """
+
+    issuer_id: str
+    issuer: str
+    actor: str
+    subject: str
+    roles: tuple[str, ...]
+    expires_at: int
+
+    @property
+    def is_delegated(self) -> bool:
+        """Whether the caller acts for somebody else."""
+        return self.actor != self.subject
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
-    """A parsed API key: which tenant it claims and the hash of its secret. Never the secret."""
+    """A parsed API key or a verified token: its tenant, and the hash of its secret. Never the secret.
+
+    `on_behalf_of` is the principal's id that the call named beside it.
+    """
 
     tenant_id: str
     secret_hash: str
+    token: Token | None = None
+    on_behalf_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller. `roles` are sorted: equal sets are equal cache keys."""
+    """An authenticated caller. `roles` are sorted: equal sets are equal cache keys.
+
+    `limits` narrow what its credential may be used for; its roles are narrowed already. `behalf` is the
+    principal for whom it acts: both must be allowed what is done. Ask `policy.rights`, which minds all of it.
+    """
 
     tenant_id: str
     id: str
     name: str
     kind: PrincipalKind
     roles: tuple[str, ...]
+    disabled_at: int | None = None
+    limits: Limits | None = None
+    behalf: "Principal | None" = None
+
+    @property
+    def acts_for(self) -> str | None:
+        """The id of the principal for whom it acts, for entries."""
+        return None if self.behalf is None else self.behalf.id
