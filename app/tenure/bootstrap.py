@@ -28,6 +28,7 @@ from tenure.governance.erasures import Erasures
 from tenure.governance.evidence import Evidence
 from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
+from tenure.governance.issuers import Issuers
 from tenure.governance.ledger import LedgerReader
 from tenure.governance.ledgerkeys import LedgerKeys
 from tenure.governance.manifests import Manifests
@@ -45,6 +46,7 @@ from tenure.governance.shred import Shredder
 from tenure.governance.subjects import Subjects
 from tenure.governance.tenants import Tenants, initialise
 from tenure.governance.timestamps import TimeStamps
+from tenure.governance.tokens import Tokens
 from tenure.ids import CELL
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.patrol import Patrol
@@ -53,6 +55,7 @@ from tenure.jobs.schedule import Schedule
 from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
 from tenure.leftovers import Leftovers
+from tenure.oidc.sources import KeySources
 from tenure.publisher import PUTTING
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
@@ -132,6 +135,9 @@ class Tenure:
         self.tenants = Tenants(service, ground, self._schedule.requested)
         self.root_keys = RootKeys(service, ground, self.shredder)
         self.principals = Principals(service)
+        self._key_sources = KeySources()
+        self.tokens = Tokens(self._database, self._batcher, self._key_sources)
+        self.issuers = Issuers(service, self.tokens)
         self.manifests = Manifests(service)
         self.erasures = Erasures(service)
         self.holds = Holds(service, self._schedule.requested)
@@ -196,6 +202,7 @@ class Tenure:
         self.sequencer.close()
         await asyncio.to_thread(self._replica.stop)
         self.timestamps.close()
+        self._key_sources.close()
         if self.witnesses is not None:
             self.witnesses.close()
         self._database.close()

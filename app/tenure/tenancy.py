@@ -153,7 +153,7 @@ def _by_token(tx: Tx, tenancy: Tenancy, credential: Credential, token: Token) ->
     """The principals that a verified token names. Its issuer must still be one of this tenant's."""
 
     def find(subject: str) -> Principal:
-        index = tenancy.keys.blind_index("identity", token.issuer, subject)
+        index = tenancy.keys.blind_index("identity", token.issuer, token.claim, subject)
         principal = principals.by_identity(tx, token.issuer_id, index)
         if principal is None:
             raise no_identity()

@@ -233,7 +233,7 @@ def check_unnarrowed(seat: Seat) -> None:
 def check_roles(
     seat: Seat, roles: tuple[str, ...], field: str = "roles", *, kept: tuple[str, ...] = ()
 ) -> None:
-    """Invalid for a role that is not declared and not one of the `kept` ones, or is not a tenant's to give."""
+    """Invalid for a role that is not declared and none of the `kept` ones, or is not a tenant's to give."""
     declared = seat.desk.tenancy.policy.configuration.roles
     for place, role in enumerate(roles):
         known = role in declared or role in names.BUILTIN_ROLES

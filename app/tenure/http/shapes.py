@@ -107,6 +107,38 @@ class Credentials(Shape):
     items: list[Credential]
 
 
+class Provision(Shape):
+    """What a subject that nobody mapped becomes."""
+
+    kind: Literal["agent", "service", "person"]
+    roles: list[str]
+
+
+class Issuer(Shape):
+    """Whose access tokens are taken, and what they must say."""
+
+    id: str
+    name: str
+    issuer: str
+    audience: str
+    algorithms: list[str]
+    types: list[str]
+    clock_skew_s: int
+    subject_claim: str
+    role_claim: list[str]
+    roles: dict[str, list[str]]
+    required_claims: dict[str, list[str]]
+    required_scopes: list[str]
+    provision: Provision | None
+    jwks_uri: str | None
+
+
+class Issuers(Shape):
+    """All issuers of a tenant."""
+
+    items: list[Issuer]
+
+
 class Change(Shape):
     """What an apply does to one manifest."""
 

@@ -18,12 +18,14 @@ class PrincipalKind(StrEnum):
 class Token:
     """What a verified access token says, by the configuration of the issuer `issuer_id`.
 
-    `actor` is the caller. `subject` is somebody else only in a delegated token (RFC 8693 §4.1): for whom the
-    actor acts, and whom `roles`, mapped from the claims, belong to. Both are names that the issuer gives.
+    `actor`, by the name in the claim `claim`, is the caller. `subject` is somebody else only in a delegated
+    token (RFC 8693 §4.1): for whom the actor acts, and whom `roles`, mapped from the claims, belong to. Both
+    are names that the issuer gives.
     """
 
     issuer_id: str
     issuer: str
+    claim: str
     actor: str
     subject: str
     roles: tuple[str, ...]
