@@ -107,10 +107,10 @@ class _Generator(JWTBearerTokenGenerator):
     def get_jwks(self) -> KeySet:
         return KeySet([self._issuer.signing])
 
-    def get_audiences(self, client: Any, user: Any, scope: str) -> str:
+    def get_audiences(self, *_of: Any) -> str:
         return self._issuer.audience
 
-    def get_extra_claims(self, client: Any, grant_type: str, user: Any, scope: str) -> dict[str, Any]:
+    def get_extra_claims(self, *_of: Any) -> dict[str, Any]:
         return self._issuer.extra
 
 
@@ -132,7 +132,7 @@ class _Server(AuthorizationServer):
     def create_oauth2_request(self, request: OAuth2Request) -> OAuth2Request:
         return request
 
-    def handle_response(self, status: int, body: Any, headers: Any) -> tuple[int, Any]:
+    def handle_response(self, status: int, body: Any, _headers: Any) -> tuple[int, Any]:
         return status, body
 
 

@@ -20,7 +20,7 @@ ABSENT = (
 COMMANDS = {
     *("init", "serve", "demo", "doctor"),
     *("backup", "restore", "drill", "ledger"),
-    *("apply", "get", "tenant", "principal", "shred"),
+    *("apply", "get", "tenant", "principal", "issuer", "shred"),
     *("verify", "audit", "population", "evidence", "residue", "selftest", "witness"),
 }
 PROGRAM = f"""

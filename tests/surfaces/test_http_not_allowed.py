@@ -12,6 +12,7 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from conftest import SCOPE, SUPPORT, World, record
+from tenure.model.apikey import parse_api_key
 
 EXEMPT = {"isAlive", "isReady", "get_openapi", "get_metrics"}
 SECRET = "canary-of-acme"
@@ -34,7 +35,9 @@ DRAFT = {"content": 1, "subjects": ["customer:9"], "categories": ["contact"]}
 NEW_PRINCIPAL = {"name": "x", "kind": "agent", "roles": []}
 # Any head that was published: <size> and <root> are of the newest.
 EVIDENCE = '{"index_sha256": "%s", "files": 1, "size": <size>, "root": "<root>"}' % ("0" * 64)
-HEAD = {"<size>": "1", "<root>": ""}
+# An audience with a tenant's id in it is that tenant's alone.
+ISSUER = '{"name": "main", "issuer": "https://issuer.example", "audience": "https://tenure.example/<acme>"}'
+HEAD = {"<acme>": "", "<size>": "1", "<root>": ""}
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
 # 200 elsewhere: it works on the caller's own tenant, and shows nothing of this one (checked below).
@@ -75,6 +78,9 @@ ROWS = {
     "createCredential": Row("POST", "/v1/principals/{acme-lead}/credentials", "admin", "lead"),
     "listCredentials": Row("GET", "/v1/principals/{acme-lead}/credentials", "admin", "lead"),
     "revokeCredential": Row("DELETE", "/v1/principals/{acme-lead}/credentials/{spare}", "admin", "agent"),
+    "addIssuer": Row("POST", "/v1/issuers", "admin", "dpo", text=ISSUER, elsewhere=422),
+    "listIssuers": Row("GET", "/v1/issuers", "admin", "auditor", elsewhere=200),
+    "removeIssuer": Row("DELETE", "/v1/issuers/{issuer}", "admin", "agent"),
     "createTenant": Row("POST", "/v1/tenants", "operator", "admin", body={"name": "mine"}, elsewhere=403),
     "getRootStore": Row("GET", "/v1/rootstore", "operator", "dpo", elsewhere=403),
     "rotateRootKey": Row("POST", "/v1/rootstore:rotate", "operator", "admin", elsewhere=403),
@@ -166,6 +172,9 @@ def furnished(world: World) -> World:
     for who in ("auditor", "other-auditor"):
         world.until(who, "/v1/ledger/entries", lambda page: page["items"])
         world.published(who)
+    HEAD["<acme>"] = parse_api_key(world.keys["acme-admin"]).tenant_id
+    body = {"name": "old", "issuer": "https://old.example", "audience": HEAD["<acme>"]}
+    world.ids["issuer"] = world.ok("admin", "POST", "/v1/issuers", json=body)["id"]
     head = world.call("auditor", "GET", "/v1/ledger/checkpoint").text.splitlines()
     HEAD.update({"<size>": head[1], "<root>": base64.b64decode(head[2]).hex()})
     return world

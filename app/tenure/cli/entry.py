@@ -10,6 +10,7 @@ from tenure.cli import (
     doctor,
     evidence,
     holds,
+    issuers,
     keeping,
     ledger,
     manifests,
@@ -45,6 +46,7 @@ app.command(rich_help_panel=_GOVERN)(manifests.apply)
 app.command(rich_help_panel=_GOVERN)(manifests.get)
 app.add_typer(tenants.app, name="tenant", rich_help_panel=_GOVERN)
 app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
+app.add_typer(issuers.app, name="issuer", rich_help_panel=_GOVERN)
 app.add_typer(shred.app, name="shred", rich_help_panel=_GOVERN)
 app.add_typer(holds.app, name="hold", rich_help_panel=_GOVERN)
 app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)

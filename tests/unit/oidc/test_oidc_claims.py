@@ -1,4 +1,4 @@
-"""Which tokens hold. Every attack is signed, or unsigned, as an attacker would, and refused for its own reason."""
+"""Which tokens hold. Each attack is signed, or unsigned, as an attacker would, and refused for its reason."""
 
 import base64
 import hashlib
@@ -175,7 +175,7 @@ def test_kid_is_looked_up_and_nothing_else(kid):
 def test_only_access_tokens_unless_the_tenant_says_else(kind):
     assert rule(token(header={"typ": kind})) == UNTRUSTED
     plain = replace(ISSUER, types=("JWT",))
-    if kind is None or "_" not in kind and kind.lower().removeprefix("application/") == "jwt":
+    if kind is None or ("_" not in kind and kind.lower().removeprefix("application/") == "jwt"):
         assert judge(token(header={"typ": kind}), plain).subject == "agent-7"
     else:
         assert rule(token(header={"typ": kind}), plain) == UNTRUSTED
