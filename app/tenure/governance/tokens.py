@@ -35,6 +35,8 @@ FOUND_S: Final = 1.0
 """How long it is remembered whom a token leads to: a change is seen so much later at most."""
 MAX_FOUND: Final = 4_096
 MAX_SEEN: Final = 10_000
+_AT_ONCE: Final = 4
+"""Look-ups at once. Anybody can ask for one, so they leave the database's connections to others."""
 
 _Found = tuple[str, Issuer]
 
@@ -48,6 +50,7 @@ class Tokens:
         self._sources = sources
         self._found: dict[tuple[str, ...], tuple[float, asyncio.Task[_Found | None]]] = {}
         self._seen: set[tuple[str, str, str, str]] = set()
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def credential(self, text: str) -> Credential:
         """Steps 1 to 5.
@@ -77,12 +80,16 @@ class Tokens:
         if task is None or until <= time.monotonic() or (task.done() and task.exception() is not None):
             if len(self._found) >= MAX_FOUND:
                 self._found.clear()
-            task = asyncio.create_task(asyncio.to_thread(self._look_up, parsed))
+            task = asyncio.create_task(self._looked_up(parsed))
             self._found[key] = (time.monotonic() + FOUND_S, task)
         found = await asyncio.shield(task)
         if found is None:
             raise refused(UNTRUSTED)
         return found
+
+    async def _looked_up(self, parsed: Parsed) -> _Found | None:
+        async with self._turns:
+            return await asyncio.to_thread(self._look_up, parsed)
 
     def _look_up(self, parsed: Parsed) -> _Found | None:
         """None too for a token that leads to more than one configuration: it must name one. In a thread."""
