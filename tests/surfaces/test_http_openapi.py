@@ -69,6 +69,7 @@ def test_required_headers_are_documented() -> None:
         "If-Match": False,
         "If-None-Match": False,
         "Idempotency-Key": False,
+        "Tenure-On-Behalf-Of": False,
     }
 
 
@@ -104,6 +105,8 @@ def lead_inside(world: World, case: schemathesis.Case) -> None:
     """Name what exists wherever the case has a name of the right shape: the rest of it gets further in."""
     operation, path = case.operation.definition.raw["operationId"], case.operation.path
     case.headers["Authorization"] = f"Bearer {world.keys[who_may(operation, path)]}"
+    if case.headers.pop("Tenure-On-Behalf-Of", None) and operation == "getRecord":
+        case.headers["Tenure-On-Behalf-Of"] = world.ids["acme-agent"]
     if case.headers.get("Tenure-Purpose"):
         case.headers["Tenure-Purpose"] = PURPOSE
         if case.headers.pop("Tenure-Decision", None) and operation != "putRecord":

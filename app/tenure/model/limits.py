@@ -41,7 +41,7 @@ class Limits:
             and (
                 self.purposes is None
                 or purpose in self.purposes  # the service's own purpose is in no tenant's tree
-                or purposes.within_any(purpose, frozenset(self.purposes))
+                or any(above in self.purposes for above in purposes.upwards(purpose))
             )
         )
 
