@@ -1,6 +1,8 @@
 """Tokens, narrower keys and on whose behalf, over HTTP: what callers send, and what they are told."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from conftest import SCOPE, World, record
 from support.issuer import Issuer
 from support.issuer import issuer as running_issuer
+from tenure.http import wire
 from tenure.model.apikey import parse_api_key
 
 
@@ -144,6 +147,12 @@ def test_an_issuer_that_does_not_fit(world: World, changes: dict[str, Any], fiel
     answer = world.call("admin", "POST", "/v1/issuers", json=body)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
     assert "canary" not in answer.text
+
+
+def test_the_example_of_the_documentation_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "identity.md").read_text("utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    assert wire.NewIssuer.model_validate_json(example).roles == {"tenure-dpo": ("dpo",)}
 
 
 def test_without_its_issuer_a_token_is_nothing(world: World, issuer: Issuer) -> None:
