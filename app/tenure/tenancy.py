@@ -143,9 +143,9 @@ def _by_key(tx: Tx, credential: Credential) -> Known:
             rule="api-key",
             remedy="Ask your tenant's administrator for a new one.",
         )
-    principal, limits = held.principal, held.limits
-    if limits is not None:
-        principal = replace(principal, roles=limits.of_roles(principal.roles), limits=limits)
+    principal, reach = held.principal, held.reach
+    if reach is not None:
+        principal = replace(principal, roles=reach.of_roles(principal.roles), reach=reach)
     return Known(_acting(principal, _behalf(tx, credential)), held.expires_at)
 
 

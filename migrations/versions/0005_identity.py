@@ -16,7 +16,7 @@ TABLES = ("identities", "issuer_claims", "issuers")
 def upgrade() -> None:
     op.add_column("principals", sa.Column("disabled_at", sa.BigInteger(), nullable=True))
     op.add_column("credentials", sa.Column("expires_at", sa.BigInteger(), nullable=True))
-    op.add_column("credentials", sa.Column("limits", sa.Text(), nullable=True))
+    op.add_column("credentials", sa.Column("reach", sa.Text(), nullable=True))
     op.create_table(
         "issuers",
         sa.Column("tenant_id", ID, nullable=False),
@@ -64,6 +64,6 @@ def isolate() -> None:
 def downgrade() -> None:
     for table in TABLES:
         op.drop_table(table)
-    op.drop_column("credentials", "limits")
+    op.drop_column("credentials", "reach")
     op.drop_column("credentials", "expires_at")
     op.drop_column("principals", "disabled_at")

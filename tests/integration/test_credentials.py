@@ -20,10 +20,10 @@ HOUR = 3_600_000_000
 
 
 async def made(
-    cell: Cell, who: str = "agent", *, expires_at: int | None = None, **limits: tuple[str, ...]
+    cell: Cell, who: str = "agent", *, expires_at: int | None = None, **reach: tuple[str, ...]
 ) -> Credential:
     """One more key of somebody's."""
-    new = NewKey(expires_at, limits or None)  # type: ignore[arg-type]
+    new = NewKey(expires_at, reach or None)  # type: ignore[arg-type]
     principals = cell.tenure.principals
     key = await principals.add_credential(cell.one["admin"], cell.one.principals[who], new=new)
     return parse_api_key(key["api_key"])
@@ -91,7 +91,7 @@ async def test_an_expired_key_does_nothing(cell: Cell) -> None:
 
 # ── keys that are narrower ────────────────────────────────────────────────────────────────────────
 @anyio
-async def test_limits_narrow_and_never_widen(cell: Cell) -> None:
+async def test_a_reach_narrows_and_never_widens(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     await cell.put("k", 1, "customer:1", scope=NOTES)
     assert await may(cell, await made(cell, actions=("read", "list"))) == {**ALL, "write": False}
@@ -125,7 +125,7 @@ async def test_a_limit_counts_for_what_is_listed_in_sql(cell: Cell) -> None:
 
 
 @anyio
-async def test_limits_hold_for_governing_too(cell: Cell) -> None:
+async def test_a_reach_holds_for_governing_too(cell: Cell) -> None:
     subject = await cell.put("k", 1, "customer:1") and await cell.person("customer:1")
     reader = await made(cell, "dpo", actions=("read",))
     assert (await cell.tenure.subjects.get(reader, subject))["id"] == subject
@@ -142,17 +142,17 @@ async def test_limits_hold_for_governing_too(cell: Cell) -> None:
 
 @anyio
 @pytest.mark.parametrize(
-    ("limits", "field"),
+    ("reach", "field"),
     [
-        ({"roles": ("dpo",)}, "limits.roles[0]"),
-        ({"scopes": (NOTES, "a..b")}, "limits.scopes[1]"),
-        ({"purposes": ("fun",)}, "limits.purposes[0]"),
-        ({"actions": ("read", "raed")}, "limits.actions[1]"),
+        ({"roles": ("dpo",)}, "reach.roles[0]"),
+        ({"scopes": (NOTES, "a..b")}, "reach.scopes[1]"),
+        ({"purposes": ("fun",)}, "reach.purposes[0]"),
+        ({"actions": ("read", "raed")}, "reach.actions[1]"),
     ],
 )
-async def test_a_limit_that_can_only_be_a_slip(cell: Cell, limits: dict[str, Any], field: str) -> None:
+async def test_a_limit_that_can_only_be_a_slip(cell: Cell, reach: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as caught:
-        await made(cell, **limits)
+        await made(cell, **reach)
     assert (caught.value.field, bool(caught.value.rule), bool(caught.value.remedy)) == (field, True, True)
 
 
@@ -162,7 +162,7 @@ async def test_who_is_narrowed_gives_nobody_rights(cell: Cell) -> None:
     page = await cell.tenure.principals.every(admin, after="", limit=50)
     me = next(one["id"] for one in page["items"] if one["roles"] == ["tenant-admin"])
     key = await cell.tenure.principals.add_credential(
-        admin, me, new=NewKey(limits={"roles": ("tenant-admin",)})
+        admin, me, new=NewKey(reach={"roles": ("tenant-admin",)})
     )
     narrow = parse_api_key(key["api_key"])
     acting = replace(admin, on_behalf_of=cell.one.principals["dpo"])
@@ -197,7 +197,7 @@ async def test_other_roles_hold_from_the_next_transaction_on(cell: Cell) -> None
 
 
 @anyio
-async def test_a_limited_key_follows_its_principals_roles(cell: Cell) -> None:
+async def test_a_narrowed_key_follows_its_principals_roles(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     admin, agent = cell.one["admin"], cell.one.principals["agent"]
     key = await made(cell, roles=("support-agent",))

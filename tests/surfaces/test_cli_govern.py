@@ -164,12 +164,12 @@ class TestPrincipals:
         furnished.run("admin", "principal", "create", "eve", "--kind", "person", "--role", "tenant-admin")
         narrow = ("--scope", "tenure.manifests", "--action", "read", "--expires-at", "2100-01-01T00:00:00Z")
         made = furnished.json("admin", "principal", "credential", "add", "eve", *narrow)
-        assert made["limits"] == {"scopes": ["tenure.manifests"], "actions": ["read"]}
+        assert made["reach"] == {"scopes": ["tenure.manifests"], "actions": ["read"]}
         assert made["expires_at"].startswith("2100-01-01")
         furnished.json(made["api_key"], "get", "Role")
         assert furnished.json(made["api_key"], "principal", "list", code=1)["error"]["kind"] == "denied"
         wrong = ("principal", "credential", "add", "eve", "--role", "dpo")
-        assert furnished.json("admin", *wrong, code=1)["error"]["field"] == "limits.roles[0]"
+        assert furnished.json("admin", *wrong, code=1)["error"]["field"] == "reach.roles[0]"
 
     def test_changes_a_principal(self, furnished):
         made = furnished.json(

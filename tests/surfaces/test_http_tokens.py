@@ -89,22 +89,22 @@ def test_on_whose_behalf(world: World, issuer: Issuer) -> None:
 def test_a_key_that_is_narrower_and_ends(world: World) -> None:
     path = f"/v1/principals/{world.ids['acme-agent']}/credentials"
     world.put("mine", 1)
-    body = {"expires_at": "2100-01-01T00:00:00Z", "limits": {"actions": ["read"], "scopes": [SCOPE]}}
+    body = {"expires_at": "2100-01-01T00:00:00Z", "reach": {"actions": ["read"], "scopes": [SCOPE]}}
     made = world.ok("admin", "POST", path, json=body)
-    assert made["limits"] == body["limits"]
+    assert made["reach"] == body["reach"]
     assert made["expires_at"].startswith("2100-01-01T00:00:00")
     world.keys["narrow"] = made["api_key"]
     assert world.call("narrow", "GET", record("mine")).status_code == 200
     answer = world.call("narrow", "DELETE", record("mine"))
-    assert (answer.status_code, "credential-limits" in answer.text) == (403, True)
+    assert (answer.status_code, "credential-reach" in answer.text) == (403, True)
     listed = world.ok("admin", "GET", path)["items"]
-    assert listed[-1]["limits"] == body["limits"]
+    assert listed[-1]["reach"] == body["reach"]
     for wrong, field in (
         ({"expires_at": "2001-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "soon"}, "expires_at"),
-        ({"limits": {"actions": "read"}}, "limits.actions"),
-        ({"limits": {"actoins": ["read"]}}, "limits.actoins"),
-        ({"limits": {"purposes": ["canary"]}}, "limits.purposes[0]"),
+        ({"reach": {"actions": "read"}}, "reach.actions"),
+        ({"reach": {"actoins": ["read"]}}, "reach.actoins"),
+        ({"reach": {"purposes": ["canary"]}}, "reach.purposes[0]"),
     ):
         answer = world.call("admin", "POST", path, json=wrong)
         assert (answer.status_code, answer.json()["field"]) == (422, field)

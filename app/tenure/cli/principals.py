@@ -97,8 +97,8 @@ async def add(
     """Give a principal one more API key; one that ends, or is narrower than the principal."""
     found = await _id_of(connection, principal)
     given = {"roles": role, "scopes": scope, "purposes": purpose, "actions": action}
-    limits = {name: values for name, values in given.items() if values}
-    body: dict[str, Any] = {"limits": limits} if limits else {}
+    reach = {name: values for name, values in given.items() if values}
+    body: dict[str, Any] = {"reach": reach} if reach else {}
     if expires_at is not None:
         body["expires_at"] = expires_at
     made = await connection.call("POST", f"/v1/principals/{segment(found)}/credentials", body)

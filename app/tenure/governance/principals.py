@@ -10,8 +10,8 @@ from tenure.ledger.entry import Kind
 from tenure.model import names
 from tenure.model.apikey import new_api_key
 from tenure.model.identity import check_id
-from tenure.model.limits import checked_limits
 from tenure.model.principal import Credential, Principal, PrincipalKind
+from tenure.model.reach import checked_reach
 from tenure.store import principals as store
 from tenure.store import tenants
 from tenure.store.tenants import Epoch
@@ -21,10 +21,10 @@ MAX_PAGE = 200
 
 
 class NewKey(NamedTuple):
-    """An API key to make. `limits` by part (`model.limits`); `expires_at` in microseconds; None: no end."""
+    """An API key to make. `reach` by part (`model.reach`); `expires_at` in microseconds; None: no end."""
 
     expires_at: int | None = None
-    limits: dict[str, tuple[str, ...] | None] | None = None
+    reach: dict[str, tuple[str, ...] | None] | None = None
 
 
 class Principals:
@@ -126,9 +126,9 @@ class Principals:
         *,
         new: NewKey | None = None,
     ) -> dict[str, Any]:
-        """A further API key: `{"id","expires_at","limits","api_key"}`; the key is shown once.
+        """A further API key: `{"id","expires_at","reach","api_key"}`; the key is shown once.
 
-        Invalid for limits that name what the principal does not have. Limits never widen: the principal's
+        Invalid for a reach that names what the principal does not have. A reach never widens: the principal's
         roles as they are at each use are narrowed by them.
         """
         check_id(principal_id, "principal")
@@ -141,10 +141,10 @@ class Principals:
             if principal is None:
                 raise _no_principal()
             purposes = seat.desk.tenancy.policy.configuration.purposes
-            limits = (
+            reach = (
                 None
-                if wanted.limits is None
-                else checked_limits(wanted.limits, roles=principal.roles, purposes=purposes)
+                if wanted.reach is None
+                else checked_reach(wanted.reach, roles=principal.roles, purposes=purposes)
             )
             key, secret_hash = new_api_key(tx.tenant_id)
             credential_id = ids.new_id()
@@ -155,9 +155,9 @@ class Principals:
                 secret_hash,
                 at=seat.desk.now,
                 expires_at=wanted.expires_at,
-                limits=limits,
+                reach=reach,
             )
-            facts: dict[str, Any] = {} if limits is None else {"limited": True}
+            facts: dict[str, Any] = {} if reach is None else {"narrowed": True}
             if wanted.expires_at is not None:
                 facts["expires_at"] = ids.rfc3339(wanted.expires_at)
             seat.record(
@@ -170,7 +170,7 @@ class Principals:
             return {
                 "id": credential_id,
                 "expires_at": _instant(wanted.expires_at),
-                "limits": limits and limits.as_json(),
+                "reach": reach and reach.as_json(),
                 "api_key": key,
             }
 
@@ -191,7 +191,7 @@ class Principals:
                         "created_at": ids.rfc3339(row["created_at"]),
                         "revoked_at": _instant(row["revoked_at"]),
                         "expires_at": _instant(row["expires_at"]),
-                        "limits": row["limits"] and row["limits"].as_json(),
+                        "reach": row["reach"] and row["reach"].as_json(),
                     }
                     for row in rows
                 ]
@@ -221,12 +221,12 @@ class Principals:
 
 def check_unnarrowed(seat: Seat) -> None:
     """Whoever holds less than its principal's rights hands out none: it could give itself the rest."""
-    if seat.principal.limits is not None or seat.principal.behalf is not None:
+    if seat.principal.reach is not None or seat.principal.behalf is not None:
         raise Conflict(
             "A narrowed credential, or one that acts for somebody, gives no rights; nothing was changed.",
             field="Authorization",
-            rule="a credential without limits, on nobody's behalf",
-            remedy="Use an administrator's own unlimited API key.",
+            rule="a credential that is not narrowed, on nobody's behalf",
+            remedy="Use an API key of an administrator that is not narrowed.",
         )
 
 

@@ -89,9 +89,9 @@ async def create_credential(
     """Give a principal a further API key, shown once; one that ends, or is narrower than the principal."""
     once = await read_once(request)
     data = await wire.received(request, wire.NewCredential) if await request.body() else wire.NewCredential()
-    limits = None if data.limits is None else data.limits.model_dump()
+    reach = None if data.reach is None else data.reach.model_dump()
     made = await tenure_of(request).principals.add_credential(
-        credential, id, once, new=NewKey(data.expires_at, limits)
+        credential, id, once, new=NewKey(data.expires_at, reach)
     )
     return json_reply(201, made)
 

@@ -73,7 +73,7 @@ class PrincipalPage(Shape):
     next: str | None
 
 
-class Limits(Shape):
+class Reach(Shape):
     """What a credential is narrowed to. A part that is absent narrows nothing."""
 
     roles: list[str] = []
@@ -87,7 +87,7 @@ class NewCredential(Shape):
 
     id: str
     expires_at: Time | None
-    limits: Limits | None
+    reach: Reach | None
     api_key: str = ""
 
 
@@ -98,7 +98,7 @@ class Credential(Shape):
     created_at: Time
     revoked_at: Time | None
     expires_at: Time | None
-    limits: Limits | None
+    reach: Reach | None
 
 
 class Credentials(Shape):

@@ -26,7 +26,7 @@ from tenure import ids
 from tenure.errors import Invalid, Malformed
 from tenure.ledger.canonical import MAX_INTEGER
 from tenure.model.issuer import DEFAULT_ALGORITHMS, MAX_SKEW_S, MAX_TEXT
-from tenure.model.limits import MAX_NAMES
+from tenure.model.reach import MAX_NAMES
 from tenure.model.record import MAX_DEPTH, MAX_DERIVED, MAX_KEY, MAX_SEGMENTS
 
 M = TypeVar("M", bound=BaseModel)
@@ -140,7 +140,7 @@ class PrincipalChange(Body):
 Names = Annotated[tuple[Text, ...], Field(max_length=MAX_NAMES)]
 
 
-class CredentialLimits(Body):
+class CredentialReach(Body):
     """What an API key is narrowed to. A list left out narrows nothing; an empty one leaves nothing."""
 
     roles: Names | None = None
@@ -153,7 +153,7 @@ class NewCredential(Body):
     """An API key to make: until when, and narrower than its principal."""
 
     expires_at: Future | None = None
-    limits: CredentialLimits | None = None
+    reach: CredentialReach | None = None
 
 
 class Provision(Body):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tenure.model.limits import Limits
+from tenure.model.reach import Reach
 
 
 class PrincipalKind(StrEnum):
@@ -54,7 +54,7 @@ class Credential:
 class Principal:
     """An authenticated caller. `roles` are sorted: equal sets are equal cache keys.
 
-    `limits` narrow what its credential may be used for; its roles are narrowed already. `behalf` is the
+    `reach` narrows what its credential may be used for; its roles are narrowed already. `behalf` is the
     principal for whom it acts: both must be allowed what is done. Ask `policy.rights`, which minds all of it.
     """
 
@@ -64,7 +64,7 @@ class Principal:
     kind: PrincipalKind
     roles: tuple[str, ...]
     disabled_at: int | None = None
-    limits: Limits | None = None
+    reach: Reach | None = None
     behalf: "Principal | None" = None
 
     @property

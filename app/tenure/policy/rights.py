@@ -1,7 +1,7 @@
-"""What a caller may do: its roles, within the limits of its credential, and no more than whom it acts for.
+"""What a caller may do: its roles, within the reach of its credential, and no more than whom it acts for.
 
 The one way from a principal to a verdict. The engine knows roles alone; here its answers (cached as they
-are) are narrowed before anybody sees them: limits first, then the caller's roles, then those of the
+are) are narrowed before anybody sees them: by the reach first, then the caller's roles, then those of the
 principal on whose behalf it acts. Nothing here ever adds to what the caller's own roles allow.
 """
 
@@ -13,7 +13,7 @@ from tenure.model.principal import Principal
 from tenure.policy.engine import Engine
 from tenure.policy.verdicts import Reason, Request, Verdict
 
-_LIMITED = Verdict(allowed=False, rules=(), reason=Reason.LIMITED)
+_BEYOND = Verdict(allowed=False, rules=(), reason=Reason.BEYOND)
 
 
 def decide(
@@ -29,12 +29,12 @@ def decide(
     verdict: Verdict | None = None
     for one in _asked(principal):
         if not _is_within(engine, one, scope, purpose, action):
-            return _LIMITED
+            return _BEYOND
         found = engine.decide(Request(one.tenant_id, one.roles, scope, categories, purpose, action, now))
         if not found.allowed:
             return found
         verdict = found if verdict is None else _both(verdict, found)
-    return verdict or _LIMITED
+    return verdict or _BEYOND
 
 
 def decide_service(engine: Engine, principal: Principal, scope: str, action: str) -> Verdict:
@@ -42,12 +42,12 @@ def decide_service(engine: Engine, principal: Principal, scope: str, action: str
     verdict: Verdict | None = None
     for one in _asked(principal):
         if not _is_within(engine, one, scope, names.SERVICE_PURPOSE, action):
-            return _LIMITED
+            return _BEYOND
         found = engine.decide_service(one.roles, scope, action)
         if not found.allowed:
             return found
         verdict = found if verdict is None else _both(verdict, found)
-    return verdict or _LIMITED
+    return verdict or _BEYOND
 
 
 def allowed_categories(
@@ -70,8 +70,8 @@ def _asked(principal: Principal) -> Iterator[Principal]:
 
 
 def _is_within(engine: Engine, one: Principal, scope: str, purpose: str, action: str) -> bool:
-    limits = one.limits
-    return limits is None or limits.permits(scope, purpose, action, engine.configuration.purposes)
+    reach = one.reach
+    return reach is None or reach.permits(scope, purpose, action, engine.configuration.purposes)
 
 
 def _both(one: Verdict, other: Verdict) -> Verdict:

@@ -13,7 +13,7 @@ class Reason(StrEnum):
     """A rule denies it for at least one category."""
     NO_RULE = "no-rule"
     """No rule allows it for at least one category."""
-    LIMITED = "credential-limits"
+    BEYOND = "credential-reach"
     """The credential is narrower than its principal (`rights`)."""
     EMPTY_FIELD = "empty-field"
     MALFORMED = "malformed"

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 
-from tenure.model.limits import Limits, read_limits
 from tenure.model.principal import Principal, PrincipalKind
+from tenure.model.reach import Reach, read_reach
 from tenure.store import tables
 from tenure.store.session import Tx
 from tenure.store.statements import Select
@@ -17,7 +17,7 @@ _COLUMNS = (_p.c.id, _p.c.name, _p.c.kind, _p.c.roles, _p.c.disabled_at)
 _LIVE = _p.c.disabled_at.is_(None)
 
 BY_SECRET = Select(
-    select(*_COLUMNS, _c.c.expires_at, _c.c.limits)
+    select(*_COLUMNS, _c.c.expires_at, _c.c.reach)
     .join(_c, (_c.c.tenant_id == _p.c.tenant_id) & (_c.c.principal_id == _p.c.id))
     .where(
         _c.c.tenant_id == bindparam("tenant_id"),
@@ -47,7 +47,7 @@ class Held(NamedTuple):
 
     principal: Principal
     expires_at: int | None
-    limits: Limits | None
+    reach: Reach | None
 
 
 def by_secret(tx: Tx, secret_hash: str) -> Held | None:
@@ -55,8 +55,8 @@ def by_secret(tx: Tx, secret_hash: str) -> Held | None:
     rows = tx.ask((BY_SECRET, {"secret_hash": secret_hash}))[0]
     if not rows:
         return None
-    *principal, expires_at, limits = rows[0]
-    return Held(_principal(tx.tenant_id, principal), expires_at, read_limits(limits))
+    *principal, expires_at, reach = rows[0]
+    return Held(_principal(tx.tenant_id, principal), expires_at, read_reach(reach))
 
 
 def by_identity(tx: Tx, issuer_id: str, subject_index: str) -> Principal | None:
@@ -126,7 +126,7 @@ def add_credential(
     *,
     at: int,
     expires_at: int | None = None,
-    limits: Limits | None = None,
+    reach: Reach | None = None,
 ) -> None:
     """A further way for a principal to authenticate."""
     tx.execute(
@@ -137,7 +137,7 @@ def add_credential(
             secret_hash=secret_hash,
             created_at=at,
             expires_at=expires_at,
-            limits=None if limits is None else limits.stored(),
+            reach=None if reach is None else reach.stored(),
         )
     )
 
@@ -165,13 +165,13 @@ def revoke(tx: Tx, principal_id: str, credential_id: str, *, at: int) -> bool:
 
 
 def credentials(tx: Tx, principal_id: str) -> list[dict[str, Any]]:
-    """A principal's credentials without their secrets; `limits` as `Limits`."""
+    """A principal's credentials without their secrets; `reach` as `Reach`."""
     rows = tx.execute(
-        select(_c.c.id, _c.c.created_at, _c.c.revoked_at, _c.c.expires_at, _c.c.limits)
+        select(_c.c.id, _c.c.created_at, _c.c.revoked_at, _c.c.expires_at, _c.c.reach)
         .where(_c.c.tenant_id == tx.tenant_id, _c.c.principal_id == principal_id)
         .order_by(_c.c.id)
     )
-    return [{**row._mapping, "limits": read_limits(row.limits)} for row in rows]
+    return [{**row._mapping, "reach": read_reach(row.reach)} for row in rows]
 
 
 def _principal(tenant_id: str, row: Any) -> Principal:  # noqa: ANN401

@@ -128,7 +128,7 @@ credentials = _table(
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
     Column("expires_at", Instant),
-    Column("limits", Text),  # what it is narrowed to; null: nothing
+    Column("reach", Text),  # what it is narrowed to; null: nothing
     Index("ix_credentials_secret", "tenant_id", "secret_hash", unique=True),
 )
 # Whose access tokens are taken (ADR 23). A row never changes: another configuration is another id.

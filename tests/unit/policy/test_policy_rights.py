@@ -1,4 +1,4 @@
-"""Limits and acting for somebody only ever take away: against a second evaluator that shares no code."""
+"""A reach and acting for somebody only ever take away: against a second evaluator that shares no code."""
 
 import re
 
@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from policy_samples import TENANT, engine, grant
 
 from tenure.ids import moment
-from tenure.model.limits import Limits, read_limits
 from tenure.model.principal import Principal, PrincipalKind
+from tenure.model.reach import Reach, read_reach
 from tenure.policy import rights
 from tenure.policy.verdicts import Reason, Request
 
@@ -32,7 +32,7 @@ def some(values):
     )
 
 
-LIMITS = st.builds(Limits, some(ROLES), some(PATTERNS), some(PURPOSES), some(ACTIONS))
+REACHES = st.builds(Reach, some(ROLES), some(PATTERNS), some(PURPOSES), some(ACTIONS))
 HELD = st.lists(st.sampled_from(ROLES), max_size=3).map(lambda many: tuple(sorted(set(many))))
 
 
@@ -43,25 +43,25 @@ def reaches(pattern, scope):
     return re.fullmatch(expression, scope) is not None
 
 
-def within(limits, scope, purpose, action):
-    if limits is None:
+def within(reach, scope, purpose, action):
+    if reach is None:
         return True
     return (
-        (limits.scopes is None or any(reaches(one, scope) for one in limits.scopes))
-        and (limits.purposes is None or bool({purpose, ABOVE.get(purpose)} & set(limits.purposes)))
-        and (limits.actions is None or action in limits.actions)
+        (reach.scopes is None or any(reaches(one, scope) for one in reach.scopes))
+        and (reach.purposes is None or bool({purpose, ABOVE.get(purpose)} & set(reach.purposes)))
+        and (reach.actions is None or action in reach.actions)
     )
 
 
-def someone(roles, limits, behalf=None):
-    left = roles if limits is None else limits.of_roles(roles)
-    return Principal(TENANT, f"id-{roles}", "x", PrincipalKind.AGENT, left, limits=limits, behalf=behalf)
+def someone(roles, reach, behalf=None):
+    left = roles if reach is None else reach.of_roles(roles)
+    return Principal(TENANT, f"id-{roles}", "x", PrincipalKind.AGENT, left, reach=reach, behalf=behalf)
 
 
 @settings(max_examples=400, deadline=None)
 @given(
     HELD,
-    st.none() | LIMITS,
+    st.none() | REACHES,
     st.none() | HELD,
     st.sampled_from(SCOPES),
     st.lists(st.sampled_from(("contact", "travel", "health")), min_size=1, max_size=2, unique=True).map(
@@ -70,16 +70,16 @@ def someone(roles, limits, behalf=None):
     st.sampled_from(PURPOSES),
     st.sampled_from(ACTIONS),
 )
-def test_no_more_than_each_of_them_alone(roles, limits, behalf, scope, labels, purpose, action):
+def test_no_more_than_each_of_them_alone(roles, reach, behalf, scope, labels, purpose, action):
     other = None if behalf is None else someone(behalf, None)
-    caller = someone(roles, limits, other)
+    caller = someone(roles, reach, other)
 
     def alone(held, narrowed):
         left = held if narrowed is None or narrowed.roles is None else sorted({*held} & {*narrowed.roles})
         asked = Request(TENANT, tuple(left), scope, labels, purpose, action, NOW)
         return within(narrowed, scope, purpose, action) and ENGINE.decide(asked).allowed
 
-    expected = alone(roles, limits) and (behalf is None or alone(behalf, None))
+    expected = alone(roles, reach) and (behalf is None or alone(behalf, None))
     verdict = rights.decide(ENGINE, caller, scope, labels, purpose, action, NOW)
     assert verdict.allowed == expected
     assert (verdict.reason == Reason.ALLOWED) == expected
@@ -89,20 +89,20 @@ def test_no_more_than_each_of_them_alone(roles, limits, behalf, scope, labels, p
     served = rights.decide_service(ENGINE, caller, scope, action)
     service = ENGINE.decide_service(caller.roles, scope, action).allowed
     also = behalf is None or ENGINE.decide_service(behalf, scope, action).allowed
-    assert served.allowed == (service and also and within(limits, scope, "administration", action))
+    assert served.allowed == (service and also and within(reach, scope, "administration", action))
 
 
-@given(LIMITS)
-def test_limits_are_stored_as_they_are(limits):
-    assert read_limits(limits.stored()) == limits
+@given(REACHES)
+def test_reach_are_stored_as_they_are(reach):
+    assert read_reach(reach.stored()) == reach
 
 
-def test_limits_of_a_later_version_leave_nothing():
-    narrow = read_limits('{"hours": ["9-17"], "roles": ["agent"]}')
+def test_reach_of_a_later_version_leave_nothing():
+    narrow = read_reach('{"hours": ["9-17"], "roles": ["agent"]}')
     assert narrow is not None
     assert narrow.of_roles(("agent",)) == ()
     assert not narrow.permits("support.conversations", "service", "read", ENGINE.configuration.purposes)
-    assert read_limits(None) is None
+    assert read_reach(None) is None
 
 
 def test_the_rules_of_both_are_named():

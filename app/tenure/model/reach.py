@@ -17,7 +17,7 @@ _FIELDS = ("roles", "scopes", "purposes", "actions")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Reach:
     """Each part is sorted, or None where nothing is narrowed. An empty part leaves nothing.
 
     `scopes` are patterns as in grants; `purposes` hold for what is below them, too; `actions` are those of
@@ -51,24 +51,24 @@ class Limits:
         return {name: list(part) for name, part in parts.items() if part is not None}
 
     def stored(self) -> str:
-        """The text that `read_limits` reads."""
+        """The text that `read_reach` reads."""
         return json.dumps(self.as_json(), sort_keys=True)
 
 
-def read_limits(text: str | None) -> Limits | None:
-    """Limits as they were stored. A part that this version does not know leaves nothing: fail closed."""
+def read_reach(text: str | None) -> Reach | None:
+    """A reach as it was stored. A part that this version does not know leaves nothing: fail closed."""
     if text is None:
         return None
     given: dict[str, Any] = json.loads(text)
     if set(given) - set(_FIELDS):
-        return Limits((), (), (), ())
-    return Limits(**{name: tuple(part) for name, part in given.items()})
+        return Reach((), (), (), ())
+    return Reach(**{name: tuple(part) for name, part in given.items()})
 
 
-def checked_limits(
+def checked_reach(
     given: dict[str, tuple[str, ...] | None], *, roles: tuple[str, ...], purposes: Tree
-) -> Limits:
-    """Limits for a principal with these roles. Invalid for what could never narrow it: most likely a slip."""
+) -> Reach:
+    """A reach for a principal with these roles. Invalid for what could never narrow it: most likely a slip."""
     actions = sorted({*names.CONTENT_ACTIONS, *names.SERVICE_ACTIONS})
     tests: dict[str, tuple[Callable[[str], bool], str]] = {
         "roles": (roles.__contains__, "one of the principal's own roles"),
@@ -83,9 +83,9 @@ def checked_limits(
         for place, one in enumerate(given.get(name) or ()):
             if not fits(one):
                 raise Invalid(
-                    "The limits name something that the principal does not have; nothing was created.",
-                    field=f"limits.{name}[{place}]",
+                    "The reach names something that the principal does not have; nothing was created.",
+                    field=f"reach.{name}[{place}]",
                     rule=rule,
                     remedy="Name what the key may still do; leave a list out to narrow nothing by it.",
                 )
-    return Limits(**{name: tuple(sorted(set(part))) for name, part in given.items() if part is not None})
+    return Reach(**{name: tuple(sorted(set(part))) for name, part in given.items() if part is not None})
