@@ -12,11 +12,9 @@ from tenure.keys.seal import OpenedKey
 from tenure.ledger.commitment import commitment
 from tenure.ledger.entry import Access, EntryDraft, Kind
 from tenure.model.names import is_scope
-from tenure.model.principal import Credential, Principal
-from tenure.policy.verdicts import Request, Verdict
-
-MAX_NAMES = 900
-"""Most bytes that one list of names takes of an entry."""
+from tenure.model.principal import Credential, Principal, named
+from tenure.policy import rights
+from tenure.policy.verdicts import Reason, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +59,14 @@ class Caller:
     def decide(self, action: str, scope: str, labels: tuple[str, ...]) -> Verdict:
         """Step 2 of every flow: ask policy exactly what is about to be done."""
         desk = self.desk
-        verdict = desk.tenancy.policy.engine.decide(
-            Request(
-                desk.tx.tenant_id,
-                self.principal.roles,
-                scope,
-                labels,
-                self.ask.purpose,
-                action,
-                ids.moment(desk.now),
-            )
+        verdict = rights.decide(
+            desk.tenancy.policy.engine,
+            self.principal,
+            scope,
+            labels,
+            self.ask.purpose,
+            action,
+            ids.moment(desk.now),
         )
         self.verdicts.append(verdict)
         self.asked = action, scope, labels
@@ -79,15 +75,25 @@ class Caller:
     def visible(self, action: str, scope: str) -> frozenset[str]:
         """The categories of a scope this caller may see for its purpose."""
         desk = self.desk
-        return desk.tenancy.policy.engine.allowed_categories(
-            self.principal.roles, scope, self.ask.purpose, action, ids.moment(desk.now)
+        return rights.allowed_categories(
+            desk.tenancy.policy.engine,
+            self.principal,
+            scope,
+            self.ask.purpose,
+            action,
+            ids.moment(desk.now),
         )
 
     def sees_any(self, action: str, scope: str) -> bool:
         """Whether there is a category of a scope that this caller may see for its purpose."""
         desk = self.desk
-        return desk.tenancy.policy.engine.allows_any(
-            self.principal.roles, scope, self.ask.purpose, action, ids.moment(desk.now)
+        return rights.allows_any(
+            desk.tenancy.policy.engine,
+            self.principal,
+            scope,
+            self.ask.purpose,
+            action,
+            ids.moment(desk.now),
         )
 
     def promise(self, opened: OpenedKey, content: bytes, record: str, version: int, *, nonce: bytes) -> bytes:
@@ -117,11 +123,14 @@ class Caller:
         desk = self.desk
         if rules is None:
             rules = tuple(dict.fromkeys(rule for verdict in self.verdicts for rule in verdict.rules))
+        if self.principal.lent:  # nothing else says which roles these were
+            data = {**named("roles", self.principal.roles), **data}
         draft = EntryDraft(
             kind=kind,
             at=desk.now,
             nonce=nonce,
             principal=self.principal.id,
+            on_behalf_of=self.principal.acts_for,
             decision=self.ask.decision,
             policy=desk.tenancy.policy.digest,
             purpose=self.ask.purpose,
@@ -142,6 +151,8 @@ class Caller:
         data: dict[str, Any] = {"action": action, "scope": scope, **named("roles", self.principal.roles)}
         if kind is Kind.WRITE:
             data |= named("categories", labels)
+        if verdict.reason is Reason.BEYOND:
+            data["reason"] = verdict.reason.value
         entry = self.record(kind, "denied", *accesses, nonce=nonce, data=data)
         return Denied(
             f"Policy denies this ({verdict.reason.value}); nothing was read or written.",
@@ -154,11 +165,6 @@ class Caller:
         """Only declared scopes exist."""
         if scope not in self.desk.tenancy.policy.configuration.scopes:
             raise _no_scope()
-
-
-def named(member: str, names: tuple[str, ...]) -> dict[str, list[str]]:
-    """A member of an entry's data that lists names; nothing if they would take too much of its 4 KB."""
-    return {member: list(names)} if sum(len(name) + 3 for name in names) <= MAX_NAMES else {}
 
 
 def how_to_explain(entry: str) -> str:

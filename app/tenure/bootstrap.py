@@ -31,6 +31,7 @@ from tenure.governance.evidence import Evidence
 from tenure.governance.explaining import Explaining
 from tenure.governance.ground import Ground
 from tenure.governance.holds import Holds
+from tenure.governance.issuers import Issuers
 from tenure.governance.ledger import LedgerReader
 from tenure.governance.ledgerkeys import LedgerKeys
 from tenure.governance.limits import TenantLimits
@@ -50,6 +51,7 @@ from tenure.governance.shred import Shredder
 from tenure.governance.subjects import Subjects
 from tenure.governance.tenants import Tenants, initialise
 from tenure.governance.timestamps import TimeStamps
+from tenure.governance.tokens import Tokens
 from tenure.governance.whatif import WhatIf
 from tenure.ids import CELL
 from tenure.inspection.inspector import Inspector
@@ -61,6 +63,7 @@ from tenure.ledger.entry import EntryDraft, Kind
 from tenure.leftovers import Leftovers
 from tenure.limiting import Gate
 from tenure.model.limits import NAMES, Limits
+from tenure.oidc.sources import KeySources
 from tenure.publisher import PUTTING
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
@@ -167,6 +170,9 @@ class Tenure:
         self.root_keys = RootKeys(service, ground, self.shredder)
         self.principals = Principals(service)
         self.limits = TenantLimits(service, self.gate, limits_of(settings))
+        self._key_sources = KeySources()
+        self.tokens = Tokens(self._database, self._batcher, self._key_sources)
+        self.issuers = Issuers(service, self.tokens)
         self.manifests = Manifests(service)
         self.configurations = Configurations(service)
         self.what_if = WhatIf(self.manifests, self._database, tenancies)
@@ -236,6 +242,7 @@ class Tenure:
         self.sequencer.close()
         await asyncio.to_thread(self._replica.stop)
         self.timestamps.close()
+        self._key_sources.close()
         if self.witnesses is not None:
             self.witnesses.close()
         self._database.close()

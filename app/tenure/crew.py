@@ -96,7 +96,7 @@ class Desk:
 
     def principal(self, credential: Credential) -> Principal:
         """Step 1 of every flow: who is calling, with the roles that count at this desk's instant."""
-        principal = authenticate(self.tx, self.tenancy, credential)
+        principal = authenticate(self.tx, self.tenancy, credential, self.now)
         emergencies = self.tenancy.policy.configuration.emergency_roles
         return elevated(self.tx, self.tenancy.running, emergencies, principal, self.now)
 

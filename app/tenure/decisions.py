@@ -23,6 +23,7 @@ from tenure.model.decision import Decision
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential, Principal
 from tenure.model.record import check_subject
+from tenure.policy import rights
 from tenure.receipting import RETRY_S, Published, published, receipt_of
 from tenure.reconstruction import EVERY, Chosen, accesses_of_decision, lost, no_access, opened_item
 from tenure.sealing import labels_of
@@ -261,7 +262,8 @@ class Decisions:
         if decision is not None and decision.principal_id == principal.id:
             return decision
         engine = self._tenancies.current(tx).policy.engine
-        if decision is None or not engine.decide_service(principal.roles, "tenure.decisions", "read").allowed:
+        may = rights.decide_service(engine, principal, "tenure.decisions", "read")
+        if decision is None or not may.allowed:
             raise _no_decision()
         return decision
 

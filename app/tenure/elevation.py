@@ -42,15 +42,29 @@ def elevated(
 ) -> Principal:
     """The principal with the roles that count at an instant. `emergencies`: the declared roles for them.
 
-    Without such roles nothing is looked up.
+    Without such roles nothing is looked up. A narrowed credential, and one that acts for somebody, lends no
+    more than it is narrowed to: neither it nor whom it acts for is elevated.
     """
     if not emergencies:
         return principal
-    own = principal.roles
-    if not emergencies.isdisjoint(own):
-        own = tuple(role for role in own if role not in emergencies)
-        principal = replace(principal, roles=own)
+    if principal.behalf is not None:
+        principal = replace(principal, behalf=_own(principal.behalf, emergencies))
+    principal = _own(principal, emergencies)
+    if principal.reach is not None or principal.behalf is not None:
+        return principal
     for box in running.of(tx, now):
         if box.principal_id == principal.id and now < box.ends_at and box.role in emergencies:
-            return replace(principal, roles=tuple(sorted({*own, box.role})), elevation=box.elevation)
+            return replace(
+                principal,
+                roles=tuple(sorted({*principal.roles, box.role})),
+                elevation=box.elevation,
+                lent=True,
+            )
     return principal
+
+
+def _own(principal: Principal, emergencies: AbstractSet[str]) -> Principal:
+    """The principal without roles that are nobody's own."""
+    if emergencies.isdisjoint(principal.roles):
+        return principal
+    return replace(principal, roles=tuple(role for role in principal.roles if role not in emergencies))

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 
 from tenure import ids, resources
 from tenure.elevation import Running
-from tenure.errors import Unauthenticated
+from tenure.errors import Invalid, Unauthenticated
 from tenure.keyring import Keyring, TenantKeyring
 from tenure.model.configuration import Configuration
 from tenure.model.limits import UNLIMITED, Limits
 from tenure.model.manifests import parse_manifests
-from tenure.model.principal import Credential, Principal
+from tenure.model.principal import Credential, Principal, Token
 from tenure.policy.bundle import bundle
 from tenure.policy.engine import Engine
 from tenure.store import limits, manifests, principals
@@ -45,6 +45,15 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Who holds a credential, as they may act with it; until when (microseconds, None: no end); its rates."""
+
+    principal: Principal
+    expires_at: int | None
+    limits: Limits | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tenancy:
     """One tenant as of some epochs."""
 
@@ -52,12 +61,12 @@ class Tenancy:
     epochs: Epochs
     policy: Policy
     keys: TenantKeyring
-    known: dict[str, Principal] = field(default_factory=dict)
-    """Principals by the hash of their secret."""
+    known: dict[Credential, Known] = field(default_factory=dict)
+    """Who was met. Ask `authenticate`, which minds the clock."""
     limits: Limits = UNLIMITED
     """What the tenant may take: what is declared, and the settings'."""
-    narrowed: dict[str, Limits] = field(default_factory=dict)
-    """What credentials of which something is declared may take, by the hash of their secret."""
+    narrowed: dict[str, Limits | None] = field(default_factory=dict)
+    """What credentials that were met may take, by the hash of their secret; None: what their tenant may."""
     running: Running = field(default_factory=Running)
     """Elevations of the same principal epoch."""
     label_sets: set[tuple[str, str]] = field(default_factory=set)
@@ -103,7 +112,7 @@ class Tenancies:
     def knows(self, tenant_id: str, secret_hash: str) -> bool:
         """Whether a credential was found to be a live one, and nothing has changed since."""
         known = self._tenancies.get(tenant_id)
-        return known is not None and secret_hash in known.known
+        return known is not None and secret_hash in known.narrowed
 
     def current(self, tx: Tx) -> Tenancy:
         """The tenancy as this transaction sees it. Unauthenticated when there is no such tenant."""
@@ -164,24 +173,100 @@ class Tenancies:
         return new
 
 
-def authenticate(tx: Tx, tenancy: Tenancy, credential: Credential) -> Principal:
-    """Who is calling; Unauthenticated if the credential is unknown or revoked."""
-    principal = tenancy.known.get(credential.secret_hash)
-    if principal is None:
-        principal, narrowed = principals.by_secret(tx, credential.secret_hash)
-        if principal is None:
-            raise Unauthenticated(
-                "The API key is unknown or was revoked.",
-                rule="api-key",
-                remedy="Ask your tenant's administrator for a new one.",
-            )
+def authenticate(tx: Tx, tenancy: Tenancy, credential: Credential, now: int) -> Principal:
+    """Who is calling. Unauthenticated: unknown, revoked or expired credential, disabled principal.
+
+    No round trip for a credential that was met since the last change of a principal; else one, and one more
+    for whom it acts. `now` in microseconds: what is remembered ends with the credential.
+    """
+    known = tenancy.known.get(credential)
+    if known is None:
+        known = (
+            _by_token(tx, tenancy, credential, credential.token)
+            if credential.token
+            else _by_key(tx, credential)
+        )
         if len(tenancy.known) >= MAX_PRINCIPALS:
             tenancy.known.clear()
             tenancy.narrowed.clear()
-        if narrowed is not None:
-            tenancy.narrowed[credential.secret_hash] = narrowed.within(tenancy.limits)
-        tenancy.known[credential.secret_hash] = principal
-    return principal
+        tenancy.known[credential] = known
+        limits = known.limits
+        tenancy.narrowed[credential.secret_hash] = None if limits is None else limits.within(tenancy.limits)
+    if known.expires_at is not None and known.expires_at <= now:
+        raise Unauthenticated(
+            "The credential has expired; nothing was done.",
+            rule="expires_at",
+            remedy="Ask your tenant's administrator for a new one, or your issuer for a new token.",
+        )
+    return known.principal
+
+
+def _by_key(tx: Tx, credential: Credential) -> Known:
+    held = principals.by_secret(tx, credential.secret_hash)
+    if held is None:
+        raise Unauthenticated(
+            "The API key is unknown or was revoked.",
+            rule="api-key",
+            remedy="Ask your tenant's administrator for a new one.",
+        )
+    principal, reach = held.principal, held.reach
+    if reach is not None:
+        principal = replace(principal, roles=reach.of_roles(principal.roles), reach=reach, lent=True)
+    return Known(_acting(principal, _behalf(tx, credential)), held.expires_at, held.limits)
+
+
+def _by_token(tx: Tx, tenancy: Tenancy, credential: Credential, token: Token) -> Known:
+    """The principals that a verified token names. Its issuer must still be one of this tenant's."""
+
+    def find(subject: str) -> Principal:
+        index = tenancy.keys.blind_index("identity", token.issuer, token.claim, subject)
+        principal = principals.by_identity(tx, token.issuer_id, index)
+        if principal is None:
+            raise no_identity()
+        return principal
+
+    actor, subject = find(token.actor), find(token.subject)
+    if token.roles:
+        roles = tuple(sorted({*subject.roles, *token.roles}))
+        subject = replace(subject, roles=roles, lent=True)
+    if not token.is_delegated:
+        return Known(_acting(subject, _behalf(tx, credential)), token.expires_at)
+    if credential.on_behalf_of not in (None, subject.id):
+        raise no_behalf()
+    return Known(_acting(actor, subject), token.expires_at)
+
+
+def _behalf(tx: Tx, credential: Credential) -> Principal | None:
+    if credential.on_behalf_of is None:
+        return None
+    found = principals.live(tx, credential.on_behalf_of)
+    if found is None:
+        raise no_behalf()
+    return found
+
+
+def _acting(principal: Principal, behalf: Principal | None) -> Principal:
+    """Acting for oneself is acting for nobody else."""
+    return principal if behalf is None or behalf.id == principal.id else replace(principal, behalf=behalf)
+
+
+def no_identity() -> Unauthenticated:
+    """A token of somebody who is nobody here."""
+    return Unauthenticated(
+        "The token's subject is no live principal of this tenant; nothing was done.",
+        rule="a subject that the tenant's issuer maps to a principal",
+        remedy="Ask your tenant's administrator to map the subject, or to let the issuer make principals.",
+    )
+
+
+def no_behalf() -> Invalid:
+    """On behalf of somebody who is nobody here, or not whom the token names."""
+    return Invalid(
+        "Nobody can be acted for under this id; nothing was done.",
+        field="Tenure-On-Behalf-Of",
+        rule="the id of a live principal of the tenant; with a delegated token, of its subject",
+        remedy="Send a principal's id as GET /v1/principals lists it, or leave the header out.",
+    )
 
 
 def keep_policy(tx: Tx, tenancy: Tenancy) -> None:

@@ -66,9 +66,9 @@ class Write(OnRecord):
             needs.scopes.append(self.scope)
         needs.versions += self.draft.derived_from
         needs.usage |= quota.applies(tenancy)
-        principal = tenancy.known.get(self.ask.credential.secret_hash)
-        if self.idempotency_key is not None and principal is not None:
-            needs.first_uses.append((principal.id, self._key_hash(tenancy, principal.id)))
+        known = tenancy.known.get(self.ask.credential)
+        if self.idempotency_key is not None and known is not None:
+            needs.first_uses.append((known.principal.id, self._key_hash(tenancy, known.principal.id)))
 
     def perform(self, desk: Desk) -> Written | Denied | Erased:
         """Steps 1 to 5; the batch commits."""

@@ -311,6 +311,11 @@ class Cell:
         return [{**json.loads(bytes(body)), "_at": (generation, idx)} for body, generation, idx in found]
 
 
+def in_time(cell: Cell) -> list[dict[str, Any]]:
+    """A tenant's entries in the order of their instants, whoever wrote them."""
+    return sorted(cell.entries(), key=lambda one: str(one["at"]))
+
+
 async def crash(tenure: Tenure) -> None:
     """End a cell as a killed process would: nothing is finished, no writer says good-bye."""
     tenure.started = False

@@ -21,7 +21,7 @@ COMMANDS = {
     *("init", "serve", "demo", "doctor"),
     *("backup", "restore", "drill", "ledger"),
     *("apply", "diff", "get", "describe", "history", "rollback", "schema", "policy"),
-    *("tenant", "principal", "shred", "breakglass"),
+    *("tenant", "principal", "issuer", "shred", "breakglass"),
     *("verify", "audit", "population", "evidence", "residue", "selftest", "witness"),
 }
 PROGRAM = f"""

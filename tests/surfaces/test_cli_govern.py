@@ -14,6 +14,7 @@ from tenure.cli.embedded import open_cell
 from tenure.cli.entry import app
 from tenure.client.http import Connection
 from tenure.errors import Denied
+from tenure.model.apikey import parse_api_key
 from tenure.settings import Settings
 
 TEMPLATES = Path(__file__).parents[2] / "policies" / "templates"
@@ -85,6 +86,50 @@ class TestPrincipals:
         keys = furnished.json("admin", "principal", "credential", "revoke", "bot")["items"]
         assert [one["revoked_at"] for one in keys] == [None]
         assert "tnr_" not in furnished.run("admin", "principal", "credential", "revoke", "bot").stdout
+
+    def test_gives_a_key_that_is_narrower_and_ends(self, furnished):
+        furnished.run("admin", "principal", "create", "eve", "--kind", "person", "--role", "tenant-admin")
+        narrow = ("--scope", "tenure.manifests", "--action", "read", "--expires-at", "2100-01-01T00:00:00Z")
+        made = furnished.json("admin", "principal", "credential", "add", "eve", *narrow)
+        assert made["reach"] == {"scopes": ["tenure.manifests"], "actions": ["read"]}
+        assert made["expires_at"].startswith("2100-01-01")
+        furnished.json(made["api_key"], "get", "Role")
+        assert furnished.json(made["api_key"], "principal", "list", code=1)["error"]["kind"] == "denied"
+        wrong = ("principal", "credential", "add", "eve", "--role", "dpo")
+        assert furnished.json("admin", *wrong, code=1)["error"]["field"] == "reach.roles[0]"
+
+    def test_changes_a_principal(self, furnished):
+        made = furnished.json(
+            "admin", "principal", "create", "temp", "--kind", "person", "--role", "tenant-admin"
+        )
+        changed = furnished.json("admin", "principal", "change", "temp", "--role", "dpo", "--role", "auditor")
+        assert changed["roles"] == ["auditor", "dpo"]
+        assert furnished.json(made["api_key"], "get", "Role", code=1)["error"]["kind"] == "denied"
+        assert furnished.json("admin", "principal", "change", "temp", "--disable")["disabled_at"]
+        assert furnished.json(made["api_key"], "get", "Role", code=1)["error"]["kind"] == "unauthenticated"
+        assert furnished.json("admin", "principal", "change", "temp", "--enable")["disabled_at"] is None
+        assert furnished.json("admin", "principal", "change", "tenant-admin", "--disable", code=1)
+
+    def test_trusts_an_issuer_and_no_longer(self, furnished, tmp_path):
+        tenant = parse_api_key(furnished.keys["admin"]).tenant_id
+        file = tmp_path / "issuer.json"
+        config = {
+            "name": "main",
+            "issuer": "https://issuer.example",
+            "audience": f"https://t.example/{tenant}",
+        }
+        file.write_text(json.dumps(config))
+        made = furnished.json("admin", "issuer", "add", "-f", file)
+        again = furnished.json("admin", "issuer", "add", "-f", file, "--replaces", "main")
+        assert (
+            [one["id"] for one in furnished.json("admin", "issuer", "list")["items"]]
+            == [again["id"]]
+            != [made["id"]]
+        )
+        furnished.run("admin", "issuer", "remove", "main")
+        assert furnished.json("admin", "issuer", "remove", "main", code=1)["error"]["kind"] == "not-found"
+        file.write_text("[]")
+        assert furnished.json("admin", "issuer", "add", "-f", file, code=1)["error"]["field"] == "--file"
 
     def test_a_role_that_is_not_declared_is_a_no(self, furnished):
         wrong = ("principal", "create", "bot", "--kind", "agent", "--role", "nobody")

@@ -13,6 +13,7 @@ from litestar.routes import HTTPRoute
 
 from conftest import SCOPE, SUPPORT, World, record
 from support.lived import EMERGENCY
+from tenure.model.apikey import parse_api_key
 
 EXEMPT = {"isAlive", "isReady", "get_openapi", "get_metrics"}
 SECRET = "canary-of-acme"
@@ -36,8 +37,10 @@ ASKED = {"role": "rescuer", "minutes": 5, "reason": SECRET}
 NEW_PRINCIPAL = {"name": "x", "kind": "agent", "roles": []}
 # Any head that was published: <size> and <root> are of the newest.
 EVIDENCE = '{"index_sha256": "%s", "files": 1, "size": <size>, "root": "<root>"}' % ("0" * 64)
-HEAD = {"<size>": "1", "<root>": ""}
+HEAD = {"<acme>": "", "<size>": "1", "<root>": ""}
 QUESTION = {"scope": SCOPE, "categories": ["contact"], "purpose": "customer-support", "action": "read"}
+# An audience with a tenant's id in it is that tenant's alone.
+ISSUER = '{"name": "main", "issuer": "https://issuer.example", "audience": "https://tenure.example/<acme>"}'
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
 # 200 elsewhere: it works on the caller's own tenant, and shows nothing of this one (checked below).
@@ -86,9 +89,13 @@ ROWS = {
     ),
     "createPrincipal": Row("POST", "/v1/principals", "admin", "dpo", body=NEW_PRINCIPAL, elsewhere=201),
     "listPrincipals": Row("GET", "/v1/principals", "admin", "agent", elsewhere=200),
+    "changePrincipal": Row("PATCH", "/v1/principals/{acme-lead}", "admin", "dpo", body={"disabled": False}),
     "createCredential": Row("POST", "/v1/principals/{acme-lead}/credentials", "admin", "lead"),
     "listCredentials": Row("GET", "/v1/principals/{acme-lead}/credentials", "admin", "lead"),
     "revokeCredential": Row("DELETE", "/v1/principals/{acme-lead}/credentials/{spare}", "admin", "agent"),
+    "addIssuer": Row("POST", "/v1/issuers", "admin", "dpo", text=ISSUER, elsewhere=422),
+    "listIssuers": Row("GET", "/v1/issuers", "admin", "auditor", elsewhere=200),
+    "removeIssuer": Row("DELETE", "/v1/issuers/{issuer}", "admin", "agent"),
     "createTenant": Row("POST", "/v1/tenants", "operator", "admin", body={"name": "mine"}, elsewhere=403),
     "setTenantLimits": Row(
         "PUT", "/v1/tenants/{tenant}/limits", "operator", "admin", body={"requests": 9}, elsewhere=403
@@ -208,6 +215,9 @@ def furnish(world: World) -> World:
     for who in ("auditor", "other-auditor"):
         world.until(who, "/v1/ledger/entries", lambda page: page["items"])
         world.published(who)
+    HEAD["<acme>"] = parse_api_key(world.keys["acme-admin"]).tenant_id
+    body = {"name": "old", "issuer": "https://old.example", "audience": HEAD["<acme>"]}
+    world.ids["issuer"] = world.ok("admin", "POST", "/v1/issuers", json=body)["id"]
     head = world.call("auditor", "GET", "/v1/ledger/checkpoint").text.splitlines()
     HEAD.update({"<size>": head[1], "<root>": base64.b64decode(head[2]).hex()})
     return world

@@ -48,4 +48,5 @@ def test_required_headers_are_documented() -> None:
         "If-Match": False,
         "If-None-Match": False,
         "Idempotency-Key": False,
+        "Tenure-On-Behalf-Of": False,
     }

@@ -12,6 +12,7 @@ from tenure.cli import (
     doctor,
     evidence,
     holds,
+    issuers,
     keeping,
     ledger,
     manifests,
@@ -54,6 +55,7 @@ app.command(rich_help_panel=_GOVERN)(manifests.schema)
 app.add_typer(policy.app, name="policy", rich_help_panel=_GOVERN)
 app.add_typer(tenants.app, name="tenant", rich_help_panel=_GOVERN)
 app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
+app.add_typer(issuers.app, name="issuer", rich_help_panel=_GOVERN)
 app.add_typer(shred.app, name="shred", rich_help_panel=_GOVERN)
 app.add_typer(holds.app, name="hold", rich_help_panel=_GOVERN)
 app.add_typer(breakglass.app, name="breakglass", rich_help_panel=_GOVERN)

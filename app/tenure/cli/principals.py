@@ -57,13 +57,54 @@ async def show(connection: Connection, output: Output) -> Any:  # noqa: ANN401
     return {"items": items}
 
 
+@app.command()
+@governing
+async def change(
+    connection: Connection,
+    output: Output,
+    principal: _Who,
+    role: Annotated[
+        list[str] | None, typer.Option(help="All roles that it has from now on. May repeat.")
+    ] = None,
+    disabled: Annotated[
+        bool | None, typer.Option("--disable/--enable", help="Switch it off, or on again.")
+    ] = None,
+) -> Any:  # noqa: ANN401
+    """Give a principal other roles, or switch it off: from the next transaction on."""
+    body: dict[str, Any] = {"roles": role} if role else {}
+    if disabled is not None:
+        body["disabled"] = disabled
+    found = await _id_of(connection, principal)
+    made = await connection.call("PATCH", f"/v1/principals/{segment(found)}", body)
+    rows = [("principal", made["name"]), ("roles", ", ".join(made["roles"]))]
+    output.table(("", ""), [*rows, ("disabled", made["disabled_at"] or "no")])
+    return made
+
+
 @credential.command()
 @governing
-async def add(connection: Connection, output: Output, principal: _Who) -> Any:  # noqa: ANN401
-    """Give a principal one more API key."""
+async def add(
+    connection: Connection,
+    output: Output,
+    principal: _Who,
+    expires_at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Until when, such as 2027-01-31T12:00:00Z.")
+    ] = None,
+    role: Annotated[list[str] | None, typer.Option(help="Only these of its roles. May repeat.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="Only scopes like this, a.**. May repeat.")] = None,
+    purpose: Annotated[list[str] | None, typer.Option(help="Only these purposes. May repeat.")] = None,
+    action: Annotated[list[str] | None, typer.Option(help="Only these actions. May repeat.")] = None,
+) -> Any:  # noqa: ANN401
+    """Give a principal one more API key; one that ends, or is narrower than the principal."""
     found = await _id_of(connection, principal)
-    made = await connection.call("POST", f"/v1/principals/{segment(found)}/credentials")
-    output.table(("", ""), [("credential", made["id"]), ("api_key", made["api_key"])])
+    given = {"roles": role, "scopes": scope, "purposes": purpose, "actions": action}
+    reach = {name: values for name, values in given.items() if values}
+    body: dict[str, Any] = {"reach": reach} if reach else {}
+    if expires_at is not None:
+        body["expires_at"] = expires_at
+    made = await connection.call("POST", f"/v1/principals/{segment(found)}/credentials", body)
+    rows = [("credential", made["id"]), ("expires", made["expires_at"] or "never")]
+    output.table(("", ""), [*rows, ("api_key", made["api_key"])])
     output.line("The key is shown this once.")
     return made
 
@@ -83,8 +124,11 @@ async def revoke(
     found = await _id_of(connection, principal)
     if credential_id is None:
         page = await connection.call("GET", f"/v1/principals/{segment(found)}/credentials")
-        rows = [(one["id"], one["created_at"], one["revoked_at"] or "") for one in page["items"]]
-        output.table(("credential", "created", "revoked"), rows)
+        rows = [
+            (one["id"], one["created_at"], one["expires_at"] or "", one["revoked_at"] or "")
+            for one in page["items"]
+        ]
+        output.table(("credential", "created", "expires", "revoked"), rows)
         return page
     await connection.call("DELETE", f"/v1/principals/{segment(found)}/credentials/{segment(credential_id)}")
     output.line(f"revoked {credential_id}")

@@ -11,6 +11,7 @@ from tenure.ledger.entry import Kind
 from tenure.model.breakglass import Elevation
 from tenure.model.principal import PrincipalKind
 from tenure.model.specs import BreakGlassSpec
+from tenure.policy import rights
 from tenure.store import breakglass as store
 
 SCOPE: Final = "tenure.breakglass"
@@ -37,7 +38,7 @@ def approved_roles(seat: Seat) -> list[str]:
 def governs(seat: Seat, action: str) -> bool:
     """Whether a built-in rule lets the caller `read` all elevations, or `write`: end and review them."""
     engine = seat.desk.tenancy.policy.engine
-    return engine.decide_service(seat.principal.roles, SCOPE, action).allowed
+    return rights.decide_service(engine, seat.principal, SCOPE, action).allowed
 
 
 def visible(seat: Seat, elevation_id: str) -> Elevation:

@@ -20,7 +20,7 @@ from tenure.ids import moment, parse_rfc3339
 from tenure.ledger.entry import Action, Kind
 from tenure.model.names import SERVICE_CATEGORY, SERVICE_PURPOSE
 from tenure.policy.engine import Engine
-from tenure.policy.verdicts import Request, Verdict
+from tenure.policy.verdicts import Reason, Request, Verdict
 
 Place = tuple[str, int]
 """(record id, number) of a version."""
@@ -92,6 +92,9 @@ def questions(entry: Entry, accesses: Sequence[Entry], labels: Labels) -> tuple[
     """
     if entry["kind"] not in ACCESSES:
         return [], 0
+    if "on_behalf_of" in entry or entry.get("data", {}).get("reason") == Reason.BEYOND:
+        # It rested on more than roles: on somebody else's, or on what a key was narrowed to.
+        return [], len(accesses) or 1
     if not accesses:
         return _without_access(entry)
     found: list[Asked] = []

@@ -19,6 +19,7 @@ from tenure.governance.pastroles import PastRoles, Source
 from tenure.governance.service import Service
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential, Principal
+from tenure.policy import rights
 from tenure.policy.engine import Engine
 from tenure.policy.explain import explain
 from tenure.policy.wording import rules_named, words
@@ -83,7 +84,7 @@ class Explaining:
     def _told(self, tx: Tx, credential: Credential, about: About) -> dict[str, Any]:
         desk = Desk.reading(tx, self._tenancies)
         policy = desk.tenancy.policy
-        if not policy.engine.decide_service(desk.principal(credential).roles, SCOPE, ACTION).allowed:
+        if not rights.decide_service(policy.engine, desk.principal(credential), SCOPE, ACTION).allowed:
             raise Denied("Policy denies this; nothing was read.")
         roles = PastRoles()
         if about.question is not None:

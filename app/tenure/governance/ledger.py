@@ -17,6 +17,7 @@ from tenure.keyring import Keyring
 from tenure.ledger.merkle import HASH_SIZE
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle, tile_width
 from tenure.model.principal import Credential
+from tenure.policy import rights
 from tenure.store import ledgerkeys, log
 from tenure.store.database import Database
 from tenure.store.log import Log, Search
@@ -111,7 +112,7 @@ class LedgerReader:
         def inside(tx: Tx) -> T:
             desk = Desk.reading(tx, self._tenancies)
             principal = desk.principal(credential)
-            verdict = desk.tenancy.policy.engine.decide_service(principal.roles, SCOPE, "read")
+            verdict = rights.decide_service(desk.tenancy.policy.engine, principal, SCOPE, "read")
             if not verdict.allowed:
                 raise Denied("Policy denies this; nothing was read.")
             current = log.newest(tx)

@@ -25,7 +25,7 @@ from tenure.keys.rootstore import Capabilities, Destruction
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.sequencer import Sequencer
-from tenure.store import erasing, holds, rederivations, remnants, shreds, subjects, tenants
+from tenure.store import erasing, holds, issuers, rederivations, remnants, shreds, subjects, tenants
 from tenure.store.records import Place
 from tenure.store.session import Tx
 from tenure.store.shreds import AWAITING, DONE, Batch, Kind, Shred
@@ -146,6 +146,7 @@ def _of_tenant(desk: Desk, shred: Shred, logs: list[dict[str, Any]] | None) -> b
     if not purged:
         tenants.unregister(tx, shred.target_id)
         rederivations.forget(tx, shred.target_id)
+        issuers.forget(tx, shred.target_id)
         shred = shred._replace(findings={**shred.findings, "ledger": "keep" if logs is None else "hand-over"})
         if logs is not None:
             shred.findings["logs"] = logs

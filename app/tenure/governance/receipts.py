@@ -16,6 +16,7 @@ from tenure.ledger.base64 import to_base64
 from tenure.ledger.entry import parse_entry
 from tenure.ledger.tree import consistency
 from tenure.model.principal import Credential
+from tenure.policy import rights
 from tenure.receipting import published, receipt_of
 from tenure.store import ledgerkeys, log
 from tenure.store.database import Database
@@ -47,7 +48,7 @@ class Receipts:
             if placed is not None:
                 own = parse_entry(placed.body).get("principal") == principal.id
                 engine = desk.tenancy.policy.engine
-                if own or engine.decide_service(principal.roles, SCOPE, "read").allowed:
+                if own or rights.decide_service(engine, principal, SCOPE, "read").allowed:
                     return receipt_of(desk.tx, published(desk.tx, placed))
             raise NotFound("There is no such entry of yours.", field="id", rule="`entry` of an answer")
 

@@ -6,13 +6,14 @@ import secrets
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
-from tenure.access import how_to_explain, named
+from tenure.access import how_to_explain
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import Denied, KeyReused
 from tenure.ledger.entry import EntryDraft, Kind
 from tenure.model.names import SERVICE_PURPOSE
-from tenure.model.principal import Credential, Principal
+from tenure.model.principal import Credential, Principal, named
+from tenure.policy import rights
 from tenure.store import idempotency
 
 _SHOWN_ONCE = ("api_key", "admin_key")
@@ -65,7 +66,7 @@ class Service:
 
         def act(desk: Desk) -> Any:  # noqa: ANN401
             principal = desk.principal(credential)
-            verdict = desk.tenancy.policy.engine.decide_service(principal.roles, scope, action)
+            verdict = rights.decide_service(desk.tenancy.policy.engine, principal, scope, action)
             if not verdict.allowed:
                 about = {"service": scope, "action": action, **named("roles", principal.roles)}
                 entry = _record(desk, principal, Kind.ACCESS, "denied", verdict.rules, about)
@@ -138,6 +139,7 @@ def _record(
         at=desk.now,
         nonce=secrets.token_bytes(16),
         principal=principal.id,
+        on_behalf_of=principal.acts_for,
         policy=desk.tenancy.policy.digest,
         purpose=SERVICE_PURPOSE,
         outcome=outcome,

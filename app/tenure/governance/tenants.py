@@ -23,7 +23,7 @@ from tenure.model import names
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential, Principal, PrincipalKind
 from tenure.sequencer import origin_of
-from tenure.store import breakglass, keystate, ledgerkeys, log, principals, shreds
+from tenure.store import breakglass, issuers, keystate, ledgerkeys, log, principals, shreds
 from tenure.store import tenants as store
 from tenure.store.keystate import Pointer
 from tenure.store.session import Tx, Writers
@@ -80,9 +80,9 @@ class Tenants:
 
         Its published ledger says what was done, and nothing about anybody: it stays where it is, or is put
         together for handing over (`governance.handover`) and deleted here. Conflict when the tenant is
-        leaving already and was asked to leave the other way. Every call with the tenant's own API keys is
-        refused from the commit on. The operator's log signs the certificate, since the tenant's signing key
-        is destroyed with the rest.
+        leaving already and was asked to leave the other way. Every call with the tenant's own API keys or
+        access tokens is refused from the commit on. The operator's log signs the certificate, since the
+        tenant's signing key is destroyed with the rest.
         """
         check_id(tenant_id, "tenant")
 
@@ -98,9 +98,11 @@ class Tenants:
             tx.as_tenant(tenant_id)
             tx.append(EntryDraft(kind=Act.SHRED, at=seat.desk.now, outcome="offboarding"))
             principals.revoke_all(tx, at=seat.desk.now)
+            issuers.remove_all(tx)
             store.raise_epoch(tx, Epoch.PRINCIPAL)
             tx.as_tenant(CELL)
             breakglass.forget(tx, tenant_id)
+            issuers.forget(tx, tenant_id)
             return shown(shred)
 
         answer = await self._service.run(credential, SCOPE, "shred", work, once=once)

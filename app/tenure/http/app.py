@@ -56,7 +56,9 @@ def create_app(tenure: "Tenure") -> Surface:
         request_max_body_size=tenure.settings.max_body_bytes,
         state=State({"tenure": tenure}),
     )
-    surface.turnstile = Turnstile(tenure.gate, tenure.knows, networks(tenure.settings.trusted_proxies))
+    surface.turnstile = Turnstile(
+        tenure.gate, tenure.knows, tenure.tokens.tenant_of, networks(tenure.settings.trusted_proxies)
+    )
     return surface
 
 

@@ -1,10 +1,11 @@
 """What every call brings in its headers: who, why, as part of what, and under which idempotency key.
 
-Nothing is decided here. A credential is only read; the gateway authenticates and policy decides, for every
-surface alike.
+Nothing is decided here. An API key is only read, a token proves itself; the gateway authenticates and policy
+decides, for every surface alike.
 """
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from litestar import Request
@@ -18,6 +19,7 @@ from tenure.ids import is_id
 from tenure.ledger.canonical import canonical
 from tenure.model.apikey import parse_api_key
 from tenure.model.principal import Credential
+from tenure.oidc.token import is_token
 from tenure.writing import Condition
 
 if TYPE_CHECKING:
@@ -52,10 +54,27 @@ def headers_of(scope: Scope) -> Headers:
     return headers
 
 
-def read_credential(headers: Headers) -> Credential:
-    """The API key of `Authorization: Bearer` (RFC 6750 §2.1), read once. Raises Unauthenticated."""
-    if headers.credential is not None:
-        return headers.credential
+async def read_credential(tenure: "Tenure", headers: Headers) -> Credential:
+    """The API key or access token of `Authorization: Bearer` (RFC 6750 §2.1), and for whom it acts.
+
+    An API key is only parsed; a token is verified, which may wait for its issuer. Raises Unauthenticated,
+    Malformed, Unavailable.
+    """
+    bearer = read_bearer(headers)
+    credential = await tenure.tokens.credential(bearer) if is_token(bearer) else read_api_key(headers, bearer)
+    behalf = headers.get(b"tenure-on-behalf-of")
+    return credential if behalf is None else replace(credential, on_behalf_of=_behalf(behalf))
+
+
+def read_api_key(headers: Headers, bearer: str) -> Credential:
+    """The key that `bearer` is, read once for each request. Raises Unauthenticated."""
+    if headers.credential is None:
+        headers.credential = parse_api_key(bearer)
+    return headers.credential
+
+
+def read_bearer(headers: Headers) -> str:
+    """The text of `Authorization: Bearer`. Raises Unauthenticated."""
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthenticated(
@@ -64,13 +83,12 @@ def read_credential(headers: Headers) -> Credential:
             rule="bearer",
             remedy="Send 'Authorization: Bearer tnr_…'.",
         )
-    headers.credential = parse_api_key(token.strip())
-    return headers.credential
+    return token.strip()
 
 
-def read_ask(headers: Headers) -> Ask:
-    """Who asks, for what purpose, as part of which decision. Raises Unauthenticated, Malformed."""
-    credential = read_credential(headers)
+async def read_ask(tenure: "Tenure", headers: Headers) -> Ask:
+    """Who asks, for what purpose, as part of which decision. Raises as `read_credential`."""
+    credential = await read_credential(tenure, headers)
     purpose = headers.get(b"tenure-purpose")
     if not purpose:
         raise Malformed(
@@ -128,12 +146,12 @@ async def read_once(request: Call, *, json: bool = True) -> Once | None:
 # ── as dependencies of handlers ────────────────────────────────────────────────────────────────────
 async def provide_credential(request: Call) -> Credential:
     """For calls that govern."""
-    return read_credential(headers_of(request.scope))
+    return await read_credential(tenure_of(request), headers_of(request.scope))
 
 
 async def provide_ask(request: Call) -> Ask:
     """For calls that reach records."""
-    return read_ask(headers_of(request.scope))
+    return await read_ask(tenure_of(request), headers_of(request.scope))
 
 
 def _decision(raw: bytes) -> str:
@@ -144,6 +162,18 @@ def _decision(raw: bytes) -> str:
             field="Tenure-Decision",
             rule="an id from POST /v1/decisions",
             remedy="Send the id exactly as it was returned.",
+        )
+    return text
+
+
+def _behalf(raw: bytes) -> str:
+    text = raw.decode("latin-1")
+    if not is_id(text):
+        raise Malformed(
+            "For whom the call acts cannot be read; nothing was done.",
+            field="Tenure-On-Behalf-Of",
+            rule="the id of a principal",
+            remedy="Send the id as GET /v1/principals lists it, or leave the header out.",
         )
     return text
 

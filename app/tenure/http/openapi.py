@@ -26,6 +26,7 @@ from tenure.ledger.canonical import MAX_INTEGER
 Json = dict[str, Any]
 
 _PURPOSE, _DECISION, _ONCE = "Tenure-Purpose", "Tenure-Decision", "Idempotency-Key"
+_BEHALF = "Tenure-On-Behalf-Of"
 _MATCH, _ABSENT = "If-Match", "If-None-Match"
 _PROBLEMS = {
     "400": "The request cannot be read",
@@ -52,6 +53,11 @@ def _query(name: str, description: str, **schema: object) -> Json:
 _PARAMETERS: dict[str, Json] = {
     _PURPOSE: _header(_PURPOSE, "Why: a declared purpose.", required=True, minLength=1),
     _DECISION: _header(_DECISION, "The open decision that this access is part of.", format="uuid"),
+    _BEHALF: _header(
+        _BEHALF,
+        "The principal that the caller acts for: both must be allowed, and both are on record.",
+        format="uuid",
+    ),
     _ONCE: _header(
         _ONCE,
         "Makes repeating the call safe. Bound to the request: with another one it is refused (422).",
@@ -76,6 +82,7 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "createTenant": (_ONCE,),
     "createPrincipal": (_ONCE,),
     "createCredential": (_ONCE,),
+    "addIssuer": (_ONCE,),
     "shredSubject": (_ONCE,),
     "shredTenant": (_ONCE,),
     "setTenantLimits": (_ONCE,),
@@ -129,6 +136,9 @@ _BODIES: dict[str, type[wire.Body]] = {
     "setCredentialLimits": wire.CredentialLimits,
     "rotateLedgerKey": wire.LedgerKeyRotation,
     "createPrincipal": wire.NewPrincipal,
+    "changePrincipal": wire.PrincipalChange,
+    "createCredential": wire.NewCredential,
+    "addIssuer": wire.NewIssuer,
     "lookupSubject": wire.SubjectReference,
     "placeHold": wire.NewHold,
     "requestElevation": wire.NewElevation,
@@ -136,10 +146,11 @@ _BODIES: dict[str, type[wire.Body]] = {
     "signEvidence": wire.EvidenceIndex,
     "scanForResidue": wire.NewScan,
 }
-_MAY_HAVE_NO_BODY = {"shredTenant", "rotateLedgerKey"}
+_MAY_HAVE_NO_BODY = {"shredTenant", "rotateLedgerKey", "createCredential"}
 _MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}
 _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
 _OPEN = {"isAlive", "isReady"}
+_PUBLIC = {*_OPEN, "getMetrics"}
 _LATER = {
     "getDecisionReceipt": "Not published yet",
     "getEntryReceipt": "Not published yet",
@@ -167,7 +178,11 @@ def document() -> bytes:
 
 
 def _derived() -> Json:
-    bearer = SecurityScheme(type="http", scheme="bearer", description="An API key, tnr_…")
+    bearer = SecurityScheme(
+        type="http",
+        scheme="bearer",
+        description="An API key, tnr_…, or an access token of an issuer that the tenant configured",
+    )
     config = OpenAPIConfig(
         title="Tenure",
         version="1",
@@ -188,7 +203,8 @@ def _complete(operation: Json) -> Json:
         operation.pop(said_already, None)
     derived = sorted(operation.pop("parameters", []), key=lambda one: (one["in"], one["name"]))
     parameters = [_plain(one) for one in derived]
-    parameters += [_PARAMETERS[one] for one in _READ_BY_HAND.get(name, ())]
+    by_hand = (*_READ_BY_HAND.get(name, ()), *(() if name in _PUBLIC else (_BEHALF,)))
+    parameters += [_PARAMETERS[one] for one in by_hand]
     if parameters:
         operation["parameters"] = parameters
     if name in _BODIES:

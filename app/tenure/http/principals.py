@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any
 
-from litestar import delete, get, post
+from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
+from tenure.governance.principals import NewKey
 from tenure.http import shapes, wire
 from tenure.http.auth import Call, read_once, tenure_of
 from tenure.http.reply import json_reply
@@ -54,6 +55,26 @@ async def list_principals(
     return json_reply(200, {**page, "next": following})
 
 
+@patch(
+    "/v1/principals/{id:str}",
+    operation_id="changePrincipal",
+    responses=answers(200, shapes.Principal, "The principal as it is now"),
+)
+async def change_principal(
+    request: Call,
+    id: FromPath[str],  # noqa: A002 - the path's own word
+    credential: NamedDependency[Credential],
+) -> ASGIApp:
+    """Give a principal other roles, switch it off or on again; from the next transaction on."""
+    data = await wire.received(request, wire.PrincipalChange)
+    if not data.model_fields_set:
+        raise wire.wrong_member("roles", "roles, disabled, or both")
+    changed = await tenure_of(request).principals.change(
+        credential, id, roles=data.roles, disabled=data.disabled
+    )
+    return json_reply(200, changed)
+
+
 @post(
     _CREDENTIALS,
     operation_id="createCredential",
@@ -65,9 +86,13 @@ async def create_credential(
     id: FromPath[str],  # noqa: A002 - the path's own word
     credential: NamedDependency[Credential],
 ) -> ASGIApp:
-    """Give a principal a further API key, shown once."""
+    """Give a principal a further API key, shown once; one that ends, or is narrower than the principal."""
     once = await read_once(request)
-    made = await tenure_of(request).principals.add_credential(credential, id, once)
+    data = await wire.received(request, wire.NewCredential) if await request.body() else wire.NewCredential()
+    reach = None if data.reach is None else data.reach.model_dump()
+    made = await tenure_of(request).principals.add_credential(
+        credential, id, once, new=NewKey(data.expires_at, reach)
+    )
     return json_reply(201, made)
 
 
@@ -99,6 +124,7 @@ async def revoke_credential(
 HANDLERS: list[Any] = [
     create_principal,
     list_principals,
+    change_principal,
     create_credential,
     list_credentials,
     revoke_credential,

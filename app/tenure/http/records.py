@@ -40,7 +40,7 @@ _CURSOR = "before"
 async def put_record(request: Call) -> ASGIApp:
     """Store a new version of a record."""
     headers = headers_of(request.scope)
-    ask = read_ask(headers)
+    ask = await read_ask(tenure_of(request), headers)
     scope, key = record_address(request.scope)
     condition, once = read_condition(headers), read_idempotency_key(headers)
     draft = _draft(await wire.received(request, wire.NewVersion))
@@ -54,7 +54,7 @@ async def put_record(request: Call) -> ASGIApp:
 @get(_RECORD, operation_id="getRecord", responses=answers(200, shapes.Record, "The version"))
 async def get_record(request: Call) -> ASGIApp:
     """Read the current, a numbered or a past version of a record."""
-    ask = read_ask(headers_of(request.scope))
+    ask = await read_ask(tenure_of(request), headers_of(request.scope))
     scope, key = record_address(request.scope)
     version, as_of = _selector(request.scope)
     found = await tenure_of(request).gateway.read(ask, scope, key, version=version, as_of=as_of)
@@ -71,7 +71,7 @@ async def get_record(request: Call) -> ASGIApp:
 async def delete_record(request: Call) -> ASGIApp:
     """Store a tombstone version: the record reads as absent, its history stays."""
     headers = headers_of(request.scope)
-    ask = read_ask(headers)
+    ask = await read_ask(tenure_of(request), headers)
     scope, key = record_address(request.scope)
     written = await tenure_of(request).gateway.delete(ask, scope, key, condition=read_condition(headers))
     count_records(request.scope, 1)

@@ -122,6 +122,7 @@ class Principal(Shape):
     name: str
     kind: Literal["agent", "service", "person"]
     roles: list[str]
+    disabled_at: Time | None
 
 
 class NewPrincipalMade(Principal):
@@ -137,10 +138,21 @@ class PrincipalPage(Shape):
     next: str | None
 
 
+class Reach(Shape):
+    """What a credential is narrowed to. A part that is absent narrows nothing."""
+
+    roles: list[str] = []
+    scopes: list[str] = []
+    purposes: list[str] = []
+    actions: list[str] = []
+
+
 class NewCredential(Shape):
     """A new API key, shown once and absent when an idempotency key repeats the call."""
 
     id: str
+    expires_at: Time | None
+    reach: Reach | None
     api_key: str = ""
 
 
@@ -150,12 +162,46 @@ class Credential(Shape):
     id: str
     created_at: Time
     revoked_at: Time | None
+    expires_at: Time | None
+    reach: Reach | None
 
 
 class Credentials(Shape):
     """A principal's API keys."""
 
     items: list[Credential]
+
+
+class Provision(Shape):
+    """What a subject that nobody mapped becomes."""
+
+    kind: Literal["agent", "service", "person"]
+    roles: list[str]
+
+
+class Issuer(Shape):
+    """Whose access tokens are taken, and what they must say."""
+
+    id: str
+    name: str
+    issuer: str
+    audience: str
+    algorithms: list[str]
+    types: list[str]
+    clock_skew_s: int
+    subject_claim: str
+    role_claim: list[str]
+    roles: dict[str, list[str]]
+    required_claims: dict[str, list[str]]
+    required_scopes: list[str]
+    provision: Provision | None
+    jwks_uri: str | None
+
+
+class Issuers(Shape):
+    """All issuers of a tenant."""
+
+    items: list[Issuer]
 
 
 class Change(Shape):

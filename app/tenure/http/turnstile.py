@@ -12,16 +12,24 @@ from typing import Any, cast
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPSendMessage, Message, Receive, Scope, Send
 
 from tenure.errors import Invalid, RateLimited, Unauthenticated
+from tenure.governance.tokens import hash_of
 from tenure.http import problems
-from tenure.http.auth import Headers, headers_of, read_credential
+from tenure.http.auth import Headers, headers_of, read_api_key, read_bearer
 from tenure.limiting import Gate, Pass, Way
+from tenure.oidc.token import is_token
 
 _RECORDS = "tenure.records"
 _OPEN = ("health", "metrics", "schema")
 _GOVERNING = frozenset(
     {
         *("subjects", "shreds", "holds", "requests", "certificates"),  # the officer's desk
-        *("principals", "manifests", "policy", "breakglass"),  # whoever stops a caller that runs wild
+        *(
+            "principals",
+            "issuers",
+            "manifests",
+            "policy",
+            "breakglass",
+        ),  # whoever stops a caller that runs wild
         *("tenants", "limits", "rootstore"),
     }
 )
@@ -45,10 +53,20 @@ def way_of(path: str) -> Way:
 class Turnstile:
     """Counts one application's requests at a gate."""
 
-    def __init__(self, gate: Gate, proven: Callable[[str, str], bool], proxies: Networks) -> None:
-        """`proven(tenant, secret)`: whether this process has found that credential to be a live one."""
+    def __init__(
+        self,
+        gate: Gate,
+        proven: Callable[[str, str], bool],
+        tenant_of: Callable[[str], str],
+        proxies: Networks,
+    ) -> None:
+        """`proven(tenant, secret)`: whether this process has found that credential to be a live one.
+
+        `tenant_of(secret)`: whose an access token is that was verified here; empty for any other.
+        """
         self._gate = gate
         self._proven = proven
+        self._tenant_of = tenant_of
         self._proxies = proxies
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,11 +76,7 @@ class Turnstile:
             await app(scope, receive, send)
             return
         headers = headers_of(scope)
-        try:
-            credential = read_credential(headers)
-            tenant_id, secret = credential.tenant_id, credential.secret_hash
-        except Unauthenticated:
-            tenant_id = secret = ""
+        tenant_id, secret = self._presented(headers)
         peer = self._peer(scope, headers)
         try:
             ticket = self._gate.enter(way, tenant_id, secret, peer, monotonic())
@@ -74,6 +88,18 @@ class Turnstile:
             await app(scope, visit.receive, visit.send)
         finally:
             self._left(ticket, visit, scope, tenant_id, secret, peer)
+
+    def _presented(self, headers: Headers) -> tuple[str, str]:
+        """(tenant, hash of the secret) of the credential, empty where there is none to tell."""
+        try:
+            bearer = read_bearer(headers)
+            if is_token(bearer):
+                secret = hash_of(bearer)
+                return self._tenant_of(secret), secret
+            credential = read_api_key(headers, bearer)
+        except Unauthenticated:
+            return "", ""
+        return credential.tenant_id, credential.secret_hash
 
     def _left(
         self, ticket: Pass, visit: "_Visit", scope: Scope, tenant_id: str, secret: str, peer: str

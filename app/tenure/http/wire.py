@@ -25,7 +25,9 @@ from pydantic_core import PydanticCustomError
 from tenure import ids
 from tenure.errors import Invalid, Malformed
 from tenure.ledger.canonical import MAX_INTEGER
+from tenure.model.issuer import DEFAULT_ALGORITHMS, MAX_SKEW_S, MAX_TEXT
 from tenure.model.limits import MAX_BURST_S, MAX_LIMIT
+from tenure.model.reach import MAX_NAMES
 from tenure.model.record import MAX_DEPTH, MAX_DERIVED, MAX_KEY, MAX_SEGMENTS
 
 M = TypeVar("M", bound=BaseModel)
@@ -154,6 +156,71 @@ class TenantLimits(CredentialLimits):
 
     stored_versions: Limit | None = None
     stored_bytes: Limit | None = None
+
+
+class PrincipalChange(Body):
+    """What becomes of a principal. What is left out stays."""
+
+    roles: Annotated[tuple[Text, ...], Field(max_length=64)] | None = None
+    disabled: Annotated[bool, Field(strict=True)] | None = None
+
+
+Names = Annotated[tuple[Text, ...], Field(max_length=MAX_NAMES)]
+
+
+class CredentialReach(Body):
+    """What an API key is narrowed to. A list left out narrows nothing; an empty one leaves nothing."""
+
+    roles: Names | None = None
+    scopes: Names | None = None
+    purposes: Names | None = None
+    actions: Names | None = None
+
+
+class NewCredential(Body):
+    """An API key to make: until when, and narrower than its principal."""
+
+    expires_at: Future | None = None
+    reach: CredentialReach | None = None
+
+
+class Provision(Body):
+    """What a subject that nobody mapped becomes."""
+
+    kind: Literal["agent", "service", "person"]
+    roles: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
+
+
+Named = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class NewIssuer(Body):
+    """Whose access tokens are taken, what they must say, and whom they name.
+
+    `subjects`: what the issuer calls somebody → id of a principal. `roles`: value of the claim at the path
+    `role_claim` → roles. `proof`: a current token for this audience, unless the audience has the tenant's id
+    in it; it is not kept.
+    """
+
+    name: Text
+    issuer: Named
+    audience: Named
+    algorithms: Annotated[tuple[Text, ...], Field(min_length=1, max_length=16)] = DEFAULT_ALGORITHMS
+    types: Annotated[tuple[Literal["at+jwt", "JWT"], ...], Field(min_length=1, max_length=2)] = ("at+jwt",)
+    clock_skew_s: Annotated[int, Field(strict=True, ge=0, le=MAX_SKEW_S)] = 60
+    subject_claim: Named = "sub"
+    role_claim: Annotated[tuple[Named, ...], Field(max_length=8)] = ()
+    roles: Annotated[dict[Named, Names], Field(default_factory=dict, max_length=256)]
+    required_claims: Annotated[
+        dict[Named, Annotated[tuple[Named, ...], Field(min_length=1, max_length=64)]],
+        Field(default_factory=dict, max_length=32),
+    ]
+    required_scopes: Annotated[tuple[Named, ...], Field(max_length=32)] = ()
+    provision: Provision | None = None
+    subjects: Annotated[dict[Named, Id], Field(default_factory=dict, max_length=1_000)]
+    jwks_uri: Named | None = None
+    replaces: Id | None = None
+    proof: Annotated[str, Field(max_length=16 << 10)] | None = None
 
 
 class NewSegment(Body):

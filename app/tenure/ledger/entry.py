@@ -111,13 +111,15 @@ class EntryDraft:
     """An entry but for its writer and number. `at` is in microseconds since the epoch.
 
     One is made for every access and never changed; making a frozen one takes thrice the time. `data` holds
-    kind-specific opaque values: tokens, counts, flags, lists of tokens.
+    kind-specific opaque values: tokens, counts, flags, lists of tokens. `on_behalf_of` is the principal whom
+    `principal` said to act for.
     """
 
     kind: Kind
     at: int
     outcome: str
     principal: str | None = None
+    on_behalf_of: str | None = None
     decision: str | None = None
     policy: str | None = None
     purpose: str | None = None
@@ -192,6 +194,8 @@ class EntryDraft:
         }
         if self.principal is not None:
             members["principal"] = self.principal
+        if self.on_behalf_of is not None:
+            members["on_behalf_of"] = self.on_behalf_of
         if self.decision is not None:
             members["decision"] = self.decision
         if self.policy is not None:

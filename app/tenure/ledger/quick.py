@@ -93,6 +93,7 @@ def write(draft: "EntryDraft", writer: str, n: int) -> bytes | None:
             "" if draft.decision is None else _piece("decision", draft.decision),
             _piece("kind", draft.kind._value_),
             f',"n":{n},"nonce":"{to_base64(draft.nonce)}"',
+            "" if draft.on_behalf_of is None else _piece("on_behalf_of", draft.on_behalf_of),
             _piece("outcome", draft.outcome),
             "" if draft.policy is None else _piece("policy", draft.policy),
             "" if draft.principal is None else _piece("principal", draft.principal),
@@ -132,7 +133,7 @@ _ENTRY = re.compile(
         r'(?:,"data":\{"row":"[0-9a-f]{64}"\})?'
         rf'(?:,"decision":"{_ID}")?'
         r',"kind":"([a-z]+(?:[.-][a-z]+)*)"'
-        rf',"n":({_COUNT}),"nonce":"{_NONCE}","outcome":"{_WORD}"'
+        rf',"n":({_COUNT}),"nonce":"{_NONCE}"(?:,"on_behalf_of":"{_ID}")?,"outcome":"{_WORD}"'
         rf'(?:,"policy":"sha256:[0-9a-f]{{64}}")?(?:,"principal":"{_ID}")?(?:,"purpose":"{_WORD}")?'
         rf'(?:,"rules":\["{_WORD}"(?:,"{_WORD}"){{0,{schema.MAX_RULES - 1}}}\])?'
         rf',"v":{schema.VERSION},"writer":"([0-9a-f]{{16}})"\}}'

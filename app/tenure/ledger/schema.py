@@ -113,6 +113,7 @@ REQUIRED: Mapping[str, Check] = {
 }
 OPTIONAL: Mapping[str, Check] = {
     "principal": is_id,
+    "on_behalf_of": is_id,
     "decision": is_id,
     "policy": _matches(_DIGEST),
     "purpose": is_token,

@@ -13,6 +13,8 @@ class Reason(StrEnum):
     """A rule denies it for at least one category."""
     NO_RULE = "no-rule"
     """No rule allows it for at least one category."""
+    BEYOND = "credential-reach"
+    """The credential is narrower than its principal (`rights`)."""
     EMPTY_FIELD = "empty-field"
     MALFORMED = "malformed"
     """A field has the wrong type, or `now` no time zone."""

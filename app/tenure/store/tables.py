@@ -80,6 +80,15 @@ coordinator = _table(
 # Tenants in which somebody waits for the next batch of erasures.
 shred_queue = _table("shred_queue", Column("id", Id, primary_key=True))
 
+# Which tenant a pair of issuer and audience leads to: never two. The cell's rows.
+issuer_claims = _table(
+    "issuer_claims",
+    Column("claim", Token, primary_key=True),  # SHA-256 of issuer and audience
+    Column("id", Id, nullable=False),  # the tenant
+    Column("issuer_id", Id, nullable=False),
+    Index("ix_issuer_claims_id", "tenant_id", "id"),
+)
+
 # ── one tenant ────────────────────────────────────────────────────────────────────────────────────
 tenant_state = _table(
     "tenant_state",
@@ -108,6 +117,7 @@ principals = _table(
     Column("kind", Token, nullable=False),
     Column("roles", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
     Index("ix_principals_name", "tenant_id", "name", unique=True),
 )
 credentials = _table(
@@ -117,6 +127,8 @@ credentials = _table(
     Column("secret_hash", Token, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
+    Column("expires_at", Instant),
+    Column("reach", Text),  # what it is narrowed to; null: nothing
     Index("ix_credentials_secret", "tenant_id", "secret_hash", unique=True),
 )
 # What is declared of the tenant (`id` is its own) and of its credentials; null: not declared, 0: no limit.
@@ -137,6 +149,24 @@ usage = _table(
     Column("slot", SmallInteger, primary_key=True, autoincrement=False),
     Column("versions", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
+)
+# Whose access tokens are taken (ADR 23). A row never changes: another configuration is another id.
+issuers = _table(
+    "issuers",
+    Column("id", Id, primary_key=True),
+    Column("name", Token, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("ix_issuers_name", "tenant_id", "name", unique=True),
+)
+# Who a subject of an issuer is here. What issuers call people is not kept in the clear.
+identities = _table(
+    "identities",
+    Column("subject_index", Token, primary_key=True),
+    Column("principal_id", Id, nullable=False),
+    Column("created_at", Instant, nullable=False),
 )
 manifests = _table(
     "manifests",

@@ -49,6 +49,7 @@ DRAFTS = st.builds(
     at=st.integers(0, 4_000_000_000_000_000),
     outcome=TOKENS,
     principal=st.none() | IDS,
+    on_behalf_of=st.none() | IDS,
     decision=st.none() | IDS,
     policy=st.none() | st.binary().map(lambda raw: "sha256:" + hashlib.sha256(raw).hexdigest()),
     purpose=st.none() | TOKENS,
@@ -69,6 +70,7 @@ def test_what_is_written_reads_back_and_keeps_the_published_schema(draft, n):
     assert len(raw) < 4096
     assert (entry["kind"], entry["writer"], entry["n"]) == (draft.kind.value, WRITER, n)
     assert entry.get("principal") == draft.principal
+    assert entry.get("on_behalf_of") == draft.on_behalf_of
     assert entry.get("data", {}) == draft.data
     assert None not in entry.values()
     separate = draft.separate_list()
@@ -178,6 +180,8 @@ BAD_MEMBERS = [
     {"outcome": ""},
     {"principal": "agent-7"},
     {"principal": an_id(1).upper()},
+    {"on_behalf_of": "jane"},
+    {"on_behalf_of": an_id(1).upper()},
     {"decision": an_id(1) + "\n"},
     {"policy": "ab" * 32},
     {"rules": ("has space",)},

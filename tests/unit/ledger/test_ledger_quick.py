@@ -30,6 +30,7 @@ drafts = st.builds(
     at=st.integers(0, 4 * AT),
     outcome=tokens,
     principal=st.none() | ids,
+    on_behalf_of=st.none() | ids,
     decision=st.none() | ids,
     policy=st.none() | hashes.map(lambda raw: f"sha256:{raw.hex()}"),
     purpose=st.none() | tokens,
@@ -63,12 +64,20 @@ def test_what_the_general_way_refuses_is_not_written(
 ) -> None:
     access = Access(record, n, Action.RETURNED, raw)
     draft = EntryDraft(
-        Kind.ACCESS, at, outcome, principal, purpose=purpose, rules=(rule,), accesses=(access,), nonce=raw
+        Kind.ACCESS,
+        at,
+        outcome,
+        principal,
+        on_behalf_of=principal,
+        purpose=purpose,
+        rules=(rule,),
+        accesses=(access,),
+        nonce=raw,
     )
     try:
         expected = draft._encode(writer, n)[0]
-    except (Invalid, ValueError, OverflowError):
-        with pytest.raises((Invalid, ValueError, OverflowError)):
+    except (Invalid, ValueError, OverflowError, OSError):
+        with pytest.raises((Invalid, ValueError, OverflowError, OSError)):
             draft.encode(writer, n)
     else:
         assert quick.write(draft, writer, n) in (None, expected)

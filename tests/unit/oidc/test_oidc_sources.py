@@ -1,0 +1,151 @@
+"""When an issuer's keys are fetched, and how long they hold when it does not answer. The clock is ours."""
+
+import asyncio
+import json
+
+import pytest
+
+from tenure.errors import Unavailable
+from tenure.model.issuer import Issuer
+from tenure.oidc.sources import GAP_S, MAX_AGE_S, MAX_STALE_S, KeySources
+from tenure.outbound import NoAnswer
+from unit.oidc.test_oidc_claims import URL, ec_jwk, ed_jwk
+
+ISSUER = Issuer("id-1", "main", URL, "a")
+DISCOVERY, JWKS = f"{URL}/.well-known/openid-configuration", f"{URL}/keys"
+
+
+class Net:
+    """What the issuer answers, and how often it was asked; and the clock."""
+
+    def __init__(self):
+        self.keys = [ec_jwk()]
+        self.document = {"issuer": URL, "jwks_uri": JWKS}
+        self.down = False
+        self.asked = []
+        self.now = 100.0
+
+    def fetch(self, url):
+        self.asked.append(url)
+        if self.down:
+            raise NoAnswer
+        return json.dumps({DISCOVERY: self.document, JWKS: {"keys": self.keys}}[url]).encode()
+
+
+def run(story):
+    """A story over fresh sources."""
+
+    async def whole():
+        net = Net()
+        sources = KeySources(net.fetch, lambda: net.now)
+        try:
+            await story(net, lambda kid="ec", alg="ES256", issuer=ISSUER: sources.key(issuer, kid, alg))
+        finally:
+            sources.close()
+
+    asyncio.run(whole())
+
+
+def test_found_by_discovery_and_kept():
+    async def story(net, key):
+        assert await key() is not None
+        assert net.asked == [DISCOVERY, JWKS]
+        net.now += MAX_AGE_S - 1
+        assert await key() is not None
+        assert len(net.asked) == 2
+        net.now += 1
+        assert await key() is not None
+        assert net.asked == [DISCOVERY, JWKS] * 2
+
+    run(story)
+
+
+def test_many_who_wait_wait_for_one_fetch():
+    async def story(net, key):
+        found = await asyncio.gather(*(key() for _ in range(20)), *(key("ed", "EdDSA") for _ in range(20)))
+        assert [one is not None for one in found] == [True] * 20 + [False] * 20
+        assert net.asked == [DISCOVERY, JWKS]
+
+    run(story)
+
+
+def test_a_rotation_is_seen_at_once_but_not_oftener_than_it_may_be():
+    async def story(net, key):
+        await key()
+        net.now += GAP_S
+        net.keys = [ed_jwk()]
+        assert await key("ed", "EdDSA") is not None
+        assert await key("ec", "ES256") is None, "what the issuer took back is gone"
+        asked = len(net.asked)
+        for n in range(50):
+            assert await key(f"made-up-{n}") is None
+        assert len(net.asked) == asked
+        net.now += GAP_S
+        assert await key("made-up") is None
+        assert len(net.asked) == asked + 2
+
+    run(story)
+
+
+def test_old_keys_outlast_an_issuer_that_is_down_but_not_for_ever():
+    async def story(net, key):
+        await key()
+        net.down = True
+        net.now += MAX_STALE_S - 1
+        assert await key() is not None
+        assert len(net.asked) == 3, "it was asked before the old ones were used"
+        assert await key() is not None
+        assert len(net.asked) == 3, "and is left alone for a moment"
+        net.now += 1
+        with pytest.raises(Unavailable):
+            await key()
+        net.down, net.now = False, net.now + GAP_S
+        assert await key() is not None
+
+    run(story)
+
+
+def test_an_issuer_that_never_answered():
+    async def story(net, key):
+        net.down = True
+        with pytest.raises(Unavailable) as caught:
+            await key()
+        assert URL not in str(caught.value)
+        assert caught.value.retry_after == GAP_S
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"issuer": URL + "/", "jwks_uri": JWKS},
+        {"issuer": "https://evil.example", "jwks_uri": JWKS},
+        {"jwks_uri": JWKS},
+        {"issuer": URL, "jwks_uri": "http://issuer.example/keys"},
+        {"issuer": URL, "jwks_uri": "http://127.0.0.1/keys"},
+        {"issuer": URL, "jwks_uri": "https://localhost/keys"},
+        {"issuer": URL, "jwks_uri": "file:///etc/passwd"},
+        {"issuer": URL, "jwks_uri": "https://a@issuer.example/keys"},
+        {"issuer": URL, "jwks_uri": 7},
+        {"issuer": URL},
+        [],
+    ],
+    ids=repr,
+)
+def test_a_document_that_is_not_followed(document):
+    async def story(net, key):
+        net.document = document
+        with pytest.raises(Unavailable):
+            await key()
+        assert net.asked == [DISCOVERY]
+
+    run(story)
+
+
+def test_keys_from_where_the_tenant_says():
+    async def story(net, key):
+        assert await key(issuer=Issuer("id-2", "main", URL, "a", jwks_uri=JWKS)) is not None
+        assert net.asked == [JWKS]
+
+    run(story)
