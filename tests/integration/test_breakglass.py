@@ -10,12 +10,14 @@ import pytest
 from sqlalchemy import LargeBinary, select
 from structlog.testing import capture_logs
 
-from support.cell import SCOPE, Cell
+from support.cell import SCOPE, SUPPORT, Cell
 from support.lived import EMERGENCY
 from tenure import crew, ids
 from tenure.bootstrap import open_tenure
 from tenure.cli.doctor import _reviews
+from tenure.decisions import Opening
 from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound, TenureError
+from tenure.governance.principals import NewKey
 from tenure.listing import Query
 from tenure.model.apikey import parse_api_key
 from tenure.model.breakglass import HOUR_US, MINUTE_US, State
@@ -103,7 +105,10 @@ async def test_it_counts_from_the_approval_on_and_every_access_names_it(ward: Ce
     access = mine[-1]
     assert access["principal"] == ward.one.principals["clerk"]
     assert access["rules"][0].startswith("grant/rescue#")
-    assert "data" not in entries[refusal.entry or ""], "before the approval there was no elevation"
+    assert access["data"]["roles"] == ["clerk", "rescuer"], "so that it can be judged again"
+    refused = entries[refusal.entry or ""]["data"]
+    assert "breakglass" not in refused, "before the approval there was no elevation"
+    assert refused["roles"] == ["clerk"]
     found = await show(ward, elevation)
     assert (found["reason"], found["note"], found["next"]) == (WHY, None, None)
     assert [one["kind"] for one in found["entries"]] == ["breakglass", "breakglass", "access"]
@@ -122,7 +127,29 @@ async def test_the_clock_ends_it_in_the_very_transaction(ward: Cell, clock: Cloc
     assert ward.rows("SELECT principal_epoch FROM tenant_state") == before
     assert (await show(ward, elevation))["state"] == "ended"
     entry = next(one for one in ward.entries() if f"{one['writer']}-{one['n']}" == refusal.entry)
-    assert "data" not in entry
+    assert "breakglass" not in entry["data"]
+    assert entry["data"]["roles"] == ["clerk"]
+
+
+async def test_a_narrowed_key_is_not_lent_the_role(ward: Cell) -> None:
+    """Whoever made it meant less than its principal may do, and nobody approved it for that key."""
+    narrowed = NewKey(reach={"roles": ("clerk",), "scopes": None, "purposes": None, "actions": None})
+    made = await ward.tenure.principals.add_credential(
+        ward.one["admin"], ward.one.principals["clerk"], new=narrowed
+    )
+    ward.one.keys["narrowed"], ward.one.principals["narrowed"] = made["api_key"], made["id"]
+    await active(ward)
+    assert await reads(ward) == "allergic"
+    await denied(ward, "narrowed")
+
+
+async def test_a_decision_in_an_emergency_is_judged_by_the_roles_it_had(ward: Cell) -> None:
+    await active(ward)
+    made = await ward.tenure.decisions.open(ward.one["clerk"], Opening(SUPPORT))
+    assert await ward.value("chart", ask=ward.one.ask("clerk", decision=made["id"])) == "allergic"
+    [access] = (await ward.tenure.replaying.replay(ward.one["auditor"], made["id"], "current"))["items"]
+    assert (access["then"]["allowed"], access["now"]["allowed"]) == (True, True)
+    assert (access["roles"], access["roles_from"]) == (["clerk", "rescuer"], "recorded")
 
 
 async def test_ended_early_it_counts_no_more_in_any_process(scaled: Cell) -> None:

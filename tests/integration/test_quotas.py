@@ -127,7 +127,7 @@ async def test_the_migration_counts_what_is_there(place: Cell) -> None:
         await place.put("b", "theirs", "customer:9", tenant=place.two)
         expected = really(place)
     owner = place.settings.migration_url or place.settings.database
-    migrate.downgrade(owner, "0002")
+    migrate.downgrade(owner, "0006")
     migrate.upgrade(owner, app_role=migrate.role_of(place.settings.database))
     async with place.opened():
         assert await counted(place) == expected
