@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, select
 from support import calls
 from support.calls import Call, Slot
 from support.statements import Line, kinds, recording, tenants_named, unbound
-from support.twins import CALLERS, Family, Twin, nobody
+from support.twins import CALLERS, UNLIMITED, Family, Twin, nobody
 from tenure.bootstrap import Tenure, prepare
 from tenure.http.app import create_app
 from tenure.http.openapi import document
@@ -66,6 +66,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         rederive_interval_s=80_000,
         inspect_interval_s=0,
         lanes=1,
+        **UNLIMITED,
     )
     operator = prepare(settings)
     assert operator is not None
@@ -213,7 +214,10 @@ def test_anothers_cursor_turns_no_page_of_the_others(scene: Scene, operation: st
 # ── the same requests succeed at home, or all of the above would be empty ─────────────────────────
 def own_names(scene: Scene, call: Call) -> dict[Slot, str]:
     carol = scene.family.twins["carol"]
-    fresh = {"principal name": f"new-of-{call.operation}"}
+    fresh = {f"{what} name": f"new-of-{call.operation}" for what in ("tenant", "issuer")}
+    if call.operation == "createPrincipal":
+        fresh["principal name"] = "new-of-carol"
+    fresh["audience"] = f"{carol.own['audience']}/{call.operation}"
     return {slot: fresh.get(slot.what, carol.own[slot.what]) for slot in call.needed()}
 
 
