@@ -217,6 +217,7 @@ class Call:
     body: Any = None
     query: tuple[tuple[str, str], ...] = ()
     plain: Mapping[str, str] = field(default_factory=dict)
+    variant: str = ""
 
     def request(self, names: Mapping[Slot, str]) -> tuple[str, str, dict[str, Any]]:
         """(method, path, the rest) with these names in its slots; others stay empty."""
@@ -279,7 +280,7 @@ def _call(document: Json, path: str, method: str, operation: Json, variant: str 
         name = f"{name}:{variant}"
     else:
         body, inside = _body(document, name, operation)
-    return Call(name, method.upper(), path, (*slots, *inside), body, tuple(query.items()), plain)
+    return Call(name, method.upper(), path, (*slots, *inside), body, tuple(query.items()), plain, variant)
 
 
 def _noun(path: str, word: str) -> str:
