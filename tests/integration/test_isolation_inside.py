@@ -58,7 +58,7 @@ NAMED: dict[str, Callable[[Names], Any]] = {
     "issuer": lambda names: replace(ISSUER, name=names["issuer name"], audience=names["audience"]),
     "issuer_id": lambda names: names["issuer"],
     "policy": lambda names: names["digest"],
-    "replaces": lambda names: names["issuer"],
+    "replaces": lambda names: names["spare issuer"],
     "subjects": lambda names: {"somebody": names["principal"]},
     "hold_id": lambda names: names["hold"],
     "key": lambda names: names["key"],
@@ -222,8 +222,11 @@ async def theirs(cell: Cell) -> Names:
     policy = (await cell.tenure.manifests.apply(tenant["admin"], declared, dry_run=False))["policy"]
     elevations = await every_step(cell)
     audience = f"https://one.example/{tenant.id}"
+    first = replace(ISSUER, name="first-of-one", audience=f"{audience}/first")
     issuer = replace(ISSUER, name="issuer-of-one", audience=audience)
-    made = await cell.tenure.issuers.create(tenant["admin"], issuer, subjects={})
+    made, spare = [
+        await cell.tenure.issuers.create(tenant["admin"], new, subjects={}) for new in (first, issuer)
+    ]
     await cell.put("key-of-one", 1, "customer:one", scope="support.only-one")
     written = await cell.put("key-of-one", 1, "customer:one", idempotency_key="once-of-one")
     await rounds(cell)
@@ -237,6 +240,7 @@ async def theirs(cell: Cell) -> Names:
         **elevations,
         "emergency role": "rescuer",
         "issuer": made["id"],
+        "spare issuer": spare["id"],
         "issuer name": issuer.name,
         "audience": audience,
         "tenant": tenant.id,
@@ -356,7 +360,7 @@ async def test_what_is_anothers_is_answered_as_what_is_nobodys(cell: Cell, their
     assert rows_of(cell, cell.one) == before
 
 
-LAST = ("issuers.create", "gateway.delete", "principals.revoke", "subjects.shred", "ledger_keys.rotate")
+LAST = ("gateway.delete", "principals.revoke", "subjects.shred", "ledger_keys.rotate")
 FOR_THE_OPERATOR = {
     *("tenants.create", "tenants.shred", "root_keys.status", "root_keys.rotate"),
     *("limits.declare", "limits.of_tenant", "limits.refused"),

@@ -38,7 +38,6 @@ SEALED = {
 }
 """Columns that hold ciphertext; the tests below copy every one of them."""
 NOT_SEALED = {
-    "breakglass": ("header", "sealed_reason", "note_header", "sealed_note"),
     "access_lists.body": "the ledger's: opaque ids, named by their digest",
     "cell_checkpoints.path": "the ledger's: hashes",
     "cell_checkpoints.salt": "the ledger's: opens a place in the cell's log",

@@ -151,7 +151,7 @@ WRITTEN: dict[str, Any] = {
         "metadata": {"name": ("manifest",)},
         "spec": {"description": "a role"},
     },
-    "createCredential": {"reach": {"roles": [("manifest",)], "scopes": [("scope",)]}},
+    "createCredential": {"reach": {"scopes": [("scope",)]}},
     "explainPolicy": {
         "principal": ("principal",),
         "scope": ("scope",),
@@ -170,6 +170,7 @@ WRITTEN: dict[str, Any] = {
 }
 """Bodies that are not the sum of their members. A tuple in them is a slot."""
 VARIANTS: dict[str, dict[str, Any]] = {
+    "createCredential": {"roles": {"reach": {"roles": [("manifest",)]}}},
     "explainPolicy": {
         "entry": {"entry": ("entry",)},
         "decision": {"decision": ("sealed decision",)},
@@ -183,7 +184,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         },
     },
     "addIssuer": {
-        "replaces": {**WRITTEN["addIssuer"], "replaces": ("issuer",)},
+        "replaces": {**WRITTEN["addIssuer"], "replaces": ("spare issuer",)},
         "roles": {
             **WRITTEN["addIssuer"],
             "role_claim": ["groups"],

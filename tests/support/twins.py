@@ -110,6 +110,7 @@ class Family:
     def quiet(self) -> None:
         """From now on nothing happens beside the requests: committed entries wait for their place."""
         self.tenure.sequencer.wake = lambda _tenant_id: None  # type: ignore[method-assign]
+        self.run(self.tenure.cell_log.stop)
 
     def born(self, name: str) -> Twin:
         """A tenant in which something of everything happened, all of it published."""
@@ -147,7 +148,8 @@ class Family:
         twin.own |= {"scope": f"support.only-{name}", "manifest": f"only-{name}"}
         twin.own["emergency role"] = f"rescuer-of-{name}"
         for who, (kind, role) in ROLES.items():
-            given = {"name": f"{who}-of-{name}", "kind": kind, "roles": [role]}
+            roles = [role, twin.own["manifest"]] if who == "auditor" else [role]
+            given = {"name": f"{who}-of-{name}", "kind": kind, "roles": roles}
             made = self.ok(admin, "POST", "/v1/principals", json=given)
             twin.keys[who], twin.own["principal"] = made["api_key"], made["id"]
         credentials = f"/v1/principals/{twin.own['principal']}/credentials"
@@ -156,6 +158,8 @@ class Family:
         twin.own |= {"issuer name": f"issuer-of-{name}", "audience": f"https://{name}.example/{twin.id}"}
         issuer = {"name": twin.own["issuer name"], "issuer": ISSUER, "audience": twin.own["audience"]}
         twin.own["issuer"] = self.ok(admin, "POST", "/v1/issuers", json=issuer)["id"]
+        issuer |= {"name": f"spare-of-{name}", "audience": f"{issuer['audience']}/spare"}
+        twin.own["spare issuer"] = self.ok(admin, "POST", "/v1/issuers", json=issuer)["id"]
 
     def _people(self, twin: Twin) -> None:
         agent, dpo, name = twin.keys["agent"], twin.keys["dpo"], twin.name

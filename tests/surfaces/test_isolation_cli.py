@@ -94,7 +94,9 @@ CALLERS = {
     "issuer": "admin",
     "breakglass": "dpo",
     "breakglass request": "lead",
+    "describe": "admin",
     "diff": "admin",
+    "history": "admin",
     "rollback": "admin",
     "apply": "admin",
     "get": "admin",
@@ -113,6 +115,8 @@ OF_ONE_KIND = {
     "policy explain": ("entry", "decision", "principal", "scope"),
 }
 """Words of which a command takes one."""
+ALWAYS = {"principal change": ("role",), "policy explain": ("entry",)}
+"""Options without which there is nothing to do."""
 
 
 class Word(NamedTuple):
@@ -262,7 +266,8 @@ def own(name: str, who: Twin) -> dict[str, str]:
     return {
         str(word.parameter.name): who.own[word.what]
         for word in words(name)
-        if (word.parameter.required or is_argument(word.parameter)) and word.parameter.name not in only[1:]
+        if word.parameter.name in ALWAYS.get(name, ())
+        or ((word.parameter.required or is_argument(word.parameter)) and word.parameter.name not in only[1:])
     }
 
 
@@ -275,6 +280,7 @@ def told(found: tuple[int, str], given: dict[str, str]) -> tuple[int, str]:
     for name, value in given.items():
         text = text.replace(value, f"<{name}>")
     text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "<id>", text)
+    text = re.sub(r"\b[0-9a-f]{16}(-\d+)?\b", "<entry>", text)
     text = re.sub(r"tnr_[\w-]+=*|\b[0-9a-f]{64}\b|\d{4}-\d\d-\d\dT[\d:.]+Z", "<made>", text)
     return found[0], re.sub(r"\d+", "<n>", text)  # every run of a command makes its caller's log longer
 
@@ -310,6 +316,6 @@ LAST = ("principal credential revoke", "hold release", "shred scan", "shred pers
 def test_at_home_the_command_does_what_it_is_for(shell: Shell, name: str) -> None:
     carol = shell.twins["carol"]
     key = shell.operator if name in THE_OPERATORS else carol.keys[caller(name)]
-    fresh = {"name": "new-of-carol"} if name == "principal create" else {}
-    code, text = shell.run(key, name, own(name, carol) | fresh)
+    fresh = {"principal create": {"name": "new-of-carol"}, "principal change": {"role": "auditor"}}
+    code, text = shell.run(key, name, own(name, carol) | fresh.get(name, {}))
     assert code == NOT_ZERO.get(name, 0), text

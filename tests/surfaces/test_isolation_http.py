@@ -214,7 +214,7 @@ def test_anothers_cursor_turns_no_page_of_the_others(scene: Scene, operation: st
 # ── the same requests succeed at home, or all of the above would be empty ─────────────────────────
 def own_names(scene: Scene, call: Call) -> dict[Slot, str]:
     carol = scene.family.twins["carol"]
-    fresh = {f"{what} name": f"new-of-{call.operation}" for what in ("tenant", "issuer")}
+    fresh = {"tenant name": "new-of-carol", "issuer name": f"new-{call.variant or 'one'}"}
     if call.operation == "createPrincipal":
         fresh["principal name"] = "new-of-carol"
     fresh["audience"] = f"{carol.own['audience']}/{call.operation}"
