@@ -34,6 +34,8 @@ ORDER = sorted(CALLS, key=lambda name: _BY_METHOD.index(CALLS[name].method))
 """First what only reads, so that it does not meet what the others made under the names that were sent."""
 LAST = ("revokeCredential", "shredSubject", "rotateLedgerKey", "rotateRootKey", "shredTenant")
 """What takes away what others need."""
+FIRST_ONLY = ("shredSubject",)
+"""What changes something the first time only, so that only the next request meets a change."""
 NOT_HERE = {
     "migrateRootKey": 409,  # there is no second root store
     "signEvidence": 422,  # not the newest head; that is in test_http_not_allowed
@@ -166,8 +168,8 @@ def test_what_is_anothers_is_answered_as_what_is_nobodys(scene: Scene, operation
             ) -> tuple[Told, list[Line], str]:
                 return told(scene, key, call, at_home | {slot: whose.own[slot.what] for slot in strange})
 
-            warmed, _, _ = ask(scene.warm)  # whatever only the first such request has to look up
-            if warmed.status < 300:
+            ask(scene.warm)  # whatever only the first such request has to look up
+            if operation in FIRST_ONLY:
                 ask(scene.warm)  # and what is looked up again because that one changed it
             theirs, lines, text = ask(alpha)
             missing, _, _ = ask(scene.nobody)
@@ -238,13 +240,13 @@ def test_at_home_the_call_is_let_in(scene: Scene, operation: str) -> None:
 
 def test_at_home_one_may_act_for_ones_own(scene: Scene) -> None:
     """Or `Tenure-On-Behalf-Of` would be refused whoever it names."""
-    carol = scene.family.twins["carol"]
-    behalf = {"Tenure-On-Behalf-Of": carol.own["principal"]}
-    answer = scene.family.call(carol.keys["auditor"], "GET", "/v1/ledger/entries", headers=behalf)
-    assert answer.status_code == 200, answer.text
-    behalf = {"Tenure-On-Behalf-Of": scene.family.twins["alpha"].own["principal"]}
-    answer = scene.family.call(carol.keys["auditor"], "GET", "/v1/ledger/entries", headers=behalf)
-    assert answer.status_code == 422, answer.text
+    alpha, bravo = scene.family.twins["alpha"], scene.family.twins["bravo"]
+    asked = {"json": {"entry": bravo.own["entry"]}}
+    for whose, status in ((bravo, 200), (alpha, 422)):
+        behalf = {"Tenure-On-Behalf-Of": whose.own["principal"]}
+        key = bravo.keys["admin"]
+        answer = scene.family.call(key, "POST", "/v1/policy:explain", headers=behalf, **asked)
+        assert answer.status_code == status, answer.text
 
 
 # ── every query carries its tenant ────────────────────────────────────────────────────────────────
