@@ -11,6 +11,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -24,9 +25,12 @@ from tenure.bootstrap import Tenure
 from tenure.decisions import Opening
 from tenure.errors import TenureError
 from tenure.governance.evidence import Index
+from tenure.governance.explaining import About
 from tenure.governance.populations import Wanted
 from tenure.ledger.selection import Selection
 from tenure.listing import Query
+from tenure.model.breakglass import State
+from tenure.model.issuer import Issuer
 from tenure.model.principal import Credential, PrincipalKind
 from tenure.model.record import Draft
 from tenure.reconstruction import Chosen
@@ -41,13 +45,21 @@ NOT_CALLS = {
     "ledger.read": "what the other calls of the ledger are made of: it runs what it is given",
 }
 
+ISSUER = Issuer(id="", name="", url="https://issuer.example", audience="")
+
 Names = dict[str, str]
 NAMED: dict[str, Callable[[Names], Any]] = {
     "certificate_id": lambda names: names["certificate"],
     "credential_id": lambda names: names["credential"],
     "decision_id": lambda names: names["decision"],
     "digest": lambda names: names["digest"],
+    "elevation_id": lambda names: names["elevation"],
     "entry_id": lambda names: names["entry"],
+    "issuer": lambda names: replace(ISSUER, name=names["issuer name"], audience=names["audience"]),
+    "issuer_id": lambda names: names["issuer"],
+    "policy": lambda names: names["digest"],
+    "replaces": lambda names: names["spare issuer"],
+    "subjects": lambda names: {"somebody": names["principal"]},
     "hold_id": lambda names: names["hold"],
     "key": lambda names: names["key"],
     "principal_id": lambda names: names["principal"],
@@ -74,6 +86,13 @@ NAMED: dict[str, Callable[[Names], Any]] = {
 }
 """Parameters that name something, by their name."""
 NAMED_IN = {
+    "breakglass.refuse.elevation_id": lambda names: names["elevation to refuse"],
+    "breakglass.end.elevation_id": lambda names: names["active elevation"],
+    "breakglass.review.elevation_id": lambda names: names["ended elevation"],
+    "breakglass.request.role": lambda names: names["emergency role"],
+    "breakglass.page.before": lambda names: names["elevation"],
+    "explaining.explain.about": lambda names: About(decision=names["decision"]),
+    "manifests.describe.name": lambda names: names["manifest"],
     "populations.page.wanted": lambda names: Wanted(
         Selection(principal=names["principal"], decision=names["decision"]), None, None
     ),
@@ -82,11 +101,22 @@ NAMED_IN = {
     "principals.create.name": lambda names: names["key"],
     "tenants.create.name": lambda names: names["key"],
     "gateway.write.scope": lambda _: SCOPE,
+    "configurations.history.before": lambda _: 9,
     "evidence.certificates.after": lambda names: names["certificate"],
 }
 PLAIN: dict[str, Any] = {
     "condition": None,
     "cursor": None,
+    "days": 7,
+    "disabled": False,
+    "generation": 3,
+    "given": {"requests": 9_999_999},
+    "look": lambda _policy: None,
+    "minutes": 5,
+    "note": "asked them",
+    "proof": None,
+    "prune": False,
+    "reason": "a case",
     "index": Index("0" * 64, 1, 1, "0" * 64),
     "kind": PrincipalKind.AGENT,
     "limit": 5,
@@ -115,6 +145,9 @@ PLAIN: dict[str, Any] = {
 }
 """Parameters that name nothing of anybody's."""
 PLAIN_IN = {
+    "breakglass.get.after": None,
+    "manifests.describe.kind": "Role",
+    "manifests.schema.kind": "Role",
     "manifests.every.kind": "Role",
     "holds.place.kind": "subject",
     "principals.every.after": "",  # a place in the caller's own list, whoever had an id there
@@ -187,6 +220,13 @@ async def theirs(cell: Cell) -> Names:
     )
     declared = f"{ROLE % 'only-one'}---\n{scope}"
     policy = (await cell.tenure.manifests.apply(tenant["admin"], declared, dry_run=False))["policy"]
+    elevations = await every_step(cell)
+    audience = f"https://one.example/{tenant.id}"
+    first = replace(ISSUER, name="first-of-one", audience=f"{audience}/first")
+    issuer = replace(ISSUER, name="issuer-of-one", audience=audience)
+    made, spare = [
+        await cell.tenure.issuers.create(tenant["admin"], new, subjects={}) for new in (first, issuer)
+    ]
     await cell.put("key-of-one", 1, "customer:one", scope="support.only-one")
     written = await cell.put("key-of-one", 1, "customer:one", idempotency_key="once-of-one")
     await rounds(cell)
@@ -197,6 +237,12 @@ async def theirs(cell: Cell) -> Names:
         return str(cell.rows(f"{sql} AND CAST(tenant_id AS TEXT) = :t LIMIT 1", t=tenant.id)[0][0])
 
     return {
+        **elevations,
+        "emergency role": "rescuer",
+        "issuer": made["id"],
+        "spare issuer": spare["id"],
+        "issuer name": issuer.name,
+        "audience": audience,
         "tenant": tenant.id,
         "scope": "support.only-one",
         "key": "key-of-one",
@@ -220,6 +266,25 @@ async def theirs(cell: Cell) -> Names:
     }
 
 
+async def every_step(cell: Cell) -> Names:
+    """An elevation for each step that can be taken with one, beside those of `live`."""
+    desk, one = cell.tenure.breakglass, cell.one
+    running = await desk.page(one["dpo"], state=State.ACTIVE, before=None, limit=9)
+    (ended,) = (found["id"] for found in running["items"])
+    await desk.end(one["clerk"], ended)
+    active, open_, unwanted = [
+        (await desk.request(one[who], "rescuer", 5, "a case"))["id"]
+        for who in ("clerk", "auditor", "auditor")
+    ]
+    await desk.approve(one["dpo"], active)
+    return {
+        "ended elevation": ended,
+        "active elevation": active,
+        "elevation": open_,
+        "elevation to refuse": unwanted,
+    }
+
+
 def nobodys(theirs: Names) -> Names:
     """The same names, of nobody."""
 
@@ -230,6 +295,8 @@ def nobodys(theirs: Names) -> Names:
             return "sha256:" + "5" * 64
         if re.fullmatch(r"[0-9a-f]{16}-\d+", value):
             return "ab" * 8 + "-1"
+        if "/" in value:  # an audience, with the tenant's id in it
+            return f"https://two.example/{ids.new_id()}"
         return value.replace("one", "two")
 
     return {what: another(value) for what, value in theirs.items()}
@@ -294,7 +361,10 @@ async def test_what_is_anothers_is_answered_as_what_is_nobodys(cell: Cell, their
 
 
 LAST = ("gateway.delete", "principals.revoke", "subjects.shred", "ledger_keys.rotate")
-FOR_THE_OPERATOR = {"tenants.create", "tenants.shred", "root_keys.status", "root_keys.rotate"}
+FOR_THE_OPERATOR = {
+    *("tenants.create", "tenants.shred", "root_keys.status", "root_keys.rotate"),
+    *("limits.declare", "limits.of_tenant", "limits.refused"),
+}
 NOT_NOW = {
     "evidence.sign": "not the newest head",
     "evidence.access_list": "the digest is of a policy",

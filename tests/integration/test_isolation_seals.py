@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import LargeBinary, Table, select, update
 
 from support.cell import SCOPE, Cell, Tenant
+from support.lived import EMERGENCY, Undone
 from tenure.bootstrap import ground_of
 from tenure.errors import KeyFailure, Tampered
 from tenure.ids import CELL
@@ -24,12 +25,13 @@ from tenure.keys import segments
 from tenure.keys.seal import Binding, open_key
 from tenure.keys.state import open_manifest, open_shard
 from tenure.model.record import Draft, Segment
-from tenure.sealing import CONTENT, HEAD, REF, SUBJECTS_SCOPE
+from tenure.sealing import CONTENT, HEAD, REF, SUBJECTS_SCOPE, Note, open_note
 from tenure.store import tables
 
 pytestmark = pytest.mark.anyio
 
 SEALED = {
+    "breakglass": ("header", "sealed_reason", "note_header", "sealed_note"),
     "versions": ("header", "head", "content"),
     "subjects": ("ref_header", "sealed_ref"),
     "key_shards": ("blob",),
@@ -114,6 +116,58 @@ async def test_a_version_opens_in_its_own_row_only(cell: Cell) -> None:
                 back = dict(zip(SEALED["versions"], kept, strict=True))
                 connection.execute(update(tables.versions).where(*place.row).values(back))
             assert await cell.value(key, tenant=place.tenant, version=place.version) == value
+
+
+async def reviewed(cell: Cell, tenant: Tenant, words: str) -> str:
+    """An elevation that had its whole life, with these words as its reason and its note."""
+    desk = cell.tenure.breakglass
+    made = (await desk.request(tenant["clerk"], "rescuer", 5, f"reason: {words}"))["id"]
+    await desk.approve(tenant["dpo"], made)
+    await desk.end(tenant["clerk"], made)
+    await desk.review(tenant["dpo"], made, "justified", f"note: {words}")
+    return str(made)
+
+
+def elevation(tenant: Tenant, elevation_id: str) -> tuple[Any, ...]:
+    columns = tables.breakglass.c
+    return columns.tenant_id == tenant.id, columns.id == elevation_id
+
+
+async def test_an_elevations_words_open_in_their_own_row_only(cell: Cell) -> None:
+    for tenant in (cell.one, cell.two):
+        await cell.tenure.manifests.apply(tenant["admin"], EMERGENCY, dry_run=False)
+    source = await reviewed(cell, cell.one, "hers")
+    targets = [(one, await reviewed(cell, one, "theirs")) for one in (cell.one, cell.two)]
+    for tenant, target in targets:
+        for names in some(SEALED["breakglass"]):
+            with Undone(cell, "breakglass"):
+                copied(cell, tables.breakglass, names, elevation(cell.one, source), elevation(tenant, target))
+                with pytest.raises(KeyFailure):
+                    await cell.tenure.breakglass.get(tenant["dpo"], target, after=None, limit=5)
+        found = await cell.tenure.breakglass.get(tenant["dpo"], target, after=None, limit=5)
+        assert (found["reason"], found["note"]) == ("reason: theirs", "note: theirs")
+
+
+async def test_no_part_of_what_an_elevations_words_are_sealed_to_can_be_another(cell: Cell) -> None:
+    """Reason and note are under one leaf: each opens as itself only."""
+    await cell.tenure.manifests.apply(cell.one["admin"], EMERGENCY, dry_run=False)
+    made = await reviewed(cell, cell.one, "hers")
+    columns = tables.breakglass.c
+    with cell.raw() as connection:
+        row = connection.execute(select(*columns).where(*elevation(cell.one, made))).one()
+    sealed = (Note(row.header, row.sealed_reason), Note(row.note_header, row.sealed_note))
+
+    def look(opened: Opened) -> None:
+        for place, (note, words) in enumerate(zip(sealed, ("reason: hers", "note: hers"), strict=True)):
+            right = Binding(cell.one.id, "tenure.breakglass", made, place)
+            assert open_note(opened.keys, right, note) == words
+            for wrong in (*others(right, cell), replace(right, version=1 - place)):
+                with pytest.raises(Tampered):
+                    open_note(opened.keys, wrong, note)
+            with pytest.raises(Tampered):
+                open_note(opened.keys, right, Note(note.header, sealed[1 - place].text))
+
+    with_keys(cell, cell.one, look)
 
 
 async def test_a_tenants_shard_opens_for_that_tenant_only(cell: Cell) -> None:

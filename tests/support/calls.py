@@ -17,11 +17,13 @@ Names = Mapping[str, str]
 """What to put where: see `twins.Twin.own`."""
 
 PATH = {
+    "breakglass/id": "elevation",
     "certificates/id": "certificate",
     "decisions/id": "sealed decision",
     "holds/id": "hold",
     "access-lists/digest": "list",
     "entries/id": "entry",
+    "issuers/id": "issuer",
     "manifests/name": "manifest",
     "policies/digest": "policy",
     "principals/id": "principal",
@@ -33,15 +35,26 @@ PATH = {
     "tenants/id": "tenant",
 }
 """Noun and parameter → what it names. For what names nothing that belongs to anybody, a value: `SAMPLES`."""
-APART = {"sealDecision": "decision"}
+APART = {
+    "sealDecision": "decision",
+    "refuseElevation": "elevation to refuse",
+    "endElevation": "active elevation",
+    "reviewElevation": "ended elevation",
+}
 """Calls whose path names another kind of thing than its words say."""
 QUERY = {"principal": "principal", "decision": "sealed decision", "entry": "entry", "record": "record"}
-HEADERS = {"Tenure-Decision": "decision", "Idempotency-Key": "once"}
+HEADERS = {
+    "Tenure-Decision": "decision",
+    "Idempotency-Key": "once",
+    "Tenure-On-Behalf-Of": "principal",
+}
 MEMBERS = {
     "derived_from": "version",
     "key": "key",
+    "policy": "policy",
     "prefix": "key",
     "ref": "reference",
+    "role": "emergency role",
     "root": "root",
     "scope": "scope",
     "subject": "reference",
@@ -63,14 +76,18 @@ SAMPLES: dict[str, Any] = {
     "agent": "bot",
     "categories": ["contact"],
     "content": {"n": 1},
+    "disabled": False,
     "files": 1,
+    "generation": 2,
     "ground": "a case",
     "index_sha256": "0" * 64,
     "kind": "service",
     "ledger": "keep",
+    "minutes": 5,
     "model": "m-1",
     "outcome": "ok",
     "purpose": "customer-support",
+    "reason": "a case",
     "roles": ["support-agent"],
     "size": 1,
     "values": ["Ada Lovelace"],
@@ -84,6 +101,8 @@ VOCABULARY = {
         "cell",
         "cursor",
         "dry_run",
+        "prune",
+        "what_if_days",
         "end",
         "first",
         "from",
@@ -108,6 +127,14 @@ OF_ITS_OWN = {
     "include",
     "limit",
     "cursor",
+    "note",
+    "requests",
+    "bytes",
+    "records",
+    "burst_s",
+    "concurrent",
+    "stored_versions",
+    "stored_bytes",
 }
 """Members of bodies that name nothing either, and may be left out."""
 WRITTEN: dict[str, Any] = {
@@ -118,11 +145,56 @@ WRITTEN: dict[str, Any] = {
         "metadata": {"name": ("manifest",)},
         "spec": {"description": "a role"},
     },
+    "diffManifests": {
+        "apiVersion": "tenure/v1",
+        "kind": "Role",
+        "metadata": {"name": ("manifest",)},
+        "spec": {"description": "a role"},
+    },
+    "createCredential": {"reach": {"scopes": [("scope",)]}},
+    "explainPolicy": {
+        "principal": ("principal",),
+        "scope": ("scope",),
+        "categories": ["contact"],
+        "purpose": "customer-support",
+        "action": "read",
+    },
+    "addIssuer": {
+        "name": ("issuer name",),
+        "issuer": "https://issuer.example",
+        "audience": ("audience",),
+        "subjects": {"somebody": ("principal",)},
+    },
     "placeHold": {"by": "subject", "target": ("subject",), "ground": "a case"},
     "createTenant": {"name": ("tenant name",)},
 }
 """Bodies that are not the sum of their members. A tuple in them is a slot."""
-ALWAYS = {"applyManifests": {"dry_run": "true"}}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "createCredential": {"roles": {"reach": {"roles": [("manifest",)]}}},
+    "explainPolicy": {
+        "entry": {"entry": ("entry",)},
+        "decision": {"decision": ("sealed decision",)},
+        "name": {**WRITTEN["explainPolicy"], "principal": ("principal name",)},
+        "roles": {
+            "roles": [("manifest",)],
+            "scope": ("scope",),
+            "categories": ["contact"],
+            "purpose": "customer-support",
+            "action": "read",
+        },
+    },
+    "addIssuer": {
+        "replaces": {**WRITTEN["addIssuer"], "replaces": ("spare issuer",)},
+        "roles": {
+            **WRITTEN["addIssuer"],
+            "role_claim": ["groups"],
+            "roles": {"staff": [("manifest",)]},
+            "provision": {"kind": "agent", "roles": [("manifest",)]},
+        },
+    },
+}
+"""Other bodies of a call, which ask for another thing: `<operation>:<variant>` is a call of its own here."""
+ALWAYS = {"applyManifests": {"dry_run": "true"}, "rollbackManifests": {"dry_run": "true"}}
 """Queries without which a call would change what the next one is asked about."""
 
 
@@ -146,6 +218,7 @@ class Call:
     body: Any = None
     query: tuple[tuple[str, str], ...] = ()
     plain: Mapping[str, str] = field(default_factory=dict)
+    variant: str = ""
 
     def request(self, names: Mapping[Slot, str]) -> tuple[str, str, dict[str, Any]]:
         """(method, path, the rest) with these names in its slots; others stay empty."""
@@ -174,13 +247,14 @@ class Call:
 def calls(document: Json) -> list[Call]:
     """Every call of a document, in its order. AssertionError names a word that nothing is said of here."""
     return [
-        _call(document, path, method, operation)
+        _call(document, path, method, operation, variant)
         for path, item in document["paths"].items()
         for method, operation in item.items()
+        for variant in ("", *VARIANTS.get(operation["operationId"], ()))
     ]
 
 
-def _call(document: Json, path: str, method: str, operation: Json) -> Call:
+def _call(document: Json, path: str, method: str, operation: Json, variant: str = "") -> Call:
     name = operation["operationId"]
     slots, plain = [], {}
     for given in operation.get("parameters", ()):
@@ -202,8 +276,12 @@ def _call(document: Json, path: str, method: str, operation: Json) -> Call:
     for given in operation.get("parameters", ()):
         if given["in"] == "query" and given["required"] and given["name"] not in QUERY:
             query[given["name"]] = _said(SAMPLES, given["name"], f"SAMPLES, for {name}")
-    body, inside = _body(document, name, operation)
-    return Call(name, method.upper(), path, (*slots, *inside), body, tuple(query.items()), plain)
+    if variant:
+        body, inside = _written(VARIANTS[name][variant], ())
+        name = f"{name}:{variant}"
+    else:
+        body, inside = _body(document, name, operation)
+    return Call(name, method.upper(), path, (*slots, *inside), body, tuple(query.items()), plain, variant)
 
 
 def _noun(path: str, word: str) -> str:
@@ -245,6 +323,8 @@ def _written(value: Any, at: tuple[Any, ...]) -> tuple[Any, list[Slot]]:
         return {word: part[0] for word, part in parts.items()}, list(
             itertools.chain.from_iterable(part[1] for part in parts.values())
         )
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        return [], [Slot("body", (*at, 0, "!"), value[0][0])]
     return value, []
 
 

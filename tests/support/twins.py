@@ -21,9 +21,22 @@ from tenure.ids import CELL
 SUPPORT = (Path(__file__).parents[2] / "policies" / "templates" / "support.yaml").read_text()
 SCOPE = "support.conversations"
 PURPOSE = "customer-support"
-ROLES = {"agent": "support-agent", "lead": "support-lead", "dpo": "dpo", "auditor": "auditor"}
+ROLES = {
+    "agent": ("service", "support-agent"),
+    "lead": ("person", "support-lead"),
+    "second": ("person", "support-lead"),
+    "dpo": ("person", "dpo"),
+    "auditor": ("person", "auditor"),
+}
+"""Kind and role."""
 CALLERS = ("agent", "admin", "dpo", "auditor", "lead")
 """Of each tenant. The operator belongs to none."""
+UNLIMITED: dict[str, Any] = {
+    f"limit_{what}": 0
+    for what in ("requests", "bytes", "records", "concurrent", "stored_versions", "stored_bytes", "strangers")
+} | {"limit_reserve": 0}
+"""Settings without which a refusal for haste could hide an answer."""
+ISSUER = "https://issuer.example"
 MANY = 66
 """More accesses than an entry holds itself: they are listed apart."""
 
@@ -97,6 +110,7 @@ class Family:
     def quiet(self) -> None:
         """From now on nothing happens beside the requests: committed entries wait for their place."""
         self.tenure.sequencer.wake = lambda _tenant_id: None  # type: ignore[method-assign]
+        self.run(self.tenure.cell_log.stop)
 
     def born(self, name: str) -> Twin:
         """A tenant in which something of everything happened, all of it published."""
@@ -108,6 +122,7 @@ class Family:
         self._people(twin)
         self._decisions(twin)
         self._erasure(twin)
+        self._emergencies(twin)
         self.publish(twin.id)
         self._lists(twin)
         return twin
@@ -125,16 +140,26 @@ class Family:
             {"kind": "Scope", "metadata": {"name": f"support.only-{name}"}, "spec": scope},
             {"kind": "Role", "metadata": {"name": f"only-{name}"}, "spec": {"description": f"of {name}"}},
         ]
+        emergency = {"maxMinutes": 60, "approverRoles": ["dpo"], "reviewWithinHours": 24}
+        rescuer = {"description": f"of {name}", "breakGlass": emergency}
+        declared.append({"kind": "Role", "metadata": {"name": f"rescuer-of-{name}"}, "spec": rescuer})
         body = [{"apiVersion": "tenure/v1", **one} for one in declared]
         twin.own["policy"] = self.ok(admin, "POST", "/v1/manifests:apply", json=body)["policy"]
         twin.own |= {"scope": f"support.only-{name}", "manifest": f"only-{name}"}
-        for who, role in ROLES.items():
-            given = {"name": f"{who}-of-{name}", "kind": "service", "roles": [role]}
+        twin.own["emergency role"] = f"rescuer-of-{name}"
+        for who, (kind, role) in ROLES.items():
+            roles = [role, twin.own["manifest"]] if who == "auditor" else [role]
+            given = {"name": f"{who}-of-{name}", "kind": kind, "roles": roles}
             made = self.ok(admin, "POST", "/v1/principals", json=given)
             twin.keys[who], twin.own["principal"] = made["api_key"], made["id"]
         credentials = f"/v1/principals/{twin.own['principal']}/credentials"
         twin.own["credential"] = self.ok(admin, "POST", credentials)["id"]
         twin.own["principal name"] = f"lead-of-{name}"
+        twin.own |= {"issuer name": f"issuer-of-{name}", "audience": f"https://{name}.example/{twin.id}"}
+        issuer = {"name": twin.own["issuer name"], "issuer": ISSUER, "audience": twin.own["audience"]}
+        twin.own["issuer"] = self.ok(admin, "POST", "/v1/issuers", json=issuer)["id"]
+        issuer |= {"name": f"spare-of-{name}", "audience": f"{issuer['audience']}/spare"}
+        twin.own["spare issuer"] = self.ok(admin, "POST", "/v1/issuers", json=issuer)["id"]
 
     def _people(self, twin: Twin) -> None:
         agent, dpo, name = twin.keys["agent"], twin.keys["dpo"], twin.name
@@ -170,6 +195,21 @@ class Family:
             bound = {"Tenure-Decision": twin.own[what]}
             self.ok(agent, "GET", f"/v1/scopes/{SCOPE}/records/{twin.own['key']}", headers=bound)
         self.ok(agent, "POST", f"/v1/decisions/{twin.own['sealed decision']}:seal", json={"outcome": "ok"})
+
+    def _emergencies(self, twin: Twin) -> None:
+        """One elevation for each step that can be taken with one; nobody has two active ones."""
+        lead, second, dpo = (twin.keys[who] for who in ("lead", "second", "dpo"))
+
+        def asked(key: str) -> str:
+            body = {"role": twin.own["emergency role"], "minutes": 60, "reason": f"reason of {twin.name}"}
+            return str(self.ok(key, "POST", "/v1/breakglass", json=body)["id"])
+
+        for what in ("ended elevation", "active elevation"):
+            twin.own[what] = asked(lead)
+            self.ok(dpo, "POST", f"/v1/breakglass/{twin.own[what]}:approve")
+            if what == "ended elevation":
+                self.ok(lead, "POST", f"/v1/breakglass/{twin.own[what]}:end")
+        twin.own |= {"elevation": asked(second), "elevation to refuse": asked(second)}
 
     def _erasure(self, twin: Twin) -> None:
         agent, dpo = twin.keys["agent"], twin.keys["dpo"]

@@ -1,6 +1,7 @@
 """The OpenAPI document: committed and complete. That it is true is in `test_http_fuzz`."""
 
 import json
+import re
 from pathlib import Path
 
 from litestar.routes import HTTPRoute
@@ -50,3 +51,11 @@ def test_required_headers_are_documented() -> None:
         "Idempotency-Key": False,
         "Tenure-On-Behalf-Of": False,
     }
+
+
+def test_every_schema_that_is_referred_to_is_there() -> None:
+    """A body and an answer of one name are both spelled with their modules: nothing refers to them then."""
+    text = document().decode()
+    known = set(json.loads(text)["components"]["schemas"])
+    assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= known
+    assert not {name for name in known if "__" in name}

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, select
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from support.twins import Family, Twin, nobody
+from support.twins import ISSUER, UNLIMITED, Family, Twin, nobody
 from tenure.bootstrap import Tenure, prepare
 from tenure.cli.entry import app
 from tenure.cli.options import PLACES
@@ -28,6 +28,20 @@ from tenure.store import tables
 WORDS = {
     "credential_id": "credential",
     "decision": "sealed decision",
+    "elevation": "elevation",
+    "breakglass refuse elevation": "elevation to refuse",
+    "breakglass end elevation": "active elevation",
+    "breakglass review elevation": "ended elevation",
+    "breakglass request role": "emergency role",
+    "describe name": "manifest",
+    "entry": "entry",
+    "issuer": "issuer",
+    "replaces": "issuer",
+    "policy explain scope": "scope",
+    "principal change role": "manifest",
+    "principal credential add role": "manifest",
+    "principal credential add scope": "scope",
+    "under": "policy",
     "hold": "hold",
     "hold place target": "subject",
     "openings": "sealed decision",
@@ -44,6 +58,12 @@ SAMPLES = {
     "tenant create name": "delta",
     "by": "subject",
     "get kind": "Role",
+    "describe kind": "Role",
+    "breakglass review outcome": "justified",
+    "generation": "2",
+    "issuer add file": "<issuer>",
+    "minutes": "5",
+    "reason": "a case",
     "principal create kind": "service",
     "file": "<manifests>",
     "values": "<values>",
@@ -55,21 +75,48 @@ SAMPLES = {
 LEFT_OUT = {
     *("action", "api_key", "as_json", "first", "end", "kind", "outcome", "purpose", "rule", "since"),
     *("until", "url", "vkey", "wait", "scan", "yes", "dry_run", "accept", *PLACES),
+    *("prune", "what_if", "form", "limit", "cursor", "quick", "disabled", "expires_at", "at", "category"),
+    *("note", "state", "proof", "requests", "bytes_", "records", "burst_s", "concurrent", "reset"),
+    *("stored_versions", "stored_bytes", "policy explain role"),
+    # Settings of the process.
+    *("witnesses", "tsa_url", "tsa_certs", "tsa_interval_s", "host", "port", "max_body_bytes"),
+    *("shred_interval_s", "rederive_interval_s", "inspect_interval_s", "lanes", "log_level"),
 }
-TOGETHER = {"evidence openings": ("--purpose", "customer-support")}
+QUESTION = ("--category", "contact", "--purpose", "customer-support", "--action", "read")
+TOGETHER = {
+    "evidence openings": ("--purpose", "customer-support"),
+    "policy explain principal": ("--scope", "support.conversations", *QUESTION),
+    "policy explain scope": ("--role", "support-agent", *QUESTION),
+}
 """What a word needs beside it."""
 CALLERS = {
     "principal": "admin",
+    "issuer": "admin",
+    "breakglass": "dpo",
+    "breakglass request": "lead",
+    "describe": "admin",
+    "diff": "admin",
+    "history": "admin",
+    "rollback": "admin",
     "apply": "admin",
     "get": "admin",
     "shred": "dpo",
     "hold": "dpo",
     "ledger": "admin",
 }
-"""Of a command's first word; auditors for the rest."""
-THE_OPERATORS = {"tenant create", "rootstore status", "rootstore rotate", "rootstore migrate"}
-OF_ONE_KIND = {"shred person": ("ref", "subject_id"), "shred impact": ("ref", "subject_id")}
+"""Of a command's first word, or of all of it; auditors for the rest."""
+THE_OPERATORS = {
+    *("tenant create", "tenant limits", "tenant refused"),
+    *("rootstore status", "rootstore rotate", "rootstore migrate"),
+}
+OF_ONE_KIND = {
+    "shred person": ("ref", "subject_id"),
+    "shred impact": ("ref", "subject_id"),
+    "policy explain": ("entry", "decision", "principal", "scope"),
+}
 """Words of which a command takes one."""
+ALWAYS = {"principal change": ("role",), "policy explain": ("entry",)}
+"""Options without which there is nothing to do."""
 
 
 class Word(NamedTuple):
@@ -143,12 +190,16 @@ class Shell:
         (folder / "role.yaml").write_text(
             "apiVersion: tenure/v1\nkind: Role\nmetadata: {name: another}\nspec: {description: a role}\n"
         )
+        audience = f"https://{self.twins['carol'].id}.example"
+        issuer = {"name": "another", "issuer": ISSUER, "audience": audience}
+        (folder / "issuer.json").write_text(json.dumps(issuer))
         (folder / "values").write_text("Ada Lovelace\n")
 
     def run(self, key: str, name: str, given: dict[str, str]) -> tuple[int, str]:
         """(exit code, what it said): JSON and messages."""
         self._count += 1
         files = {
+            "<issuer>": str(self.folder / "issuer.json"),
             "<manifests>": str(self.folder / "role.yaml"),
             "<values>": str(self.folder / "values"),
             "<new>.zip": str(self.folder / f"{self._count}.zip"),
@@ -187,7 +238,11 @@ class Shell:
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     folder = tmp_path_factory.mktemp("shell")
     settings = Settings(
-        data_dir=folder / "data", root_dir=folder / "root", shred_interval_s=80_000, inspect_interval_s=0
+        data_dir=folder / "data",
+        root_dir=folder / "root",
+        shred_interval_s=80_000,
+        inspect_interval_s=0,
+        **UNLIMITED,
     )
     operator = prepare(settings)
     assert operator is not None
@@ -202,7 +257,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 
 def caller(name: str) -> str:
-    return CALLERS.get(name.split(maxsplit=1)[0], "auditor")
+    return CALLERS.get(name) or CALLERS.get(name.split(maxsplit=1)[0], "auditor")
 
 
 def own(name: str, who: Twin) -> dict[str, str]:
@@ -211,7 +266,8 @@ def own(name: str, who: Twin) -> dict[str, str]:
     return {
         str(word.parameter.name): who.own[word.what]
         for word in words(name)
-        if (word.parameter.required or is_argument(word.parameter)) and word.parameter.name not in only[1:]
+        if word.parameter.name in ALWAYS.get(name, ())
+        or ((word.parameter.required or is_argument(word.parameter)) and word.parameter.name not in only[1:])
     }
 
 
@@ -224,6 +280,7 @@ def told(found: tuple[int, str], given: dict[str, str]) -> tuple[int, str]:
     for name, value in given.items():
         text = text.replace(value, f"<{name}>")
     text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "<id>", text)
+    text = re.sub(r"\b[0-9a-f]{16}(-\d+)?\b", "<entry>", text)
     text = re.sub(r"tnr_[\w-]+=*|\b[0-9a-f]{64}\b|\d{4}-\d\d-\d\dT[\d:.]+Z", "<made>", text)
     return found[0], re.sub(r"\d+", "<n>", text)  # every run of a command makes its caller's log longer
 
@@ -259,6 +316,6 @@ LAST = ("principal credential revoke", "hold release", "shred scan", "shred pers
 def test_at_home_the_command_does_what_it_is_for(shell: Shell, name: str) -> None:
     carol = shell.twins["carol"]
     key = shell.operator if name in THE_OPERATORS else carol.keys[caller(name)]
-    fresh = {"name": "new-of-carol"} if name == "principal create" else {}
-    code, text = shell.run(key, name, own(name, carol) | fresh)
+    fresh = {"principal create": {"name": "new-of-carol"}, "principal change": {"role": "auditor"}}
+    code, text = shell.run(key, name, own(name, carol) | fresh.get(name, {}))
     assert code == NOT_ZERO.get(name, 0), text

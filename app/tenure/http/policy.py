@@ -43,7 +43,7 @@ async def replay_decision(
     credential: NamedDependency[Credential],
 ) -> ASGIApp:
     """Judge a decision's accesses under today's rules or those of a digest. Itself on record."""
-    data = await wire.received(request, wire.Replay)
+    data = await wire.received(request, wire.NewReplay)
     return json_reply(200, await tenure_of(request).replaying.replay(credential, id, data.policy))
 
 

@@ -79,7 +79,7 @@ async def change_principal(
     _CREDENTIALS,
     operation_id="createCredential",
     status_code=201,
-    responses=answers(201, shapes.NewCredential, "Created"),
+    responses=answers(201, shapes.MadeCredential, "Created"),
 )
 async def create_credential(
     request: Call,

@@ -147,7 +147,7 @@ class Reach(Shape):
     actions: list[str] = []
 
 
-class NewCredential(Shape):
+class MadeCredential(Shape):
     """A new API key, shown once and absent when an idempotency key repeats the call."""
 
     id: str

@@ -184,7 +184,7 @@ class NewCredential(Body):
     reach: CredentialReach | None = None
 
 
-class Provision(Body):
+class NewProvision(Body):
     """What a subject that nobody mapped becomes."""
 
     kind: Literal["agent", "service", "person"]
@@ -216,7 +216,7 @@ class NewIssuer(Body):
         Field(default_factory=dict, max_length=32),
     ]
     required_scopes: Annotated[tuple[Named, ...], Field(max_length=32)] = ()
-    provision: Provision | None = None
+    provision: NewProvision | None = None
     subjects: Annotated[dict[Named, Id], Field(default_factory=dict, max_length=1_000)]
     jwks_uri: Named | None = None
     replaces: Id | None = None
@@ -300,7 +300,7 @@ class Explanation(Body):
     at: Instant | None = None
 
 
-class Replay(Body):
+class NewReplay(Body):
     """Under which rules: `current`, or the digest of a bundle that an entry names."""
 
     policy: Annotated[str, StringConstraints(pattern=r"^(current|sha256:[0-9a-f]{64})$")] = "current"
