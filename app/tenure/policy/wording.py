@@ -21,6 +21,7 @@ _BEFORE_RULES = {
     Reason.UNKNOWN_ACTION: "Action `{action}` does not exist in scope `{scope}`.",
     Reason.EMPTY_FIELD: "A field of the question is empty. Who has no role may do nothing.",
     Reason.MALFORMED: "A field of the question is not of its form.",
+    Reason.BEYOND: "The credential reaches less than its principal: it was not made for this.",
     Reason.NO_POLICY: "There is no rule at all.",
     Reason.FAILURE: "The rules could not be evaluated, so it is denied.",
 }

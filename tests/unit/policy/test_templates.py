@@ -3,6 +3,7 @@
 import pytest
 from policy_samples import BUILTIN, MODEL, ROOT, TENANT, request
 
+from tenure.cli.folder import manifest_files
 from tenure.model.configuration import Configuration
 from tenure.model.manifests import parse_manifests
 from tenure.policy.engine import Engine
@@ -18,7 +19,7 @@ TALKS, FINDINGS, CASES, AUDIENCE = (
 @pytest.fixture(scope="module")
 def whole():
     found = Configuration.empty()
-    for path in sorted((ROOT / "policies" / "templates").glob("*.yaml")):
+    for path in manifest_files(ROOT / "policies" / "templates"):
         found = found.with_manifests(parse_manifests(path.read_bytes()))
     return Engine(found, tenant=TENANT, model_text=MODEL, builtin_rules_text=BUILTIN)
 
