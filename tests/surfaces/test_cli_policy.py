@@ -167,7 +167,7 @@ def test_wrong_manifests_end_it_and_name_their_file(folder):
     text = f"apiVersion: tenure/v1\nkind: Grant\n{grant}, actions: [read], effect: allow}}\n"
     (folder / "a-role.yaml").write_text(f"# a comment\n{text}")
     (problem,) = tried(folder, code=2)["problems"]
-    assert (problem["file"], problem["line"]) == ("a-role.yaml", 2)
+    assert (problem["file"], problem["line"]) == ("a-role.yaml", 5)
     assert "nobody" in problem["detail"]
 
 
