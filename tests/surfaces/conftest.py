@@ -95,7 +95,13 @@ def record(key: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def limits() -> dict[str, int]:
+    """Settings of limits other than the defaults, for the modules that want some."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, limits: dict[str, int]) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("cell")
     settings = Settings(
         data_dir=folder / "data",
@@ -103,6 +109,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         max_body_bytes=64 << 10,
         shred_interval_s=0,
         lanes=1,  # one writer, so that tests can count its entries
+        **limits,
     )
     operator = prepare(settings)
     assert operator is not None

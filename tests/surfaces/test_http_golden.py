@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from test_http_not_allowed import EXEMPT, LAST, NOBODY, ROWS, Row, ask, furnish
+from test_http_not_allowed import HEAD as SENT
 
 from conftest import ROLES, SCOPE, World, record
 from tenure.cli.folder import manifest_files
@@ -30,7 +31,9 @@ HEAD = """Who may do what: every role x every call of the API x the states of it
 
 Written by tests/surfaces/test_http_golden.py from real answers; CI fails when one differs. The roles of the
 templates (policies/templates) work for the purpose in brackets; each call states that purpose. A line is an
-answer (HTTP status, and the kind of a refusal) and everybody who gets it.
+answer (HTTP status, and the kind of a refusal) and everybody who gets it. Agents have the roles of agents,
+people the others. Nobody has the role for emergencies of their own: incident-responder is a person with no
+other role, who asked for it and was approved. No limit of rates is set.
 
   404 not-found for what exists means that this caller is not told whether it exists.
   "another tenant's" is a call by a caller of the same role in another tenant: nothing there is what gets it.
@@ -46,7 +49,10 @@ PURPOSES = {
 }
 NOBODY_AT_ALL, NO_ROLE, OPERATOR = "(no credential)", "(no role)", "operator"
 BUILT_IN = ("dpo", "auditor", "tenant-admin", OPERATOR)
-CALLERS = (NOBODY_AT_ALL, NO_ROLE, *[role for role in PURPOSES if role != "dpo"], *BUILT_IN)
+NO_ROLE_PERSON = "(person, no role)"
+PEOPLE = (NO_ROLE_PERSON, "support-lead", "incident-responder", "dpo", "auditor", "tenant-admin")
+ELEVATED = "incident-responder"
+CALLERS = (NOBODY_AT_ALL, NO_ROLE, NO_ROLE_PERSON, *[role for role in PURPOSES if role != "dpo"], *BUILT_IN)
 
 # A new target for each caller where an answer would spend it, and where two callers would meet.
 Fresh = Callable[[World], dict[str, str]]
@@ -62,11 +68,20 @@ class State(NamedTuple):
 
 
 def _key(role: str) -> str | None:
-    keys = {name: who for who, name in ROLES.items()} | {"tenant-admin": "admin", NO_ROLE: "no-role"}
+    if role in PEOPLE:
+        return f"person-{role.strip('()').replace(', ', '-').replace(' ', '-')}"
+    keys = {name: who for who, name in ROLES.items()} | {NO_ROLE: "no-role"}
     return None if role == NOBODY_AT_ALL else keys.get(role, role)
 
 
 # ── the world ─────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture(scope="module")
+def limits() -> dict[str, int]:
+    """None: what is asked is asked by quick programs."""
+    names = ("requests", "bytes", "records", "concurrent", "strangers", "reserve")
+    return {f"limit_{name}": 0 for name in names}
+
+
 @pytest.fixture(scope="module", autouse=True)
 def furnished(world: World) -> World:
     """What the rows name, all templates, a caller of each role in both tenants, further targets."""
@@ -74,15 +89,11 @@ def furnished(world: World) -> World:
     for tenant in ("acme", "other"):
         for template in TEMPLATES:
             world.ok(f"{tenant}-admin", "POST", "/v1/manifests:apply", content=template.read_text())
-        for role in (NO_ROLE, *PURPOSES):
-            who = str(_key(role))
-            if f"{tenant}-{who}" in world.keys:
-                continue
-            body = {"name": who, "kind": "agent", "roles": [] if role == NO_ROLE else [role]}
-            made = world.ok(f"{tenant}-admin", "POST", "/v1/principals", json=body)
-            world.keys[f"{tenant}-{who}"] = made["api_key"]
-            if tenant == "acme":
-                world.keys[who] = made["api_key"]
+        for role in CALLERS:
+            if role not in {NOBODY_AT_ALL, OPERATOR}:
+                _hire(world, tenant, role)
+        emergency = elevation(world, f"{tenant}-{_key(ELEVATED)}", minutes=60)
+        approve(world, tenant, emergency)
     world.put("ill", 1, subject="customer:4", json={"categories": ["health"]})
     world.put("removed", 1, subject="customer:5")
     world.call("agent", "DELETE", record("removed"))
@@ -96,7 +107,46 @@ def furnished(world: World) -> World:
         world.put(key, 1, subject="customer:6")
     world.ids["erased person"] = person(world, "customer:6")
     erase(world, world.ids["erased person"])
+    for name in ("elevation asked for", "refused elevation"):
+        world.ids[name] = elevation(world, _somebody(world))
+    path = f"/v1/breakglass/{world.ids['refused elevation']}:refuse"
+    world.ok(str(_key("dpo")), "POST", path)
+    world.ids |= {
+        "elevation running": _new_running(world)["running"],
+        "elevation over": _new_over(world)["over"],
+    }
     return world
+
+
+def _hire(world: World, tenant: str, role: str) -> None:
+    """A caller of a role, in a tenant; whoever is to be elevated has none."""
+    who, kind = str(_key(role)), "person" if role in PEOPLE else "agent"
+    if f"{tenant}-{who}" not in world.keys:
+        roles = [] if role in {NO_ROLE, NO_ROLE_PERSON, ELEVATED} else [role]
+        body = {"name": who, "kind": kind, "roles": roles}
+        made = world.ok(f"{tenant}-admin", "POST", "/v1/principals", json=body)
+        world.keys[f"{tenant}-{who}"] = made["api_key"]
+    if tenant == "acme":
+        world.keys[who] = world.keys[f"{tenant}-{who}"]
+
+
+def elevation(world: World, who: str, minutes: int = 5) -> str:
+    """The id of a request for the role for emergencies."""
+    body = {"role": ELEVATED, "minutes": minutes, "reason": "a customer is in danger"}
+    return str(world.ok(who, "POST", "/v1/breakglass", json=body)["id"])
+
+
+def approve(world: World, tenant: str, asked: str) -> None:
+    """A second person, who has a role that may, says yes."""
+    world.ok(f"{tenant}-{_key('dpo')}", "POST", f"/v1/breakglass/{asked}:approve")
+
+
+def _somebody(world: World) -> str:
+    """A new person, who has no elevation yet."""
+    name = f"somebody{len(world.keys)}"
+    made = world.ok("admin", "POST", "/v1/principals", json={"name": name, "kind": "person", "roles": []})
+    world.keys[name] = made["api_key"]
+    return name
 
 
 def person(world: World, reference: str) -> str:
@@ -142,6 +192,35 @@ def _new_tenant(world: World) -> dict[str, str]:
     return {"tenant": world.ok("operator", "POST", "/v1/tenants", json={"name": "leaving"})["id"]}
 
 
+def _new_request(world: World) -> dict[str, str]:
+    return {"asked": elevation(world, _somebody(world))}
+
+
+def _new_unwanted(world: World) -> dict[str, str]:
+    return {"unwanted": elevation(world, _somebody(world))}
+
+
+def _new_running(world: World) -> dict[str, str]:
+    asked = _new_request(world)["asked"]
+    approve(world, "acme", asked)
+    return {"running": asked}
+
+
+def _new_over(world: World) -> dict[str, str]:
+    running = _new_running(world)["running"]
+    world.ok(str(_key("dpo")), "POST", f"/v1/breakglass/{running}:end")
+    return {"over": running}
+
+
+def _new_issuer(world: World) -> dict[str, str]:
+    """One that was not removed yet: a tenant has few at most."""
+    there = [one["id"] for one in world.ok("admin", "GET", "/v1/issuers")["items"]]
+    if there:
+        return {"issuer": there[0]}
+    body = {"name": "again", "issuer": "https://again.example", "audience": SENT["<acme>"]}
+    return {"issuer": world.ok("admin", "POST", "/v1/issuers", json=body)["id"]}
+
+
 def _new_name(world: World) -> dict[str, str]:
     world.ids["name"] = f"name{len(world.ids)}"
     world.ids[world.ids["name"]] = ""
@@ -156,6 +235,11 @@ FRESH: dict[str, Fresh] = {
     "sealDecision": _new_decision,
     "shredTenant": _new_tenant,
     "createPrincipal": _new_name,
+    "approveElevation": _new_request,
+    "refuseElevation": _new_unwanted,
+    "endElevation": _new_running,
+    "reviewElevation": _new_over,
+    "removeIssuer": _new_issuer,
 }
 PRESENT: dict[str, Row] = {
     "deleteRecord": ROWS["deleteRecord"]._replace(path=record("{fresh}")),
@@ -164,6 +248,10 @@ PRESENT: dict[str, Row] = {
     "createPrincipal": ROWS["createPrincipal"]._replace(
         body={"name": "{name}", "kind": "agent", "roles": []}
     ),
+    "requestElevation": ROWS["requestElevation"]._replace(
+        body={"role": ELEVATED, "minutes": 5, "reason": "a customer is in danger"}
+    ),
+    "getElevation": ROWS["getElevation"]._replace(path="/v1/breakglass/{elevation asked for}"),
 }
 
 _RECORDS = (
@@ -205,6 +293,30 @@ STATES: dict[str, tuple[State, ...]] = {
     "previewShred": tuple(one._replace(path=f"/v1/subjects/{one.path}/impact") for one in _PEOPLE),
     "shredSubject": tuple(one._replace(path=f"/v1/subjects/{one.path}:shred") for one in _PEOPLE[:1]),
     "getHold": (State("released", "/v1/holds/{ended hold}"),),
+    "getElevation": (
+        State("asked for by the caller, a person", "/v1/breakglass/{own}"),
+        State("running", "/v1/breakglass/{elevation running}"),
+        State("over", "/v1/breakglass/{elevation over}"),
+    ),
+    "approveElevation": (
+        State("asked for by the caller, a person", "/v1/breakglass/{own}:approve"),
+        State("refused", "/v1/breakglass/{refused elevation}:approve"),
+    ),
+    "refuseElevation": (State("running", "/v1/breakglass/{elevation running}:refuse"),),
+    "endElevation": (
+        State("not approved yet", "/v1/breakglass/{elevation asked for}:end"),
+        State("over", "/v1/breakglass/{elevation over}:end"),
+    ),
+    "reviewElevation": (State("running", "/v1/breakglass/{elevation running}:review"),),
+    "requestElevation": (
+        State(
+            "a role that is not for emergencies",
+            body={"role": "support-agent", "minutes": 5, "reason": "a customer is in danger"},
+        ),
+    ),
+    "replayDecision": (State("open", "/v1/decisions/{open}:replay"),),
+    # What is in use is not rolled back: the roles that the callers have.
+    "rollbackManifests": (State("to before the templates", body={"generation": 1}),),
     "releaseHold": (State("released", "/v1/holds/{ended hold}:release"),),
 }
 
@@ -222,6 +334,8 @@ def answer(
     }
     if call == "openDecision":
         body = {"purpose": sent["Tenure-Purpose"]}
+    if call == "rollbackManifests" and body == ROWS[call].body:  # to what is in force
+        body = {"generation": world.ok("admin", "GET", "/v1/manifests:history")["items"][0]["generation"]}
     got = ask(world, row._replace(body=body), who, headers=sent)
     if not got.is_success:
         return f"{got.status_code} {got.json()['type'].rpartition(':')[2]}"
@@ -269,6 +383,10 @@ def table(world: World) -> dict[str, dict[str, dict[str, str]]]:
                 if call in FRESH and name in {"present", "-", "another tenant's"}:
                     world.ids.update(FRESH[call](world))
                 who = _key(role)
+                if "{own}" in row.path:
+                    if role not in PEOPLE:
+                        continue
+                    world.ids["own"] = elevation(world, str(who))
                 answers[role] = answer(world, call, row, who and f"{tenant}{who}", role, state.headers)
     return found
 
@@ -352,5 +470,12 @@ def test_what_is_another_tenants_is_answered_as_what_is_not_there(asked: Any) ->
 def test_built_in_roles_read_content_only_where_a_template_says_so(asked: Any) -> None:
     for call in ("getRecord", "getRecordByBody", "queryRecords", "listVersions"):
         for answers in asked[call].values():
-            for role in (NO_ROLE, "auditor", "tenant-admin"):
+            for role in (NO_ROLE, NO_ROLE_PERSON, "auditor", "tenant-admin"):
                 assert not answers[role].startswith("2"), (call, role)
+
+
+def test_no_limit_and_no_fault_of_ours_is_in_the_table(asked: Any) -> None:
+    for call, by_state in asked.items():
+        for state, answers in by_state.items():
+            for role, got in answers.items():
+                assert not got.startswith(("429", "500", "503")), (call, state, role)

@@ -59,6 +59,7 @@ def answer(raised: Exception) -> Any:
         gateway=SimpleNamespace(read=read),
         gate=gate,
         knows=lambda *_: False,
+        tokens=SimpleNamespace(tenant_of=lambda _: ""),
         settings=SimpleNamespace(max_body_bytes=1024, trusted_proxies=""),
     )
     key = new_api_key(new_id())[0]
