@@ -143,6 +143,25 @@ async def test_a_narrowed_key_is_not_lent_the_role(ward: Cell) -> None:
     await denied(ward, "narrowed")
 
 
+async def test_a_narrowed_key_neither_asks_nor_decides(ward: Cell) -> None:
+    """It was made for less than its principal may do; what it approved would be more."""
+    nothing = NewKey(reach={"roles": None, "scopes": ("support.**",), "purposes": None, "actions": ("read",)})
+    for who in ("lead", "clerk"):
+        made = await ward.tenure.principals.add_credential(
+            ward.one["admin"], ward.one.principals[who], new=nothing
+        )
+        ward.one.keys[f"narrowed-{who}"] = made["api_key"]
+    with pytest.raises(Conflict):
+        await ask(ward, "narrowed-clerk")
+    asked = await ask(ward)
+    for step in (ward.tenure.breakglass.approve, ward.tenure.breakglass.refuse):
+        with pytest.raises(Conflict):
+            await step(ward.one["narrowed-lead"], asked)
+    with pytest.raises(NotFound):
+        await show(ward, asked, "narrowed-lead")
+    assert (await show(ward, asked))["state"] == "requested"
+
+
 async def test_a_decision_in_an_emergency_is_judged_by_the_roles_it_had(ward: Cell) -> None:
     await active(ward)
     made = await ward.tenure.decisions.open(ward.one["clerk"], Opening(SUPPORT))

@@ -268,6 +268,10 @@ async def test_an_audience_is_not_had_by_asking_first(cell: Cell, issuer: Runnin
             with pytest.raises(Invalid) as caught:
                 await trust(cell, issuer, audience=issuer.audience, proof=proof)
             assert (caught.value.field, bool(caught.value.rule)) == ("proof", True)
+        # Nor by bringing the keys along: the proof is what the issuer's own keys signed.
+        forged = other.signed(iss=issuer.url, aud=issuer.audience)
+        with pytest.raises(Invalid):
+            await trust(cell, issuer, audience=issuer.audience, proof=forged, jwks_uri=f"{other.url}/jwks")
     # An audience with somebody else's tenant id in it is not one's own.
     with pytest.raises(Invalid):
         await trust(cell, issuer, audience=f"https://tenure.example/{cell.two.id}")

@@ -24,8 +24,13 @@ def spec_of(seat: Seat, role: str) -> BreakGlassSpec | None:
 
 
 def approves(seat: Seat, role: str) -> bool:
-    """Whether the caller has one of the role's approver roles: never by an elevation, these are no such."""
+    """Whether the caller has one of the role's approver roles: never by an elevation, these are no such.
+
+    Nor with a narrowed key, or for somebody else: whoever approves is there in person.
+    """
     spec = spec_of(seat, role)
+    if seat.principal.reach is not None or seat.principal.behalf is not None:
+        return False
     return spec is not None and not set(spec.approver_roles).isdisjoint(seat.principal.roles)
 
 

@@ -27,6 +27,7 @@ from tenure.governance.approvers import (
     spec_of,
     visible,
 )
+from tenure.governance.principals import check_unnarrowed
 from tenure.governance.service import Once, Seat, Service
 from tenure.ids import CELL
 from tenure.keys.ggm import leaf_number
@@ -65,6 +66,7 @@ class Breakglass:
         _check_text(reason, "reason")
 
         def work(seat: Seat) -> Any:  # noqa: ANN401 - an answer or a Denied
+            check_unnarrowed(seat)
             if seat.principal.kind is not PrincipalKind.PERSON:
                 return denied(seat, "request", None, "Only a person can ask for a role for emergencies.")
             spec = spec_of(seat, role)
@@ -108,6 +110,7 @@ class Breakglass:
         check_id(elevation_id, "elevation")
 
         def work(seat: Seat) -> Any:  # noqa: ANN401 - an answer or a Denied
+            check_unnarrowed(seat)
             tx, now = seat.desk.tx, seat.desk.now
             found = visible(seat, elevation_id)
             if (refusal := no_second_person(seat, "approve", found)) is not None:
@@ -141,6 +144,7 @@ class Breakglass:
         check_id(elevation_id, "elevation")
 
         def work(seat: Seat) -> Any:  # noqa: ANN401 - an answer or a Denied
+            check_unnarrowed(seat)
             found = visible(seat, elevation_id)
             if (refusal := no_second_person(seat, "refuse", found)) is not None:
                 return refusal
@@ -194,6 +198,7 @@ class Breakglass:
             _check_text(note, "note")
 
         def work(seat: Seat) -> Any:  # noqa: ANN401 - an answer or a Denied
+            check_unnarrowed(seat)
             desk, found = seat.desk, visible(seat, elevation_id)
             if found.principal_id == seat.principal.id:
                 return denied(seat, "review", found, "Nobody reviews what they did themselves.")

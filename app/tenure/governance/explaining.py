@@ -65,6 +65,7 @@ class Explaining:
         self._service = service
         self._database = database
         self._tenancies = tenancies
+        self._turn = asyncio.Semaphore(1)  # it computes for long: the threads of others stay free
 
     async def explain(self, credential: Credential, about: About) -> dict[str, Any]:
         """Explain it. About five round trips, in a read-only transaction.
@@ -73,9 +74,10 @@ class Explaining:
         unknown entry, decision or principal; Invalid for an entry that asked nothing of policy.
         """
         try:
-            return await asyncio.to_thread(
-                self._database.read, credential.tenant_id, lambda tx: self._told(tx, credential, about)
-            )
+            async with self._turn:
+                return await asyncio.to_thread(
+                    self._database.read, credential.tenant_id, lambda tx: self._told(tx, credential, about)
+                )
         except Denied:
             # Again where it can be put on record: that transaction could only read.
             await self._service.run(credential, SCOPE, ACTION, lambda _seat: None)

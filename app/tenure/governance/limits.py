@@ -6,6 +6,7 @@ from typing import Any
 
 from tenure import ids
 from tenure.errors import Invalid, NotFound
+from tenure.governance.principals import check_unnarrowed
 from tenure.governance.service import Once, Seat, Service
 from tenure.ids import CELL
 from tenure.ledger.entry import EntryDraft, Kind
@@ -106,6 +107,7 @@ class TenantLimits:
             )
 
         def work(seat: Seat) -> dict[str, Any]:
+            check_unnarrowed(seat)
             tx = seat.desk.tx
             _check_credential(tx, principal_id, credential_id)
             store.declare(tx, credential_id, new)

@@ -40,6 +40,7 @@ class Replaying:
         self._service = service
         self._database = database
         self._tenancies = tenancies
+        self._turn = asyncio.Semaphore(1)  # it computes for long: the threads of others stay free
 
     async def replay(self, credential: Credential, decision_id: str, policy: str) -> dict[str, Any]:
         """Judge a decision's accesses under `current` or a digest, what differs first.
@@ -58,9 +59,10 @@ class Replaying:
             return digest, seat.record(Kind.POLICY_REPLAY, decision=decision_id, bundle=digest)
 
         digest, entry = await self._service.run(credential, SCOPE, ACTION, on_record)
-        judged = await asyncio.to_thread(
-            self._database.read, credential.tenant_id, lambda tx: self._judged(tx, decision_id, digest)
-        )
+        async with self._turn:
+            judged = await asyncio.to_thread(
+                self._database.read, credential.tenant_id, lambda tx: self._judged(tx, decision_id, digest)
+            )
         return {"decision": decision_id, "policy": digest, "entry": entry, **judged}
 
     def _judged(self, tx: Tx, decision_id: str, digest: str) -> dict[str, Any]:

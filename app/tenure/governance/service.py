@@ -14,6 +14,7 @@ from tenure.ledger.entry import EntryDraft, Kind
 from tenure.model.names import SERVICE_PURPOSE
 from tenure.model.principal import Credential, Principal, named
 from tenure.policy import rights
+from tenure.policy.verdicts import Reason
 from tenure.store import idempotency
 
 _SHOWN_ONCE = ("api_key", "admin_key")
@@ -68,7 +69,13 @@ class Service:
             principal = desk.principal(credential)
             verdict = rights.decide_service(desk.tenancy.policy.engine, principal, scope, action)
             if not verdict.allowed:
-                about = {"service": scope, "action": action, **named("roles", principal.roles)}
+                about: dict[str, Any] = {
+                    "service": scope,
+                    "action": action,
+                    **named("roles", principal.roles),
+                }
+                if verdict.reason is Reason.BEYOND:
+                    about["reason"] = verdict.reason.value
                 entry = _record(desk, principal, Kind.ACCESS, "denied", verdict.rules, about)
                 return Denied(
                     f"Policy denies this ({verdict.reason.value}); nothing was done.",

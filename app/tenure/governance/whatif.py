@@ -107,6 +107,7 @@ class WhatIf:
         self._manifests = manifests
         self._database = database
         self._tenancies = tenancies
+        self._turn = asyncio.Semaphore(1)  # it computes for long: the threads of others stay free
 
     async def apply(
         self, credential: Credential, text: str | bytes, days: int, *, prune: bool = False
@@ -118,7 +119,8 @@ class WhatIf:
         seen: list[Policy] = []  # the newest counts: a batch may be repeated
         answer = await self._manifests.apply(credential, text, dry_run=True, prune=prune, look=seen.append)
         since = ids.rfc3339(ids.now() - days * 86_400_000_000)
-        tally = await asyncio.to_thread(self._compare, credential.tenant_id, seen[-1].engine, since)
+        async with self._turn:
+            tally = await asyncio.to_thread(self._compare, credential.tenant_id, seen[-1].engine, since)
         return {**answer, "what_if": tally.as_json(days)}
 
     def _compare(self, tenant_id: str, becomes: Engine, since: str) -> Tally:

@@ -106,9 +106,12 @@ class Turnstile:
     ) -> None:
         gate = self._gate
         gate.leave(ticket, visit.size, cast("dict[str, Any]", scope).get(_RECORDS, 0))
-        if ticket.peer is not None and self._proven(tenant_id, secret):
+        tenant_id = tenant_id or self._tenant_of(secret)  # of a token that was verified meanwhile
+        if visit.status == _UNAUTHENTICATED:
+            gate.failed(tenant_id, secret, peer, monotonic())
+        elif ticket.peer is not None and self._proven(tenant_id, secret):
             gate.proven(tenant_id, secret)
-        elif ticket.peer is not None or visit.status == _UNAUTHENTICATED:
+        elif ticket.peer is not None:
             gate.failed(tenant_id, secret, peer, monotonic())
 
     def _peer(self, scope: Scope, headers: Headers) -> str:

@@ -69,9 +69,11 @@ def read_keys(raw: bytes) -> KeySet:
 
 
 def _read(one: Any) -> _Key | None:  # noqa: ANN401 - whatever the JSON holds
-    if not isinstance(one, dict) or not is_name(one.get("kid")) or one.get("kty") not in _READERS:
+    if not isinstance(one, dict) or not is_name(one.get("kid")):
         return None
-    operations = one.get("key_ops", ["verify"])
+    kind, operations = one.get("kty"), one.get("key_ops", ["verify"])
+    if not isinstance(kind, str) or kind not in _READERS or not isinstance(operations, list):
+        return None
     # A private key that was published is nobody's secret any more.
     if one.get("use", "sig") != "sig" or "verify" not in operations or "d" in one:
         return None

@@ -27,6 +27,8 @@ MAX_STALE_S: Final = 3600.0
 GAP_S: Final = 10.0
 MAX_SOURCES: Final = 4_096
 _WITHIN_S: Final = 4.0
+_LONGEST_S: Final = 10.0
+"""How long a request waits for its issuer's keys at most, even where that sends its answer byte by byte."""
 _MAX_BYTES: Final = 256 << 10
 _AT_ONCE: Final = 4
 """Issuers that are asked at once: slow ones keep each other waiting, and nobody else."""
@@ -106,8 +108,9 @@ class KeySources:
             source.tried_at = self._clock()
             loop = asyncio.get_running_loop()
             try:
-                source.keys = await loop.run_in_executor(self._pool, self._read, place)
-            except (NoAnswer, ValueError, RecursionError) as failure:
+                reading = loop.run_in_executor(self._pool, self._read, place)
+                source.keys = await asyncio.wait_for(reading, _LONGEST_S)
+            except Exception as failure:  # noqa: BLE001 - whatever an issuer sends, others' tokens go on
                 _log.warning("keys of an issuer were not had", issuer=issuer.id, error=type(failure).__name__)
             else:
                 source.fetched_at = source.tried_at
