@@ -33,7 +33,8 @@ MAX_BATCH = 128
 MAX_WAITING = 1024
 """Operations one tenant may have waiting in this process before the next is told to come back."""
 
-_RETRIES = 4
+_RETRIES = 12
+"""With fresh reads each time: of two that write the same row one always gets on."""
 _log = structlog.get_logger(__name__)
 
 

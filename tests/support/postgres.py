@@ -48,19 +48,23 @@ class Server:
         if template is not None and self._free:
             name = self._free.pop()
             self.refill(name, template)
+            self._close(name)  # whoever had it may have made it anew
             return name
         name = f"tenure_test_{secrets.token_hex(6)}"
         self._made.append(name)
         if template is None:
             self._deploy(name)
         else:
-            self.run(
-                f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER}",
-                # A copy has the template's tables with their rights, but not the database's own.
-                f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
-                f"GRANT CONNECT ON DATABASE {name} TO {APP}, {BACKUP}",
-            )
+            self.run(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER}")
+            self._close(name)
         return name
+
+    def _close(self, name: str) -> None:
+        """A copy has the template's tables with their rights, but not the database's own."""
+        self.run(
+            f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
+            f"GRANT CONNECT ON DATABASE {name} TO {APP}, {BACKUP}",
+        )
 
     def give_back(self, name: str) -> None:
         """A copy that is no longer needed: refilling one is ten times faster than making one."""
