@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import structlog
 from hypothesis import settings
 from sqlalchemy.engine import make_url
 
@@ -23,6 +24,12 @@ DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_are() -> None:
+    """Commands that ran in this process before have set how loud the log is."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
