@@ -18,7 +18,7 @@ async def history(
     output: Output,
     limit: Annotated[int, typer.Option(min=1, max=_PAGE_MAX, help="How many, newest first.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Go on where the last page ended.")] = None,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """List what was applied: each change of the configuration, when, by whom, and what it changed."""
     params = {"limit": str(limit), **({} if cursor is None else {"cursor": cursor})}
     page = await connection.call("GET", "/v1/manifests:history", params=params)
@@ -37,7 +37,7 @@ async def rollback(
         int, typer.Argument(min=1, help="Which one is to come back: see 'tenure history'.")
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare; change nothing.")] = False,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Bring back the whole configuration of an earlier generation. The result is a new generation."""
     params = {"dry_run": "true"} if dry_run else None
     body = {"generation": generation}

@@ -42,7 +42,7 @@ def governing(verb: Verb) -> Callable[..., None]:
         api_key: ApiKey = None,
         url: Url = None,
         as_json: Json = False,
-        **values: Any,  # noqa: ANN401
+        **values: Any,  # noqa: ANN401 - any JSON
     ) -> None:
         output = Output(as_json=as_json)
         if not api_key:

@@ -29,7 +29,7 @@ async def add(
     replaces: Annotated[
         str | None, typer.Option(metavar="ISSUER", help="Name or id of the configuration that ends with it.")
     ] = None,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Take an issuer's tokens from now on."""
     body = _read(file)
     if proof is not None:
@@ -43,7 +43,7 @@ async def add(
 
 @app.command("list")
 @governing
-async def show(connection: Connection, output: Output) -> Any:  # noqa: ANN401
+async def show(connection: Connection, output: Output) -> Any:  # noqa: ANN401 - any JSON
     """List issuers."""
     page = await connection.call("GET", "/v1/issuers")
     rows = [(one["name"], one["issuer"], one["audience"], one["id"]) for one in page["items"]]
@@ -57,7 +57,7 @@ async def remove(
     connection: Connection,
     output: Output,
     issuer: Annotated[str, typer.Argument(metavar="ISSUER", help="Its name or id.")],
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Take none of an issuer's tokens any more."""
     found = await _id_of(connection, issuer)
     await connection.call("DELETE", f"/v1/issuers/{segment(found)}")

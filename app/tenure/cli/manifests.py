@@ -58,7 +58,7 @@ async def apply(
             help="With --dry-run: which accesses of so many days would come out differently.",
         ),
     ] = None,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Declare manifests. They are checked together, then change in one transaction."""
     if what_if is not None and not dry_run:
         raise typer.BadParameter("It is told by a dry run only: add --dry-run.", param_hint="--what-if")
@@ -76,7 +76,7 @@ async def apply(
 
 
 @governing
-async def diff(connection: Connection, output: Output, file: _File, prune: _Prune = False) -> Any:  # noqa: ANN401
+async def diff(connection: Connection, output: Output, file: _File, prune: _Prune = False) -> Any:  # noqa: ANN401 - any JSON
     """Show what an apply would change. Exit code 1 if it would change something, 0 if nothing."""
     texts = read_files(file)
     params = {"prune": "true"} if prune else None
@@ -100,7 +100,7 @@ async def get(
     form: Annotated[
         Form | None, typer.Option("--output", "-o", help="Print manifests that can be applied again.")
     ] = None,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Show what is declared: all of a kind, or one in full."""
     path = f"/v1/manifests/{kind.value}"
     if name is not None:
@@ -124,7 +124,7 @@ async def describe(
     output: Output,
     kind: _Kind,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Which one.")],
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Say in words what a manifest means, whether it is enforced, which grants reach it, who applied it."""
     found = await connection.call("GET", f"/v1/manifests/{kind.value}/{segment(name)}:describe")
     about, applied = found["metadata"], found["applied"]

@@ -38,7 +38,7 @@ async def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Unique in the tenant; not personal data.")],
     kind: Annotated[Kind, typer.Option(help="What it is.")],
     role: Annotated[list[str], typer.Option(help="A declared or built-in role. May repeat.")],
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Create a principal with its first API key."""
     made = await connection.call("POST", "/v1/principals", {"name": name, "kind": kind.value, "roles": role})
     rows = [("principal", made["name"]), ("id", made["id"]), ("roles", ", ".join(made["roles"]))]
@@ -49,7 +49,7 @@ async def create(
 
 @app.command("list")
 @governing
-async def show(connection: Connection, output: Output) -> Any:  # noqa: ANN401
+async def show(connection: Connection, output: Output) -> Any:  # noqa: ANN401 - any JSON
     """List principals."""
     items = [one async for one in _every(connection)]
     rows = [(one["name"], one["kind"], ", ".join(one["roles"]), one["id"]) for one in items]
@@ -69,7 +69,7 @@ async def change(
     disabled: Annotated[
         bool | None, typer.Option("--disable/--enable", help="Switch it off, or on again.")
     ] = None,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Give a principal other roles, or switch it off: from the next transaction on."""
     body: dict[str, Any] = {"roles": role} if role else {}
     if disabled is not None:
@@ -94,7 +94,7 @@ async def add(
     scope: Annotated[list[str] | None, typer.Option(help="Only scopes like this, a.**. May repeat.")] = None,
     purpose: Annotated[list[str] | None, typer.Option(help="Only these purposes. May repeat.")] = None,
     action: Annotated[list[str] | None, typer.Option(help="Only these actions. May repeat.")] = None,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Give a principal one more API key; one that ends, or is narrower than the principal."""
     found = await _id_of(connection, principal)
     given = {"roles": role, "scopes": scope, "purposes": purpose, "actions": action}
@@ -119,7 +119,7 @@ async def revoke(
         str | None,
         typer.Argument(metavar="[CREDENTIAL]", help="Its id. Left out: the principal's keys are listed."),
     ] = None,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Revoke an API key, from the next request on."""
     found = await _id_of(connection, principal)
     if credential_id is None:
@@ -148,7 +148,7 @@ async def show_limits(
     burst_s: limits.Burst = None,
     concurrent: limits.Concurrent = None,
     reset: limits.Reset = False,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """What an API key may take, within what its tenant may. Options change it; 0 is no limit of its own."""
     found = await _id_of(connection, principal)
     changes = {

@@ -18,7 +18,7 @@ async def create(
     connection: Connection,
     output: Output,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the organisation.")],
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """Create a tenant with its keys, its ledger and its first administrator."""
     made = await connection.call("POST", "/v1/tenants", {"name": name})
     output.table(("", ""), [("tenant", made["name"]), ("id", made["id"]), ("admin_key", made["admin_key"])])
@@ -40,7 +40,7 @@ async def show_limits(
     stored_versions: limits.Versions = None,
     stored_bytes: limits.StoredBytes = None,
     reset: limits.Reset = False,
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - any JSON
     """What a tenant may take and store. Options change it; 0 is no limit."""
     changes = {
         "requests": requests,
@@ -57,7 +57,7 @@ async def show_limits(
 
 @app.command()
 @governing
-async def refused(connection: Connection, output: Output) -> Any:  # noqa: ANN401
+async def refused(connection: Connection, output: Output) -> Any:  # noqa: ANN401 - any JSON
     """Which tenants the process that answers refused lately, because they were over a limit."""
     found = await connection.call("GET", "/v1/limits/refusals")
     rows = [(one["tenant"], one["limit"], one["count"], one["at"]) for one in found["items"]]

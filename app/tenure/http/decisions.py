@@ -11,10 +11,11 @@ from litestar.types import ASGIApp
 from tenure.access import Ask
 from tenure.decisions import Opening
 from tenure.errors import Invalid
-from tenure.http import shapes, wire
+from tenure.http import wire
 from tenure.http.auth import Call, headers_of, read_idempotency_key, tenure_of
 from tenure.http.reply import json_reply, text_reply
-from tenure.http.shapes import answers
+from tenure.http.shapes import records as shapes
+from tenure.http.shapes.base import answers
 from tenure.http.turnstile import count_records
 from tenure.ledger.canonical import canonical
 from tenure.model.principal import Credential

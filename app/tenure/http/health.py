@@ -5,10 +5,10 @@ from typing import Any
 from litestar import get
 from litestar.types import ASGIApp
 
-from tenure.http import shapes
 from tenure.http.auth import Call, tenure_of
 from tenure.http.reply import json_reply
-from tenure.http.shapes import answers
+from tenure.http.shapes import base as shapes
+from tenure.http.shapes.base import answers
 
 
 @get("/health/live", operation_id="isAlive", responses=answers(200, shapes.Alive, "The process answers"))

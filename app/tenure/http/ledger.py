@@ -9,10 +9,11 @@ from litestar.types import ASGIApp
 
 from tenure.governance.ledger import Search  # type: ignore[attr-defined]  # its own argument's type
 from tenure.governance.populations import Wanted
-from tenure.http import shapes, wire
+from tenure.http import wire
 from tenure.http.auth import Call, tenure_of
 from tenure.http.reply import BYTES, Reply, json_reply, text_reply
-from tenure.http.shapes import answers
+from tenure.http.shapes import ledger as shapes
+from tenure.http.shapes.base import answers
 from tenure.ids import is_id, rfc3339
 from tenure.ledger.canonical import MAX_INTEGER
 from tenure.ledger.entry import Kind

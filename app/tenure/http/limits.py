@@ -7,10 +7,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from tenure.http import shapes, wire
+from tenure.http import wire
 from tenure.http.auth import Call, read_once, tenure_of
 from tenure.http.reply import json_reply
-from tenure.http.shapes import answers
+from tenure.http.shapes import callers as shapes
+from tenure.http.shapes.base import answers
 from tenure.model.principal import Credential
 
 _TENANT = "/v1/tenants/{id:str}/limits"

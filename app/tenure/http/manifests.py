@@ -9,10 +9,10 @@ from litestar.types import ASGIApp
 
 from tenure.errors import Invalid
 from tenure.governance.whatif import MAX_DAYS
-from tenure.http import shapes
 from tenure.http.auth import Call, read_once, tenure_of
 from tenure.http.reply import Reply, json_reply
-from tenure.http.shapes import answers
+from tenure.http.shapes import manifests as shapes
+from tenure.http.shapes.base import answers
 from tenure.model.principal import Credential
 
 

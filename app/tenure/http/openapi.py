@@ -19,8 +19,9 @@ from litestar.openapi.spec import Components, SecurityScheme
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from tenure.http import routes, shapes, wire
+from tenure.http import routes, wire
 from tenure.http.paths import public
+from tenure.http.shapes.base import Shape
 from tenure.ledger.canonical import MAX_INTEGER
 
 Json = dict[str, Any]
@@ -264,12 +265,12 @@ def _problem(description: str, header: str | None = None) -> Json:
 
 
 def _schemas() -> Json:
-    def models(module: Any, base: type[BaseModel]) -> list[type[BaseModel]]:  # noqa: ANN401
-        found = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, base)]
-        return sorted((one for one in found if one is not base), key=lambda one: one.__name__)
+    def below(base: type[BaseModel]) -> list[type[BaseModel]]:
+        found = {deeper for one in base.__subclasses__() for deeper in (one, *below(one))}
+        return sorted(found, key=lambda one: one.__name__)
 
-    sent = [(one, "validation") for one in models(wire, wire.Body)]
-    answered = [(one, "validation") for one in models(shapes, shapes.Shape)]
+    sent = [(one, "validation") for one in below(wire.Body)]
+    answered = [(one, "validation") for one in below(Shape)]
     _, made = models_json_schema([*sent, *answered], ref_template="#/components/schemas/{model}")  # type: ignore[list-item]
     return dict(made["$defs"])
 

@@ -9,10 +9,11 @@ from litestar.types import ASGIApp
 
 from tenure.errors import Invalid
 from tenure.governance.explaining import About, Question
-from tenure.http import shapes, wire
+from tenure.http import wire
 from tenure.http.auth import Call, tenure_of
 from tenure.http.reply import json_reply
-from tenure.http.shapes import answers
+from tenure.http.shapes import policy as shapes
+from tenure.http.shapes.base import answers
 from tenure.model.principal import Credential
 
 _ASKED = ("scope", "categories", "purpose", "action")

@@ -8,10 +8,11 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
 from tenure.governance.principals import NewKey
-from tenure.http import shapes, wire
+from tenure.http import wire
 from tenure.http.auth import Call, read_once, tenure_of
 from tenure.http.reply import json_reply
-from tenure.http.shapes import answers
+from tenure.http.shapes import callers as shapes
+from tenure.http.shapes.base import answers
 from tenure.ids import is_id
 from tenure.model.principal import Credential, PrincipalKind
 

@@ -12,11 +12,12 @@ from litestar.types import ASGIApp, Scope
 from tenure import ids
 from tenure.access import Ask
 from tenure.errors import Invalid
-from tenure.http import shapes, wire
+from tenure.http import wire
 from tenure.http.auth import Call, headers_of, read_ask, read_condition, read_idempotency_key, tenure_of
 from tenure.http.paths import check_scope_name, record_address
 from tenure.http.reply import JSON, Reply, encode, json_reply
-from tenure.http.shapes import answers
+from tenure.http.shapes import records as shapes
+from tenure.http.shapes.base import answers
 from tenure.http.turnstile import count_records
 from tenure.ledger.canonical import MAX_INTEGER, canonical
 from tenure.listing import Query

@@ -8,10 +8,11 @@ from litestar.params import FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
 from tenure.governance.rederive import STATES
-from tenure.http import shapes, wire
+from tenure.http import wire
 from tenure.http.auth import Call, tenure_of
 from tenure.http.reply import json_reply
-from tenure.http.shapes import answers
+from tenure.http.shapes import erasures as shapes
+from tenure.http.shapes.base import answers
 from tenure.ids import is_id
 from tenure.model.principal import Credential
 

@@ -6,10 +6,10 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.types import ASGIApp
 
-from tenure.http import shapes
 from tenure.http.auth import Call, tenure_of
 from tenure.http.reply import json_reply
-from tenure.http.shapes import answers
+from tenure.http.shapes import callers as shapes
+from tenure.http.shapes.base import answers
 from tenure.model.principal import Credential
 
 

@@ -7,10 +7,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
-from tenure.http import shapes, wire
+from tenure.http import wire
 from tenure.http.auth import Call, tenure_of
 from tenure.http.reply import Reply, json_reply
-from tenure.http.shapes import answers
+from tenure.http.shapes import erasures as shapes
+from tenure.http.shapes.base import answers
+from tenure.http.shapes.ledger import Envelope
 from tenure.ids import is_id
 from tenure.model.principal import Credential
 
@@ -46,7 +48,7 @@ async def get_shred(
 @get(
     "/v1/certificates/{id:str}",
     operation_id="getCertificate",
-    responses=answers(200, shapes.Envelope, "A DSSE envelope"),
+    responses=answers(200, Envelope, "A DSSE envelope"),
 )
 async def get_certificate(
     request: Call,

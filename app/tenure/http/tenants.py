@@ -7,10 +7,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from tenure.http import shapes, wire
+from tenure.http import wire
 from tenure.http.auth import Call, read_once, tenure_of
 from tenure.http.reply import json_reply
-from tenure.http.shapes import answers
+from tenure.http.shapes import callers as shapes
+from tenure.http.shapes.base import answers
+from tenure.http.shapes.erasures import Shred
 from tenure.model.principal import Credential
 
 
@@ -31,7 +33,7 @@ async def create_tenant(request: Call, credential: NamedDependency[Credential]) 
     "/v1/tenants/{id:str}/:shred",
     operation_id="shredTenant",
     status_code=202,
-    responses=answers(202, shapes.Shred, "Under way"),
+    responses=answers(202, Shred, "Under way"),
 )
 async def shred_tenant(
     request: Call,

@@ -1,0 +1,1 @@
+"""What callers get back, for the OpenAPI document. Handlers render dictionaries; tests hold both together."""
