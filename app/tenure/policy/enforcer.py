@@ -56,6 +56,10 @@ _NARROWING = {
 """Conditions by which rules are left out before Casbin is asked, as the matcher writes them."""
 CANDIDATES_SIZE = 256
 
+_PARSING = Lock()
+"""Python counts how deep the syntax tree is that it builds in one place for all threads: of two that parse at
+once one may end in a SystemError ("AST constructor recursion depth mismatch")."""
+
 Values = tuple[str, frozenset[str], str, str, str, str, int]
 """A request as Casbin takes it: tenant, roles, scope, category, purpose, action, instant."""
 
@@ -84,9 +88,10 @@ class Enforcer:
         functions = dict(self._casbin.fm.get_functions())
         for name, assertion in self._casbin.model["g"].items():
             functions[name] = casbin.util.generate_g_function(assertion.rm)
-        expression = self._casbin._get_expression(  # noqa: SLF001 - see above
-            self._casbin.model["m"]["m"].value, functions
-        )
+        with _PARSING:
+            expression = self._casbin._get_expression(  # noqa: SLF001 - see above
+                self._casbin.model["m"]["m"].value, functions
+            )
         self._casbin._get_expression = lambda *_: expression  # noqa: SLF001 - see above
         self._functions = functions
         # A bundle may hold another model: what is not a condition there for every rule leaves none out.
@@ -152,11 +157,13 @@ class Enforcer:
     @cached_property
     def _parts(self) -> list[tuple[str, str, Any]]:
         texts = [(_name_of(part), ast.unparse(part)) for part in self._operands()]
-        return [(name, text, SimpleEval(text, self._functions)) for name, text in texts]
+        with _PARSING:
+            return [(name, text, SimpleEval(text, self._functions)) for name, text in texts]
 
     def _operands(self) -> list[ast.expr]:
         text = self._casbin.model["m"]["m"].value
-        tree = ast.parse(text.replace("&&", "and").replace("||", "or"), mode="eval").body
+        with _PARSING:
+            tree = ast.parse(text.replace("&&", "and").replace("||", "or"), mode="eval").body
         if not isinstance(tree, ast.BoolOp) or not isinstance(tree.op, ast.And):
             raise TypeError("the matcher is not a conjunction")
         return tree.values

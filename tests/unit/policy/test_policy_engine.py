@@ -1,4 +1,5 @@
 import logging
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -10,6 +11,7 @@ from tenure.errors import Invalid
 from tenure.ids import CELL, moment, rfc3339
 from tenure.model.configuration import Configuration
 from tenure.policy.engine import CACHE_SIZE, Engine
+from tenure.policy.explain import explain
 from tenure.policy.verdicts import Reason, Verdict
 
 MINUTE = 60_000_000
@@ -347,3 +349,15 @@ def test_a_built_in_rule_that_is_not_understood_stops_the_engine(line):
 def test_an_engine_needs_a_tenant():
     with pytest.raises(ValueError, match="tenant"):
         engine(tenant="")
+
+
+def test_engines_are_made_and_explained_in_several_threads_at_once():
+    """Python's parser fails when it runs in two at once: an apply beside another tenant's was a 503."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            made = pool.map(lambda n: explain(engine(grant(f"works-{n}")), request()).allowed, range(400))
+            assert all(made)
+    finally:
+        sys.setswitchinterval(before)
