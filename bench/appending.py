@@ -49,10 +49,12 @@ CREATE TABLE heads (tenant uuid PRIMARY KEY, n bigint NOT NULL, hash bytea NOT N
 CREATE TABLE entries (
     tenant_id uuid NOT NULL, writer text COLLATE "C" NOT NULL, n bigint NOT NULL,
     kind text COLLATE "C" NOT NULL, at bigint NOT NULL,
-    principal_id uuid, decision_id uuid, body bytea NOT NULL,
+    principal_id uuid, decision_id uuid, breakglass_id uuid, body bytea NOT NULL,
     PRIMARY KEY (tenant_id, writer, n)
 );
 CREATE INDEX ON entries (tenant_id, decision_id) WHERE decision_id IS NOT NULL;
+CREATE INDEX ON entries (tenant_id, breakglass_id, at, writer, n) WHERE breakglass_id IS NOT NULL;
+CREATE INDEX ON entries (tenant_id, at) WHERE kind = 'principal.change';
 """
 _AUDIT = "INSERT INTO audit (tenant, who, what, purpose, record, version) VALUES (%s, %s, %s, %s, %s, %s)"
 _POLICY = "sha256:" + sha256(b"bench").hexdigest()

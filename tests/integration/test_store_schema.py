@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Connection, NullPool, create_engine, inspect, text
+from sqlalchemy import Connection, NullPool, create_engine, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -14,7 +14,8 @@ from tenure.bootstrap import prepare
 from tenure.errors import Erased, TenureError, Unavailable
 from tenure.model.principal import PrincipalKind
 from tenure.store import migrate
-from tenure.store.tables import metadata
+from tenure.store.records import among
+from tenure.store.tables import metadata, versions
 
 anyio = pytest.mark.anyio
 
@@ -33,6 +34,19 @@ def connected(url: str) -> Iterator[Connection]:
 def up(urls: tuple[str, str]) -> None:
     owner, service = urls
     migrate.upgrade(owner, app_role=migrate.role_of(service) if owner != service else None)
+
+
+def test_a_list_of_places_is_looked_up_by_index() -> None:
+    """Erasing in pages, on SQLite: a page must not cost as much as the whole tenant has."""
+    engine = create_engine("sqlite://")
+    metadata.create_all(engine)
+    places = [(f"record-{n}", 1) for n in range(3)]
+    query = select(versions.c.state).where(versions.c.tenant_id == "t", among(versions, places))
+    compiled = query.compile(engine, compile_kwargs={"render_postcompile": True})
+    with engine.connect() as connection:
+        values = tuple(compiled.params[name] for name in compiled.positiontup or ())
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", values)]
+    assert any("(tenant_id=? AND record_id=?" in step for step in plan), plan
 
 
 # ── migrations ────────────────────────────────────────────────────────────────────────────────────

@@ -8,11 +8,11 @@ in every process, for as long as a commit takes.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import bindparam, delete, func, select, tuple_
+from sqlalchemy import bindparam, delete, func, select
 
 from tenure.model.limits import NAMES, Limits, Usage
 from tenure.store import tables
-from tenure.store.records import Place
+from tenure.store.records import Place, among
 from tenure.store.session import Tx
 from tenure.store.statements import Add, Insert, Select
 
@@ -77,7 +77,7 @@ def _measured(tx: Tx, places: Sequence[Place]) -> Usage:
     row = tx.execute(
         select(func.count(), func.sum(func.length(_v.c.head) + func.length(_v.c.content))).where(
             _v.c.tenant_id == tx.tenant_id,
-            tuple_(_v.c.record_id, _v.c.version).in_(places),
+            among(_v, places),
             _v.c.content.is_not(None),
         )
     ).one()

@@ -138,12 +138,22 @@ def by_ids(tx: Tx, pairs: Sequence[Place]) -> list[StoredVersion]:
     return [row for row in rows if (row.record_id, row.version) in wanted]
 
 
+def among(table: Table, places: Collection[Place]) -> ColumnElement[bool]:
+    """Condition: the row's (record id, number) is one of these. By the table's index on them.
+
+    SQLite looks pairs from a list up in no index, and would read the whole tenant: the records alone narrow
+    it down first.
+    """
+    records = table.c.record_id.in_({record for record, _ in places})
+    return and_(records, tuple_(table.c.record_id, table.c.version).in_(places))
+
+
 def labels_at(tx: Tx, places: Collection[Place]) -> dict[Place, tuple[str, str]]:
     """Scope and labels of versions, whatever became of their content. A round trip for each 500."""
     found: dict[Place, tuple[str, str]] = {}
     wanted = sorted(places)
     for first in range(0, len(wanted), _AT_ONCE):
-        which = tuple_(_v.c.record_id, _v.c.version).in_(wanted[first : first + _AT_ONCE])
+        which = among(_v, wanted[first : first + _AT_ONCE])
         rows = tx.execute(
             select(_v.c.record_id, _v.c.version, _v.c.scope, _v.c.labels).where(
                 _v.c.tenant_id == tx.tenant_id, which

@@ -1,9 +1,9 @@
 """What is left of an erased subject, a released hold or a shredded tenant, asked of the store itself."""
 
-from sqlalchemy import ColumnElement, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, func, or_, select
 
 from tenure.store import tables
-from tenure.store.records import Place
+from tenure.store.records import Place, among
 from tenure.store.session import Tx
 from tenure.store.shreds import Kind, Shred
 
@@ -24,7 +24,7 @@ def remnants(tx: Tx, shred: Shred) -> dict[str, int]:
 def sealed(tx: Tx, versions: list[Place]) -> int:
     """How many of these versions still have any ciphertext."""
     left = or_(_v.c.header.is_not(None), _v.c.head.is_not(None), _v.c.content.is_not(None))
-    return _count(tx, _v.c.tenant_id == tx.tenant_id, _among(versions), left) if versions else 0
+    return _count(tx, _v.c.tenant_id == tx.tenant_id, among(_v, versions), left) if versions else 0
 
 
 def _of_subject(tx: Tx, subject_id: str) -> dict[str, int]:
@@ -54,10 +54,6 @@ def _of_tenant(tx: Tx, tenant_id: str, *, ledger: bool) -> dict[str, int]:
     )
     tx.as_tenant(cell)
     return {"tables": left, "names": listed}
-
-
-def _among(versions: list[Place]) -> ColumnElement[bool]:
-    return tuple_(_v.c.record_id, _v.c.version).in_(versions)
 
 
 def _count(tx: Tx, *conditions: ColumnElement[bool]) -> int:
