@@ -230,6 +230,20 @@ class Gate:
         credential.enter()
         return Pass(tenant, credential, None)
 
+    def admit(self, ticket: Pass, way: Way, tenant_id: str, now: float) -> Pass:
+        """Charge a request that came in as a stranger's to the tenant it turned out to be of.
+
+        Raises RateLimited where the tenant is over a limit. What governs has an allowance of the credential's
+        own, which begins once it was proven.
+        """
+        if way is Way.RESERVED:
+            return ticket
+        tenant = self._tenant(tenant_id, now)
+        if (found := tenant.refused(now)) is not None:
+            self._refuse(tenant_id, *found, now)
+        tenant.enter()
+        return ticket._replace(tenant=tenant)
+
     def leave(self, ticket: Pass, size: int, records: int) -> None:
         """A request that was let in is over: `size` bytes came and went, `records` were handed over."""
         if ticket.tenant is not None:

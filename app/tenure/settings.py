@@ -49,6 +49,10 @@ class Settings(BaseSettings):
     tsa_interval_s: Annotated[float, Field(ge=60, le=2_678_400)] = 3600.0
     """How often the newest checkpoint of the cell's log is stamped."""
 
+    local_issuers: bool = False
+    """Whether a tenant may name an issuer of access tokens on this machine: its keys are asked for at ports
+    that nobody outside may reach."""
+
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8420
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20

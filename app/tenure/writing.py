@@ -217,7 +217,9 @@ class Write(OnRecord):
     def _payload_hash(self, desk: Desk) -> str:
         parts = [(hashlib.sha256(part.content).hexdigest(), part.subjects) for part in self.draft.parts]
         facts = {**asdict(self.draft), "content": None, "segments": parts}
-        whole = [self.scope, self.key, self.ask.purpose, asdict(self.condition), facts]
+        whole: list[Any] = [self.scope, self.key, self.ask.purpose, asdict(self.condition), facts]
+        if (behalf := self.ask.credential.on_behalf_of) is not None:
+            whole.append(behalf)
         return idempotency.payload_hash(desk.tenancy.keys, json.dumps(whole, sort_keys=True))
 
     def _first_use(self, desk: Desk, caller: Caller) -> Written | None:

@@ -275,6 +275,21 @@ async def test_who_is_elevated_approves_nothing_by_that(ward: Cell) -> None:
     assert await listed(ward, "agent") == []
 
 
+async def test_what_is_done_to_another_elevation_under_one_is_on_the_lists_of_both(ward: Cell) -> None:
+    """A lead who is elevated still approves as a lead; who reviews the lead's elevation sees that too."""
+    await person(ward, "colleague", "clerk")
+    lead = await active(ward, "lead", by="dpo")
+    asked = await ask(ward, "colleague")
+    await ward.tenure.breakglass.approve(ward.one["lead"], asked)
+    with pytest.raises(Denied):
+        await ward.tenure.breakglass.approve(ward.one["lead"], lead)
+    outcomes = [(one["kind"], one["outcome"]) for one in (await show(ward, lead))["entries"]]
+    assert ("access", "ok") in outcomes
+    assert ("breakglass", "denied") in outcomes
+    steps = [one["outcome"] for one in (await show(ward, asked))["entries"]]
+    assert "approved" in steps
+
+
 async def test_of_two_decisions_at_once_one_counts(ward: Cell) -> None:
     door = ward.tenure.breakglass
     asked = await ask(ward)

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from support.cell import JOINT, MANIFESTS, NOTES, SCOPE, Cell
-from tenure.errors import Conflict, KeyFailure, NotFound
+from tenure.errors import Conflict, Invalid, KeyFailure, NotFound
 from tenure.governance.service import Once
 from tenure.model.documents import read_documents
+from tenure.model.issuer import Issuer, Provision
+from tenure.model.principal import PrincipalKind
 
 pytestmark = pytest.mark.anyio
 BASE: list[dict[str, Any]] = [one.value for one in read_documents(MANIFESTS)]
@@ -94,6 +96,45 @@ async def test_what_is_in_use_stays(cell: Cell) -> None:
     assert {"kind": "Scope", "name": NOTES, "change": "removed"} in done["changes"]
     assert await names(cell, "Scope") == {SCOPE, JOINT}
     assert await cell.value("k") == 1
+
+
+async def test_a_role_that_an_issuer_gives_stays(cell: Cell) -> None:
+    await apply(cell, [role("lent"), role("first"), role("free")])
+    issuer = Issuer(
+        id="",
+        name="main",
+        url="https://issuer.example",
+        audience=f"https://tenure.example/{cell.one.id}",
+        role_claim=("groups",),
+        roles={"nurses": ("lent",)},
+        provision=Provision(PrincipalKind.AGENT, ("first",)),
+    )
+    made = await cell.tenure.issuers.create(cell.one["admin"], issuer, subjects={})
+    for name in ("lent", "first"):
+        kept = [one for one in ("lent", "first") if one != name]
+        for dry_run in (True, False):
+            with pytest.raises(Conflict, match="issuer main") as refused:
+                await apply(cell, [*BASE, *map(role, kept)], prune=True, dry_run=dry_run)
+            assert refused.value.field == f"Role/{name}"
+    await cell.tenure.issuers.remove(cell.one["admin"], made["id"])
+    await apply(cell, BASE, prune=True)
+    assert not {"lent", "first", "free"} & await names(cell, "Role")
+
+
+async def test_nobody_is_given_a_role_while_it_goes(cell: Cell) -> None:
+    """Whichever comes first, there is no principal with a role that is not declared."""
+    for number in range(12):
+        name = f"brief-{number}"
+        await apply(cell, role(name))
+        given, gone = await asyncio.gather(
+            cell.tenure.principals.create(cell.one["admin"], name, PrincipalKind.AGENT, (name,)),
+            apply(cell, [*BASE, *(role(f"brief-{n}") for n in range(number))], prune=True),
+            return_exceptions=True,
+        )
+        assert isinstance(given, Invalid) is isinstance(gone, dict), (given, gone)
+        assert isinstance(gone, Conflict) is isinstance(given, dict), (given, gone)
+        if isinstance(gone, dict):
+            await apply(cell, role(name))  # so that the next round keeps the same
 
 
 async def test_the_way_back_is_a_new_generation_and_goes_no_further_than_it_may(cell: Cell) -> None:

@@ -199,6 +199,17 @@ async def test_a_question_is_answered_for_a_principal_by_name_and_for_roles(cell
     assert one["then"] is None
 
 
+async def test_a_question_about_too_much_at_once_is_refused(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = Question(SCOPE, ("contact", "health"), SUPPORT, "read", roles=("clerk",))
+    monkeypatch.setattr(explaining, "MAX_RULES", 0)
+    with pytest.raises(Invalid) as refused:
+        await told(cell, question=question)
+    assert (refused.value.field, "at most 1" in refused.value.rule) == ("categories", True)
+    assert (await told(cell, question=question._replace(categories=("contact",))))["items"]
+
+
 @pytest.mark.parametrize(
     ("field", "reason", "word"),
     [

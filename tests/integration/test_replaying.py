@@ -10,6 +10,7 @@ from tenure import ids
 from tenure.crew import Desk
 from tenure.decisions import Opening
 from tenure.errors import Denied, NotFound
+from tenure.governance import replaying
 from tenure.governance.explaining import About, Question
 from tenure.governance.replaying import LOST, NOT_REPRODUCED
 from tenure.governance.service import Service
@@ -78,6 +79,7 @@ async def test_what_would_come_out_differently_comes_first(cell: Cell) -> None:
         "now_allowed": 0,
         "not_reproduced": 0,
         "unknown": 0,
+        "complete": True,
     }
     first, second = found["items"]
     assert (first["different"], first["categories"]) == ("now-denied", ["contact", "health"])
@@ -87,6 +89,24 @@ async def test_what_would_come_out_differently_comes_first(cell: Cell) -> None:
     assert (second["different"], second["categories"]) == (None, ["contact"])
     again = await replay(cell, decision, before)
     assert (again["policy"], again["summary"]["same"]) == (before, 2)
+
+
+@pytest.mark.parametrize("limit", [("MAX_ENTRIES", 2), ("MAX_ACCESSES", 1)])
+async def test_of_a_decision_beyond_the_limit_the_first_accesses_are_judged(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch, limit: tuple[str, int]
+) -> None:
+    await cell.put("k", 1, "customer:1")
+    decision, ask = await decide(cell)
+    first = (await cell.get("k", ask=ask)).entry
+    await cell.get("k", ask=ask)
+    name, one_access = limit
+    # The entry that opened the decision is one of its entries.
+    monkeypatch.setattr(replaying, name, one_access)
+    found = await replay(cell, decision)
+    assert (found["summary"]["accesses"], found["summary"]["complete"]) == (1, False)
+    assert [one["entry"] for one in found["items"]] == [first]
+    monkeypatch.setattr(replaying, name, 3)
+    assert (await replay(cell, decision))["summary"]["complete"]
 
 
 async def test_a_denial_that_would_be_allowed_now(cell: Cell) -> None:

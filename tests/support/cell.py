@@ -396,6 +396,7 @@ def blank(
         "rederive_interval_s": NEVER,
         "inspect_interval_s": 0,
         "replica_lease_s": 2.0,
+        "local_issuers": True,
     }
     if kind == "sqlite":
         return Settings(**given), f"sqlite:///{folder / 'data' / 'tenure.db'}"

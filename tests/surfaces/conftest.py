@@ -109,6 +109,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, limits: dict[str, int]) -> I
         max_body_bytes=64 << 10,
         shred_interval_s=0,
         lanes=1,  # one writer, so that tests can count its entries
+        local_issuers=True,
         **limits,
     )
     operator = prepare(settings)

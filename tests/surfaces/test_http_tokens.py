@@ -86,6 +86,42 @@ def test_on_whose_behalf(world: World, issuer: Issuer) -> None:
     assert agent in behalf
 
 
+def test_a_fresh_token_for_each_request_is_counted_for_its_tenant(world: World, issuer: Issuer) -> None:
+    tenant = parse_api_key(world.keys["admin"]).tenant_id
+    limits = f"/v1/tenants/{tenant}/limits"
+    as_bearer(world, issuer.token("robot"))
+    world.ok("operator", "PUT", limits, json={"requests": 1, "burst_s": 1})
+    world.ok("admin", "GET", "/v1/limits")
+    try:
+        answers = [as_bearer(world, issuer.signed(sub="robot", jti=str(n))) for n in range(20)]
+        refused = [one.json() for one in answers if one.status_code == 429]
+        assert refused, [one.status_code for one in answers]
+        assert {one["limit"] for one in refused} == {"requests"}
+        assert {one.status_code for one in answers} <= {200, 429}
+    finally:
+        world.ok("operator", "PUT", limits, json={"requests": 0})
+        world.ok("admin", "GET", "/v1/limits")
+
+
+def test_the_same_key_for_somebody_else_is_another_request(world: World, issuer: Issuer) -> None:
+    body = {"content": 2, "subjects": ["customer:1"], "categories": ["contact"]}
+    headers = {"Idempotency-Key": "for-whom", "Tenure-On-Behalf-Of": world.ids["acme-agent"]}
+    first = world.call("agent", "PUT", record("whose"), json=body, headers=headers)
+    assert first.status_code == 201
+    again = world.call("agent", "PUT", record("whose"), json=body, headers=headers)
+    assert (again.status_code, again.json()) == (201, first.json())
+    alone = {"Idempotency-Key": "for-whom"}
+    answer = world.call("agent", "PUT", record("whose"), json=body, headers=alone)
+    assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+    deputy = {"name": "deputy", "kind": "person", "roles": ["dpo"]}
+    behalf = {"Tenure-On-Behalf-Of": world.ok("admin", "POST", "/v1/principals", json=deputy)["id"]}
+    subject = world.ok("dpo", "POST", "/v1/subjects:lookup", json={"ref": "customer:1"})["items"][0]["id"]
+    hold = {"by": "subject", "target": subject, "ground": "a case"}
+    assert world.call("dpo", "POST", "/v1/holds", json=hold, headers=alone).status_code == 201
+    answer = world.call("dpo", "POST", "/v1/holds", json=hold, headers={**alone, **behalf})
+    assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+
+
 def test_a_key_that_is_narrower_and_ends(world: World) -> None:
     path = f"/v1/principals/{world.ids['acme-agent']}/credentials"
     world.put("mine", 1)

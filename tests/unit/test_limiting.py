@@ -133,6 +133,26 @@ def test_a_credential_is_held_to_its_own_and_to_its_tenants() -> None:
     assert world.once(A, "small") == "requests", "its own allowance is full, its tenant's is empty"
 
 
+def test_a_fresh_token_for_each_request_gets_round_nothing() -> None:
+    world = World(Limits(10, 0, 0, 1, 0))
+
+    def once(number: int) -> str:
+        ticket = world.enter("", f"token-{number}")
+        try:
+            ticket = world.gate.admit(ticket, Way.USUAL, A, world.now)
+        except RateLimited as refused:
+            return refused.limit
+        finally:
+            world.gate.leave(ticket, 0, 0)
+        return "in"
+
+    assert [once(number) for number in range(15)] == ["in"] * 10 + ["requests"] * 5
+    assert world.once() == "requests", "they took what is the tenant's"
+    assert world.once(B) == "in"
+    ticket = world.enter("", "an officer's", way=Way.RESERVED)
+    assert world.gate.admit(ticket, Way.RESERVED, A, world.now) == ticket, "and what governs goes on"
+
+
 def test_a_limit_that_changes_holds_at_once() -> None:
     world = World(Limits(1, 0, 0, 1, 0))
     assert world.many(3).count("in") == 1

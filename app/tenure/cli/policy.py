@@ -97,6 +97,8 @@ async def replay(
         f"{summary['accesses']} accesses: {summary['now_denied']} would be denied now,"
         f" {summary['now_allowed']} allowed now, {summary['same']} the same"
     )
+    if not summary["complete"]:
+        output.line("The decision has more accesses than one answer judges: these are its first.")
     if summary["unknown"]:
         output.line(f"Of {summary['unknown']} more it cannot be known any more what was asked.")
     if summary["not_reproduced"]:

@@ -74,4 +74,12 @@ def denied(seat: Seat, step: str, found: Elevation | None, why: str) -> Denied:
     """Put a refused step on record. The caller returns it, so that it is raised after the commit."""
     about = {} if found is None else {"breakglass": found.id}
     entry = seat.record(Kind.BREAKGLASS, "denied", step=step, **about)
+    if found is not None:
+        record_under(seat, step, found, outcome="denied")
     return Denied(f"{why} Nothing was done.", entry=entry, remedy="Ask a person who may.")
+
+
+def record_under(seat: Seat, step: str, found: Elevation, outcome: str = "ok") -> None:
+    """Put what is done to an elevation under another one on the other's list too: an entry names but one."""
+    if seat.principal.elevation not in (None, found.id):
+        seat.record(Kind.ACCESS, outcome, service=SCOPE, action=step, elevation=found.id)

@@ -24,6 +24,7 @@ from tenure.governance.approvers import (
     denied,
     governs,
     no_second_person,
+    record_under,
     spec_of,
     visible,
 )
@@ -116,7 +117,7 @@ class Breakglass:
             if (refusal := no_second_person(seat, "approve", found)) is not None:
                 return refusal
             # Locks the tenant's row: of two approvals one comes first, and the other sees it.
-            tenants.raise_epoch(tx, Epoch.PRINCIPAL)
+            tenants.raise_under_policy(tx, Epoch.PRINCIPAL)
             found = visible(seat, elevation_id)
             _check_state(found, now, State.REQUESTED)
             spec = spec_of(seat, found.role)
@@ -350,6 +351,7 @@ def _move(seat: Seat, old: Elevation, new: Elevation) -> None:
 def _put_on_record(seat: Seat, step: str, new: Elevation, **data: Any) -> None:  # noqa: ANN401
     row = rowseals.of_elevation(seat.desk.tenancy.keys, new)
     seat.record(Kind.BREAKGLASS, step, breakglass=new.id, **data, row=row)
+    record_under(seat, step, new)
 
 
 def _record_look(seat: Seat, found: Elevation) -> None:

@@ -13,9 +13,10 @@ from tenure.model.configuration import Change, Configuration
 from tenure.model.principal import Credential
 from tenure.policy.bundle import load_bundle
 from tenure.store import configurations as store
-from tenure.store import holds, manifests, principals, records, tenants
+from tenure.store import holds, issuers, manifests, principals, records, tenants
 from tenure.store.configurations import Generation
 from tenure.store.session import Tx
+from tenure.store.tenants import Epoch
 from tenure.tenancy import Policy, policy_of
 
 SCOPE = "tenure.manifests"
@@ -91,10 +92,12 @@ def become(seat: Seat, new: Configuration, *, dry_run: bool, restored: int | Non
     old = seat.desk.tenancy.policy.configuration
     policy = policy_of(tx.tenant_id, new)
     became = Became(old.diff(new), policy, 0, None)
-    check_unused(tx, became.moved)
     if dry_run or not became.moved:
+        check_unused(tx, became.moved)
         return became._replace(generation=store.newest(tx))
-    tenants.advance_policy(tx)  # from here on nobody else changes it: `old` is what is replaced
+    # From here on nobody else changes it: `old` is what is replaced, and nobody is given a role that goes.
+    tenants.raise_under_policy(tx, Epoch.POLICY)
+    check_unused(tx, became.moved)
     number = store.newest(tx) + 1
     _write(seat, new, became.moved, number)
     manifests.keep_bundle(tx, policy.digest, policy.body, at=seat.desk.now)
@@ -132,13 +135,18 @@ def answer(became: Became, shown: _Changes, *, dry_run: bool) -> dict[str, Any]:
 
 
 def check_unused(tx: Tx, changes: _Changes) -> None:
-    """Refuse to remove a Role that principals have, and a Scope with records or a hold."""
+    """Refuse to remove a Role that is given to anybody, and a Scope with records or a hold."""
     gone = [(kind, name) for kind, name, change in changes if change == "removed"]
     roles = [name for kind, name in gone if kind == "Role"]
     for role in sorted(principals.held_roles(tx, roles)) if roles else ():
         raise _in_use(
             "Role", role, "principals have this role", "Keep it: without grants a role may do nothing."
         )
+    for issuer in issuers.every(tx) if roles else ():
+        for role in sorted(issuer.given_roles & set(roles)):
+            raise _in_use(
+                "Role", role, f"the issuer {issuer.name} gives it", "Keep it, or replace the issuer first."
+            )
     for scope in (name for kind, name in gone if kind == "Scope"):
         if records.any_in(tx, scope):
             why = "records were written to this scope, and nobody could reach them any more"

@@ -12,6 +12,8 @@ from tenure.store import log, manifests, records
 from tenure.store.session import Tx
 
 CURRENT = "current"
+MAX_ENTRIES = 2_000
+"""Most entries of one decision that are fetched for one answer, from its first on."""
 
 
 class Put(NamedTuple):

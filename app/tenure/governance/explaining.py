@@ -14,7 +14,7 @@ from tenure import ids
 from tenure.crew import Desk
 from tenure.errors import Denied, Invalid, NotFound
 from tenure.governance.asked import Asked
-from tenure.governance.evaluating import Engines, questions_of
+from tenure.governance.evaluating import MAX_ENTRIES, Engines, questions_of
 from tenure.governance.pastroles import PastRoles, Source
 from tenure.governance.service import Service
 from tenure.model.identity import check_id
@@ -32,7 +32,8 @@ SCOPE, ACTION = "tenure.policy", "explain"
 MAX_ITEMS = 100
 """Most questions that one answer explains."""
 MAX_RULES = 200_000
-"""After so many rules were looked at, counted for each category, no further question is explained."""
+"""After so many rules were looked at, counted for each category, no further question is explained; of a
+question that is asked alone the caller takes away categories instead."""
 
 GIVEN = "given"
 _ENTRY = re.compile(r"([0-9a-f]{16})-(0|[1-9][0-9]{0,14})")
@@ -51,7 +52,7 @@ class Question(NamedTuple):
 
 
 class About(NamedTuple):
-    """What is to be explained; exactly one of these."""
+    """What is to be explained; exactly one of these. Of a decision its first `MAX_ENTRIES` entries."""
 
     entry: str | None = None
     decision: str | None = None
@@ -141,6 +142,14 @@ class Explaining:
             allowed=None,
         )
         policy = desk.tenancy.policy
+        most = MAX_RULES // max(1, len(policy.engine.rules))
+        if len(asked.categories) > max(1, most):
+            raise Invalid(
+                "The question is about too many categories at once; nothing was evaluated.",
+                field="categories",
+                rule=f"at most {max(1, most)}, under as many rules as are in force",
+                remedy="Ask about some of them, and then about the others.",
+            )
         item = {
             "entry": None,
             "recorded": None,
@@ -186,7 +195,7 @@ def _bodies(tx: Tx, about: About) -> Sequence[bytes]:
         check_id(about.decision, "decision", "decision")
         if decisions.get(tx, about.decision) is None:
             raise NotFound("There is no such decision.", field="decision", rule="a decision's id")
-        return [body for _, body in log.of_decision(tx, about.decision)]
+        return [body for _, body in log.of_decision(tx, about.decision, limit=MAX_ENTRIES)]
     parts = _ENTRY.fullmatch(about.entry or "")
     placed = log.entry(tx, parts[1], int(parts[2])) if parts else None
     if placed is None:

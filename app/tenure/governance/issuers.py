@@ -29,9 +29,11 @@ MAX_MAPPED: Final = 1_000
 class Issuers:
     """Configure issuers, list them, remove them."""
 
-    def __init__(self, service: Service, tokens: Tokens) -> None:
+    def __init__(self, service: Service, tokens: Tokens, *, local: bool) -> None:
+        """`local`: whether issuers on this machine may be asked."""
         self._service = service
         self._tokens = tokens
+        self._local = local
 
     async def create(
         self,
@@ -49,7 +51,7 @@ class Issuers:
         index alone. `replaces`: the id of the configuration that ends in the same moment. Two transactions,
         and with `proof` a look at the issuer's keys between them: whoever may not do this asks nobody.
         """
-        check_issuer(issuer)
+        check_issuer(issuer, local=self._local)
         await self._service.run(credential, SCOPE, "write", lambda seat: _check(seat, issuer, subjects))
         if credential.tenant_id not in issuer.audience:
             await self._check_proof(issuer, proof)
@@ -76,7 +78,7 @@ class Issuers:
                 keys = seat.desk.tenancy.keys
                 index = keys.blind_index("identity", new.url, new.subject_claim, subject)
                 store.identify(tx, index, principal_id, at=seat.desk.now)
-            tenants.raise_epoch(tx, Epoch.PRINCIPAL)
+            tenants.raise_under_policy(tx, Epoch.PRINCIPAL)
             facts: dict[str, Any] = {} if replaces is None else {"replaces": replaces}
             if subjects:
                 facts["principals"] = sorted(set(subjects.values()))

@@ -14,7 +14,7 @@ from tenure import ids
 from tenure.crew import Desk
 from tenure.errors import NotFound
 from tenure.governance.asked import judge
-from tenure.governance.evaluating import Engines, Put, questions_of
+from tenure.governance.evaluating import MAX_ENTRIES, Engines, Put, questions_of
 from tenure.governance.explaining import ACTION, SCOPE
 from tenure.governance.pastroles import PastRoles, Roles, weakest
 from tenure.governance.service import Seat, Service
@@ -31,6 +31,8 @@ from tenure.tenancy import Tenancies
 NOT_REPRODUCED = "not-reproduced"
 """The rules of then do not give what was recorded: roles are not known, or something was changed."""
 LOST = "bundle-lost"
+MAX_ACCESSES = 5_000
+"""Most accesses that it judges: some seconds of one thread."""
 
 
 class Replaying:
@@ -46,8 +48,9 @@ class Replaying:
         """Judge a decision's accesses under `current` or a digest, what differs first.
 
         `{"decision","policy","entry","roles","summary","items"}`, each item with `then` and `now`. NotFound
-        for a decision or a bundle that is not there. A transaction to put it on record, and a read-only one
-        of five round trips and one for each bundle that the accesses were decided under.
+        for a decision or a bundle that is not there. Of a decision beyond `MAX_ENTRIES` or `MAX_ACCESSES` the
+        first are judged, and `summary` says that it is not `complete`. A transaction to put it on record, and
+        a read-only one of five round trips and one for each bundle that the accesses were decided under.
         """
         check_id(decision_id, "decision")
 
@@ -69,11 +72,12 @@ class Replaying:
         present = Desk.reading(tx, self._tenancies).tenancy.policy
         engines = Engines(tx, present.digest, present.engine)
         _, engine = engines.named(digest)
-        found = questions_of(tx, [json.loads(body) for _, body in log.of_decision(tx, decision_id)])
+        bodies = log.of_decision(tx, decision_id, limit=MAX_ENTRIES + 1)
+        found = questions_of(tx, [json.loads(body) for _, body in bodies[:MAX_ENTRIES]])
         past = PastRoles()
         items = []
         sources = set()
-        for put in found.puts:
+        for put in found.puts[:MAX_ACCESSES]:
             roles = past.of(tx, put.asked)
             sources.add(roles.source)
             items.append(_item(put, roles, engines.under(put.policy), engine))
@@ -88,6 +92,7 @@ class Replaying:
                 "now_allowed": counts["now-allowed"],
                 "not_reproduced": sum(one["then"]["reason"] == NOT_REPRODUCED for one in items),
                 "unknown": found.unknown,
+                "complete": len(bodies) <= MAX_ENTRIES and len(found.puts) <= MAX_ACCESSES,
             },
             "items": items,
         }

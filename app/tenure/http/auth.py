@@ -5,6 +5,7 @@ decides, for every surface alike.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,16 +28,22 @@ if TYPE_CHECKING:
 
 Call = Request[Any, Any, Any]
 _HEADERS = "tenure.headers"
+_BEHALF = b"tenure-on-behalf-of"
 
 _ONCE = re.compile(rb"[\x20-\x7e]{1,255}")
 _ETAG = re.compile(rb'"([1-9][0-9]{0,15})"')
 
 
 class Headers(dict[bytes, bytes]):
-    """Headers by lower-case name, and the credential once it was read from them."""
+    """Headers by lower-case name, and the API key once it was read from them.
 
-    __slots__ = ("credential",)
+    `admit` is told of an access token once it is verified: until then nobody knows whose limits it counts
+    for.
+    """
+
+    __slots__ = ("admit", "credential")
     credential: Credential | None
+    admit: Callable[[Credential], None] | None
 
 
 def tenure_of(request: Call) -> "Tenure":
@@ -50,7 +57,7 @@ def headers_of(scope: Scope) -> Headers:
     headers: Headers | None = kept.get(_HEADERS)
     if headers is None:
         headers = kept[_HEADERS] = Headers(scope["headers"])
-        headers.credential = None
+        headers.credential = headers.admit = None
     return headers
 
 
@@ -58,11 +65,16 @@ async def read_credential(tenure: "Tenure", headers: Headers) -> Credential:
     """The API key or access token of `Authorization: Bearer` (RFC 6750 §2.1), and for whom it acts.
 
     An API key is only parsed; a token is verified, which may wait for its issuer. Raises Unauthenticated,
-    Malformed, Unavailable.
+    Malformed, Unavailable; RateLimited for a token that is new here, of a tenant that is over a limit.
     """
     bearer = read_bearer(headers)
-    credential = await tenure.tokens.credential(bearer) if is_token(bearer) else read_api_key(headers, bearer)
-    behalf = headers.get(b"tenure-on-behalf-of")
+    if is_token(bearer):
+        credential = await tenure.tokens.credential(bearer)
+        if headers.admit is not None:
+            headers.admit(credential)
+    else:
+        credential = read_api_key(headers, bearer)
+    behalf = headers.get(_BEHALF)
     return credential if behalf is None else replace(credential, on_behalf_of=_behalf(behalf))
 
 
@@ -134,12 +146,14 @@ def read_idempotency_key(headers: Headers) -> str | None:
 
 
 async def read_once(request: Call, *, json: bool = True) -> Once | None:
-    """The idempotency key bound to what it stands for: method, path, query and body."""
+    """The idempotency key bound to what it stands for: method, path, query, for whom, and body."""
     key = read_idempotency_key(headers_of(request.scope))
     body = await request.body()
     if key is None:
         return None
     line = f"{request.scope['method']} {request.scope['path']}?".encode() + request.scope["query_string"]
+    if (behalf := headers_of(request.scope).get(_BEHALF)) is not None:
+        line += b"\n" + behalf
     return Once(key, line + b"\n" + (canonical(body_json(body)) if json and body else body))
 
 

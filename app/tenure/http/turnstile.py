@@ -16,6 +16,7 @@ from tenure.governance.tokens import hash_of
 from tenure.http import problems
 from tenure.http.auth import Headers, headers_of, read_api_key, read_bearer
 from tenure.limiting import Gate, Pass, Way
+from tenure.model.principal import Credential
 from tenure.oidc.token import is_token
 
 _RECORDS = "tenure.records"
@@ -83,11 +84,18 @@ class Turnstile:
         except RateLimited as refused:
             await problems.refusal(scope, refused)(scope, receive, send)
             return
-        visit = _Visit(receive, send)
+        visit = _Visit(receive, send, ticket)
+        if ticket.peer is not None:  # whose it is comes out when it is verified
+            headers.admit = lambda credential: self._admit(visit, headers, way, credential)
         try:
             await app(scope, visit.receive, visit.send)
         finally:
-            self._left(ticket, visit, scope, tenant_id, secret, peer)
+            self._left(visit, scope, tenant_id, secret, peer)
+
+    def _admit(self, visit: "_Visit", headers: Headers, way: Way, credential: Credential) -> None:
+        """Count a request with a token that is new here for its tenant. Raises RateLimited."""
+        headers.admit = None
+        visit.ticket = self._gate.admit(visit.ticket, way, credential.tenant_id, monotonic())
 
     def _presented(self, headers: Headers) -> tuple[str, str]:
         """(tenant, hash of the secret) of the credential, empty where there is none to tell."""
@@ -101,17 +109,15 @@ class Turnstile:
             return "", ""
         return credential.tenant_id, credential.secret_hash
 
-    def _left(
-        self, ticket: Pass, visit: "_Visit", scope: Scope, tenant_id: str, secret: str, peer: str
-    ) -> None:
-        gate = self._gate
+    def _left(self, visit: "_Visit", scope: Scope, tenant_id: str, secret: str, peer: str) -> None:
+        gate, ticket = self._gate, visit.ticket
         gate.leave(ticket, visit.size, cast("dict[str, Any]", scope).get(_RECORDS, 0))
         tenant_id = tenant_id or self._tenant_of(secret)  # of a token that was verified meanwhile
         if visit.status == _UNAUTHENTICATED:
             gate.failed(tenant_id, secret, peer, monotonic())
         elif ticket.peer is not None and self._proven(tenant_id, secret):
             gate.proven(tenant_id, secret)
-        elif ticket.peer is not None:
+        elif ticket.peer is not None and visit.status != _OVER:
             gate.failed(tenant_id, secret, peer, monotonic())
 
     def _peer(self, scope: Scope, headers: Headers) -> str:
@@ -128,14 +134,16 @@ class Turnstile:
 
 
 _UNAUTHENTICATED = 401
+_OVER = 429
 
 
 class _Visit:
     """One request's way in and out, weighed."""
 
-    __slots__ = ("_receive", "_send", "size", "status")
+    __slots__ = ("_receive", "_send", "size", "status", "ticket")
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, ticket: Pass) -> None:
+        self.ticket = ticket
         self._receive = receive
         self._send = send
         self.size = 0

@@ -64,6 +64,12 @@ class Issuer:
     provision: Provision | None = None
     jwks_uri: str | None = None
 
+    @property
+    def given_roles(self) -> frozenset[str]:
+        """Every role that its tokens or its subjects may have by this configuration."""
+        lent = {role for roles in self.roles.values() for role in roles}
+        return frozenset(lent | set(self.provision.roles if self.provision else ()))
+
     def as_json(self) -> dict[str, Any]:
         """Every member but the id, as callers write them."""
         shown = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "id"}
@@ -106,8 +112,11 @@ def read_issuer(issuer_id: str, name: str, url: str, audience: str, spec: str) -
     return Issuer(issuer_id, name, url, audience, **given)
 
 
-def check_issuer(issuer: Issuer) -> None:
-    """Invalid for what could not be asked, or would take tokens that prove nothing."""
+def check_issuer(issuer: Issuer, *, local: bool) -> None:
+    """Invalid for what could not be asked, or would take tokens that prove nothing.
+
+    `local`: whether issuers on this machine may be asked.
+    """
     if not is_label(issuer.name):
         raise _wrong("name", "lowercase letters, digits and inner hyphens, 63 at most", "Choose such a name.")
     if not is_asked(issuer.url):
@@ -115,6 +124,12 @@ def check_issuer(issuer: Issuer) -> None:
             "issuer",
             "an https address without user, query and fragment; http for this machine only",
             "Write the issuer identifier exactly as it stands in `iss`.",
+        )
+    if is_here(issuer.url) and not local:
+        raise _wrong(
+            "issuer",
+            "on another machine than the service",
+            "Set TENURE_LOCAL_ISSUERS where the service runs, if tenants may have it ask its own machine.",
         )
     if issuer.jwks_uri is not None and not is_asked(issuer.jwks_uri, of=issuer.url):
         raise _wrong("jwks_uri", "an https address, as `issuer`", "Leave it out to have it discovered.")
@@ -143,6 +158,11 @@ def is_asked(url: str, *, of: str | None = None) -> bool:
     if host in _LOOPBACK:
         return parts.scheme in ("http", "https") and (of is None or urlsplit(of).hostname in _LOOPBACK)
     return parts.scheme == "https"
+
+
+def is_here(url: str) -> bool:
+    """Whether an address that may be asked is one of this very machine."""
+    return urlsplit(url).hostname in _LOOPBACK
 
 
 def _wrong(where: str, rule: str, remedy: str) -> Invalid:

@@ -1,11 +1,15 @@
 """Issuers' keys as this process knows them: fetched in threads of their own, kept, and renewed.
 
     fresh        for MAX_AGE_S: used as they are
-    older        fetched again first; if that fails, the old ones are used until they are MAX_STALE_S old
+    older        fetched again; who finds its key among the old ones waits for that a moment at most, and
+                 uses it until the old ones are MAX_STALE_S old
     an unknown kid   fetched again at once: issuers rotate keys. But not oftener than every GAP_S, whatever
                  tokens say: anybody can write a kid
+    no answer    asked again after GAP_S, twice that, and so on up to MAX_GAP_S: who never answers holds no
+                 thread for long
 
-Whoever waits for the same keys waits for one fetch. Called on the event loop, which nothing here blocks.
+Whoever waits for the same keys waits for one fetch, which goes on when they have gone. Called on the event
+loop, which nothing here blocks.
 """
 
 import asyncio
@@ -18,7 +22,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from tenure.errors import Unavailable
-from tenure.model.issuer import Issuer, is_asked
+from tenure.model.issuer import Issuer, is_asked, is_here
 from tenure.oidc.keyset import KeySet, PublicKey, read_keys
 from tenure.outbound import NoAnswer, fetch
 
@@ -26,12 +30,15 @@ MAX_AGE_S: Final = 300.0
 MAX_STALE_S: Final = 3600.0
 GAP_S: Final = 10.0
 MAX_SOURCES: Final = 4_096
-_WITHIN_S: Final = 4.0
+MAX_GAP_S: Final = 60.0
+_WITHIN_S: Final = 3.0
+_PATIENCE_S: Final = 1.0
+"""How long a fetch may take before those go on with the old key who have it."""
 _LONGEST_S: Final = 10.0
-"""How long a request waits for its issuer's keys at most, even where that sends its answer byte by byte."""
+"""How long a request waits at most for a key that is not known."""
 _MAX_BYTES: Final = 256 << 10
-_AT_ONCE: Final = 4
-"""Issuers that are asked at once: slow ones keep each other waiting, and nobody else."""
+_AT_ONCE: Final = 8
+"""Issuers that are asked at once: slow ones keep each other waiting, and those whose keys are not known."""
 _WELL_KNOWN: Final = "/.well-known/openid-configuration"
 
 _log = structlog.get_logger(__name__)
@@ -50,17 +57,26 @@ class _Source:
 
     def __init__(self) -> None:
         self.keys: KeySet | None = None
-        self.fetched_at = 0.0
+        self.fetched_at = float("-inf")
         self.tried_at = float("-inf")
-        self.turn = asyncio.Lock()
+        self.failures = 0
+        self.renewal: asyncio.Task[None] | None = None
+
+    @property
+    def gap(self) -> float:
+        """Seconds from one try to the next."""
+        return min(MAX_GAP_S, GAP_S * 2.0 ** max(0, min(self.failures, 10) - 1))
 
 
 class KeySources:
-    """Every issuer's keys. One event loop; `close` when it ends."""
+    """Every issuer's keys. One event loop; `close` when it ends. `local`: issuers on this machine too."""
 
-    def __init__(self, fetch_: Fetch | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, fetch_: Fetch | None = None, clock: Callable[[], float] = time.monotonic, *, local: bool = False
+    ) -> None:
         self._fetch = fetch_ or _fetched
         self._clock = clock
+        self._local = local
         self._sources: dict[_Place, _Source] = {}
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="issuer")
 
@@ -71,24 +87,24 @@ class KeySources:
         """
         place = _Place(issuer.url, issuer.jwks_uri)
         source = self._source(place)
-        if source.keys is None or self._clock() - source.fetched_at >= MAX_AGE_S:
-            await self._renew(place, source, issuer)
-        if self._known(source) is None:
+        found = self._find(source, key_id, algorithm)
+        if found is None or self._clock() - source.fetched_at >= MAX_AGE_S:
+            patience = _LONGEST_S if found is None else _PATIENCE_S
+            await self._renewed(place, source, issuer, patience)
+            found = self._find(source, key_id, algorithm)
+        if found is None and self._known(source) is None:
             raise Unavailable(
                 "The keys of the token's issuer cannot be had now; nothing was done.",
-                retry_after=int(GAP_S),
+                retry_after=int(source.gap),
                 remedy="See that the service reaches the issuer; its discovery document names its keys.",
             )
-        found = self._known(source)
-        key = found.find(key_id, algorithm) if found else None
-        if key is None:
-            await self._renew(place, source, issuer)
-            found = self._known(source)
-            key = found.find(key_id, algorithm) if found else None
-        return key
+        return found
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, and what waits for one."""
+        for source in self._sources.values():
+            if source.renewal is not None:
+                source.renewal.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _source(self, place: _Place) -> _Source:
@@ -100,23 +116,37 @@ class KeySources:
         """What may be used: not older than `MAX_STALE_S`, however often fetching failed."""
         return source.keys if self._clock() - source.fetched_at < MAX_STALE_S else None
 
+    def _find(self, source: _Source, key_id: str, algorithm: str) -> PublicKey | None:
+        known = self._known(source)
+        return known.find(key_id, algorithm) if known else None
+
+    async def _renewed(self, place: _Place, source: _Source, issuer: Issuer, patience: float) -> None:
+        """Have the keys fetched, unless that was tried a moment ago, and wait for it for a while."""
+        now = self._clock()
+        if source.renewal is None and now - source.tried_at >= source.gap:
+            source.tried_at = now
+            source.renewal = asyncio.create_task(self._renew(place, source, issuer))
+        left = source.tried_at + patience - now
+        if source.renewal is not None and left > 0:
+            await asyncio.wait({source.renewal}, timeout=left)
+
     async def _renew(self, place: _Place, source: _Source, issuer: Issuer) -> None:
-        """Fetch again, unless that was tried a moment ago. Never raises for what an issuer does."""
-        async with source.turn:
-            if self._clock() - source.tried_at < GAP_S:
-                return
-            source.tried_at = self._clock()
-            loop = asyncio.get_running_loop()
-            try:
-                reading = loop.run_in_executor(self._pool, self._read, place)
-                source.keys = await asyncio.wait_for(reading, _LONGEST_S)
-            except Exception as failure:  # noqa: BLE001 - whatever an issuer sends, others' tokens go on
-                _log.warning("keys of an issuer were not had", issuer=issuer.id, error=type(failure).__name__)
-            else:
-                source.fetched_at = source.tried_at
+        """Fetch. Never raises for what an issuer does."""
+        try:
+            source.keys = await asyncio.get_running_loop().run_in_executor(self._pool, self._read, place)
+        except Exception as failure:  # noqa: BLE001 - whatever an issuer sends, others' tokens go on
+            source.failures += 1
+            _log.warning("keys of an issuer were not had", issuer=issuer.id, error=type(failure).__name__)
+        else:
+            source.failures = 0
+            source.fetched_at = source.tried_at
+        finally:
+            source.renewal = None
 
     def _read(self, place: _Place) -> KeySet:
         """Two requests, or one where the address of the keys is configured. In a thread."""
+        if is_here(place.url) and not self._local:
+            raise NoAnswer  # configured while the service was set up otherwise
         uri = place.jwks_uri
         if uri is None:
             # OpenID Connect Discovery §4: the document must name the issuer that it was asked about (§4.3).

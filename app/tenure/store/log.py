@@ -283,12 +283,13 @@ def entry(tx: Tx, writer: str, n: int) -> Placed | None:
     return Placed(*row) if row else None
 
 
-def of_decision(tx: Tx, decision_id: str) -> list[tuple[str, bytes]]:
-    """(kind, raw entry) of every entry bound to a decision, in writing order."""
+def of_decision(tx: Tx, decision_id: str, *, limit: int | None = None) -> list[tuple[str, bytes]]:
+    """(kind, raw entry) of the entries bound to a decision, in writing order; the first ones with a limit."""
     rows = tx.execute(
         select(_e.c.kind, _e.c.body)
         .where(_e.c.tenant_id == tx.tenant_id, _e.c.decision_id == decision_id)
         .order_by(_e.c.at, _e.c.writer, _e.c.n)
+        .limit(limit)
     )
     return [(kind, body) for kind, body in rows]
 

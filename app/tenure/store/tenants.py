@@ -63,16 +63,17 @@ def raise_epoch(tx: Tx, *epochs: Epoch) -> None:
     )
 
 
-def advance_policy(tx: Tx) -> None:
-    """Count up the policy epoch, if it is still the one that this transaction began with.
+def raise_under_policy(tx: Tx, epoch: Epoch) -> None:
+    """Count up an epoch, if the policy is still the one that this transaction began with.
 
-    Until the transaction ends nobody else can. Clash when somebody else did: what was read is out of date.
+    Until the transaction ends nobody else can. Clash when the policy is another one: what was read of it, and
+    what was decided by it, is out of date.
     """
     table = tables.tenant_state
     moved = tx.execute(
         update(table)
         .where(table.c.tenant_id == tx.tenant_id, table.c.policy_epoch == tx.epochs.policy)
-        .values(policy_epoch=table.c.policy_epoch + 1)
+        .values({epoch.value: table.c[epoch.value] + 1})
     )
     if moved.rowcount != 1:
         raise Clash

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import threading
+from itertools import pairwise
 
 import pytest
 
 from tenure.errors import Unavailable
 from tenure.model.issuer import Issuer
-from tenure.oidc.sources import GAP_S, MAX_AGE_S, MAX_STALE_S, KeySources
+from tenure.oidc import sources
+from tenure.oidc.sources import GAP_S, MAX_AGE_S, MAX_GAP_S, MAX_STALE_S, KeySources
 from tenure.outbound import NoAnswer
 from unit.oidc.test_oidc_claims import URL, ec_jwk, ed_jwk
 
@@ -22,26 +25,30 @@ class Net:
         self.keys = [ec_jwk()]
         self.document = {"issuer": URL, "jwks_uri": JWKS}
         self.down = False
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self.asked = []
         self.now = 100.0
 
     def fetch(self, url):
         self.asked.append(url)
+        assert self.may_answer.wait(60)
         if self.down:
             raise NoAnswer
         return json.dumps({DISCOVERY: self.document, JWKS: {"keys": self.keys}}[url]).encode()
 
 
-def run(story):
+def run(story, **how):
     """A story over fresh sources."""
 
     async def whole():
         net = Net()
-        sources = KeySources(net.fetch, lambda: net.now)
+        made = KeySources(net.fetch, lambda: net.now, **how)
         try:
-            await story(net, lambda kid="ec", alg="ES256", issuer=ISSUER: sources.key(issuer, kid, alg))
+            await story(net, lambda kid="ec", alg="ES256", issuer=ISSUER: made.key(issuer, kid, alg))
         finally:
-            sources.close()
+            net.may_answer.set()
+            made.close()
 
     asyncio.run(whole())
 
@@ -103,6 +110,69 @@ def test_old_keys_outlast_an_issuer_that_is_down_but_not_for_ever():
         assert await key() is not None
 
     run(story)
+
+
+def test_who_has_its_key_does_not_wait_for_a_slow_issuer(monkeypatch):
+    monkeypatch.setattr(sources, "_PATIENCE_S", 0.05)
+
+    async def story(net, key):
+        await key()
+        net.keys = [ed_jwk()]
+        net.now += MAX_AGE_S
+        net.may_answer.clear()
+        assert await key() is not None
+        assert await key() is not None
+        assert len(net.asked) == 3, "one fetch for all, and it is under way"
+        waiting = asyncio.create_task(key("ed", "EdDSA"))
+        await asyncio.sleep(0.2)
+        assert not waiting.done(), "who does not have it waits for it"
+        net.may_answer.set()
+        assert await waiting is not None
+        assert await key() is None, "what the issuer took back is gone"
+
+    run(story)
+
+
+def test_who_never_answers_is_asked_less_and_less():
+    async def story(net, key):
+        net.down = True
+        tries = []
+        for _ in range(600):
+            before = len(net.asked)
+            with pytest.raises(Unavailable):
+                await key()
+            if len(net.asked) > before:
+                tries.append(net.now)
+            net.now += 1
+        gaps = [later - earlier for earlier, later in pairwise(tries)]
+        assert gaps[:4] == [GAP_S, 2 * GAP_S, 4 * GAP_S, MAX_GAP_S]
+        assert set(gaps[4:]) == {MAX_GAP_S}
+        net.down, net.now = False, net.now + MAX_GAP_S
+        assert await key() is not None
+        net.now += GAP_S
+        assert await key("another") is None
+        assert len(net.asked) == len(tries) + 4, "all is forgiven"
+
+    run(story)
+
+
+def test_this_machine_is_asked_only_where_that_is_allowed():
+    here = "http://127.0.0.1:9000"
+
+    async def refused(net, key):
+        for issuer in (Issuer("id-3", "main", here, "a"), Issuer("id-4", "main", here, "a", jwks_uri=here)):
+            with pytest.raises(Unavailable):
+                await key(issuer=issuer)
+        assert net.asked == []
+
+    run(refused)
+
+    async def allowed(net, key):
+        with pytest.raises(Unavailable):
+            await key(issuer=Issuer("id-3", "main", here, "a"))
+        assert net.asked == [f"{here}/.well-known/openid-configuration"]
+
+    run(allowed, local=True)
 
 
 def test_an_issuer_that_never_answered():

@@ -105,7 +105,10 @@ class Replayed(Shape):
 
 
 class ReplaySummary(Shape):
-    """Counts of accesses. `not_reproduced`: the rules of then do not give what was recorded."""
+    """Counts of accesses. `not_reproduced`: the rules of then do not give what was recorded.
+
+    `complete`: false for a decision of more entries or accesses than one answer judges; these are its first.
+    """
 
     accesses: int
     same: int
@@ -113,6 +116,7 @@ class ReplaySummary(Shape):
     now_allowed: int
     not_reproduced: int
     unknown: int
+    complete: bool
 
 
 class Replay(Shape):
