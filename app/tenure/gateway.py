@@ -23,6 +23,7 @@ from tenure.crew import Desk, Solo
 from tenure.listing import History, Page, Query
 from tenure.model.record import Draft, Version, Written, check_key, check_people, check_subject
 from tenure.reading import Read
+from tenure.retention import Explain, Retained
 from tenure.writing import Condition, Delete, Write
 
 
@@ -41,6 +42,17 @@ class Gateway:
         """
         check_address(scope, key)
         operation = Read(ask, scope, key, version=version, as_of=as_of)
+        return await self._batcher.submit(ask.credential.tenant_id, operation)  # type: ignore[no-any-return]
+
+    async def retention(
+        self, ask: Ask, scope: str, key: str, *, version: int | None = None, as_of: int | None = None
+    ) -> Retained:
+        """When a version moves or goes, and by which rules. Four round trips (five for a past one).
+
+        Raises as `read` does; it is on record like one.
+        """
+        check_address(scope, key)
+        operation = Explain(ask, scope, key, version=version, as_of=as_of)
         return await self._batcher.submit(ask.credential.tenant_id, operation)  # type: ignore[no-any-return]
 
     async def write(

@@ -61,6 +61,10 @@ class Read(OnRecord):
         if not verdict.allowed:
             access = Access(record=stored.record_id, version=stored.version, action=Action.DENIED)
             return caller.refuse(Kind.ACCESS, verdict, access, nonce=nonce)
+        return self.answer(caller, stored, nonce)
+
+    def answer(self, caller: Caller, stored: StoredVersion, nonce: bytes) -> Version | NotFound | Erased:
+        """What is answered of a version that the caller may read."""
         return hand_out(caller, stored, nonce=nonce, key=self.key)
 
     def _find(self, desk: Desk) -> StoredVersion | None:

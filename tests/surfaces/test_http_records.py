@@ -236,3 +236,21 @@ def test_nothing_on_the_way_may_keep_a_record(world: World) -> None:
     world.put("private", 1)
 
     assert world.call("agent", "GET", record("private")).headers["cache-control"] == "no-store"
+
+
+def test_when_it_goes_and_why(world: World) -> None:
+    spec = {"scopes": ["support.**"], "categories": "*", "hotFor": "1d", "deleteAfter": "30d"}
+    rule = {"apiVersion": "tenure/v1", "kind": "Retention", "metadata": {"name": "brief"}, "spec": spec}
+    world.ok("admin", "POST", "/v1/manifests:apply", json=rule)
+    stored = world.put("lasting", 1).json()
+    found = world.ok("agent", "GET", record("lasting?explain=retention"))
+    assert (found["record"], found["version"], found["tier"]) == (stored["record"], 1, "hot")
+    assert (found["gone_at"]["rule"], found["cold_at"]["rule"]) == ("brief", "brief")
+    assert found["gone_at"]["at"][:10] > found["cold_at"]["at"][:10] > stored["created_at"][:10]
+    assert (found["held"], found["holds"], found["enforced"]) == (False, [], False)
+    assert found["why"][0].startswith(f"It goes at {found['gone_at']['at']}: rule brief, deleteAfter 30d")
+    assert "content" not in found
+    body = {"scope": SCOPE, "key": "lasting", "explain": "retention"}
+    again = world.ok("agent", "POST", "/v1/records:get", json=body)
+    assert {**again, "entry": ""} == {**found, "entry": ""}
+    assert world.call("dpo", "GET", record("lasting?explain=retention")).status_code == 403

@@ -68,10 +68,11 @@ _PARAMETERS: dict[str, Json] = {
     _ABSENT: _header(_ABSENT, "Only if there is no such record.", const="*"),
     "version": _query("version", "A version by number.", type="integer", minimum=1, maximum=MAX_INTEGER),
     "as_of": _query("as_of", "The version that was current then.", type="string", format="date-time"),
+    "explain": _query("explain", "When it goes, and why, instead of its content.", const=wire.EXPLAIN),
 }
 _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "putRecord": (_PURPOSE, _DECISION, _MATCH, _ABSENT, _ONCE),
-    "getRecord": ("version", "as_of", _PURPOSE, _DECISION),
+    "getRecord": ("version", "as_of", "explain", _PURPOSE, _DECISION),
     "deleteRecord": (_PURPOSE, _DECISION, _MATCH),
     "listVersions": (_PURPOSE, _DECISION),
     "queryRecords": (_PURPOSE, _DECISION),

@@ -16,8 +16,10 @@ from tenure.http import wire
 from tenure.http.auth import Call, headers_of, read_ask, read_condition, read_idempotency_key, tenure_of
 from tenure.http.paths import check_scope_name, record_address
 from tenure.http.reply import JSON, Reply, encode, json_reply
+from tenure.http.retention import shown_retention
 from tenure.http.shapes import records as shapes
 from tenure.http.shapes.base import answers
+from tenure.http.shapes.retention import Retention
 from tenure.http.turnstile import count_records
 from tenure.ledger.canonical import MAX_INTEGER, canonical
 from tenure.listing import Query
@@ -52,15 +54,17 @@ async def put_record(request: Call) -> ASGIApp:
     return json_reply(201, _written(written), _etag(written.version))
 
 
-@get(_RECORD, operation_id="getRecord", responses=answers(200, shapes.Record, "The version"))
+@get(
+    _RECORD,
+    operation_id="getRecord",
+    responses=answers(200, shapes.Record | Retention, "The version, or its lifetime"),
+)
 async def get_record(request: Call) -> ASGIApp:
-    """Read the current, a numbered or a past version of a record."""
+    """Read the current, a numbered or a past version of a record; with `explain`, when it goes and why."""
     ask = await read_ask(tenure_of(request), headers_of(request.scope))
     scope, key = record_address(request.scope)
-    version, as_of = _selector(request.scope)
-    found = await tenure_of(request).gateway.read(ask, scope, key, version=version, as_of=as_of)
-    count_records(request.scope, 1)
-    return _record_reply(found)
+    version, as_of, explain = _selector(request.scope)
+    return await _version_reply(request, ask, scope, key, version=version, as_of=as_of, explain=explain)
 
 
 @delete(
@@ -138,17 +142,36 @@ async def query_records(request: Call, scope_name: FromPath[str], ask: NamedDepe
     "/v1/records:get",
     operation_id="getRecordByBody",
     status_code=200,
-    responses=answers(200, shapes.Record, "The version"),
+    responses=answers(200, shapes.Record | Retention, "The version, or its lifetime"),
 )
 async def get_record_by_body(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     """The same as getRecord, for keys that must not appear in a URL."""
     data = await wire.received(request, wire.RecordAddress)
     _one_of(data.version, data.as_of)
-    found = await tenure_of(request).gateway.read(
-        ask, check_scope_name(data.scope), data.key, version=data.version, as_of=data.as_of
+    scope = check_scope_name(data.scope)
+    return await _version_reply(
+        request, ask, scope, data.key, version=data.version, as_of=data.as_of, explain=data.explain
     )
+
+
+async def _version_reply(
+    request: Call,
+    ask: Ask,
+    scope: str,
+    key: str,
+    *,
+    version: int | None,
+    as_of: int | None,
+    explain: str | None,
+) -> Reply:
+    gateway = tenure_of(request).gateway
+    if explain is not None:
+        kept = await gateway.retention(ask, scope, key, version=version, as_of=as_of)
+        reply = json_reply(200, shown_retention(kept))
+    else:
+        reply = _record_reply(await gateway.read(ask, scope, key, version=version, as_of=as_of))
     count_records(request.scope, 1)
-    return _record_reply(found)
+    return reply
 
 
 # ── in ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -179,21 +202,25 @@ def _content(value: object, field_name: str) -> bytes:
     return canonical(value)
 
 
-def _selector(scope: Scope) -> tuple[int | None, int | None]:
-    """`version` and `as_of` of a query string. Raises Invalid; anything else in it is refused too."""
+def _selector(scope: Scope) -> tuple[int | None, int | None, str | None]:
+    """`version`, `as_of` and `explain` of a query string. Raises Invalid; anything else in it is refused."""
     query = scope["query_string"]
     if not query:
-        return None, None
+        return None, None, None
     given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     named = dict(given)
-    unknown = set(named) - {"version", "as_of"}
+    unknown = set(named) - {"version", "as_of", "explain"}
     if unknown or len(named) != len(given):
-        raise wire.wrong_member("query", "version or as_of, once")
+        raise wire.wrong_member("query", "version or as_of, once, and explain")
+    explain = named.get("explain")
+    if explain not in (None, wire.EXPLAIN):
+        raise wire.wrong_member("explain", wire.EXPLAIN)
     version, as_of = named.get("version"), named.get("as_of")
     _one_of(version, as_of)
     return (
         None if version is None else _version(version),
         None if as_of is None else wire.query_instant(as_of, "as_of", past=True),
+        explain,
     )
 
 

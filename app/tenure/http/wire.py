@@ -245,6 +245,9 @@ class NewVersion(Body):
     metadata: Annotated[dict[str, Any], Field(default_factory=dict)]
 
 
+EXPLAIN = "retention"
+
+
 class RecordQuery(Body):
     """Which records to list. `since` is included, `until` is not."""
 
@@ -266,6 +269,7 @@ class RecordAddress(Body):
     key: str
     version: VersionNumber | None = None
     as_of: Past | None = None
+    explain: Literal["retention"] | None = None
 
 
 class NewDecision(Body):

@@ -1,7 +1,7 @@
 """How long a version is kept and where, by the Retention manifests that apply to it. Pure.
 
-    ceilings   hotFor, coldFor, archiveFor and deleteAfter of each rule, and the version's own `expires_at`: of
-               several the earliest instant counts
+    ceilings   hotFor, coldFor, archiveFor and deleteAfter of each rule, and the version's own `expires_at`:
+               of several the earliest instant counts
     floors     of several the latest instant counts; it outweighs every ceiling
     holds      outweigh both: while one covers a version, it does not go
 

@@ -1,5 +1,6 @@
 """What answers have in common, and those of the service itself."""
 
+from types import UnionType
 from typing import Annotated, Any, Literal
 
 from litestar.openapi.datastructures import ResponseSpec
@@ -45,7 +46,7 @@ class Problem(Shape):
 
 
 def answers(
-    status: int, shape: type[Any], description: str, *, media: str = "application/json"
+    status: int, shape: type[Any] | UnionType, description: str, *, media: str = "application/json"
 ) -> dict[int, ResponseSpec]:
     """The documented success of a call."""
     return {

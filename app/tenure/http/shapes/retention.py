@@ -1,0 +1,53 @@
+"""When a version moves or goes, and why."""
+
+from typing import Literal
+
+from tenure.http.shapes.base import Shape, Time
+
+
+class Due(Shape):
+    """An instant, and the rule that set it: a Retention manifest, or `expires_at`."""
+
+    at: Time
+    rule: str
+
+
+class Course(Shape):
+    """What one rule says of the version. `began` is null while the rule's event is awaited."""
+
+    rule: str
+    clock: Literal["write", "access", "event"]
+    event: str | None
+    began: Time | None
+    cold_at: Time | None
+    archive_at: Time | None
+    gone_at: Time | None
+    floor_at: Time | None
+    ground: str | None
+
+
+class Retention(Shape):
+    """The lifetime of a version as of now.
+
+    `gone_at` is null when nothing says so, or while something forbids it: a hold, or a rule in `open`, whose
+    floor has no end yet. `ceiling` is what the rules would end it at without that. `holds` names them to who
+    may know. `enforced`: whether this version of the service goes by the rules. `why`, in sentences.
+    """
+
+    record: str
+    version: int
+    scope: str
+    key: str
+    tier: Literal["hot", "cold", "archive", "gone"]
+    cold_at: Due | None
+    archive_at: Due | None
+    gone_at: Due | None
+    ceiling: Due | None
+    floor: Due | None
+    open: list[str]
+    held: bool
+    holds: list[str]
+    rules: list[Course]
+    enforced: bool
+    why: list[str]
+    entry: str

@@ -1,0 +1,63 @@
+"""A lifetime in sentences, for the answer to "why is this still here?"."""
+
+from tenure.ids import rfc3339
+from tenure.model.durations import duration
+from tenure.model.lifetime import EXPIRES_AT, Course, Due, Lifetime
+
+NOT_ENFORCED = "This version of Tenure moves and removes nothing by these rules yet."
+
+
+def words(found: Lifetime, now: int) -> list[str]:
+    """Sentences, the answer first."""
+    said = [_end(found)]
+    if found.holds:
+        said.append("A hold keeps it, whatever its rules say.")
+    if (floor := found.floor) is not None and floor.at > now:
+        said.append(f"Rule {floor.rule} keeps it until {rfc3339(floor.at)}{_law(found, floor)}.")
+    said += [
+        f"Rule {one.rule} keeps it without an end as long as its event {one.spec.event} has not happened."
+        for one in found.courses
+        if one.is_open
+    ]
+    said += [
+        f"Rule {one.rule} begins with its event {one.spec.event}, which has not happened."
+        for one in found.courses
+        if one.began is None and not one.is_open
+    ]
+    for due, where in ((found.cold, "the object store"), (found.archive, "the archive")):
+        if due is not None and due.at > now and (found.gone is None or due.at < found.gone.at):
+            said.append(f"Rule {due.rule} moves it to {where} at {rfc3339(due.at)}.")
+    return said
+
+
+def _end(found: Lifetime) -> str:
+    if found.gone is not None:
+        because = _because(found, found.gone)
+        return f"It goes at {rfc3339(found.gone.at)}: {because}."
+    if found.ceiling is not None:
+        return f"It would go at {rfc3339(found.ceiling.at)} ({_because(found, found.ceiling)}), but it stays."
+    return "No rule says when it goes: it stays."
+
+
+def _because(found: Lifetime, due: Due) -> str:
+    if due.rule == EXPIRES_AT:
+        return "its own expires_at"
+    course = _course(found, due.rule)
+    if found.ceiling is not None and due.at > found.ceiling.at:
+        return f"rule {due.rule} forbids it before"
+    length = duration(course.spec.delete_after or 0)
+    return f"rule {due.rule}, deleteAfter {length} from {_clock(course)} at {rfc3339(course.began or 0)}"
+
+
+def _clock(course: Course) -> str:
+    spec = course.spec
+    return {"write": "the write", "access": "the last access", "event": f"event {spec.event}"}[spec.clock]
+
+
+def _law(found: Lifetime, floor: Due) -> str:
+    ground = _course(found, floor.rule).spec.ground
+    return f" ({ground})" if ground else ""
+
+
+def _course(found: Lifetime, rule: str) -> Course:
+    return next(one for one in found.courses if one.rule == rule)

@@ -1,0 +1,81 @@
+"""When will it go, and why is it still here: a version's lifetime, for whoever may read the version.
+
+Nothing is opened. It is an access like any other, on record as `listed` before it is answered.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tenure.access import Caller
+from tenure.errors import Denied, Erased, NotFound
+from tenure.keys.seal import header_leaves
+from tenure.ledger.entry import Access, Action, Kind
+from tenure.model.lifetime import Clocks, Lifetime, applying, lifetime
+from tenure.policy import rights
+from tenure.reading import Read, is_current, not_found
+from tenure.sealing import WITHDRAWN, erased, labels_of
+from tenure.store import holds, subjects
+from tenure.store.records import StoredVersion
+
+HOLDS_SCOPE = "tenure.holds"
+
+
+class Retained(NamedTuple):
+    """A version, what its lifetime is as of `now` (microseconds), and the entry of having asked.
+
+    `sees_holds`: whether the caller may know which holds there are, and not only that it is held.
+    """
+
+    record: str
+    version: int
+    scope: str
+    key: str
+    now: int
+    lifetime: Lifetime
+    sees_holds: bool
+    entry: str
+
+
+@dataclass(slots=True)
+class Explain(Read):
+    """The lifetime of one version. In a transaction of its own: holds are looked up."""
+
+    solo: bool = True
+
+    def answer(  # type: ignore[override]  # another answer to the same question
+        self, caller: Caller, stored: StoredVersion, nonce: bytes
+    ) -> Retained | Denied | NotFound | Erased:
+        """What the rules of today say of it. Two statements more than a read."""
+        desk = caller.desk
+        seen = Access(record=stored.record_id, version=stored.version, action=Action.LISTED)
+        if stored.state in WITHDRAWN:
+            caller.record(Kind.ACCESS, "erased", seen._replace(action=Action.WITHHELD), nonce=nonce)
+            return erased(desk.tx, stored.shred_id)
+        if not is_current(stored, desk.now):
+            caller.record(Kind.ACCESS, "not-found", nonce=nonce)
+            return not_found()
+        configuration = desk.tenancy.policy.configuration
+        rules = applying(configuration.retentions, configuration.categories, stored.scope, labels_of(stored))
+        clocks = Clocks(stored.created_at, expires_at=stored.expires_at)
+        verdict = rights.decide_service(desk.tenancy.policy.engine, caller.principal, HOLDS_SCOPE, "read")
+        return Retained(
+            record=stored.record_id,
+            version=stored.version,
+            scope=stored.scope,
+            key=self.key,
+            now=desk.now,
+            lifetime=lifetime(rules, clocks, held_by(caller, stored)),
+            sees_holds=verdict.allowed,
+            entry=caller.record(Kind.ACCESS, "ok", seen, nonce=nonce),
+        )
+
+
+def held_by(caller: Caller, stored: StoredVersion) -> list[str]:
+    """The ids of the holds that cover a version, or anybody whom it is about."""
+    tx = caller.desk.tx
+    active = holds.active(tx)
+    if not active:
+        return []
+    leaves = {leaf for slot in header_leaves(stored.header or b"") for leaf in slot}
+    people = [one.id for one in subjects.by_leaves(tx, sorted(leaves))]
+    return [hold.id for hold in active if any(hold.covers(one, stored) for one in people or [""])]
