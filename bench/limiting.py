@@ -13,7 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tenure.http.auth import headers_of, read_credential
+from tenure.governance.tokens import NOBODY
+from tenure.http.auth import headers_of, read_api_key, read_bearer
 from tenure.http.turnstile import Turnstile
 from tenure.limiting import Gate, Way
 from tenure.model.apikey import new_api_key, parse_api_key
@@ -75,7 +76,8 @@ def _reading() -> Callable[[], None]:
 
     def work() -> None:
         for _ in range(_CALLS):
-            read_credential(headers_of({"headers": headers}))  # type: ignore[typeddict-item,misc]
+            found = headers_of({"headers": headers})  # type: ignore[typeddict-item,misc]
+            read_api_key(found, read_bearer(found))
 
     return work
 
@@ -99,13 +101,14 @@ def _serving(*, turnstile: bool = False) -> Callable[[], None]:
     gate = _gate()
     credential = parse_api_key(key)
     gate.proven(credential.tenant_id, credential.secret_hash)
-    front = Turnstile(gate, lambda *_: True, ())
+    front = Turnstile(gate, lambda *_: True, lambda _: NOBODY, ())
     given = _scope(key)
     start: Any = {"type": "http.response.start", "status": 200, "headers": []}
     body: Any = {"type": "http.response.body", "body": b"x" * 500}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
-        read_credential(headers_of(scope))
+        found = headers_of(scope)
+        read_api_key(found, read_bearer(found))
         await receive()
         await send(start)
         await send(body)

@@ -170,8 +170,11 @@ class Tenure:
         self.root_keys = RootKeys(service, ground, self.shredder)
         self.principals = Principals(service)
         self.limits = TenantLimits(service, self.gate, limits_of(settings))
-        self._key_sources = KeySources(local=settings.local_issuers)
-        self.tokens = Tokens(self._database, self._batcher, self._key_sources)
+        self._key_sources = (
+            KeySources(local=settings.local_issuers),
+            KeySources(local=settings.local_issuers, at_once=2, kept=64),
+        )
+        self.tokens = Tokens(self._database, self._batcher, *self._key_sources)
         self.issuers = Issuers(service, self.tokens, local=settings.local_issuers)
         self.manifests = Manifests(service)
         self.configurations = Configurations(service)
@@ -242,7 +245,8 @@ class Tenure:
         self.sequencer.close()
         await asyncio.to_thread(self._replica.stop)
         self.timestamps.close()
-        self._key_sources.close()
+        for sources in self._key_sources:
+            sources.close()
         if self.witnesses is not None:
             self.witnesses.close()
         self._database.close()

@@ -8,9 +8,11 @@
 Pure but for its counters: the caller brings the time, and nothing here waits, locks or asks the database.
 Used on the event loop only. Counted is what this process does: of a limit it has the share of one process.
 
-A tenant's allowance is only ever touched with a credential that was proven in this process: whoever makes up
-keys in a tenant's name pays with their own address (`strangers`), and only for what failed. Calls that govern
-(`Way.RESERVED`) have an allowance of their own for each credential: agents cannot keep an officer out.
+A tenant's allowance is only ever touched with a credential that was proven in this process, or with a token
+that its issuer signed; of a token whose subject is nobody here it is given back. Whoever makes up keys in a
+tenant's name pays with their own address (`strangers`), and only for what failed. Calls that govern
+(`Way.RESERVED`) have an allowance of their own for each credential, and one for all tokens of an actor:
+agents cannot keep an officer out.
 """
 
 import math
@@ -230,13 +232,14 @@ class Gate:
         credential.enter()
         return Pass(tenant, credential, None)
 
-    def admit(self, ticket: Pass, way: Way, tenant_id: str, now: float) -> Pass:
-        """Charge a request that came in as a stranger's to the tenant it turned out to be of.
+    def admit(self, ticket: Pass, way: Way, tenant_id: str, actor: str, now: float) -> Pass:
+        """Charge a request that came in as a stranger's to the tenant, and the actor, it turned out to be of.
 
-        Raises RateLimited where the tenant is over a limit. What governs has an allowance of the credential's
-        own, which begins once it was proven.
+        Raises RateLimited where the tenant is over a limit, or, for what governs, the actor: of all their
+        tokens, however fresh.
         """
         if way is Way.RESERVED:
+            self._govern(tenant_id, self._account(tenant_id, actor), now)
             return ticket
         tenant = self._tenant(tenant_id, now)
         if (found := tenant.refused(now)) is not None:
@@ -251,10 +254,18 @@ class Gate:
         if ticket.credential is not None:
             ticket.credential.leave(size, records)
 
-    def proven(self, tenant_id: str, secret: str) -> None:
-        """This credential was found to be a live one."""
+    def forgive(self, ticket: Pass) -> None:
+        """A request that was admitted is over, and was of nobody: what it was charged is given back."""
+        if ticket.tenant is not None:
+            if ticket.tenant.requests is not None:
+                ticket.tenant.requests.level += 1
+            ticket.tenant.leave(0, 0)
+
+    def proven(self, tenant_id: str, secret: str, actor: str = "") -> None:
+        """This credential was found to be a live one. Tokens of one `actor` share an account."""
         if (tenant_id, secret) not in self._credentials:
-            self._credentials[tenant_id, secret] = Account()
+            account = self._account(tenant_id, actor) if actor else Account()
+            self._credentials[tenant_id, secret] = account
             _trim(self._credentials, MAX_CREDENTIALS)
 
     def failed(self, tenant_id: str, secret: str, peer: str, now: float) -> None:
@@ -294,6 +305,12 @@ class Gate:
         limits, share = self._limits(tenant_id), self._share()
         if account.limits is not limits or account.share != share:
             account.set(limits, share, now)
+        return account
+
+    def _account(self, tenant_id: str, actor: str) -> Account:
+        account = self._credentials.setdefault((tenant_id, actor), Account())
+        self._credentials.move_to_end((tenant_id, actor))
+        _trim(self._credentials, MAX_CREDENTIALS)
         return account
 
     def _govern(self, tenant_id: str, credential: Account, now: float) -> None:

@@ -214,12 +214,12 @@ class Write(OnRecord):
     def _key_hash(self, tenancy: Tenancy, principal_id: str) -> str:
         return idempotency.key_hash(tenancy.keys, principal_id, self.idempotency_key or "")
 
-    def _payload_hash(self, desk: Desk) -> str:
+    def _payload_hash(self, desk: Desk, caller: Caller) -> str:
         parts = [(hashlib.sha256(part.content).hexdigest(), part.subjects) for part in self.draft.parts]
         facts = {**asdict(self.draft), "content": None, "segments": parts}
         whole: list[Any] = [self.scope, self.key, self.ask.purpose, asdict(self.condition), facts]
-        if (behalf := self.ask.credential.on_behalf_of) is not None:
-            whole.append(behalf)
+        if caller.principal.acts_for is not None:
+            whole.append(caller.principal.acts_for)
         return idempotency.payload_hash(desk.tenancy.keys, json.dumps(whole, sort_keys=True))
 
     def _first_use(self, desk: Desk, caller: Caller) -> Written | None:
@@ -236,7 +236,7 @@ class Write(OnRecord):
         first = desk.found.first_uses.get(use)
         if first is None:
             return None
-        if first[0] != self._payload_hash(desk):
+        if first[0] != self._payload_hash(desk, caller):
             raise KeyReused(
                 "This idempotency key was first used with another request; nothing was written.",
                 field="Idempotency-Key",
@@ -253,7 +253,7 @@ class Write(OnRecord):
         result: dict[str, Any] = {
             name: value for name, value in asdict(written).items() if name not in ("scope", "key")
         }
-        first = self._payload_hash(desk), json.dumps(result)
+        first = self._payload_hash(desk, caller), json.dumps(result)
         desk.found.add(desk.found.first_uses, use, first)
         desk.tx.put(
             idempotency.INSERT,

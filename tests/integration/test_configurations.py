@@ -137,6 +137,25 @@ async def test_nobody_is_given_a_role_while_it_goes(cell: Cell) -> None:
             await apply(cell, role(name))  # so that the next round keeps the same
 
 
+async def test_no_issuer_gives_a_role_while_it_goes(cell: Cell) -> None:
+    """As above; who configures an issuer looks at the cell's rows between, in the same transaction."""
+    await apply(cell, role("brief"))
+    audience = f"https://tenure.example/{cell.one.id}"
+    for number in range(12):
+        provision = Provision(PrincipalKind.AGENT, ("brief",))
+        issuer = Issuer("", f"main-{number}", "https://issuer.example", audience, provision=provision)
+        given, gone = await asyncio.gather(
+            cell.tenure.issuers.create(cell.one["admin"], issuer, subjects={}),
+            apply(cell, BASE, prune=True),
+            return_exceptions=True,
+        )
+        assert isinstance(given, Invalid) is isinstance(gone, dict), (given, gone)
+        assert isinstance(gone, Conflict) is isinstance(given, dict), (given, gone)
+        if isinstance(given, dict):
+            await cell.tenure.issuers.remove(cell.one["admin"], given["id"])
+        await apply(cell, role("brief"))
+
+
 async def test_the_way_back_is_a_new_generation_and_goes_no_further_than_it_may(cell: Cell) -> None:
     admin = cell.one["admin"]
     scope = {**BASE[1], "metadata": {"name": "support.later"}}

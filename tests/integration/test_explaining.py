@@ -172,6 +172,18 @@ async def test_one_answer_explains_no_more_than_its_limit(
         assert (len(found["items"]), found["left_out"]) == (value or 1, 3 - (value or 1))
 
 
+async def test_of_a_long_decision_the_first_entries_are_explained_and_it_is_said(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = (await cell.tenure.decisions.open(cell.one["agent"], Opening(SUPPORT)))["id"]
+    for key in "abc":
+        await cell.put(key, 1, "customer:1", ask=cell.one.ask(decision=decision))
+    assert (await told(cell, decision=decision))["complete"]
+    monkeypatch.setattr(explaining, "MAX_ENTRIES", 2)
+    found = await told(cell, decision=decision)
+    assert (len(found["items"]), found["complete"]) == (1, False)
+
+
 async def test_what_cannot_be_explained_is_refused(cell: Cell) -> None:
     changed = await apply(cell, grant("more", "clerk", "travel"))
     with pytest.raises(Invalid):

@@ -330,7 +330,7 @@ def test_a_tenant_at_twenty_times_its_limit_does_not_hold_up_another(world: Worl
     assert calm == [201] * 20
     assert hammered[429] > 100
     assert set(hammered) == {201, 429}
-    assert max(waiting) <= 4 + 1
+    assert max(waiting) <= 4 + 1 + 3, "those, the calm one, and what the service does for itself"
 
 
 def test_the_client_comes_back_when_it_was_told_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from litestar.testing import TestClient
 from conftest import record
 from tenure import errors
 from tenure.errors import TenureError
+from tenure.governance.tokens import NOBODY
 from tenure.http.app import create_app
 from tenure.ids import new_id
 from tenure.limiting import Gate
@@ -59,7 +60,7 @@ def answer(raised: Exception) -> Any:
         gateway=SimpleNamespace(read=read),
         gate=gate,
         knows=lambda *_: False,
-        tokens=SimpleNamespace(tenant_of=lambda _: ""),
+        tokens=SimpleNamespace(owner=lambda _: NOBODY),
         settings=SimpleNamespace(max_body_bytes=1024, trusted_proxies=""),
     )
     key = new_api_key(new_id())[0]

@@ -105,7 +105,9 @@ def test_a_fresh_token_for_each_request_is_counted_for_its_tenant(world: World, 
 
 def test_the_same_key_for_somebody_else_is_another_request(world: World, issuer: Issuer) -> None:
     body = {"content": 2, "subjects": ["customer:1"], "categories": ["contact"]}
-    headers = {"Idempotency-Key": "for-whom", "Tenure-On-Behalf-Of": world.ids["acme-agent"]}
+    colleague = {"name": "colleague", "kind": "agent", "roles": ["support-agent"]}
+    other = world.ok("admin", "POST", "/v1/principals", json=colleague)["id"]
+    headers = {"Idempotency-Key": "for-whom", "Tenure-On-Behalf-Of": other}
     first = world.call("agent", "PUT", record("whose"), json=body, headers=headers)
     assert first.status_code == 201
     again = world.call("agent", "PUT", record("whose"), json=body, headers=headers)
@@ -120,6 +122,39 @@ def test_the_same_key_for_somebody_else_is_another_request(world: World, issuer:
     assert world.call("dpo", "POST", "/v1/holds", json=hold, headers=alone).status_code == 201
     answer = world.call("dpo", "POST", "/v1/holds", json=hold, headers={**alone, **behalf})
     assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+
+
+def test_the_same_key_of_a_delegated_token_for_somebody_else_is_another_request(
+    world: World, issuer: Issuer
+) -> None:
+    for who in ("jane", "joe", "robot"):
+        as_bearer(world, issuer.signed(sub=who))
+    body = {"content": 2, "subjects": ["customer:1"], "categories": ["contact"]}
+    headers = {"Idempotency-Key": "in-whose-name"}
+
+    def put(subject: str) -> Any:
+        world.keys["bearer"] = issuer.signed(sub=subject, act={"sub": "robot"})
+        return world.call("bearer", "PUT", record("in-whose-name"), json=body, headers=headers)
+
+    assert [put("jane").status_code, put("jane").status_code] == [201, 201]
+    answer = put("joe")
+    assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+
+
+def test_who_is_over_a_limit_is_not_provisioned(world: World, issuer: Issuer) -> None:
+    tenant = parse_api_key(world.keys["admin"]).tenant_id
+    limits = f"/v1/tenants/{tenant}/limits"
+    principals = len(world.ok("admin", "GET", "/v1/principals?limit=200")["items"])
+    world.ok("operator", "PUT", limits, json={"requests": 1, "burst_s": 1})
+    world.ok("admin", "GET", "/v1/limits")
+    try:
+        answers = [as_bearer(world, issuer.signed(sub=f"new-{n}")).status_code for n in range(10)]
+    finally:
+        world.ok("operator", "PUT", limits, json={"requests": 0})
+        world.ok("admin", "GET", "/v1/limits")
+    met = len(world.ok("admin", "GET", "/v1/principals?limit=200")["items"]) - principals
+    assert met == 10 - answers.count(429)
+    assert met < 10
 
 
 def test_a_key_that_is_narrower_and_ends(world: World) -> None:

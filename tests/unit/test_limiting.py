@@ -139,7 +139,7 @@ def test_a_fresh_token_for_each_request_gets_round_nothing() -> None:
     def once(number: int) -> str:
         ticket = world.enter("", f"token-{number}")
         try:
-            ticket = world.gate.admit(ticket, Way.USUAL, A, world.now)
+            ticket = world.gate.admit(ticket, Way.USUAL, A, "robot", world.now)
         except RateLimited as refused:
             return refused.limit
         finally:
@@ -150,7 +150,38 @@ def test_a_fresh_token_for_each_request_gets_round_nothing() -> None:
     assert world.once() == "requests", "they took what is the tenant's"
     assert world.once(B) == "in"
     ticket = world.enter("", "an officer's", way=Way.RESERVED)
-    assert world.gate.admit(ticket, Way.RESERVED, A, world.now) == ticket, "and what governs goes on"
+    admitted = world.gate.admit(ticket, Way.RESERVED, A, "officer", world.now)
+    assert admitted == ticket, "and what governs goes on"
+
+
+def test_what_governs_is_one_allowance_for_all_tokens_of_an_actor() -> None:
+    world = World(reserve=2)
+
+    def governs(number: int, actor: str = "robot") -> str:
+        token = f"{actor}-{number}"
+        try:
+            ticket = world.enter(A if (A, token) in met else "", token, way=Way.RESERVED)
+            if ticket.peer is not None:
+                world.gate.admit(ticket, Way.RESERVED, A, actor, world.now)
+        except RateLimited as refused:
+            return refused.limit
+        world.gate.proven(A, token, actor)
+        met.add((A, token))
+        return "in"
+
+    met: set[tuple[str, str]] = set()
+    burst = limiting._RESERVE_BURST_S * 2
+    assert [governs(number) for number in range(burst)] == ["in"] * burst
+    assert [governs(burst), governs(0)] == ["reserve"] * 2, "by a fresh token as by an old one"
+    assert governs(0, "officer") == "in"
+
+
+def test_who_turns_out_to_be_nobody_costs_the_tenant_nothing() -> None:
+    world = World(Limits(5, 0, 0, 1, 2))
+    for number in range(20):
+        ticket = world.gate.admit(world.enter("", f"t{number}"), Way.USUAL, A, "passer-by", world.now)
+        world.gate.forgive(ticket)
+    assert world.many(6) == ["in"] * 5 + ["requests"]
 
 
 def test_a_limit_that_changes_holds_at_once() -> None:

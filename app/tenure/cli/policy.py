@@ -56,6 +56,8 @@ async def explain(
         for line in _lines(one):
             output.line(line)
         output.line()
+    if not told.get("complete", True):
+        output.line("The decision has more entries than one answer looks at: these are of its first.")
     if told["left_out"]:
         output.line(f"{told['left_out']} more are not shown.")
     if told["unknown"]:
@@ -97,7 +99,7 @@ async def replay(
         f"{summary['accesses']} accesses: {summary['now_denied']} would be denied now,"
         f" {summary['now_allowed']} allowed now, {summary['same']} the same"
     )
-    if not summary["complete"]:
+    if not summary.get("complete", True):
         output.line("The decision has more accesses than one answer judges: these are its first.")
     if summary["unknown"]:
         output.line(f"Of {summary['unknown']} more it cannot be known any more what was asked.")

@@ -117,7 +117,7 @@ class Breakglass:
             if (refusal := no_second_person(seat, "approve", found)) is not None:
                 return refusal
             # Locks the tenant's row: of two approvals one comes first, and the other sees it.
-            tenants.raise_under_policy(tx, Epoch.PRINCIPAL)
+            tenants.raise_under_policy(tx, Epoch.PRINCIPAL, seat.desk.tenancy.epochs.policy)
             found = visible(seat, elevation_id)
             _check_state(found, now, State.REQUESTED)
             spec = spec_of(seat, found.role)

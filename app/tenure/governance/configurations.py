@@ -96,7 +96,7 @@ def become(seat: Seat, new: Configuration, *, dry_run: bool, restored: int | Non
         check_unused(tx, became.moved)
         return became._replace(generation=store.newest(tx))
     # From here on nobody else changes it: `old` is what is replaced, and nobody is given a role that goes.
-    tenants.raise_under_policy(tx, Epoch.POLICY)
+    tenants.raise_under_policy(tx, Epoch.POLICY, seat.desk.tenancy.epochs.policy)
     check_unused(tx, became.moved)
     number = store.newest(tx) + 1
     _write(seat, new, became.moved, number)

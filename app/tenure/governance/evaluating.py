@@ -32,6 +32,15 @@ class Found(NamedTuple):
     unknown: int
 
 
+def first_of(parsed: Sequence[dict[str, Any]], accesses: int) -> Sequence[dict[str, Any]]:
+    """The first entries, up to the one with which there are so many accesses."""
+    for place, entry in enumerate(parsed):
+        if accesses <= 0:
+            return parsed[:place]
+        accesses -= entry.get("accesses_count", len(entry.get("accesses", ())))
+    return parsed
+
+
 def questions_of(tx: Tx, parsed: Sequence[dict[str, Any]]) -> Found:
     """What these entries asked of policy. Two round trips, and one more for each 500 versions."""
     entries = [entry for entry in parsed if entry["kind"] in ACCESSES]

@@ -60,7 +60,11 @@ class About(NamedTuple):
 
 
 class Explaining:
-    """Explanations. Each `{"items":[{"entry","recorded","question","then","now"}],"unknown","left_out"}`."""
+    """Explanations: `{"items","unknown","left_out","complete"}`.
+
+    Each item `{"entry","recorded","question","then","now"}`. `complete`: false for a decision of more than
+    `MAX_ENTRIES` entries, of which the first are explained.
+    """
 
     def __init__(self, service: Service, database: Database, tenancies: Tenancies) -> None:
         self._service = service
@@ -93,7 +97,8 @@ class Explaining:
         if about.question is not None:
             return self._of_question(desk, about.question, roles)
         engines = Engines(tx, policy.digest, policy.engine)
-        found = questions_of(tx, [json.loads(body) for body in _bodies(tx, about)])
+        bodies = _bodies(tx, about)
+        found = questions_of(tx, [json.loads(body) for body in bodies[:MAX_ENTRIES]])
         if about.entry is not None and not found.puts and not found.unknown:
             raise Invalid(
                 "The entry asked nothing of policy that could be explained; nothing was evaluated.",
@@ -121,7 +126,12 @@ class Explaining:
                     "now": told(policy.engine, policy.digest, one.asked, had.names),
                 }
             )
-        return {"items": items, "unknown": found.unknown, "left_out": len(wanted) - len(items)}
+        return {
+            "items": items,
+            "unknown": found.unknown,
+            "left_out": len(wanted) - len(items),
+            "complete": len(bodies) <= MAX_ENTRIES,
+        }
 
     def _of_question(self, desk: Desk, question: Question, past: PastRoles) -> dict[str, Any]:
         at = desk.now if question.at is None else question.at
@@ -157,7 +167,7 @@ class Explaining:
             "then": None,
             "now": told(policy.engine, policy.digest, asked, names),
         }
-        return {"items": [item], "unknown": 0, "left_out": 0}
+        return {"items": [item], "unknown": 0, "left_out": 0, "complete": True}
 
 
 def told(engine: Engine, digest: str, asked: Asked, roles: tuple[str, ...]) -> dict[str, Any]:
@@ -195,7 +205,7 @@ def _bodies(tx: Tx, about: About) -> Sequence[bytes]:
         check_id(about.decision, "decision", "decision")
         if decisions.get(tx, about.decision) is None:
             raise NotFound("There is no such decision.", field="decision", rule="a decision's id")
-        return [body for _, body in log.of_decision(tx, about.decision, limit=MAX_ENTRIES)]
+        return [body for _, body in log.of_decision(tx, about.decision, limit=MAX_ENTRIES + 1)]
     parts = _ENTRY.fullmatch(about.entry or "")
     placed = log.entry(tx, parts[1], int(parts[2])) if parts else None
     if placed is None:

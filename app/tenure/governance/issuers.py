@@ -17,7 +17,6 @@ from tenure.ledger.entry import Kind
 from tenure.model.identity import check_id
 from tenure.model.issuer import Issuer, check_issuer
 from tenure.model.principal import Credential
-from tenure.oidc.token import parse_token
 from tenure.store import issuers as store
 from tenure.store import principals, tenants
 from tenure.store.tenants import Epoch
@@ -52,9 +51,14 @@ class Issuers:
         and with `proof` a look at the issuer's keys between them: whoever may not do this asks nobody.
         """
         check_issuer(issuer, local=self._local)
-        await self._service.run(credential, SCOPE, "write", lambda seat: _check(seat, issuer, subjects))
+
+        def asks(seat: Seat) -> None:
+            _check(seat, issuer, subjects)
+            _check_room(store.every(seat.desk.tx), issuer, replaces)
+
+        await self._service.run(credential, SCOPE, "write", asks)
         if credential.tenant_id not in issuer.audience:
-            await self._check_proof(issuer, proof)
+            await self._check_proof(credential.tenant_id, issuer, proof)
         new = replace(issuer, id=ids.new_id())
 
         def work(seat: Seat) -> dict[str, Any]:
@@ -65,7 +69,7 @@ class Issuers:
                 if old is None:
                     raise _no_issuer("replaces")
                 store.remove(tx, old)
-            _check_room(store.every(tx), new)
+            _check_room(store.every(tx), new, replaces)
             if not store.claim(tx, new):
                 raise Conflict(
                     "This issuer and audience lead to a tenant already; nothing was changed.",
@@ -78,7 +82,7 @@ class Issuers:
                 keys = seat.desk.tenancy.keys
                 index = keys.blind_index("identity", new.url, new.subject_claim, subject)
                 store.identify(tx, index, principal_id, at=seat.desk.now)
-            tenants.raise_under_policy(tx, Epoch.PRINCIPAL)
+            tenants.raise_under_policy(tx, Epoch.PRINCIPAL, seat.desk.tenancy.epochs.policy)
             facts: dict[str, Any] = {} if replaces is None else {"replaces": replaces}
             if subjects:
                 facts["principals"] = sorted(set(subjects.values()))
@@ -116,12 +120,12 @@ class Issuers:
         await self._service.run(credential, SCOPE, "write", work)
         self._tokens.forget()
 
-    async def _check_proof(self, issuer: Issuer, proof: str | None) -> None:
+    async def _check_proof(self, tenant_id: str, issuer: Issuer, proof: str | None) -> None:
         try:
             if proof is None:
                 raise _no_proof()
             # Under keys that the issuer itself publishes: with keys of the caller's own, it proves nothing.
-            await self._tokens.verify(parse_token(proof), replace(issuer, jwks_uri=None))
+            await self._tokens.prove(tenant_id, proof, replace(issuer, jwks_uri=None))
         except TenureError as failure:
             if failure.kind != "unauthenticated":
                 raise
@@ -150,7 +154,8 @@ def _check(seat: Seat, issuer: Issuer, subjects: dict[str, str]) -> None:
             )
 
 
-def _check_room(there: list[Issuer], new: Issuer) -> None:
+def _check_room(there: list[Issuer], new: Issuer, replaces: str | None) -> None:
+    there = [one for one in there if one.id != replaces]
     if any(one.name == new.name for one in there):
         raise Conflict(
             "An issuer of this name is configured; nothing was changed.",

@@ -55,7 +55,7 @@ class Principals:
                 )
             principal = Principal(seat.desk.tx.tenant_id, ids.new_id(), name, kind, tuple(sorted(set(roles))))
             _, key = add_principal(seat.desk.tx, principal, at=seat.desk.now)
-            tenants.raise_under_policy(seat.desk.tx, Epoch.PRINCIPAL)
+            tenants.raise_under_policy(seat.desk.tx, Epoch.PRINCIPAL, seat.desk.tenancy.epochs.policy)
             seat.record(
                 Kind.PRINCIPAL_CHANGE, principal=principal.id, change="created", roles=list(principal.roles)
             )
@@ -93,7 +93,7 @@ class Principals:
                 return _shown(old)
             _check_not_shut_out(seat, new)
             store.change(tx, new)
-            tenants.raise_under_policy(tx, Epoch.PRINCIPAL)
+            tenants.raise_under_policy(tx, Epoch.PRINCIPAL, seat.desk.tenancy.epochs.policy)
             if new.roles != old.roles:
                 seat.record(
                     Kind.PRINCIPAL_CHANGE, principal=principal_id, change="roles", roles=list(new.roles)

@@ -14,7 +14,7 @@ from tenure import ids
 from tenure.crew import Desk
 from tenure.errors import NotFound
 from tenure.governance.asked import judge
-from tenure.governance.evaluating import MAX_ENTRIES, Engines, Put, questions_of
+from tenure.governance.evaluating import MAX_ENTRIES, Engines, Put, first_of, questions_of
 from tenure.governance.explaining import ACTION, SCOPE
 from tenure.governance.pastroles import PastRoles, Roles, weakest
 from tenure.governance.service import Seat, Service
@@ -73,7 +73,8 @@ class Replaying:
         engines = Engines(tx, present.digest, present.engine)
         _, engine = engines.named(digest)
         bodies = log.of_decision(tx, decision_id, limit=MAX_ENTRIES + 1)
-        found = questions_of(tx, [json.loads(body) for _, body in bodies[:MAX_ENTRIES]])
+        entries = first_of([json.loads(body) for _, body in bodies[:MAX_ENTRIES]], MAX_ACCESSES)
+        found = questions_of(tx, entries)
         past = PastRoles()
         items = []
         sources = set()
@@ -92,7 +93,7 @@ class Replaying:
                 "now_allowed": counts["now-allowed"],
                 "not_reproduced": sum(one["then"]["reason"] == NOT_REPRODUCED for one in items),
                 "unknown": found.unknown,
-                "complete": len(bodies) <= MAX_ENTRIES and len(found.puts) <= MAX_ACCESSES,
+                "complete": len(bodies) == len(entries) and len(found.puts) <= MAX_ACCESSES,
             },
             "items": items,
         }

@@ -110,7 +110,10 @@ class Service:
 def _once(seat: Seat, once: Once, work: Work) -> Any:  # noqa: ANN401
     keys = seat.desk.tenancy.keys
     key_hash = idempotency.key_hash(keys, seat.principal.id, once.key)
-    payload_hash = idempotency.payload_hash(keys, hashlib.sha256(once.payload).hexdigest())
+    payload = hashlib.sha256(once.payload).hexdigest()
+    if seat.principal.acts_for is not None:
+        payload += f" for {seat.principal.acts_for}"
+    payload_hash = idempotency.payload_hash(keys, payload)
     question = (idempotency.FIRST_USES, {"principals": [seat.principal.id], "keys": [key_hash]})
     for _, _, first_payload, result in seat.desk.tx.ask(question)[0]:
         if first_payload != payload_hash:

@@ -12,12 +12,14 @@ configuration is gone by then. So nothing that is cached here outlives a change 
 
 import asyncio
 import time
+from collections.abc import Callable
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from tenure import ids
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
+from tenure.errors import Unavailable
 from tenure.ids import CELL
 from tenure.ledger.entry import EntryDraft, Kind
 from tenure.model.issuer import Issuer, claim_of
@@ -41,42 +43,79 @@ _AT_ONCE: Final = 4
 _Found = tuple[str, Issuer]
 
 
+class Owner(NamedTuple):
+    """Whose a verified token is: its tenant, and a hash of the actor, the same for all their tokens."""
+
+    tenant_id: str
+    actor: str
+
+
+NOBODY: Final = Owner("", "")
+Admit = Callable[[Owner], None]
+
+
 class Tokens:
     """Reads tokens for every surface. Called on the event loop."""
 
-    def __init__(self, database: Database, batcher: Batcher, sources: KeySources) -> None:
+    def __init__(
+        self, database: Database, batcher: Batcher, sources: KeySources, candidates: KeySources
+    ) -> None:
+        """`candidates`: keys of issuers that are not trusted yet."""
         self._database = database
         self._batcher = batcher
         self._sources = sources
+        self._candidates = candidates
+        self._proving: set[str] = set()
         self._found: dict[tuple[str, ...], tuple[float, asyncio.Task[_Found | None]]] = {}
         self._seen: set[tuple[str, str, str, str]] = set()
-        self._tenants: dict[str, str] = {}
+        self._owners: dict[str, Owner] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def credential(self, text: str) -> Credential:
-        """Steps 1 to 5.
+    async def credential(self, text: str, admit: Admit | None = None) -> Credential:
+        """Steps 1 to 5. `admit` is told whose token it is once it is verified, before anything is written.
 
         Two reads of the database at most once a second for an issuer and its audiences; a transaction more
-        when this process meets a subject for the first time. Raises Unauthenticated, Unavailable.
+        when this process meets a subject for the first time. Raises Unauthenticated, Unavailable, and what
+        `admit` raises.
         """
         parsed = parse_token(text)
         tenant_id, issuer = await self._find(parsed)
-        token = await self.verify(parsed, issuer)
+        token = await self._verified(parsed, issuer, self._sources)
+        owner = Owner(tenant_id, hash_of(f"{issuer.url} {token.claim} {token.actor}"))
+        if admit is not None:
+            admit(owner)
         await self._provide(tenant_id, issuer, token)
         secret_hash = hash_of(text)
-        if len(self._tenants) >= MAX_SEEN:
-            self._tenants.clear()
-        self._tenants[secret_hash] = tenant_id
+        if len(self._owners) >= MAX_SEEN:
+            self._owners.clear()
+        self._owners[secret_hash] = owner
         return Credential(tenant_id, secret_hash, token)
 
-    def tenant_of(self, secret_hash: str) -> str:
+    def owner(self, secret_hash: str) -> Owner:
         """Whose a token is that was verified here, by its hash; empty for any other. Proves nothing."""
-        return self._tenants.get(secret_hash, "")
+        return self._owners.get(secret_hash, NOBODY)
 
-    async def verify(self, parsed: Parsed, issuer: Issuer) -> Token:
-        """Steps 3 and 4, under a configuration that need not be in force."""
+    async def prove(self, tenant_id: str, text: str, issuer: Issuer) -> None:
+        """Steps 1, 3 and 4 under a configuration that is not in force. Raises as `credential`.
+
+        One at a time for a tenant, and apart from the keys that tokens are verified by: whom a tenant would
+        trust may be slow, or many.
+        """
+        if tenant_id in self._proving:
+            raise Unavailable(
+                "Another proof of this tenant is being verified; nothing was changed.",
+                retry_after=5,
+                remedy="Configure one issuer after the other.",
+            )
+        self._proving.add(tenant_id)
+        try:
+            await self._verified(parse_token(text), issuer, self._candidates)
+        finally:
+            self._proving.discard(tenant_id)
+
+    async def _verified(self, parsed: Parsed, issuer: Issuer, sources: KeySources) -> Token:
         check_form(parsed, issuer)
-        key = await self._sources.key(issuer, parsed.key_id, parsed.algorithm)
+        key = await sources.key(issuer, parsed.key_id, parsed.algorithm)
         return verified(parsed, issuer, key, now=ids.now())
 
     def forget(self) -> None:
@@ -138,7 +177,7 @@ def _provide(desk: Desk, issuer: Issuer, subject: str) -> None:
     index = desk.tenancy.keys.blind_index("identity", issuer.url, issuer.subject_claim, subject)
     if store.identity(tx, index) is not None:
         return
-    current = store.get(tx, issuer.id)
+    current = store.get(tx, issuer.id, lock=True)  # it does not go, nor then its roles, before this is there
     if current is None or current.provision is None:
         raise refused(UNTRUSTED)
     roles = tuple(sorted(set(current.provision.roles)))

@@ -57,7 +57,7 @@ def create_app(tenure: "Tenure") -> Surface:
         state=State({"tenure": tenure}),
     )
     surface.turnstile = Turnstile(
-        tenure.gate, tenure.knows, tenure.tokens.tenant_of, networks(tenure.settings.trusted_proxies)
+        tenure.gate, tenure.knows, tenure.tokens.owner, networks(tenure.settings.trusted_proxies)
     )
     return surface
 

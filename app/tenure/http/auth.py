@@ -5,7 +5,6 @@ decides, for every surface alike.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +14,7 @@ from litestar.types import Scope
 from tenure.access import Ask
 from tenure.errors import Malformed, Unauthenticated
 from tenure.governance.service import Once
+from tenure.governance.tokens import Admit
 from tenure.http.wire import body_json
 from tenure.ids import is_id
 from tenure.ledger.canonical import canonical
@@ -37,13 +37,13 @@ _ETAG = re.compile(rb'"([1-9][0-9]{0,15})"')
 class Headers(dict[bytes, bytes]):
     """Headers by lower-case name, and the API key once it was read from them.
 
-    `admit` is told of an access token once it is verified: until then nobody knows whose limits it counts
-    for.
+    `admit` is told whose an access token is once it is verified: until then nobody knows whose limits it
+    counts for.
     """
 
     __slots__ = ("admit", "credential")
     credential: Credential | None
-    admit: Callable[[Credential], None] | None
+    admit: Admit | None
 
 
 def tenure_of(request: Call) -> "Tenure":
@@ -69,9 +69,7 @@ async def read_credential(tenure: "Tenure", headers: Headers) -> Credential:
     """
     bearer = read_bearer(headers)
     if is_token(bearer):
-        credential = await tenure.tokens.credential(bearer)
-        if headers.admit is not None:
-            headers.admit(credential)
+        credential = await tenure.tokens.credential(bearer, headers.admit)
     else:
         credential = read_api_key(headers, bearer)
     behalf = headers.get(_BEHALF)
@@ -146,14 +144,12 @@ def read_idempotency_key(headers: Headers) -> str | None:
 
 
 async def read_once(request: Call, *, json: bool = True) -> Once | None:
-    """The idempotency key bound to what it stands for: method, path, query, for whom, and body."""
+    """The idempotency key bound to what it stands for: method, path, query and body."""
     key = read_idempotency_key(headers_of(request.scope))
     body = await request.body()
     if key is None:
         return None
     line = f"{request.scope['method']} {request.scope['path']}?".encode() + request.scope["query_string"]
-    if (behalf := headers_of(request.scope).get(_BEHALF)) is not None:
-        line += b"\n" + behalf
     return Once(key, line + b"\n" + (canonical(body_json(body)) if json and body else body))
 
 

@@ -12,11 +12,10 @@ from typing import Any, cast
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPSendMessage, Message, Receive, Scope, Send
 
 from tenure.errors import Invalid, RateLimited, Unauthenticated
-from tenure.governance.tokens import hash_of
+from tenure.governance.tokens import Owner, hash_of
 from tenure.http import problems
 from tenure.http.auth import Headers, headers_of, read_api_key, read_bearer
 from tenure.limiting import Gate, Pass, Way
-from tenure.model.principal import Credential
 from tenure.oidc.token import is_token
 
 _RECORDS = "tenure.records"
@@ -58,16 +57,16 @@ class Turnstile:
         self,
         gate: Gate,
         proven: Callable[[str, str], bool],
-        tenant_of: Callable[[str], str],
+        owner: Callable[[str], Owner],
         proxies: Networks,
     ) -> None:
         """`proven(tenant, secret)`: whether this process has found that credential to be a live one.
 
-        `tenant_of(secret)`: whose an access token is that was verified here; empty for any other.
+        `owner(secret)`: whose an access token is that was verified here; empty for any other.
         """
         self._gate = gate
         self._proven = proven
-        self._tenant_of = tenant_of
+        self._owner = owner
         self._proxies = proxies
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,16 +85,16 @@ class Turnstile:
             return
         visit = _Visit(receive, send, ticket)
         if ticket.peer is not None:  # whose it is comes out when it is verified
-            headers.admit = lambda credential: self._admit(visit, headers, way, credential)
+            headers.admit = lambda owner: self._admit(visit, headers, way, owner)
         try:
             await app(scope, visit.receive, visit.send)
         finally:
             self._left(visit, scope, tenant_id, secret, peer)
 
-    def _admit(self, visit: "_Visit", headers: Headers, way: Way, credential: Credential) -> None:
-        """Count a request with a token that is new here for its tenant. Raises RateLimited."""
+    def _admit(self, visit: "_Visit", headers: Headers, way: Way, owner: Owner) -> None:
+        """Count a request with a token that is new here for its owner. Raises RateLimited."""
         headers.admit = None
-        visit.ticket = self._gate.admit(visit.ticket, way, credential.tenant_id, monotonic())
+        visit.ticket = self._gate.admit(visit.ticket, way, owner.tenant_id, owner.actor, monotonic())
 
     def _presented(self, headers: Headers) -> tuple[str, str]:
         """(tenant, hash of the secret) of the credential, empty where there is none to tell."""
@@ -103,7 +102,7 @@ class Turnstile:
             bearer = read_bearer(headers)
             if is_token(bearer):
                 secret = hash_of(bearer)
-                return self._tenant_of(secret), secret
+                return self._owner(secret).tenant_id, secret
             credential = read_api_key(headers, bearer)
         except Unauthenticated:
             return "", ""
@@ -111,12 +110,16 @@ class Turnstile:
 
     def _left(self, visit: "_Visit", scope: Scope, tenant_id: str, secret: str, peer: str) -> None:
         gate, ticket = self._gate, visit.ticket
-        gate.leave(ticket, visit.size, cast("dict[str, Any]", scope).get(_RECORDS, 0))
-        tenant_id = tenant_id or self._tenant_of(secret)  # of a token that was verified meanwhile
+        owner = self._owner(secret)
+        tenant_id = tenant_id or owner.tenant_id  # of a token that was verified meanwhile
+        if visit.status == _UNAUTHENTICATED and ticket.peer is not None:
+            gate.forgive(ticket)  # a tenant does not pay for who turned out to be nobody there
+        else:
+            gate.leave(ticket, visit.size, cast("dict[str, Any]", scope).get(_RECORDS, 0))
         if visit.status == _UNAUTHENTICATED:
             gate.failed(tenant_id, secret, peer, monotonic())
         elif ticket.peer is not None and self._proven(tenant_id, secret):
-            gate.proven(tenant_id, secret)
+            gate.proven(tenant_id, secret, owner.actor)
         elif ticket.peer is not None and visit.status != _OVER:
             gate.failed(tenant_id, secret, peer, monotonic())
 

@@ -1,6 +1,8 @@
 """An issuer of access tokens, as a tenant configures it: whose tokens name whom, and what they must say."""
 
+import ipaddress
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
@@ -155,14 +157,26 @@ def is_asked(url: str, *, of: str | None = None) -> bool:
     plain = url.isascii() and url.isprintable() and " " not in url and 0 < len(url) <= MAX_TEXT
     if not (plain and host) or "@" in parts.netloc or "#" in url or "?" in url:
         return False
-    if host in _LOOPBACK:
-        return parts.scheme in ("http", "https") and (of is None or urlsplit(of).hostname in _LOOPBACK)
+    if is_here(url):
+        plain = host in _LOOPBACK and parts.scheme == "http"
+        return (plain or parts.scheme == "https") and (of is None or is_here(of))
     return parts.scheme == "https"
 
 
 def is_here(url: str) -> bool:
-    """Whether an address that may be asked is one of this very machine."""
-    return urlsplit(url).hostname in _LOOPBACK
+    """Whether the host of an address is this very machine, however it is spelt. Names are not looked up."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 §6.3
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            address = ipaddress.IPv4Address(socket.inet_aton(host))  # 127.1 and the like
+        except OSError:
+            return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
 
 
 def _wrong(where: str, rule: str, remedy: str) -> Invalid:

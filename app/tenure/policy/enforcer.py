@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
 from threading import Lock
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import casbin
 from casbin.persist import Adapter
@@ -56,6 +56,8 @@ _NARROWING = {
 """Conditions by which rules are left out before Casbin is asked, as the matcher writes them."""
 CANDIDATES_SIZE = 256
 
+T = TypeVar("T")
+_TRIES = 3
 _PARSING = Lock()
 """Python counts how deep the syntax tree is that it builds in one place for all threads: of two that parse at
 once one may end in a SystemError ("AST constructor recursion depth mismatch")."""
@@ -88,10 +90,8 @@ class Enforcer:
         functions = dict(self._casbin.fm.get_functions())
         for name, assertion in self._casbin.model["g"].items():
             functions[name] = casbin.util.generate_g_function(assertion.rm)
-        with _PARSING:
-            expression = self._casbin._get_expression(  # noqa: SLF001 - see above
-                self._casbin.model["m"]["m"].value, functions
-            )
+        get, matcher = self._casbin._get_expression, self._casbin.model["m"]["m"].value  # noqa: SLF001 - see above
+        expression = _alone(lambda: get(matcher, functions))
         self._casbin._get_expression = lambda *_: expression  # noqa: SLF001 - see above
         self._functions = functions
         # A bundle may hold another model: what is not a condition there for every rule leaves none out.
@@ -157,16 +157,26 @@ class Enforcer:
     @cached_property
     def _parts(self) -> list[tuple[str, str, Any]]:
         texts = [(_name_of(part), ast.unparse(part)) for part in self._operands()]
-        with _PARSING:
-            return [(name, text, SimpleEval(text, self._functions)) for name, text in texts]
+        return _alone(lambda: [(name, text, SimpleEval(text, self._functions)) for name, text in texts])
 
     def _operands(self) -> list[ast.expr]:
         text = self._casbin.model["m"]["m"].value
-        with _PARSING:
-            tree = ast.parse(text.replace("&&", "and").replace("||", "or"), mode="eval").body
+        text = text.replace("&&", "and").replace("||", "or")
+        tree = _alone(lambda: ast.parse(text, mode="eval")).body
         if not isinstance(tree, ast.BoolOp) or not isinstance(tree.op, ast.And):
             raise TypeError("the matcher is not a conjunction")
         return tree.values
+
+
+def _alone(parse: Callable[[], T]) -> T:
+    """Parse while nobody else here does. Whoever formats a traceback parses too: then once more."""
+    with _PARSING:
+        for _ in range(_TRIES):
+            try:
+                return parse()
+            except SystemError:
+                continue
+        return parse()
 
 
 def live(now: int, not_before: int | None, not_after: int | None) -> bool:

@@ -32,11 +32,10 @@ def every(tx: Tx) -> list[Issuer]:
     return [read_issuer(*row) for row in rows]
 
 
-def get(tx: Tx, issuer_id: str) -> Issuer | None:
-    """One of the tenant's."""
-    row = tx.execute(
-        select(*_COLUMNS).where(_s.c.tenant_id == tx.tenant_id, _s.c.id == issuer_id)
-    ).one_or_none()
+def get(tx: Tx, issuer_id: str, *, lock: bool = False) -> Issuer | None:
+    """One of the tenant's. With `lock` it stays until the transaction ends."""
+    query = select(*_COLUMNS).where(_s.c.tenant_id == tx.tenant_id, _s.c.id == issuer_id)
+    row = tx.execute(query.with_for_update(read=True) if lock else query).one_or_none()
     return read_issuer(*row) if row else None
 
 

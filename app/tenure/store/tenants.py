@@ -63,8 +63,8 @@ def raise_epoch(tx: Tx, *epochs: Epoch) -> None:
     )
 
 
-def raise_under_policy(tx: Tx, epoch: Epoch) -> None:
-    """Count up an epoch, if the policy is still the one that this transaction began with.
+def raise_under_policy(tx: Tx, epoch: Epoch, decided: int) -> None:
+    """Count up an epoch, if the policy epoch is still `decided`, under which this transaction decides.
 
     Until the transaction ends nobody else can. Clash when the policy is another one: what was read of it, and
     what was decided by it, is out of date.
@@ -72,7 +72,7 @@ def raise_under_policy(tx: Tx, epoch: Epoch) -> None:
     table = tables.tenant_state
     moved = tx.execute(
         update(table)
-        .where(table.c.tenant_id == tx.tenant_id, table.c.policy_epoch == tx.epochs.policy)
+        .where(table.c.tenant_id == tx.tenant_id, table.c.policy_epoch == decided)
         .values({epoch.value: table.c[epoch.value] + 1})
     )
     if moved.rowcount != 1:

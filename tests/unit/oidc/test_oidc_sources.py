@@ -3,12 +3,13 @@
 import asyncio
 import json
 import threading
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from tenure.errors import Unavailable
-from tenure.model.issuer import Issuer
+from tenure.model.issuer import Issuer, is_asked, is_here
 from tenure.oidc import sources
 from tenure.oidc.sources import GAP_S, MAX_AGE_S, MAX_GAP_S, MAX_STALE_S, KeySources
 from tenure.outbound import NoAnswer
@@ -25,6 +26,8 @@ class Net:
         self.keys = [ec_jwk()]
         self.document = {"issuer": URL, "jwks_uri": JWKS}
         self.down = False
+        self.takes = 0.0
+        self.more = {}
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.asked = []
@@ -33,9 +36,10 @@ class Net:
     def fetch(self, url):
         self.asked.append(url)
         assert self.may_answer.wait(60)
+        self.now += self.takes / 2
         if self.down:
             raise NoAnswer
-        return json.dumps({DISCOVERY: self.document, JWKS: {"keys": self.keys}}[url]).encode()
+        return json.dumps({DISCOVERY: self.document, JWKS: {"keys": self.keys}, **self.more}[url]).encode()
 
 
 def run(story, **how):
@@ -154,6 +158,71 @@ def test_who_never_answers_is_asked_less_and_less():
         assert len(net.asked) == len(tries) + 4, "all is forgiven"
 
     run(story)
+
+
+def test_a_key_that_is_not_known_is_waited_for_while_its_issuer_does_not_answer():
+    async def story(net, key):
+        await key()
+        net.down, net.keys, net.now = True, [ed_jwk()], net.now + GAP_S
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await key("ed", "EdDSA")
+        assert await key() is not None, "who has its key goes on"
+
+    run(story)
+
+
+def test_who_is_slow_is_asked_as_much_more_seldom():
+    async def story(net, key):
+        net.takes = 5.0
+        for n in range(300):
+            await key(f"made-up-{n}")
+            net.now += 1
+        spent = net.takes * len(net.asked) / 2
+        assert spent <= 0.15 * (300 + spent), "a tenth of a thread, and the first fetch"
+
+    run(story)
+
+
+def test_what_was_not_used_for_longest_makes_room():
+    places = [replace(ISSUER, jwks_uri=f"{URL}/{n}") for n in range(3)]
+
+    async def story(net, key):
+        net.more = {one.jwks_uri: {"keys": net.keys} for one in places}
+        for one in (places[0], places[1], places[0], places[2], places[0]):
+            assert await key(issuer=one) is not None
+        assert net.asked == [places[0].jwks_uri, places[1].jwks_uri, places[2].jwks_uri]
+
+    run(story, kept=2)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "http://localhost",
+            "https://localhost.",
+            "https://a.localhost",
+            "http://127.0.0.1:9",
+            "https://127.9.9.9",
+        ),
+        *(
+            "https://127.1",
+            "https://2130706433",
+            "https://[::1]",
+            "https://[::ffff:127.0.0.1]",
+            "https://0.0.0.0",
+        ),
+    ],
+)
+def test_this_machine_by_any_spelling(url):
+    assert is_here(url)
+    assert not is_asked(f"{url}/keys", of="https://issuer.example")
+
+
+@pytest.mark.parametrize("url", ["https://issuer.example", "https://10.0.0.1", "https://localhost.example"])
+def test_another_machine(url):
+    assert not is_here(url)
 
 
 def test_this_machine_is_asked_only_where_that_is_allowed():

@@ -71,11 +71,15 @@ class Explained(Shape):
 
 
 class Explanations(Shape):
-    """Explanations, denials first. `unknown`: accesses that can no longer be judged."""
+    """Explanations, denials first. `unknown`: accesses that can no longer be judged.
+
+    `complete`: false for a decision of more entries than one answer looks at; these are of its first.
+    """
 
     items: list[Explained]
     unknown: int
     left_out: int
+    complete: bool
 
 
 class Judged(Shape):
