@@ -105,7 +105,19 @@ def scratch(url: str, given: str) -> Iterator[str]:
             connection.exec_driver_sql(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
             yield make_url(url).set(database=name).render_as_string(hide_password=False)
         finally:
-            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            _drop(connection, name)
+
+
+def _drop(connection: Connection, name: str) -> None:
+    """Drop a scratch database, whoever is still connected to it.
+
+    FORCE is refused while autovacuum is in there: its worker is nobody's whom this role may end. A plain DROP
+    ends it, and waits some seconds for everybody else.
+    """
+    try:
+        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    except DBAPIError:
+        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
 
 
 def _empty(url: str) -> None:
