@@ -82,18 +82,19 @@ class Sightings:
 class Spread:
     """By how much this process comes later than a job is due, so that not all ask at once; drawn once a run.
 
-    What was broken off waits for nobody.
+    What was broken off waits for nobody, nor does what is due because the clock was set back.
     """
 
     def __init__(self) -> None:
         self._drawn: dict[str, tuple[int | None, int]] = {}
 
     def us(self, row: Row | None, every_us: int) -> int:
-        """Microseconds: up to a tenth of the interval, a minute at most."""
-        if row is None or row.finished_at is None or row.outcome == STOPPED:
+        """Microseconds: up to a tenth of the wait, a minute at most."""
+        if row is None or row.finished_at is None or row.outcome == STOPPED or row.finished_at > row.at:
             return 0
         known = self._drawn.get(row.name)
         if known is None or known[0] != row.finished_at:
-            late = random.uniform(0, min(every_us * _SPREAD, _SPREAD_MOST_US))  # noqa: S311 - no secret
+            wait_us = backoff_us(row.failures, every_us) if row.outcome == FAILED else every_us
+            late = random.uniform(0, min(wait_us * _SPREAD, _SPREAD_MOST_US))  # noqa: S311 - no secret
             known = self._drawn[row.name] = (row.finished_at, int(late))
         return known[1]
