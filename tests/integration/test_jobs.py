@@ -99,18 +99,21 @@ def claimed(database: Database, holder: str, seen: Row | None, lease_us: int = S
 
 # ── the row ───────────────────────────────────────────────────────────────────────────────────────
 def test_of_many_that_saw_the_same_row_one_claims(database: Database) -> None:
-    for seen in (None, "again"):
-        before = None if seen is None else row(database)
+    def at_once(seen: Row | None) -> list[int]:
         won: list[int | None] = []
-        threads = [
-            threading.Thread(target=lambda n=n: won.append(claimed(database, f"{n}", before)))
-            for n in range(6)
-        ]
+
+        def one(holder: str) -> None:
+            won.append(claimed(database, holder, seen))
+
+        threads = [threading.Thread(target=one, args=(str(n),)) for n in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len([one for one in won if one is not None]) == 1
+        return [number for number in won if number is not None]
+
+    assert at_once(None) == [1]
+    assert at_once(row(database)) == [2]
     assert row(database).runs == 2
 
 
@@ -479,10 +482,11 @@ async def test_the_operator_sees_and_runs_jobs(cell: Cell) -> None:
 async def test_a_run_by_hand_takes_the_same_claim(
     place: Cell, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, calls = asyncio.Event(), []
+    began, go, calls = asyncio.Event(), asyncio.Event(), []
 
     async def verb(run: Run) -> dict[str, int]:
         calls.append(run.number)
+        began.set()
         await go.wait()
         return {"packed": 2}
 
@@ -491,8 +495,7 @@ async def test_a_run_by_hand_takes_the_same_claim(
         monkeypatch.setitem(tenure._schedule.jobs, "retention", job)
         monkeypatch.setitem(tenure._schedule._runner._jobs, "retention", job)
         asked = [asyncio.create_task(tenure.jobs.run(place.operator, "retention")) for _ in range(2)]
-        while not calls:
-            await asyncio.sleep(0.01)
+        await began.wait()
         shown = (await tenure.jobs.every(place.operator))["items"]
         assert [(one["state"], one["next_at"]) for one in shown if one["single"]] == [("running", None)]
         go.set()

@@ -1,10 +1,10 @@
 """Another process that has jobs of the cell, one of them of many steps.
 
 Started as `python worker.py FILE` with JSON: `url` of the database, `tag` of the process, `lease_s`, `every_s`,
-`steps` of a run and how long each takes, `how`: `steps` asks before each step, `confirm` also in a transaction.
-Each step is one line in the file `marks`, appended in one write, with the run's number, the process and a clock
-that all processes of a machine share; the progress of the work is how many steps are there. Lines on the
-output, one JSON object each: `{"step"}`, and `{"ended": <outcome>}` of a run.
+`steps` of a run, `step_s`, and `how`: `steps` asks before each step, `confirm` also in a transaction (and
+stops itself between the two). Each step is one line in the file `marks`, appended in one write, with the run's
+number and the process; the progress of the work is how many steps are there. Lines on the output, one JSON
+object each: `{"up"}`, `{"step"}`, and `{"ended": <outcome>}` of a run.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ class Worker:
         return sum(json.loads(line)["what"] == "step" for line in self._marks.read_text().splitlines())
 
     def _mark(self, run: Run, what: str) -> None:
-        line = {"what": what, "run": run.number, "by": self._given["tag"], "at": time.monotonic()}
+        line = {"what": what, "run": run.number, "by": self._given["tag"]}
         with self._marks.open("ab", buffering=0) as marks:
             marks.write((json.dumps(line) + "\n").encode())
 
