@@ -58,7 +58,7 @@ from tenure.inspection.inspector import Inspector
 from tenure.inspection.patrol import Patrol
 from tenure.inspection.view import Anchors
 from tenure.jobs.desk import Jobs
-from tenure.jobs.job import Job, Run
+from tenure.jobs.job import Job, Run, Verb
 from tenure.jobs.reports import Reports
 from tenure.jobs.runner import Runner
 from tenure.jobs.schedule import SHRED, Schedule
@@ -97,12 +97,6 @@ REMEDY = {
     "unforced": "As the tables' owner: ALTER TABLE … ENABLE and FORCE ROW LEVEL SECURITY, with the policy "
     "that the migrations give each table.",
 }
-
-
-_SHREDS = "Takes waiting erasures together and carries them out"
-_REDERIVES = "Asks applications to derive again what went with a person"
-_INSPECTS = "Compares a part of what is stored with what was written"
-_STAMPS = "Has the newest checkpoint of the cell's log time stamped"
 
 
 class Tenure:
@@ -207,17 +201,25 @@ class Tenure:
 
     def _scheduled(self, settings: Settings, service: Service) -> tuple[Schedule, Jobs]:
         """Everything that happens by itself, and what its operator sees of it."""
+        known: dict[str, tuple[Verb, bool, str]] = {
+            SHRED: (self._shred, False, "Takes waiting erasures together and carries them out"),
+            "rederive": (
+                self._rederive,
+                False,
+                "Asks applications to derive again what went with a person",
+            ),
+            "inspect": (self._inspect, False, "Compares a part of what is stored with what was written"),
+            "timestamps": (
+                self._stamp,
+                True,
+                "Has the newest checkpoint of the cell's log time stamped",
+            ),
+        }
         jobs = [
-            # At interval 0 this repeats what failed; otherwise it is the batch.
-            Job(SHRED, settings.shred_interval_s or 5, self._shred, single=False, describe=_SHREDS),
-            Job("rederive", settings.rederive_interval_s, self._rederive, single=False, describe=_REDERIVES),
+            Job(name, every_s, verb, single=single, describe=describe)
+            for name, every_s in planned(settings).items()
+            for verb, single, describe in (known[name],)
         ]
-        if settings.inspect_interval_s:
-            every_s = settings.inspect_interval_s
-            jobs.append(Job("inspect", every_s, self._inspect, single=False, describe=_INSPECTS))
-        if self.timestamps.wanted:
-            every_s = self.timestamps.interval_s
-            jobs.append(Job("timestamps", every_s, self._stamp, single=True, describe=_STAMPS))
         tally, tag = Tally(), self._replica.tag
         runner = Runner(
             [job for job in jobs if job.single],
@@ -337,6 +339,20 @@ def bring_up(settings: Settings) -> None:
     owner = settings.migration_url or settings.database
     separate = bool(settings.migration_url)
     migrate.upgrade(owner, app_role=migrate.role_of(settings.database) if separate else None)
+
+
+def planned(settings: Settings) -> dict[str, float]:
+    """What happens by itself under these settings: job → every so many seconds."""
+    found = {
+        # At interval 0 this repeats what failed; otherwise it is the batch.
+        SHRED: settings.shred_interval_s or 5,
+        "rederive": settings.rederive_interval_s,
+    }
+    if settings.inspect_interval_s:
+        found["inspect"] = settings.inspect_interval_s
+    if settings.tsa_url:
+        found["timestamps"] = settings.tsa_interval_s
+    return found
 
 
 def limits_of(settings: Settings) -> Limits:

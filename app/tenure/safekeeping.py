@@ -167,8 +167,9 @@ class Trouble(NamedTuple):
 def job_trouble(settings: Settings) -> tuple[list[Trouble], bool]:
     """Jobs that do not go as they should, and whether anybody serves the cell: if not, none is overdue.
 
-    Beside whoever serves it. Two short transactions.
+    Of those that these settings ask for. Beside whoever serves it; two short transactions.
     """
+    wanted = bootstrap.planned(settings)
     database = Database(settings.database)
     try:
         rows = database.read(CELL, jobs.every)
@@ -178,7 +179,9 @@ def job_trouble(settings: Settings) -> tuple[list[Trouble], bool]:
     found = [
         Trouble(row.name, what, row.failures, row.error, row.started_at or 0)
         for row in rows.values()
-        if (what := trouble(row)) is not None and (served or what == "failing")
+        if row.name in wanted
+        and (what := trouble(row)) is not None
+        and (served or what == "failing")
     ]
     return found, served
 

@@ -169,6 +169,26 @@ def test_a_tenants_transaction_asks_for_the_claim_and_goes_on_as_the_tenants(
     assert database.write(place.one.id, work(Run("shred"))) == place.one.id, "has no claim to lose"
 
 
+def test_nobody_takes_over_before_a_transaction_that_confirmed_has_ended(
+    place: Cell, database: Database
+) -> None:
+    if database.dialect == "sqlite":
+        pytest.skip("a file has one writer")
+    assert claimed(database, "a", None, lease_us=0) == 1
+    seen, won = row(database), []
+    taking = threading.Thread(target=lambda: won.append(claimed(database, "b", seen)))
+
+    def work(tx: Any) -> None:
+        Run("retention", 1).confirm(tx)
+        taking.start()
+        taking.join(0.5)
+        assert taking.is_alive(), "it waits"
+
+    database.write(place.one.id, work)
+    taking.join()
+    assert won == [2]
+
+
 # ── runs ──────────────────────────────────────────────────────────────────────────────────────────
 async def test_it_runs_once_and_not_again_after_a_restart(place: Cell, database: Database) -> None:
     async def pack(_run: Run) -> dict[str, int]:
@@ -520,7 +540,7 @@ async def test_only_where_it_is_wanted_a_process_takes_jobs_of_the_cell(
         ran.set()
 
     monkeypatch.setattr("tenure.bootstrap.Tenure._stamp", stamp)
-    monkeypatch.setattr("tenure.governance.timestamps.TimeStamps.wanted", property(lambda _: True))
+    monkeypatch.setattr("tenure.bootstrap.planned", lambda _settings: {"timestamps": DAY_S})
     async with place.opened(cell_jobs=False):
         await asyncio.sleep(0.3)
         assert not ran.is_set()
@@ -541,7 +561,7 @@ async def test_the_end_of_a_process_is_the_end_of_its_runs(
         await asyncio.sleep(60)
 
     monkeypatch.setattr("tenure.bootstrap.Tenure._stamp", stamp)
-    monkeypatch.setattr("tenure.governance.timestamps.TimeStamps.wanted", property(lambda _: True))
+    monkeypatch.setattr("tenure.bootstrap.planned", lambda _settings: {"timestamps": DAY_S})
     for runs in (1, 2):
         async with place.opened(cell_jobs=True):
             await asyncio.wait_for(began.wait(), 20)

@@ -100,7 +100,7 @@ def test_a_command_leaves_the_cells_jobs_to_whoever_serves(
 
     monkeypatch.setattr(runner, "LOOK_S", 0.02)
     monkeypatch.setattr("tenure.bootstrap.Tenure._stamp", stamp)
-    monkeypatch.setattr("tenure.governance.timestamps.TimeStamps.wanted", property(lambda _: True))
+    monkeypatch.setattr("tenure.bootstrap.planned", lambda _settings: {"timestamps": 3600.0})
 
     async def for_a_while(settings: Settings) -> None:
         async with open_cell(settings):
@@ -122,14 +122,14 @@ def of_jobs(cell: Cell) -> list[tuple[str, str, str]]:
 
 
 def test_doctor_tells_of_a_job_that_failed_thrice(place: Cell, database: Database) -> None:
-    told(database, "retention", FAILED, failures=2)
+    told(database, "rederive", FAILED, failures=2)
     assert of_jobs(place) == [("ok", "nobody serves this cell now", "")]
-    told(database, "retention", FAILED, failures=3)
+    told(database, "rederive", FAILED, failures=3)
     [(state, detail, remedy)] = of_jobs(place)
     assert state == "warning"
-    assert detail == "retention failed or was left 3 times in a row, the last time with unavailable"
-    assert "tenure jobs run retention" in remedy
-    told(database, "retention", OK)
+    assert detail == "rederive failed or was left 3 times in a row, the last time with unavailable"
+    assert "tenure jobs run rederive" in remedy
+    told(database, "rederive", OK)
     assert [state for state, *_ in of_jobs(place)] == ["ok"]
 
 
@@ -141,12 +141,13 @@ async def _beside(cell: Cell) -> list[tuple[str, str, str]]:
 def test_doctor_tells_of_a_job_that_nobody_runs_while_the_cell_is_served(
     place: Cell, database: Database
 ) -> None:
-    told(database, "retention", OK)
+    told(database, "rederive", OK)
     assert asyncio.run(_beside(place)) == [("ok", "none fails again and again, none is overdue", "")]
     place.change(f"UPDATE jobs SET started_at = started_at - {5 * DAY_US}")
+    told(database, "timestamps", FAILED, failures=9)  # which nobody asks for any more
     [(state, detail, remedy)] = asyncio.run(_beside(place))
     assert state == "warning"
-    assert detail.startswith("retention is overdue: it began last at 20")
+    assert detail.startswith("rederive is overdue: it began last at 20")
     assert "TENURE_CELL_JOBS" in remedy
     assert [state for state, *_ in of_jobs(place)] == ["ok"], "nobody serves, so nobody is late"
 

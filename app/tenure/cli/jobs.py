@@ -10,7 +10,7 @@ from tenure.cli.governing import governing, segment
 from tenure.cli.options import with_parameters
 from tenure.cli.output import NO, Output
 from tenure.client.http import Connection
-from tenure.errors import NotYet
+from tenure.errors import NotYet, Unavailable
 
 app = typer.Typer(help="What happens by itself: how each job went, when it is next; with the operator's key.")
 
@@ -65,6 +65,11 @@ async def _ended(connection: Connection, name: str) -> dict[str, Any]:
         one: dict[str, Any] = next(one for one in items if one["name"] == name)
         if one["outcome"] is not None:
             return one
+        if one["state"] == "left":
+            raise Unavailable(
+                "The process that ran the job is gone; nobody has finished it yet.",
+                remedy="Another process goes on with it by itself: look again with 'tenure jobs'.",
+            )
 
 
 def _line(one: dict[str, Any]) -> tuple[str, ...]:

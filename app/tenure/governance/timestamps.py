@@ -37,11 +37,6 @@ class TimeStamps:
         self._authority = authority
         self.interval_s = interval_s
 
-    @property
-    def wanted(self) -> bool:
-        """Whether there is an authority to ask."""
-        return self._authority is not None
-
     async def run(self) -> str | None:
         """Stamp the newest published checkpoint; when it was stamped, or None when there was nothing to do.
 

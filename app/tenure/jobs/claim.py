@@ -51,8 +51,10 @@ class Claim:
         self._thread.start()
 
     def end(self) -> None:
-        """Renew no more; the thread ends by itself."""
+        """Renew no more. Waits for a renewal that is under way."""
         self._over.set()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join()
 
     def lasts(self) -> bool:
         """Whether nobody else can have the job now."""

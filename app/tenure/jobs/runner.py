@@ -151,7 +151,7 @@ class Runner:
         if self._stopping:  # while it was claimed
             task.cancel()
         try:
-            finishing = asyncio.ensure_future(self._finish(job, number, await attempt(job, run)))
+            finishing = asyncio.ensure_future(self._finish(job, number, await attempt(job, run), claim))
             while not finishing.done():
                 with suppress(asyncio.CancelledError):  # what is over is said, whoever stops meanwhile
                     await asyncio.shield(finishing)
@@ -161,7 +161,8 @@ class Runner:
         self._tally.note(job.name, ran)
         return ran
 
-    async def _finish(self, job: Job, number: int, ran: Ran) -> Ran:
+    async def _finish(self, job: Job, number: int, ran: Ran, claim: Claim) -> Ran:
+        await asyncio.to_thread(claim.end)
         try:
             said = await asyncio.to_thread(
                 self._database.write,
