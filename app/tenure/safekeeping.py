@@ -179,9 +179,7 @@ def job_trouble(settings: Settings) -> tuple[list[Trouble], bool]:
     found = [
         Trouble(row.name, what, row.failures, row.error, row.started_at or 0)
         for row in rows.values()
-        if row.name in wanted
-        and (what := trouble(row)) is not None
-        and (served or what == "failing")
+        if row.name in wanted and (what := trouble(row)) is not None and (served or what == "failing")
     ]
     return found, served
 

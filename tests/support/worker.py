@@ -1,10 +1,10 @@
 """Another process that has jobs of the cell, one of them of many steps.
 
 Started as `python worker.py FILE` with JSON: `url` of the database, `tag` of the process, `lease_s`,
-`every_s`, `steps` of a run, `step_s`, and `how`: `steps` asks before each step, `confirm` also in a transaction
-(and stops itself between the two). Each step is one line in the file `marks`, appended in one write, with the
-run's number and the process; the progress of the work is how many steps are there. Lines on the output, one
-JSON object each: `{"up"}`, `{"step"}`, and `{"ended": <outcome>}` of a run.
+`every_s`, `steps` of a run, `step_s`, and `how`: `steps` asks before each step, `confirm` also in a
+transaction (and stops itself between the two). Each step is one line in the file `marks`, appended in one
+write, with the run's number and the process; the progress of the work is how many steps are there. Lines on
+the output, one JSON object each: `{"up"}`, `{"step"}`, and `{"ended": <outcome>}` of a run.
 """
 
 import asyncio
