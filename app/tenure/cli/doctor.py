@@ -244,7 +244,10 @@ def _jobs(settings: "Settings") -> Iterator[Finding]:
             remedy = f"See the server's log about {one.name}; mend it, then run: tenure jobs run {one.name}"
         else:
             detail = f"{one.name} is overdue: it began last at {rfc3339(one.started_at)}"
-            remedy = "One of the processes that serve must run with TENURE_CELL_JOBS=true, the default."
+            remedy = (
+                "See the server's log. What runs once in the cell needs a process with TENURE_CELL_JOBS=true, "
+                "the default."
+            )
         yield Finding("jobs", "warning", detail, remedy)
     if not found:
         detail = "none fails again and again, none is overdue" if served else "nobody serves this cell now"

@@ -103,7 +103,9 @@ class Jobs:
         next_at = due_at(found, job.every_us)
         state = "waiting"
         if found is not None and found.started_at is not None and found.finished_at is None:
-            state = "running" if is_running(found) else "left"
+            # SQLite's file has one process: whatever another one ran, it left.
+            mine = self._database.dialect != "sqlite" or found.holder == self._tag
+            state = "running" if mine and is_running(found) else "left"
         return {
             "name": job.name,
             "describe": job.describe,

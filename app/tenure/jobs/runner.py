@@ -75,10 +75,11 @@ class Runner:
         return await asyncio.shield(self._begin_now(name))
 
     def stop(self) -> None:
-        """Begin nothing more, and give up what runs."""
+        """Begin nothing more, and give up what runs. Called on the event loop."""
         self._stopping = True
         for task in self._running.values():
-            task.cancel()
+            # After its first step: a run that never began could not say that it was stopped.
+            asyncio.get_running_loop().call_soon(task.cancel)
 
     async def ended(self) -> None:
         """After `stop`: until every run has ended and said so. Of those that take long the claims run out."""
