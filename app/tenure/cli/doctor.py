@@ -245,8 +245,8 @@ def _jobs(settings: "Settings") -> Iterator[Finding]:
         else:
             detail = f"{one.name} is overdue: it began last at {rfc3339(one.started_at)}"
             remedy = (
-                "See the server's log. What runs once in the cell needs a process with TENURE_CELL_JOBS=true, "
-                "the default."
+                "See the server's log. What runs once in the cell needs a process with "
+                "TENURE_CELL_JOBS=true, the default."
             )
         yield Finding("jobs", "warning", detail, remedy)
     if not found:
