@@ -57,7 +57,12 @@ from tenure.ids import CELL
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.patrol import Patrol
 from tenure.inspection.view import Anchors
-from tenure.jobs.schedule import Schedule
+from tenure.jobs.desk import Jobs
+from tenure.jobs.job import Job, Run, Verb
+from tenure.jobs.reports import Reports
+from tenure.jobs.runner import Runner
+from tenure.jobs.schedule import SHRED, Schedule
+from tenure.jobs.tally import Tally
 from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
 from tenure.leftovers import Leftovers
@@ -156,14 +161,14 @@ class Tenure:
         self.rederivations = Rederivations(service, self._batcher, self.sequencer)
         anchors = Anchors(ground, believed(settings.tsa_certs))
         self.patrol = Patrol(Inspector(anchors), self._database, self._replica)
-        self._schedule = Schedule(
-            self.shredder,
-            settings.shred_interval_s,
-            self.rederivations,
-            settings.rederive_interval_s,
-            self.patrol,
-            settings.inspect_interval_s,
+        self.timestamps = TimeStamps(
+            self._batcher,
+            self._database,
+            ground.objects,
+            authority_of(settings.tsa_url, settings.tsa_certs),
+            settings.tsa_interval_s,
         )
+        self._schedule, self.jobs = self._scheduled(settings, service)
         self.gateway = Gateway(self._batcher)
         self.decisions = Decisions(self._batcher, self._database, tenancies)
         self.tenants = Tenants(service, ground, self._schedule.requested)
@@ -190,19 +195,63 @@ class Tenure:
         self.populations = Populations(self.ledger)
         self.receipts = Receipts(self._database, tenancies)
         self.evidence = Evidence(service, self.ledger, ground.keyring)
-        self.timestamps = TimeStamps(
-            self._batcher,
-            self._database,
-            ground.objects,
-            authority_of(settings.tsa_url, settings.tsa_certs),
-            settings.tsa_interval_s,
-        )
         self.ledger_keys = LedgerKeys(service, ground, self.sequencer)
         self._taking_in: asyncio.Task[None] | None = None
         self._leftovers = Leftovers(self._database, self.sequencer, self._replica.tags, quorum)
         self._sequencing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self.started = False
+
+    def _scheduled(self, settings: Settings, service: Service) -> tuple[Schedule, Jobs]:
+        """Everything that happens by itself, and what its operator sees of it."""
+        known: dict[str, tuple[Verb, bool, str]] = {
+            SHRED: (self._shred, False, "Takes waiting erasures together and carries them out"),
+            "rederive": (
+                self._rederive,
+                False,
+                "Asks applications to derive again what went with a person",
+            ),
+            "inspect": (self._inspect, False, "Compares a part of what is stored with what was written"),
+            "timestamps": (
+                self._stamp,
+                True,
+                "Has the newest checkpoint of the cell's log time stamped",
+            ),
+        }
+        jobs = [
+            Job(name, every_s, verb, single=single, describe=describe)
+            for name, every_s in planned(settings).items()
+            for verb, single, describe in (known[name],)
+        ]
+        tally, tag = Tally(), self._replica.tag
+        runner = Runner(
+            [job for job in jobs if job.single],
+            self._database,
+            tag,
+            tally,
+            lease_s=settings.replica_lease_s,
+        )
+        schedule = Schedule(
+            jobs,
+            runner,
+            tally,
+            Reports(self._database, tag, tally),
+            at_once=settings.shred_interval_s == 0,
+            looks=settings.cell_jobs,
+        )
+        return schedule, Jobs(service, self._database, schedule, tally, tag)
+
+    async def _shred(self, _run: Run) -> None:
+        await asyncio.shield(self.shredder.run())
+
+    async def _rederive(self, _run: Run) -> None:
+        await self.rederivations.run()
+
+    async def _inspect(self, _run: Run) -> None:
+        await asyncio.to_thread(self.patrol.run)
+
+    async def _stamp(self, _run: Run) -> dict[str, int]:
+        return {"stamped": int(await self.timestamps.run() is not None)}
 
     async def start(self) -> None:
         """Finish what an earlier process left, then serve."""
@@ -219,8 +268,6 @@ class Tenure:
             # Whoever is being erased reads as 410 in any case; nobody else's context waits for it.
             _log.error("an unfinished erasure could not go on, will be repeated", error=failure.kind)
         self._looking = asyncio.create_task(self._leftovers.serve())
-        if self.timestamps.wanted:
-            self._schedule.every(self.timestamps.interval_s, self.timestamps.attempt, "timestamps")
         self._schedule.start()
         self.started = True
 
@@ -230,6 +277,7 @@ class Tenure:
             return
         self.started = False
         self._schedule.stop()
+        await self._schedule.ended()
         self.root_keys.stop()
         self.cell_log.stop()
         if self._taking_in is not None:
@@ -295,6 +343,20 @@ def bring_up(settings: Settings) -> None:
     owner = settings.migration_url or settings.database
     separate = bool(settings.migration_url)
     migrate.upgrade(owner, app_role=migrate.role_of(settings.database) if separate else None)
+
+
+def planned(settings: Settings) -> dict[str, float]:
+    """What happens by itself under these settings: job → every so many seconds."""
+    found = {
+        # At interval 0 this repeats what failed; otherwise it is the batch.
+        SHRED: settings.shred_interval_s or 5,
+        "rederive": settings.rederive_interval_s,
+    }
+    if settings.inspect_interval_s:
+        found["inspect"] = settings.inspect_interval_s
+    if settings.tsa_url:
+        found["timestamps"] = settings.tsa_interval_s
+    return found
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tenure import bootstrap, ids
 from tenure.batcher import Batcher
@@ -21,7 +21,7 @@ from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
 from tenure.cold.overlay import Overlay
 from tenure.crew import GatewayCrew
-from tenure.errors import TenureError, Unavailable
+from tenure.errors import Conflict, TenureError, Unavailable
 from tenure.governance.backup import Source, take_backup
 from tenure.governance.backupset import OBJECTS, Backup, check_files, read_backup
 from tenure.governance.drill import Examined, Report, examine, record, report_of, require_current
@@ -34,12 +34,13 @@ from tenure.ids import CELL
 from tenure.inspection.findings import Finding
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.view import Anchors
+from tenure.jobs.due import trouble
 from tenure.keyring import Keyring
 from tenure.rootstore.unseal_only import UnsealOnly
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
 from tenure.stamping import believed
-from tenure.store import breakglass, migrate, shreds
+from tenure.store import breakglass, jobs, migrate, replicas, shreds
 from tenure.store.breakglass import Review
 from tenure.store.database import Database
 from tenure.store.dump import Target, load, scratch
@@ -108,7 +109,7 @@ def restore(settings: Settings, directory: Path) -> dict[str, Any]:
 
 async def _finish(settings: Settings) -> None:
     """Start and stop: what was put back is finished, and published."""
-    async with bootstrap.open_tenure(settings):
+    async with bootstrap.open_tenure(settings.model_copy(update={"cell_jobs": False})):
         pass
 
 
@@ -150,6 +151,47 @@ def overdue_reviews(settings: Settings) -> list[Review]:
         return database.read(CELL, partial(breakglass.reviews, now=ids.now(), limit=100))
     finally:
         database.close()
+
+
+# ── jobs ───────────────────────────────────────────────────────────────────────────────────────────
+class Trouble(NamedTuple):
+    """A job that fails again and again, or that nobody runs."""
+
+    name: str
+    what: Literal["failing", "overdue"]
+    failures: int
+    error: str | None
+    started_at: int
+
+
+def job_trouble(settings: Settings) -> tuple[list[Trouble], bool]:
+    """Jobs that do not go as they should, and whether anybody serves the cell: if not, none is overdue.
+
+    Of those that these settings ask for. Beside whoever serves it; two short transactions.
+    """
+    wanted = bootstrap.planned(settings)
+    database = Database(settings.database)
+    try:
+        rows = database.read(CELL, jobs.every)
+        served = _is_served(settings, database)
+    finally:
+        database.close()
+    found = [
+        Trouble(row.name, what, row.failures, row.error, row.started_at or 0)
+        for row in rows.values()
+        if row.name in wanted and (what := trouble(row)) is not None and (served or what == "failing")
+    ]
+    return found, served
+
+
+def _is_served(settings: Settings, database: Database) -> bool:
+    if database.dialect != "sqlite":
+        return bool(database.read(CELL, replicas.living))
+    try:
+        bootstrap.lock_of(settings).close()
+    except Conflict:
+        return True
+    return False
 
 
 # ── drill ──────────────────────────────────────────────────────────────────────────────────────────

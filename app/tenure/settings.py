@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     """How often it is looked whether applications are to be asked to derive something again."""
     inspect_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
     """How often a part of what is stored is compared with what was written. 0: never."""
+    cell_jobs: bool = True
+    """Whether this process may run what one does for the whole cell. It carries out erasures in any case."""
     replica_lease_s: Annotated[float, Field(ge=1, le=300)] = 10.0
     """PostgreSQL: for how long a silent process is waited for before an erasure goes on without it."""
     lanes: Annotated[int, Field(ge=1, le=64)] = 4

@@ -112,11 +112,13 @@ async def test_an_authority_that_fails_stops_nothing(embedded: Cell, tsa: Tsa, t
             await tenure.sequencer.run(CELL)
             with pytest.raises(Unavailable):
                 await tenure.timestamps.run()
-            await tenure.timestamps.attempt()
+            ran = await tenure.jobs.run(place.operator, "timestamps")
+            assert (ran["outcome"], ran["error"]) == ("failed", "unavailable")
             assert await place.value("k") == 1
             assert (await place.audited()).ok
             tsa.status = 200
-            assert await tenure.timestamps.run() is not None
+            ran = await tenure.jobs.run(place.operator, "timestamps")
+            assert (ran["outcome"], ran["counts"]) == ("ok", {"stamped": 1})
     for wrong in (
         {"tsa_url": url},
         {"tsa_url": "ftp://x", "tsa_certs": str(tsa.root)},

@@ -69,6 +69,7 @@ SAMPLES: dict[str, Any] = {
     "manifests/kind": "role",
     "checkpoints/size": "1000000",
     "tile/tile": "0/000.p/1",
+    "jobs/name": "rederive",
     # of queries: optional ones are left out unless they are here
     "old": "1",
     "new": "1",

@@ -54,7 +54,7 @@ async def live(cell: Cell) -> None:
     await tenure.shredder.run()
     await cell.put("theirs", 1, "customer:1", tenant=cell.two)
     await rounds(cell)
-    if tenure.timestamps.wanted:
+    if tenure.settings.tsa_url:
         assert await tenure.timestamps.run()
     await cell.put("talk-9", "afterwards", "customer:9")
     await tenure.sequencer.run(tenant.id)

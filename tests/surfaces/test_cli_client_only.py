@@ -18,7 +18,7 @@ ABSENT = (
     " pydantic_settings sqlalchemy structlog uuid_utils yaml"
 )
 COMMANDS = {
-    *("init", "serve", "demo", "doctor"),
+    *("init", "serve", "demo", "doctor", "jobs"),
     *("backup", "restore", "drill", "ledger"),
     *("apply", "diff", "get", "describe", "history", "rollback", "schema", "policy"),
     *("tenant", "principal", "issuer", "shred", "breakglass"),

@@ -57,6 +57,7 @@ WORDS = {
 SAMPLES = {
     "tenant create name": "delta",
     "by": "subject",
+    "jobs run name": "rederive",
     "get kind": "Role",
     "describe kind": "Role",
     "breakglass review outcome": "justified",
@@ -80,7 +81,8 @@ LEFT_OUT = {
     *("stored_versions", "stored_bytes", "policy explain role"),
     # Settings of the process.
     *("witnesses", "tsa_url", "tsa_certs", "tsa_interval_s", "host", "port", "max_body_bytes"),
-    *("shred_interval_s", "rederive_interval_s", "inspect_interval_s", "lanes", "log_level"),
+    *("shred_interval_s", "rederive_interval_s", "inspect_interval_s", "lanes", "cell_jobs"),
+    "log_level",
 }
 QUESTION = ("--category", "contact", "--purpose", "customer-support", "--action", "read")
 TOGETHER = {
@@ -107,7 +109,7 @@ CALLERS = {
 """Of a command's first word, or of all of it; auditors for the rest."""
 THE_OPERATORS = {
     *("tenant create", "tenant limits", "tenant refused"),
-    *("rootstore status", "rootstore rotate", "rootstore migrate"),
+    *("rootstore status", "rootstore rotate", "rootstore migrate", "jobs run"),
 }
 OF_ONE_KIND = {
     "shred person": ("ref", "subject_id"),

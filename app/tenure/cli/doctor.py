@@ -79,6 +79,7 @@ def _examine(settings: "Settings") -> Iterator[Finding]:
         return
     yield from _opening(settings)
     yield from _reviews(settings)
+    yield from _jobs(settings)
     yield from _remembered(settings)
 
 
@@ -224,6 +225,33 @@ def _reviews(settings: "Settings") -> Iterator[Finding]:
         yield Finding("break-glass", "warning", detail, f"Run: tenure breakglass review {one.id}")
     if not late:
         yield Finding("break-glass", "ok", "no review is overdue")
+
+
+def _jobs(settings: "Settings") -> Iterator[Finding]:
+    """Jobs that fail again and again, or that nobody runs although the cell is served."""
+    from tenure import safekeeping  # noqa: PLC0415 - not in the bare install
+    from tenure.ids import rfc3339  # noqa: PLC0415 - beside it
+
+    try:
+        found, served = safekeeping.job_trouble(settings)
+    except Exception:  # noqa: BLE001 - a database that does not open was reported above
+        yield Finding("jobs", "warning", "cannot be looked up", "See the check before.")
+        return
+    for one in found:
+        if one.what == "failing":
+            why = f", the last time with {one.error}" if one.error else ""
+            detail = f"{one.name} failed or was left {one.failures} times in a row{why}"
+            remedy = f"See the server's log about {one.name}; mend it, then run: tenure jobs run {one.name}"
+        else:
+            detail = f"{one.name} is overdue: it began last at {rfc3339(one.started_at)}"
+            remedy = (
+                "See the server's log. What runs once in the cell needs a process with "
+                "TENURE_CELL_JOBS=true, the default."
+            )
+        yield Finding("jobs", "warning", detail, remedy)
+    if not found:
+        detail = "none fails again and again, none is overdue" if served else "nobody serves this cell now"
+        yield Finding("jobs", "ok", detail)
 
 
 def _stored(settings: "Settings", progress: Callable[[str, int, int], None]) -> Iterator[Finding]:

@@ -36,5 +36,6 @@ async def open_cell(settings: "Settings", *, log_level: str = "warning") -> Asyn
     from tenure.logs import log_for_people  # noqa: PLC0415
 
     log_for_people(log_level)
-    async with open_tenure(settings) as tenure:
+    # A command lasts for a moment: the cell's jobs are for whoever serves.
+    async with open_tenure(settings.model_copy(update={"cell_jobs": False})) as tenure:
         yield Cell(tenure)

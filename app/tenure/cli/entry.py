@@ -13,6 +13,7 @@ from tenure.cli import (
     evidence,
     holds,
     issuers,
+    jobs,
     keeping,
     ledger,
     manifests,
@@ -60,6 +61,7 @@ app.add_typer(shred.app, name="shred", rich_help_panel=_GOVERN)
 app.add_typer(holds.app, name="hold", rich_help_panel=_GOVERN)
 app.add_typer(breakglass.app, name="breakglass", rich_help_panel=_GOVERN)
 app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
+app.add_typer(jobs.app, name="jobs", rich_help_panel=_CELL)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)

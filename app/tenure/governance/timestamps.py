@@ -7,13 +7,10 @@ An authority that is away stops nothing: the next interval asks again.
 
 import asyncio
 
-import structlog
-
 from tenure import ids
 from tenure.batcher import Batcher
 from tenure.cold.objects import Objects
 from tenure.crew import Desk, Solo
-from tenure.errors import TenureError
 from tenure.ids import CELL
 from tenure.ledger.note import note_body
 from tenure.publication import published_name
@@ -21,8 +18,6 @@ from tenure.stamping import Authority
 from tenure.store import log, timestamps
 from tenure.store.database import Database
 from tenure.store.session import Tx
-
-_log = structlog.get_logger(__name__)
 
 
 class TimeStamps:
@@ -42,11 +37,6 @@ class TimeStamps:
         self._authority = authority
         self.interval_s = interval_s
 
-    @property
-    def wanted(self) -> bool:
-        """Whether there is an authority to ask."""
-        return self._authority is not None
-
     async def run(self) -> str | None:
         """Stamp the newest published checkpoint; when it was stamped, or None when there was nothing to do.
 
@@ -65,13 +55,6 @@ class TimeStamps:
         await self._batcher.submit(CELL, Solo(keep))
         await asyncio.to_thread(self._publish, generation, size, note)
         return at
-
-    async def attempt(self) -> None:
-        """`run`, for whoever only comes by."""
-        try:
-            await self.run()
-        except TenureError as failure:
-            _log.warning("the cell's log was not time stamped, will be repeated", error=failure.kind)
 
     def close(self) -> None:
         """Give the connections back."""

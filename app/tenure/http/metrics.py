@@ -31,12 +31,20 @@ class Snapshot:
     """A collector over one cell: its plain counters as metric families, made anew for each scrape."""
 
     def __init__(
-        self, tenure: "Tenure", backlog: dict[str, int] | None, reviews: tuple[int, int] | None = None
+        self,
+        tenure: "Tenure",
+        backlog: dict[str, int] | None,
+        reviews: tuple[int, int] | None = None,
+        jobs: dict[str, tuple[int | None, int]] | None = None,
     ) -> None:
-        """`backlog` of `Shredder.backlog`, `reviews` of `Breakglass.waiting`; None: no answer."""
+        """`backlog` of `Shredder.backlog`, `reviews` of `Breakglass.waiting`, `jobs` of `Jobs.standing`.
+
+        None: no answer.
+        """
         self._tenure = tenure
         self._backlog = backlog
         self._reviews = reviews
+        self._jobs = jobs or {}
 
     def collect(self) -> "Iterator[Metric]":
         """Every family (prometheus_client, "Custom Collectors")."""
@@ -45,6 +53,7 @@ class Snapshot:
         yield from self._ledger()
         yield from self._erasures()
         yield from self._breakglass()
+        yield from self._scheduled()
         yield from self._inspection()
 
     def _operations(self) -> "Iterator[Metric]":
@@ -143,6 +152,39 @@ class Snapshot:
             overdue,
         )
 
+    def _scheduled(self) -> "Iterator[Metric]":
+        from prometheus_client.core import (  # noqa: PLC0415 - see above
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            SummaryMetricFamily,
+        )
+
+        tally = self._tenure.jobs.tally
+        runs = CounterMetricFamily(
+            "tenure_job_runs", "Runs of jobs that ended in this process.", labels=["job", "outcome"]
+        )
+        for (job, outcome), count in sorted(tally.outcomes.items()):
+            runs.add_metric([job, outcome], count)
+        yield runs
+        lengths = SummaryMetricFamily(
+            "tenure_job_duration_seconds", "How long these runs took.", labels=["job"]
+        )
+        for job, seconds in sorted(tally.seconds.items()):
+            lengths.add_metric([job], count_value=tally.runs(job), sum_value=seconds)
+        yield lengths
+        succeeded = GaugeMetricFamily(
+            "tenure_job_success_time_seconds", "When a job went well last, in any process.", labels=["job"]
+        )
+        failures = GaugeMetricFamily(
+            "tenure_job_failures", "Failures of a job in a row: 0 is well.", labels=["job"]
+        )
+        for job, (at, count) in sorted(self._jobs.items()):
+            if at is not None:
+                succeeded.add_metric([job], at / _SECOND)
+            failures.add_metric([job], count)
+        yield succeeded
+        yield failures
+
     def _inspection(self) -> "Iterator[Metric]":
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - see above
 
@@ -184,17 +226,18 @@ def _time(name: str, text: str, at: int | None) -> "Metric":
 
 @get("/metrics", include_in_schema=False)
 async def get_metrics(request: Call) -> ASGIApp:
-    """The text format of Prometheus, of this process. Two short transactions."""
+    """The text format of Prometheus, of this process. Three short transactions."""
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - see above
 
     tenure = tenure_of(request)
-    backlog, reviews = None, None
+    backlog, reviews, jobs = None, None, None
     with suppress(Exception):  # that is what a scrape is to show
         async with asyncio.timeout(_PATIENCE_S):
             backlog = await tenure.shredder.backlog()
             reviews = await tenure.breakglass.waiting()
+            jobs = await tenure.jobs.standing()
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Snapshot(tenure, backlog, reviews))
+    registry.register(Snapshot(tenure, backlog, reviews, jobs))
     return Reply(200, generate_latest(registry), _TEXT)
 
 

@@ -130,6 +130,7 @@ _MAY_ALSO: dict[str, tuple[str, ...]] = {
     "shredTenant": ("409",),
     "rotateRootKey": ("409",),
     "migrateRootKey": ("409",),
+    "runJob": ("409",),
 }
 """What a call may answer beyond what all of them may."""
 _BODIES: dict[str, type[wire.Body]] = {
@@ -169,6 +170,7 @@ _LATER = {
     "getPopulation": "Nothing published yet",
     "rotateRootKey": "Under way",
     "migrateRootKey": "Under way",
+    "runJob": "Under way",
 }
 
 

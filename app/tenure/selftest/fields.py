@@ -61,6 +61,7 @@ LEFT_OUT = {
     "idempotency": "remembered answers of a short time; nothing is proven by them",
     "replicas": "leases of processes, of seconds",
     "coordinator": "a lease of seconds",
+    "jobs": "leases, and how each job went last; what jobs change is checked where it is",
     "shred_queue": "a hint where to look; whoever waits is in shreds",
     "rederivations": "reminders to applications; what became of them is in the ledger",
     "rederivation_queue": "a hint where to look",

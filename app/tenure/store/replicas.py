@@ -4,21 +4,17 @@ Leases are counted by the database's clock, so that no two machines need to agre
 runs in cell transactions.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, delete, func, insert, literal_column, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from tenure.ids import CELL
-from tenure.store import tables
+from tenure.store import clock, tables
+from tenure.store.clock import SECOND
 from tenure.store.session import Tx
 
 _r, _c = tables.replicas, tables.coordinator
-_SECOND = 1_000_000
 _FORGET_S = 3600
-_CLOCK = {
-    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
-    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
-}
 # Transactions of Tenure's own role in this database that are under way, as PostgreSQL numbers them while
 # they live. Every transaction holds the lock on its own number; all of this is visible to any role.
 _OPEN = text(
@@ -38,20 +34,20 @@ class Replica(NamedTuple):
 
 def enlist(tx: Tx, replica_id: str, seq: int, *, lease_s: float) -> None:
     """Begin a lease: a new process, or one whose lease ran out. Rows of the long dead are dropped."""
-    now = _now(tx)
-    long_dead = _r.c.lease_until < now - _FORGET_S * _SECOND
+    now = clock.now(tx)
+    long_dead = _r.c.lease_until < now - _FORGET_S * SECOND
     tx.execute(delete(_r).where(_r.c.tenant_id == CELL, long_dead | (_r.c.id == replica_id)))
-    until = now + int(lease_s * _SECOND)
+    until = now + int(lease_s * SECOND)
     tx.execute(insert(_r).values(tenant_id=CELL, id=replica_id, seq=seq, lease_until=until))
 
 
 def renew(tx: Tx, replica_id: str, seq: int, *, lease_s: float) -> bool:
     """Renew a lease and acknowledge key state `seq`; False when it had run out already."""
-    now = _now(tx)
+    now = clock.now(tx)
     done = tx.execute(
         update(_r)
         .where(_r.c.tenant_id == CELL, _r.c.id == replica_id, _r.c.lease_until > now)
-        .values(seq=seq, lease_until=now + int(lease_s * _SECOND))
+        .values(seq=seq, lease_until=now + int(lease_s * SECOND))
     )
     return done.rowcount == 1
 
@@ -64,21 +60,23 @@ def retire(tx: Tx, replica_id: str) -> None:
 
 def bury(tx: Tx) -> int:
     """Drop the processes whose lease is over; how many. Of several that ask, one learns of each."""
-    over = (_r.c.tenant_id == CELL, _r.c.lease_until < _now(tx))
+    over = (_r.c.tenant_id == CELL, _r.c.lease_until < clock.now(tx))
     return int(tx.execute(delete(_r).where(*over)).rowcount)
 
 
 def every(tx: Tx) -> list[Replica]:
     """All processes that are known."""
     rows = tx.execute(
-        select(_r.c.id, _r.c.seq, _r.c.lease_until > _now(tx)).where(_r.c.tenant_id == CELL).order_by(_r.c.id)
+        select(_r.c.id, _r.c.seq, _r.c.lease_until > clock.now(tx))
+        .where(_r.c.tenant_id == CELL)
+        .order_by(_r.c.id)
     )
     return [Replica(replica_id, seq, bool(live)) for replica_id, seq, live in rows]
 
 
 def living(tx: Tx) -> int:
     """How many processes have a lease that runs."""
-    mine = (_r.c.tenant_id == CELL, _r.c.lease_until > _now(tx))
+    mine = (_r.c.tenant_id == CELL, _r.c.lease_until > clock.now(tx))
     return int(tx.execute(select(func.count()).where(*mine)).scalar_one())
 
 
@@ -115,7 +113,3 @@ def term(tx: Tx, replica_id: str) -> int | None:
     mine = select(_c.c.term).where(_c.c.tenant_id == CELL, _c.c.replica_id == replica_id)
     found: int | None = tx.execute(mine).scalar_one_or_none()
     return found
-
-
-def _now(tx: Tx) -> ColumnElement[Any]:
-    return literal_column(_CLOCK[tx.connection.dialect.name])

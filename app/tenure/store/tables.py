@@ -77,6 +77,23 @@ coordinator = _table(
     Column("replica_id", Id, nullable=False),
     Column("term", BigInteger, nullable=False),
 )
+# Jobs of the cell: how each went last, and which process runs it now (`store.jobs`).
+jobs = _table(
+    "jobs",
+    Column("name", Token, primary_key=True),
+    Column("every_us", BigInteger, nullable=False),
+    Column("runs", BigInteger, nullable=False),  # begun so far; the last one's number
+    Column("failures", BigInteger, nullable=False),  # in a row
+    Column("holder", Token),  # a process's tag
+    Column("lease_until", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("succeeded_at", Instant),
+    Column("outcome", Token),
+    Column("error", Token),  # the kind of a failure
+    Column("duration_us", BigInteger),
+    Column("counts", Text, nullable=False),  # JSON: names of ours → numbers
+)
 # Tenants in which somebody waits for the next batch of erasures.
 shred_queue = _table("shred_queue", Column("id", Id, primary_key=True))
 
