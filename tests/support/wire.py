@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 Fault = Literal["cut", "lose", "flip", "silence"]
-"""What happens: the next answer ends after `after` bytes; every answer is lost once the server gave it; one
+"""What happens: the next answer ends after `after` bytes; answers are lost once the server gave them; one
 byte of the next content that is sent is another; nothing is passed on."""
 
 _METHODS = (b"GET ", b"PUT ", b"HEAD ", b"POST ", b"DELETE ")
@@ -27,6 +27,8 @@ class Wire:
         self.endpoint = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self.fault: Fault | None = None
         self.after = 0
+        self.once = False
+        """Whether one answer is lost, or every one from now on."""
         self.then: Callable[[], object] = lambda: None
         """Called when an answer is cut, before whoever waits for it can notice."""
         self.met = 0
@@ -79,6 +81,7 @@ class Wire:
     def _answered(self, data: bytes) -> tuple[bytes, bool]:
         if self.fault == "lose" and not data.startswith(b"HTTP/1.1 100"):
             self.met += 1
+            self.fault = None if self.once else self.fault
             return b"", False
         if self.fault == "cut":
             front, self.after = data[: self.after], max(self.after - len(data), 0)
