@@ -1,11 +1,12 @@
 """Objects as files: one directory, atomic and durable puts, names checked."""
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tenure import durable
-from tenure.cold.objects import unusable
+from tenure.cold.objects import NO_TAGS, checked_range, too_short, unusable
 from tenure.errors import Invalid
 
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]+(/(?!\.)[A-Za-z0-9._-]+)*")
@@ -26,7 +27,7 @@ class FileObjects:
         except OSError as failure:
             raise unusable("written") from failure
 
-    def keep(self, name: str, data: bytes) -> bool:
+    def keep(self, name: str, data: bytes, *, tags: Mapping[str, str] = NO_TAGS) -> bool:  # noqa: ARG002 - a folder has none
         """Create an object unless there is one; whether it now is there with this content."""
         there = self.get(name)
         if there is not None:
@@ -46,6 +47,23 @@ class FileObjects:
             return None
         except OSError as failure:
             raise unusable("read") from failure
+
+    def get_range(self, name: str, start: int, length: int) -> bytes | None:
+        """Some bytes of an object, or None. A put renames, so an open file is one state of it."""
+        checked_range(start, length)
+        try:
+            with self._path(name).open("rb") as file:
+                if os.fstat(file.fileno()).st_size < start + length:
+                    raise too_short()
+                file.seek(start)
+                found = file.read(length)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as failure:
+            raise unusable("read") from failure
+        if len(found) != length:
+            raise too_short()
+        return found
 
     def names(self, prefix: str) -> Iterator[str]:
         """Names of the objects below a folder, sorted; of all with an empty prefix."""

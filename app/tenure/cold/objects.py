@@ -1,9 +1,12 @@
 """What an object store is to the rest: named bytes, on files (`cold.files`) or in a bucket (`cold.s3`)."""
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
 
-from tenure.errors import Unavailable
+from tenure.errors import Invalid, Tampered, Unavailable
+
+NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Objects(Protocol):
@@ -16,15 +19,24 @@ class Objects(Protocol):
         """Create or replace an object, durably."""
         ...
 
-    def keep(self, name: str, data: bytes) -> bool:
+    def keep(self, name: str, data: bytes, *, tags: Mapping[str, str] = NO_TAGS) -> bool:
         """Create an object that never changes; nothing is ever overwritten.
 
         True when it is there with this content, now or since long. False when another content has the name.
+        A bucket gives a new object the tags, which its rules can select by; one that is there keeps its own.
+        A folder has no rules, and no tags.
         """
         ...
 
     def get(self, name: str) -> bytes | None:
         """An object's bytes, or None."""
+        ...
+
+    def get_range(self, name: str, start: int, length: int) -> bytes | None:
+        """Exactly `length` bytes of one state of an object, the first being `start`; None without one.
+
+        Tampered when the object ends earlier.
+        """
         ...
 
     def names(self, prefix: str) -> Iterator[str]:
@@ -42,4 +54,33 @@ def unusable(doing: str) -> Unavailable:
         f"The object store cannot be {doing}.",
         retry_after=5,
         remedy="Check that it is there and that this process may use it; what was asked is safe to repeat.",
+    )
+
+
+def checked_range(start: int, length: int) -> None:
+    """Invalid unless it is a range of bytes that an object can have."""
+    if start < 0 or length < 1:
+        raise Invalid(
+            "A range of an object's bytes is not well-formed; nothing was read.",
+            field="length" if start >= 0 else "start",
+            rule="start at 0 or later, one byte or more",
+            remedy="Ask for bytes that are there.",
+        )
+
+
+def cut(data: bytes, start: int, length: int) -> bytes:
+    """`get_range` of a content that is at hand."""
+    checked_range(start, length)
+    found = data[start : start + length]
+    if len(found) != length:
+        raise too_short()
+    return found
+
+
+def too_short() -> Tampered:
+    """The error of an object that ends before the bytes that were asked for."""
+    return Tampered(
+        "An object is shorter than it was when it was put; nothing was taken from it.",
+        rule="object-length",
+        remedy="Put it back as it was, from a copy or an older version of it; it was left as it is.",
     )

@@ -20,6 +20,11 @@ class Overlay(FileObjects):
         own = super().get(name)
         return self._base.get(name) if own is None else own
 
+    def get_range(self, name: str, start: int, length: int) -> bytes | None:
+        """Some bytes of the object written here, else of the one beneath."""
+        own = super().get_range(name, start, length)
+        return self._base.get_range(name, start, length) if own is None else own
+
     def names(self, prefix: str) -> Iterator[str]:
         """Names of both, sorted."""
         yield from sorted({*self._base.names(prefix), *super().names(prefix)})

@@ -6,23 +6,40 @@ names accounts and people, is not.
 """
 
 import ipaddress
+import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
 from tenure.cold.files import checked_name
-from tenure.errors import Unavailable
+from tenure.cold.objects import NO_TAGS, checked_range, too_short
+from tenure.errors import Unavailable, Unsupported
 
 _CONNECT_S, _READ_S, _ATTEMPTS = 3, 20, 5
 _ABSENT: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 _TAKEN: Final = frozenset({"PreconditionFailed", "412"})
 _RACING: Final = frozenset({"ConditionalRequestConflict", "409"})
+_SHORT: Final = frozenset({"InvalidRange", "416"})
+_UNKNOWN: Final = frozenset({"NotImplemented", "501"})
+_BROKEN_OFF: Final = (ResponseStreamingError, IncompleteReadError, ReadTimeoutError)
+_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
+_CHUNK: Final = 1 << 18
 _PROBE: Final = "probe/if-none-match"
 _TEXT, _BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 
@@ -43,20 +60,21 @@ class S3Objects:
         with _mapped("written"):
             self._put(name, data)
 
-    def keep(self, name: str, data: bytes) -> bool:
+    def keep(self, name: str, data: bytes, *, tags: Mapping[str, str] = NO_TAGS) -> bool:
         """Create an object unless there is one; whether it now is there with this content.
 
         One request for a new object, two for one that is there. Two on a store without `If-None-Match`,
-        where of two writers at the same instant the later one holds.
+        where of two writers at the same instant the later one holds. Unsupported on a store without tags,
+        when there are some: then nothing was created.
         """
         with _mapped("written"):
             if not self._is_conditional():
                 there = self._get(name)
                 if there is None:
-                    self._put(name, data)
+                    self._put(name, data, **_tagging(tags))
                 return there in (None, data)
             for _ in range(_ATTEMPTS):
-                if self._create(name, data):
+                if self._create(name, data, **_tagging(tags)):
                     return True
                 there = self._get(name)
                 if there is not None:
@@ -67,6 +85,30 @@ class S3Objects:
         """An object's bytes, or None. One request."""
         with _mapped("read"):
             return self._get(name)
+
+    def get_range(self, name: str, start: int, length: int) -> bytes | None:
+        """Some bytes of an object, or None.
+
+        One request, and one more for each time an answer breaks off: it goes on where the last one ended,
+        under `If-Match`, so that no two states of an object are ever joined.
+        """
+        checked_range(start, length)
+        found = bytearray()
+        same: dict[str, str] = {}
+        with _mapped("read"):
+            for _ in range(_ATTEMPTS):
+                answer = self._open_range(name, start + len(found), start + length - 1, same)
+                if answer is None:
+                    return None
+                same = {"IfMatch": answer["ETag"]}
+                with suppress(*_BROKEN_OFF):
+                    for chunk in answer["Body"].iter_chunks(_CHUNK):
+                        found += chunk
+                if len(found) >= length:
+                    break
+        if len(found) != length:
+            raise _busy("IncompleteBody")
+        return bytes(found)
 
     def names(self, prefix: str) -> Iterator[str]:
         """Names of the objects below a folder, sorted by bytes; one request for a thousand."""
@@ -87,15 +129,30 @@ class S3Objects:
             self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
     # ── one request each ─────────────────────────────────────────────────────────────────────────
-    def _put(self, name: str, data: bytes, **condition: str) -> None:
-        self._client.put_object(
-            Bucket=self._bucket, Key=self._key(name), Body=data, **_headers(name), **condition
-        )
+    def _put(self, name: str, data: bytes, **more: str) -> None:
+        # The store compares the checksum, if it knows it, before it keeps anything. As a header and not, as
+        # is the SDK's own way over TLS, in a trailer, which other servers than AWS's may take for content.
+        try:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=self._key(name),
+                Body=data,
+                ChecksumSHA256=b64encode(sha256(data).digest()).decode(),
+                **_headers(name),
+                **more,
+            )
+        except ClientError as failure:
+            if "Tagging" in more and failure.response["Error"]["Code"] in _UNKNOWN:
+                raise Unsupported(
+                    "The object store knows no tags on objects; nothing was written.",
+                    remedy="Use one that does: its rules find packs of one retention class by their tag.",
+                ) from failure
+            raise
 
-    def _create(self, name: str, data: bytes) -> bool:
+    def _create(self, name: str, data: bytes, **more: str) -> bool:
         """Put under `If-None-Match: *` (RFC 9110 §13.1.2); False when something has the name."""
         try:
-            self._put(name, data, IfNoneMatch="*")
+            self._put(name, data, IfNoneMatch="*", **more)
         except ClientError as failure:
             if failure.response["Error"]["Code"] in _TAKEN | _RACING:
                 return False
@@ -110,6 +167,32 @@ class S3Objects:
             if failure.response["Error"]["Code"] in _ABSENT:
                 return None
             raise
+
+    def _open_range(self, name: str, first: int, last: int, same: dict[str, str]) -> Any:  # noqa: ANN401 - boto3
+        """The answer to a request for these bytes, its body still to be read; None without the object."""
+        try:
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=self._key(name), Range=f"bytes={first}-{last}", **same
+            )
+        except ClientError as failure:
+            code = failure.response["Error"]["Code"]
+            if code in _ABSENT:
+                return None
+            if code in _SHORT:
+                raise too_short() from failure
+            if code in _TAKEN:
+                raise _busy("PreconditionFailed") from failure
+            raise
+        given = _RANGE.fullmatch(answer.get("ContentRange", ""))
+        if given is not None and (int(given[1]), int(given[2])) == (first, last):
+            return answer
+        answer["Body"].close()  # unread: it may be all of a large object
+        if given is not None and int(given[1]) == first and int(given[2]) < last:
+            raise too_short()
+        raise Unsupported(
+            "The object store does not answer requests for a part of an object; nothing was read.",
+            remedy="Use one that knows range requests (RFC 9110 §14.2), or mend the proxy before it.",
+        )
 
     def _is_conditional(self) -> bool:
         """Whether the store knows `If-None-Match: *`: some refuse it, some ignore it. Asked once."""
@@ -169,6 +252,10 @@ def _headers(name: str) -> dict[str, str]:
     return {"ContentType": _BYTES}
 
 
+def _tagging(tags: Mapping[str, str]) -> dict[str, str]:
+    return {"Tagging": urlencode(sorted(tags.items()))} if tags else {}
+
+
 @contextmanager
 def _mapped(doing: str) -> Iterator[None]:
     """The SDK's errors as ours."""
@@ -201,7 +288,8 @@ def _of_code(doing: str, code: str) -> Unavailable:
         return Unavailable(
             f"S3 refuses these credentials ({code}); objects cannot be {doing}.",
             retry_after=5,
-            remedy="They need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there.",
+            remedy="They need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there; packs "
+            "need s3:PutObjectTagging, too.",
         )
     return _busy(code)
 

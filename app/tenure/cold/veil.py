@@ -1,9 +1,9 @@
 """Objects of another place, seen as if some were changed or gone. Nothing is ever written anywhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
-from tenure.cold.objects import Objects
+from tenure.cold.objects import NO_TAGS, Objects, cut
 from tenure.errors import KeyFailure
 
 
@@ -26,6 +26,13 @@ class Veil:
         """What is shown, else what is there."""
         return self._shown[name] if name in self._shown else self._base.get(name)
 
+    def get_range(self, name: str, start: int, length: int) -> bytes | None:
+        """Some bytes of what is shown, else of what is there."""
+        if name not in self._shown:
+            return self._base.get_range(name, start, length)
+        data = self._shown[name]
+        return None if data is None else cut(data, start, length)
+
     def names(self, prefix: str) -> Iterator[str]:
         """Names of what can be seen, sorted."""
         hidden = {name for name, data in self._shown.items() if data is None}
@@ -37,7 +44,7 @@ class Veil:
         """Refused: a selftest changes its own copy of the database and nothing else."""
         raise KeyFailure("A selftest tried to write beside its copy; nothing was written.", rule="read-only")
 
-    def keep(self, name: str, data: bytes) -> NoReturn:
+    def keep(self, name: str, data: bytes, *, tags: Mapping[str, str] = NO_TAGS) -> NoReturn:  # noqa: ARG002 - whatever they are
         """Refused."""
         self.put(name, data)
 

@@ -15,13 +15,14 @@ def lp(*parts: Octets) -> bytes:
 class Reader:
     """Takes fields off a byte string, front to back. Every failure is Tampered: nothing is repaired."""
 
-    __slots__ = ("_at", "_data", "_what")
+    __slots__ = ("_at", "_data", "_rule", "_what")
 
-    def __init__(self, data: Octets, what: str) -> None:
-        """`what` names the format in error messages."""
+    def __init__(self, data: Octets, what: str, *, rule: str = "key-format") -> None:
+        """`what` and `rule` name the format in errors."""
         self._data = memoryview(data)
         self._at = 0
         self._what = what
+        self._rule = rule
 
     def take(self, length: int) -> bytes:
         """The next `length` bytes."""
@@ -65,5 +66,5 @@ class Reader:
         """The error for this input."""
         return Tampered(
             f"A {self._what} cannot be read: {why}. Nothing was opened; restore it from a good copy.",
-            rule="key-format",
+            rule=self._rule,
         )
