@@ -79,6 +79,7 @@ schema.config.phases.coverage.enabled = False
 corners.config.phases.coverage.unexpected_methods = set()
 BY_NOUN = {
     "rootstore": "operator",
+    "lifecycle": "operator",
     "tenants": "operator",
     "ledger": "auditor",
     "evidence": "auditor",

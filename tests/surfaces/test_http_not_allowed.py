@@ -110,6 +110,8 @@ ROWS = {
     "getLimits": Row("GET", "/v1/limits", "admin", "agent", elsewhere=200),
     "listRefusals": Row("GET", "/v1/limits/refusals", "operator", "admin", elsewhere=403),
     "getRootStore": Row("GET", "/v1/rootstore", "operator", "dpo", elsewhere=403),
+    "getLifecycle": Row("GET", "/v1/lifecycle", "operator", "admin", elsewhere=403),
+    "applyLifecycle": Row("POST", "/v1/lifecycle:apply", "operator", "dpo", body={}, elsewhere=403),
     "rotateRootKey": Row("POST", "/v1/rootstore:rotate", "operator", "admin", elsewhere=403),
     "rotateLedgerKey": Row("POST", "/v1/ledger:rotate-key", "admin", "auditor", body={}, elsewhere=200),
     "migrateRootKey": Row("POST", "/v1/rootstore:migrate", "operator", "auditor", elsewhere=403),

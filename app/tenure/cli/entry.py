@@ -15,6 +15,7 @@ from tenure.cli import (
     issuers,
     keeping,
     ledger,
+    lifecycle,
     manifests,
     policy,
     principals,
@@ -61,6 +62,7 @@ app.add_typer(holds.app, name="hold", rich_help_panel=_GOVERN)
 app.add_typer(breakglass.app, name="breakglass", rich_help_panel=_GOVERN)
 app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=_CELL)
+app.add_typer(lifecycle.app, name="lifecycle", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)
 app.command(rich_help_panel=_PROVE)(evidence.population)

@@ -31,7 +31,7 @@ _GOVERNING = frozenset(
             "policy",
             "breakglass",
         ),  # whoever stops a caller that runs wild
-        *("tenants", "limits", "rootstore"),
+        *("tenants", "limits", "rootstore", "lifecycle"),
     }
 )
 _V6_SITE = 64

@@ -16,6 +16,7 @@ GOLDEN = VECTORS / "builtin-roles.txt"
 SCOPES = (
     "tenure.tenants",
     "tenure.rootstore",
+    "tenure.lifecycle",
     "tenure.principals",
     "tenure.manifests",
     "tenure.subjects",
