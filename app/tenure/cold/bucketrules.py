@@ -91,21 +91,25 @@ class BucketRules:
                 remedy="Install a newer boto3.",
             )
         elements = [one for one in answer if _name(one) == "Rule"]
-        return tuple(_with_all_tags(rule, one) for rule, one in zip(rules, elements, strict=True))
+        return tuple(_with_whole_filter(rule, one) for rule, one in zip(rules, elements, strict=True))
 
 
-def _with_all_tags(rule: dict[str, Any], element: ET.Element) -> Rule:
-    """A filter of several conditions below `And`, where S3 has it.
+def _with_whole_filter(rule: dict[str, Any], element: ET.Element) -> Rule:
+    """Several conditions all below `And`, where S3 has them.
 
-    Ceph RGW 16 answers without `And`, and of several tags there the SDK takes the first: the rule, put again,
-    would be about more than it was.
+    Ceph RGW 16 answers with some of them beside it or without it. Put again so, it takes only a part of them,
+    and of several tags without `And` the SDK takes the first: the rule would be about more than it was.
     """
-    bare = next((one for one in element if _name(one) == "Filter"), None)
-    if bare is None or len(bare) < 2 or "And" in rule["Filter"]:  # noqa: PLR2004 - several
+    filter_ = next((one for one in element if _name(one) == "Filter"), None)
+    beside = [] if filter_ is None else [one for one in filter_ if _name(one) != "And"]
+    if filter_ is None or not beside or len(filter_) == 1:
         return rule
-    conditions = {name: value for name, value in rule["Filter"].items() if name != "Tag"}
-    if tags := [{_name(part): part.text or "" for part in one} for one in bare if _name(one) == "Tag"]:
-        conditions["Tags"] = tags
+    below = [part for one in filter_ if _name(one) == "And" for part in one]
+    tags = [one for one in (*beside, *below) if _name(one) == "Tag"]
+    given = {**rule["Filter"], **rule["Filter"].get("And", {})}
+    conditions = {name: value for name, value in given.items() if name not in ("And", "Tag", "Tags")}
+    if tags:
+        conditions["Tags"] = [{_name(part): part.text or "" for part in one} for one in tags]
     return {**rule, "Filter": {"And": conditions}}
 
 

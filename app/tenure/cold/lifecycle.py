@@ -211,7 +211,7 @@ def _reaches(rule: Rule, prefix: str) -> bool:
 
 
 def _acts(rule: Rule) -> Iterator[str]:
-    for move in rule.get("Transitions") or ():
+    for move in sorted(rule.get("Transitions") or (), key=lambda move: (move.get("Days", 0), _text(move))):
         yield f"{_when(move)} to {move.get('StorageClass')}"
     expiration = rule.get("Expiration") or {}
     if "Days" in expiration or "Date" in expiration:
