@@ -7,7 +7,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -60,12 +60,13 @@ async def declare(tenure: Tenure, tenant: Tenant, name: str, **spec: Any) -> Non
 
 
 @pytest.fixture
-def on_s3(embedded: Cell, bucket: Bucket) -> Cell:
-    """A prepared cell whose objects go to the bucket."""
+def on_s3(embedded: Cell, bucket: Bucket) -> Iterator[Cell]:
+    """A prepared cell whose objects go to the bucket. The server is others' too: the rules go at the end."""
     places = {"objects_url": bucket.url(PREFIX), "s3_endpoint": bucket.server.endpoint}
     classes = {"cold_class": "COLD", "archive_class": "FROZEN"}
     embedded.settings = embedded.settings.model_copy(update=places | classes)
-    return embedded
+    yield embedded
+    bucket.client.delete_bucket_lifecycle(Bucket=bucket.name)
 
 
 def rules_of(bucket: Bucket) -> BucketRules:
@@ -370,7 +371,10 @@ def answering(rules: BucketRules, change: Callable[[dict[str, Any]], None]) -> N
     [
         (b"<Novelty><Days>1</Days></Novelty></Rule>", "Novelty"),
         (b"<Expiration><Days>3</Days></Expiration><Expiration/></Rule>", "several Expiration"),
-        (b"<NoncurrentVersionExpiration><Novelty>9</Novelty></NoncurrentVersionExpiration></Rule>", "Novelty"),
+        (
+            b"<NoncurrentVersionExpiration><Novelty>9</Novelty></NoncurrentVersionExpiration></Rule>",
+            "Novelty",
+        ),
     ],
 )
 def test_parts_that_the_sdk_would_lose_are_refused(bucket: Bucket, part: bytes, named: str) -> None:

@@ -189,6 +189,7 @@ rgw override bucket index max shards = 1
 rgw dynamic resharding = false
 rgw lc debug interval = {DAY_S}
 rgw lifecycle work time = 00:00-23:59
+rgw lc lock max time = 10
 """
 
     def _key(self, name: str, folder: str, *caps: str) -> None:

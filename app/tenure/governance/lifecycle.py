@@ -44,9 +44,8 @@ _FOLDER: Final = (
     "The objects lie in a folder, which needs no rules; this version moves and deletes nothing there."
 )
 _REACHES: Final = (
-    "Rule {id} is not this cell's and reaches what lies below {prefix}: it may move or delete that."
+    "Rule {id} is not this cell's and reaches what the cell has {where}: it may move or delete that."
 )
-_EVERYTHING: Final = "the whole bucket"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +148,9 @@ class Lifecycle:
 
     def _shown(self, bucket: Bucket, plan: _Plan) -> dict[str, Any]:
         advice = (bucket.storage.advice(one) for one in sorted(plan.classes, key=lambda one: one.name))
-        reached = bucket.place.prefix or _EVERYTHING
+        where = f"below {bucket.place.prefix}" if bucket.place.prefix else "in the bucket"
         notes = [
-            _REACHES.format(id=one.get("ID", "without id"), prefix=reached)
+            _REACHES.format(id=one.get("ID", "without id"), where=where)
             for one in reaching(plan.have, bucket.place)
         ]
         return {
@@ -171,9 +170,12 @@ def _put(bucket: Bucket, plan: _Plan, merged: Configuration) -> bool:
         raise _changed("while this was under way")
     bucket.rules.write(merged)
     now = bucket.rules.read()
-    others = [one for one in changes(merged, bucket.place, plan.wanted) if one.change == "foreign"]
-    still = [one for one in changes(now, bucket.place, plan.wanted) if one.change == "foreign"]
-    return not drifted(now, bucket.place, plan.wanted) and len(others) == len(still)
+    return not drifted(now, bucket.place, plan.wanted) and _others(now, bucket) == _others(merged, bucket)
+
+
+def _others(have: Configuration, bucket: Bucket) -> str:
+    rules = tuple(rule for rule in have.rules if not bucket.place.owns(rule))
+    return Configuration(rules, have.minimum).digest
 
 
 def _folder() -> dict[str, Any]:
