@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +17,11 @@ import structlog
 
 from tenure import ids
 from tenure.batcher import Batcher
+from tenure.cold.lifecycle import Place
 from tenure.cold.mirror import Mirror
 from tenure.cold.objects import Objects
-from tenure.cold.open import BucketPlace, open_objects, place_of
+from tenure.cold.open import BucketPlace, open_objects, open_rules, place_of
+from tenure.cold.storage import StorageClasses
 from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, TenureError
@@ -34,8 +37,10 @@ from tenure.governance.holds import Holds
 from tenure.governance.issuers import Issuers
 from tenure.governance.ledger import LedgerReader
 from tenure.governance.ledgerkeys import LedgerKeys
+from tenure.governance.lifecycle import Bucket, Lifecycle
 from tenure.governance.limits import TenantLimits
 from tenure.governance.manifests import Manifests
+from tenure.governance.packclasses import declared_classes
 from tenure.governance.populations import Populations
 from tenure.governance.principals import Principals
 from tenure.governance.receipts import Receipts
@@ -161,13 +166,7 @@ class Tenure:
         self.rederivations = Rederivations(service, self._batcher, self.sequencer)
         anchors = Anchors(ground, believed(settings.tsa_certs))
         self.patrol = Patrol(Inspector(anchors), self._database, self._replica)
-        self.timestamps = TimeStamps(
-            self._batcher,
-            self._database,
-            ground.objects,
-            authority_of(settings.tsa_url, settings.tsa_certs),
-            settings.tsa_interval_s,
-        )
+        self._build_around_objects(settings, ground, service)
         self._schedule, self.jobs = self._scheduled(settings, service)
         self.gateway = Gateway(self._batcher)
         self.decisions = Decisions(self._batcher, self._database, tenancies)
@@ -201,6 +200,16 @@ class Tenure:
         self._sequencing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self.started = False
+
+    def _build_around_objects(self, settings: Settings, ground: Ground, service: Service) -> None:
+        self.timestamps = TimeStamps(
+            self._batcher,
+            self._database,
+            ground.objects,
+            authority_of(settings.tsa_url, settings.tsa_certs),
+            settings.tsa_interval_s,
+        )
+        self.lifecycle = Lifecycle(service, bucket_of(settings), partial(declared_classes, self._database))
 
     def _scheduled(self, settings: Settings, service: Service) -> tuple[Schedule, Jobs]:
         """Everything that happens by itself, and what its operator sees of it."""
@@ -418,6 +427,19 @@ def objects_of(settings: Settings) -> Objects:
     return open_objects(
         settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL", settings.s3_endpoint
     )
+
+
+def bucket_of(settings: Settings) -> Bucket | None:
+    """The bucket that objects lie in, with its rules; None for a folder. Nothing is asked of it yet.
+
+    Raises Invalid naming the setting that cannot be used, a storage class or the place.
+    """
+    storage = StorageClasses(settings.cold_class, settings.archive_class)
+    place = places_of(settings).objects
+    if isinstance(place, Path):
+        return None
+    rules = open_rules(place, "TENURE_OBJECTS_URL", settings.s3_endpoint)
+    return Bucket(rules, Place(place.prefix), storage)
 
 
 class Places(NamedTuple):

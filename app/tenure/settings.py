@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     """Empty: files in the root directory. Otherwise file:///… or s3://bucket/prefix"""
     s3_endpoint: Annotated[str, Field(pattern=r"^(https?://[^@\s]+)?$")] = ""
     """URL of the S3 server for s3:// places. Empty: AWS's own."""
+    cold_class: str = "STANDARD_IA"
+    """The storage class that a bucket's rules move packs to first (`docs/lifecycle.md`). Empty: none."""
+    archive_class: str = "GLACIER"
+    """The storage class that is the archive. Empty: nothing is archived."""
     ledger_origin: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(/[a-z0-9._-]+)*$")] = "tenure.localhost"
     """First part of every log's origin line; a host name that you own."""
 

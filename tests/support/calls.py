@@ -136,6 +136,7 @@ OF_ITS_OWN = {
     "concurrent",
     "stored_versions",
     "stored_bytes",
+    "seen",
 }
 """Members of bodies that name nothing either, and may be left out."""
 WRITTEN: dict[str, Any] = {

@@ -1,7 +1,8 @@
 """A real S3 server for one test session: Ceph's RGW with one monitor and one store in memory, on loopback.
 
 Debian: ceph-mon, ceph-osd, radosgw. Runs as root only. Ports are free ones, state is a folder that goes with
-it; three processes, which end with the block.
+it; three processes, which end with the block. A "day" of lifecycle rules is DAY_S seconds, and beside
+STANDARD there are the storage classes CLASSES, plain pools here: what lies there is read without a restore.
 """
 
 import json
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
+DAY_S = 3
+CLASSES = ("STANDARD_IA", "GLACIER", "COLD", "FROZEN")
 _PATIENCE_S = 120.0
 _AS_ROOT = ("--setuser", "root", "--setgroup", "root")
 
@@ -141,6 +144,8 @@ class _Cluster:
         user = ("--uid=test", "--display-name=test")
         given = (f"--access-key={server.access_key}", f"--secret={server.secret_key}")
         self._run("radosgw-admin", "-n", "client.rgw", "user", "create", *user, *given)
+        for name in CLASSES:
+            self._storage_class(name)
         self._begin("radosgw", "-n", "client.rgw")
         self._until(self._answers, "the gateway")
         return server
@@ -182,12 +187,23 @@ rgw frontends = beast endpoint=127.0.0.1:{self._port}
 rgw dns name = localhost
 rgw override bucket index max shards = 1
 rgw dynamic resharding = false
+rgw lc debug interval = {DAY_S}
+rgw lifecycle work time = 00:00-23:59
+rgw lc lock max time = 10
 """
 
     def _key(self, name: str, folder: str, *caps: str) -> None:
         made = self._says("ceph", "auth", "get-or-create", name, *caps)
         assert made, f"no key for {name}"
         (self._folder / folder / "keyring").write_text(made)
+
+    def _storage_class(self, name: str) -> None:
+        """A pool of its own, known to zone group and zone (Ceph documentation, "Pool Placement")."""
+        admin = ("radosgw-admin", "-n", "client.rgw")
+        placement = ("--placement-id", "default-placement", "--storage-class", name)
+        self._run(*admin, "zonegroup", "placement", "add", "--rgw-zonegroup", "default", *placement)
+        pool = ("--data-pool", f"default.rgw.{name.lower()}.data")
+        self._run(*admin, "zone", "placement", "add", "--rgw-zone", "default", *placement, *pool)
 
     def _begin(self, program: str, *arguments: str) -> None:
         log = self._stack.enter_context((self._folder / f"{program}.out").open("wb"))

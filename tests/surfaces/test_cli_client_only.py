@@ -19,7 +19,7 @@ ABSENT = (
 )
 COMMANDS = {
     *("init", "serve", "demo", "doctor", "jobs"),
-    *("backup", "restore", "drill", "ledger"),
+    *("backup", "restore", "drill", "ledger", "lifecycle"),
     *("apply", "diff", "get", "describe", "history", "rollback", "schema", "policy"),
     *("tenant", "principal", "issuer", "shred", "breakglass"),
     *("verify", "audit", "population", "evidence", "residue", "selftest", "witness"),

@@ -80,6 +80,7 @@ corners.config.phases.coverage.unexpected_methods = set()
 BY_NOUN = {
     "rootstore": "operator",
     "jobs": "operator",
+    "lifecycle": "operator",
     "tenants": "operator",
     "ledger": "auditor",
     "evidence": "auditor",

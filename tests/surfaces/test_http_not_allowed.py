@@ -112,6 +112,8 @@ ROWS = {
     "getRootStore": Row("GET", "/v1/rootstore", "operator", "dpo", elsewhere=403),
     "listJobs": Row("GET", "/v1/jobs", "operator", "admin", elsewhere=403),
     "runJob": Row("POST", "/v1/jobs/rederive:run", "operator", "dpo", elsewhere=403),
+    "getLifecycle": Row("GET", "/v1/lifecycle", "operator", "admin", elsewhere=403),
+    "applyLifecycle": Row("POST", "/v1/lifecycle:apply", "operator", "dpo", body={}, elsewhere=403),
     "rotateRootKey": Row("POST", "/v1/rootstore:rotate", "operator", "admin", elsewhere=403),
     "rotateLedgerKey": Row("POST", "/v1/ledger:rotate-key", "admin", "auditor", body={}, elsewhere=200),
     "migrateRootKey": Row("POST", "/v1/rootstore:migrate", "operator", "auditor", elsewhere=403),

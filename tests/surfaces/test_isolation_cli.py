@@ -110,6 +110,7 @@ CALLERS = {
 THE_OPERATORS = {
     *("tenant create", "tenant limits", "tenant refused"),
     *("rootstore status", "rootstore rotate", "rootstore migrate", "jobs run"),
+    *("lifecycle plan", "lifecycle apply", "lifecycle drift"),
 }
 OF_ONE_KIND = {
     "shred person": ("ref", "subject_id"),

@@ -16,6 +16,7 @@ from tenure.cli import (
     jobs,
     keeping,
     ledger,
+    lifecycle,
     manifests,
     policy,
     principals,
@@ -63,6 +64,7 @@ app.add_typer(breakglass.app, name="breakglass", rich_help_panel=_GOVERN)
 app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_CELL)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=_CELL)
+app.add_typer(lifecycle.app, name="lifecycle", rich_help_panel=_CELL)
 app.command(rich_help_panel=_PROVE)(verify.verify)
 app.command(rich_help_panel=_PROVE)(verify.audit)
 app.command(rich_help_panel=_PROVE)(evidence.population)

@@ -9,12 +9,15 @@ No secret stands in a URL: credentials are found by the AWS SDK.
 
 import re
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from tenure.cold.files import FileObjects, is_name
 from tenure.cold.objects import Objects
 from tenure.errors import Invalid
+
+if TYPE_CHECKING:
+    from tenure.cold.bucketrules import BucketRules
 
 _FORMS: Final = "file:///absolute/path, or s3://bucket/prefix"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -62,13 +65,26 @@ def open_objects(url: str, default: Path, field: str, endpoint: str = "") -> Obj
     try:
         from tenure.cold.s3 import open_bucket  # noqa: PLC0415 - an extra of its own
     except ImportError:
-        raise Invalid(
-            "S3 support is not installed; nothing was opened.",
-            field=field,
-            rule="boto3 present",
-            remedy="Install it: pip install 'tenure[server,aws]'.",
-        ) from None
+        raise _not_installed(field) from None
     return open_bucket(place.bucket, place.prefix, endpoint)
+
+
+def open_rules(place: BucketPlace, field: str, endpoint: str = "") -> "BucketRules":
+    """The lifecycle rules of a place's bucket. Nothing is asked of it yet."""
+    try:
+        from tenure.cold.bucketrules import BucketRules  # noqa: PLC0415 - an extra of its own
+    except ImportError:
+        raise _not_installed(field) from None
+    return BucketRules(place.bucket, endpoint)
+
+
+def _not_installed(field: str) -> Invalid:
+    return Invalid(
+        "S3 support is not installed; nothing was opened.",
+        field=field,
+        rule="boto3 present",
+        remedy="Install it: pip install 'tenure[server,aws]'.",
+    )
 
 
 def _wrong(field: str, what: str) -> Invalid:

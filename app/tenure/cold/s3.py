@@ -40,6 +40,9 @@ _UNKNOWN: Final = frozenset({"NotImplemented", "501"})
 _BROKEN_OFF: Final = (ResponseStreamingError, IncompleteReadError, ReadTimeoutError)
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
 _CHUNK: Final = 1 << 18
+REFUSED: Final = frozenset(
+    {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
+)
 _PROBE: Final = "probe/if-none-match"
 _TEXT, _BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 
@@ -213,6 +216,11 @@ class S3Objects:
 
 def open_bucket(bucket: str, prefix: str, endpoint: str) -> S3Objects:
     """A bucket of AWS, or of the S3 server at `endpoint`. Nothing is asked of it yet."""
+    return S3Objects(client_of(endpoint), bucket, prefix)
+
+
+def client_of(endpoint: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+    """A client for AWS, or for the S3 server at `endpoint`."""
     here = _is_this_machine(endpoint)
     config = Config(
         connect_timeout=_CONNECT_S,
@@ -226,10 +234,9 @@ def open_bucket(bucket: str, prefix: str, endpoint: str) -> S3Objects:
     )
     # AWS's region comes from where the SDK looks for it; another server's name for itself is of no account.
     region = "us-east-1" if endpoint and boto3.session.Session().region_name is None else None
-    client = boto3.session.Session().client(
+    return boto3.session.Session().client(
         "s3", endpoint_url=endpoint or None, region_name=region, config=config
     )
-    return S3Objects(client, bucket, prefix)
 
 
 def _is_this_machine(endpoint: str) -> bool:
@@ -261,32 +268,37 @@ def _mapped(doing: str) -> Iterator[None]:
     """The SDK's errors as ours."""
     try:
         yield
-    except ClientError as failure:
-        raise _of_code(doing, failure.response["Error"]["Code"]) from failure
-    except (NoCredentialsError, PartialCredentialsError) as failure:
-        raise Unavailable(
-            f"There are no credentials for S3; objects cannot be {doing}.",
+    except (ClientError, BotoCoreError) as failure:
+        raise failure_of(f"objects cannot be {doing}", failure) from failure
+
+
+def failure_of(not_done: str, failure: ClientError | BotoCoreError) -> Unavailable:
+    """The SDK's error as ours; `not_done` says what came of it, such as "objects cannot be read"."""
+    if isinstance(failure, ClientError):
+        return _of_code(not_done, failure.response["Error"]["Code"])
+    if isinstance(failure, NoCredentialsError | PartialCredentialsError):
+        return Unavailable(
+            f"There are no credentials for S3; {not_done}.",
             retry_after=5,
             remedy="Give this process a role, or credentials where the AWS SDK looks for them.",
-        ) from failure
-    except BotoCoreError as failure:
-        raise Unavailable(
-            f"S3 cannot be reached; objects cannot be {doing}. What was asked is safe to repeat.",
-            retry_after=5,
-            remedy="Check TENURE_S3_ENDPOINT, the region and the network.",
-        ) from failure
+        )
+    return Unavailable(
+        f"S3 cannot be reached; {not_done}. What was asked is safe to repeat.",
+        retry_after=5,
+        remedy="Check TENURE_S3_ENDPOINT, the region and the network.",
+    )
 
 
-def _of_code(doing: str, code: str) -> Unavailable:
+def _of_code(not_done: str, code: str) -> Unavailable:
     if code == "NoSuchBucket":
         return Unavailable(
-            f"There is no such bucket; objects cannot be {doing}.",
+            f"There is no such bucket; {not_done}.",
             retry_after=5,
             remedy="Make the bucket, or correct TENURE_OBJECTS_URL, TENURE_MIRROR_URL or TENURE_S3_ENDPOINT.",
         )
-    if code in ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"):
+    if code in REFUSED:
         return Unavailable(
-            f"S3 refuses these credentials ({code}); objects cannot be {doing}.",
+            f"S3 refuses these credentials ({code}); {not_done}.",
             retry_after=5,
             remedy="They need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there; packs "
             "need s3:PutObjectTagging, too.",

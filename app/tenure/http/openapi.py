@@ -101,6 +101,7 @@ _ALSO = {
     "409": "The present state forbids this",
     "410": "Erased; names the certificate once there is one",
     "412": "The record has changed",
+    "501": "Not supported here",
     "507": "The tenant's storage is full",
 }
 _MAY_ALSO: dict[str, tuple[str, ...]] = {
@@ -131,6 +132,8 @@ _MAY_ALSO: dict[str, tuple[str, ...]] = {
     "rotateRootKey": ("409",),
     "migrateRootKey": ("409",),
     "runJob": ("409",),
+    "getLifecycle": ("409", "501"),
+    "applyLifecycle": ("409", "501"),
 }
 """What a call may answer beyond what all of them may."""
 _BODIES: dict[str, type[wire.Body]] = {
@@ -147,6 +150,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "setTenantLimits": wire.TenantLimits,
     "setCredentialLimits": wire.CredentialLimits,
     "rotateLedgerKey": wire.LedgerKeyRotation,
+    "applyLifecycle": wire.LifecycleApply,
     "createPrincipal": wire.NewPrincipal,
     "changePrincipal": wire.PrincipalChange,
     "createCredential": wire.NewCredential,
@@ -158,7 +162,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "signEvidence": wire.EvidenceIndex,
     "scanForResidue": wire.NewScan,
 }
-_MAY_HAVE_NO_BODY = {"shredTenant", "rotateLedgerKey", "createCredential"}
+_MAY_HAVE_NO_BODY = {"shredTenant", "rotateLedgerKey", "createCredential", "applyLifecycle"}
 _MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}
 _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
 _OPEN = {"isAlive", "isReady"}

@@ -30,7 +30,7 @@ _GOVERNING = frozenset(
             "policy",
             "breakglass",
         ),  # whoever stops a caller that runs wild
-        *("tenants", "limits", "rootstore", "jobs"),
+        *("tenants", "limits", "rootstore", "jobs", "lifecycle"),
     }
 )
 _V6_SITE = 64

@@ -130,6 +130,12 @@ class LedgerKeyRotation(Body):
     tenant: Text | None = None
 
 
+class LifecycleApply(Body):
+    """Of a plan: which rules it was made from. Left out: whatever rules there are now."""
+
+    seen: Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
 class NewPrincipal(Body):
     """A principal to create, with its roles."""
 

@@ -53,6 +53,8 @@ class Kind(StrEnum):
     PURGE = "purge"
     RETENTION_EVICT = "retention.evict"
     TIER_MOVE = "tier.move"
+    LIFECYCLE_CHANGE = "lifecycle.change"
+    """In the cell's log: the bucket's lifecycle rules are changed; data: digest of ours, counts."""
     RESTORE = "restore"
     DRILL = "drill"
     """A backup was restored elsewhere and tried; data: digest of the report, counts."""

@@ -3,13 +3,19 @@
 import json
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, literal_column, select
 
 from tenure.store import tables
 from tenure.store.session import Tx
-from tenure.store.statements import Insert
+from tenure.store.statements import Insert, Select
 
 _m = tables.manifests
+RETENTION = Select(
+    select(_m.c.spec).where(
+        _m.c.tenant_id == bindparam("tenant_id", type_=tables.Id), _m.c.kind == literal_column("'Retention'")
+    )
+)
+"""The specs of a tenant's Retention manifests, as JSON texts."""
 _INSERT_BUNDLE = Insert(tables.policy_bundles, ignore_existing=True)
 
 

@@ -17,6 +17,7 @@ SCOPES = (
     "tenure.tenants",
     "tenure.rootstore",
     "tenure.jobs",
+    "tenure.lifecycle",
     "tenure.principals",
     "tenure.manifests",
     "tenure.subjects",
