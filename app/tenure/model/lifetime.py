@@ -5,8 +5,9 @@
     floors     of several the latest instant counts; it outweighs every ceiling
     holds      outweigh both: while one covers a version, it does not go
 
-A rule's clock begins with the write, the last access or an event. Before its event a rule's ceilings do not
-run; its floor runs all the same and has no end, so that nothing is lost for want of a message.
+A rule's clock begins with the write, the last access or an event. Before its event, and while the last
+access is not known, a rule's ceilings do not run; its floor runs all the same and has no end, so that nothing
+is lost for want of a message.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ EXPIRES_AT: Final = "expires_at"
 class Clocks(NamedTuple):
     """When something happened to a version or to its people: microseconds since 1970.
 
-    `events`: the latest of each name.
+    `accessed`: None when it is not known. `events`: the latest of each name.
     """
 
     written: int
@@ -43,7 +44,7 @@ class Due(NamedTuple):
 
 
 class Course(NamedTuple):
-    """What one rule says of one version; None: it does not say. `began`: None while its event is awaited."""
+    """What one rule says of one version; None: it does not say. `began`: None while that is not known."""
 
     rule: str
     spec: RetentionSpec
@@ -77,10 +78,8 @@ class Lifetime(NamedTuple):
 
     def tier(self, now: int) -> Tier:
         """Where the version belongs at an instant."""
-        for tier, due in (("gone", self.gone), ("archive", self.archive), ("cold", self.cold)):
-            if due is not None and due.at <= now:
-                return tier  # type: ignore[return-value]  # of these
-        return "hot"
+        due: dict[Tier, Due | None] = {"gone": self.gone, "archive": self.archive, "cold": self.cold}
+        return next((tier for tier, one in due.items() if one is not None and one.at <= now), "hot")
 
 
 def applying(
@@ -148,6 +147,6 @@ def _course(rule: str, spec: RetentionSpec, clocks: Clocks) -> Course:
 def _began(spec: RetentionSpec, clocks: Clocks) -> int | None:
     if spec.clock == "event":
         return clocks.events.get(spec.event or "")
-    if spec.clock == "access" and clocks.accessed is not None:
-        return max(clocks.written, clocks.accessed)
+    if spec.clock == "access":
+        return None if clocks.accessed is None else max(clocks.written, clocks.accessed)
     return clocks.written

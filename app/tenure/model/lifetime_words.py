@@ -15,12 +15,12 @@ def words(found: Lifetime, now: int) -> list[str]:
     if (floor := found.floor) is not None and floor.at > now:
         said.append(f"Rule {floor.rule} keeps it until {rfc3339(floor.at)}{_law(found, floor)}.")
     said += [
-        f"Rule {one.rule} keeps it without an end as long as its event {one.spec.event} has not happened."
+        f"Rule {one.rule} keeps it without an end, for {_awaited(one)}."
         for one in found.courses
         if one.is_open
     ]
     said += [
-        f"Rule {one.rule} begins with its event {one.spec.event}, which has not happened."
+        f"Rule {one.rule} takes nothing away, for {_awaited(one)}."
         for one in found.courses
         if one.began is None and not one.is_open
     ]
@@ -52,6 +52,12 @@ def _because(found: Lifetime, due: Due) -> str:
 def _clock(course: Course) -> str:
     spec = course.spec
     return {"write": "the write", "access": "the last access", "event": f"event {spec.event}"}[spec.clock]
+
+
+def _awaited(course: Course) -> str:
+    if course.spec.clock == "access":
+        return "the last access, with which it begins, is not known"
+    return f"event {course.spec.event}, with which it begins, has not happened"
 
 
 def _law(found: Lifetime, floor: Due) -> str:

@@ -79,7 +79,7 @@ def test_a_floor_whose_event_is_awaited_has_no_end():
 
 def test_the_last_access_starts_the_clock_anew():
     used = rule(clock="access", deleteAfter="30d")
-    assert of(Clocks(0), used=used).gone == Due(30 * DAY, "used")
+    assert of(Clocks(0), used=used).gone is None, "an access that nobody kept may have been a moment ago"
     assert of(Clocks(0, accessed=20 * DAY), used=used).gone == Due(50 * DAY, "used")
     assert of(Clocks(9, accessed=3), used=used).gone == Due(9 + 30 * DAY, "used"), "never before the write"
 
@@ -141,7 +141,7 @@ def test_it_never_goes_before_what_forbids_it_nor_stays_beyond_what_ends_it(give
     began = {
         name: ticks.events.get(one.event)
         if one.event
-        else max(ticks.written, ticks.accessed or 0)
+        else (None if ticks.accessed is None else max(ticks.written, ticks.accessed))
         if one.clock == "access"
         else ticks.written
         for name, one in given_rules.items()

@@ -13,7 +13,7 @@ class Due(Shape):
 
 
 class Course(Shape):
-    """What one rule says of the version. `began` is null while the rule's event is awaited."""
+    """What one rule says of the version. `began` is null while that is not known."""
 
     rule: str
     clock: Literal["write", "access", "event"]
