@@ -15,6 +15,7 @@ from rich.console import Console
 
 from bench import ledger as proving
 from bench import legs, limiting, postgres, profiling, report
+from bench import packs as packing
 from bench import policy as deciding
 from bench import shredding as erasing
 from bench.samples import Results
@@ -152,6 +153,21 @@ def policy(
     logging.getLogger().setLevel(logging.WARNING)
     raw = deciding.run(console, quick=quick)
     path = json or Path(__file__).parent / "results" / f"policy-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    proving.keep(raw, path)
+    console.print(f"Raw numbers: {path}")
+
+
+@app.command()
+def packs(
+    *,
+    quick: Annotated[bool, typer.Option(help="Few rounds: a look, not a result.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Where the raw numbers go.")] = None,
+) -> None:
+    """Packing and unpacking, and a read out of a pack against a bare read of the same bytes."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    logging.getLogger().setLevel(logging.WARNING)
+    raw = packing.run(console, quick=quick)
+    path = json or Path(__file__).parent / "results" / f"packs-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     proving.keep(raw, path)
     console.print(f"Raw numbers: {path}")
 

@@ -183,7 +183,7 @@ keyring = {folder}/osd/keyring
 [client.rgw]
 keyring = {folder}/rgw/keyring
 rgw data = {folder}/rgw
-rgw frontends = beast endpoint=127.0.0.1:{self._port}
+rgw frontends = beast endpoint=127.0.0.1:{self._port} tcp_nodelay=1
 rgw dns name = localhost
 rgw override bucket index max shards = 1
 rgw dynamic resharding = false
