@@ -63,6 +63,7 @@ from tenure.inspection.inspector import Inspector
 from tenure.inspection.patrol import Patrol
 from tenure.inspection.view import Anchors
 from tenure.jobs.desk import Jobs
+from tenure.jobs.evict import Evict
 from tenure.jobs.job import Job, Run, Verb
 from tenure.jobs.reports import Reports
 from tenure.jobs.runner import Runner
@@ -220,6 +221,7 @@ class Tenure:
                 False,
                 "Asks applications to derive again what went with a person",
             ),
+            "evict": (self._evict, True, "Ends what has had its time by the rules on retention"),
             "inspect": (self._inspect, False, "Compares a part of what is stored with what was written"),
             "timestamps": (
                 self._stamp,
@@ -255,6 +257,9 @@ class Tenure:
 
     async def _rederive(self, _run: Run) -> None:
         await self.rederivations.run()
+
+    async def _evict(self, run: Run) -> dict[str, int]:
+        return await Evict(self._batcher, self._database, self._schedule.requested).run(run)
 
     async def _inspect(self, _run: Run) -> None:
         await asyncio.to_thread(self.patrol.run)
@@ -361,6 +366,8 @@ def planned(settings: Settings) -> dict[str, float]:
         SHRED: settings.shred_interval_s or 5,
         "rederive": settings.rederive_interval_s,
     }
+    if settings.evict_interval_s:
+        found["evict"] = settings.evict_interval_s
     if settings.inspect_interval_s:
         found["inspect"] = settings.inspect_interval_s
     if settings.tsa_url:

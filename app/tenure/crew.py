@@ -1,6 +1,6 @@
 """The gateway's side of a batch: gather what operations need, ask once, perform each in turn."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -9,7 +9,7 @@ from tenure.elevation import elevated
 from tenure.errors import KeyFailure, TenureError
 from tenure.model.limits import Usage
 from tenure.model.principal import Credential, Principal
-from tenure.store import decisions, idempotency, limits, records, subjects
+from tenure.store import decisions, idempotency, limits, records, subjects, terms
 from tenure.store.database import Clash
 from tenure.store.records import Source, StoredVersion
 from tenure.store.session import Tx
@@ -37,6 +37,8 @@ class Needs:
     """Version ids named as sources of derived data."""
     first_uses: list[tuple[str, str]] = field(default_factory=list)
     """(principal id, key hash) of idempotency keys."""
+    terms: list[str] = field(default_factory=list)
+    """Names of anchors of terms."""
     usage: bool = False
     """How much the tenant stores."""
 
@@ -53,6 +55,8 @@ class Found:
     versions: dict[str, Source] = field(default_factory=dict)
     first_uses: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     """(principal id, key hash) → (payload hash, result)."""
+    terms: dict[str, int | None] = field(default_factory=dict)
+    """Name of an anchor → the leaf of its term; None: there is none yet."""
     usage: Usage | None = None
     """What is stored, with what the batch's operations have added so far."""
     _added: list[tuple[dict[Any, Any], Any, Any]] = field(default_factory=list)
@@ -188,50 +192,58 @@ class GatewayCrew:
             return refusal
 
 
+Reader = Callable[[Sequence[tuple[Any, ...]]], None]
+
+
 def _ask(tx: Tx, needs: Needs) -> Found:
     found = Found()
-    questions: list[tuple[Select, Params]] = []
-    readers: list[Callable[[Sequence[tuple[Any, ...]]], None]] = []
+    asked = list(_questions(needs, found))
+    for (_, _, read), rows in zip(asked, tx.ask(*((one, params) for one, params, _ in asked)), strict=True):
+        read(rows)
+    return found
 
-    def add(select: Select, params: Params, read: Callable[[Sequence[tuple[Any, ...]]], None]) -> None:
-        questions.append((select, params))
-        readers.append(read)
 
+def _questions(needs: Needs, found: Found) -> Iterator[tuple[Select, Params, Reader]]:
+    """What is asked, and who takes the answer."""
     if needs.records:
-        add(
+        yield (
             records.CURRENT,
             {"keys": needs.records},
             lambda rows: found.records.update((row[0], StoredVersion(*row)) for row in rows),
         )
     if needs.subjects:
-        add(
+        yield (
             subjects.BY_REF,
             {"refs": needs.subjects},
             lambda rows: found.subjects.update((row[0], StoredSubject(*row)) for row in rows),
         )
     if needs.scopes:
-        add(subjects.SCOPE_LEAVES, {"scopes": needs.scopes}, found.scopes.update)
+        yield subjects.SCOPE_LEAVES, {"scopes": needs.scopes}, found.scopes.update
     if needs.decisions:
-        add(
+        yield (
             decisions.STATE,
             {"ids": needs.decisions},
             lambda rows: found.decisions.update((row[0], (row[1], row[2], row[3])) for row in rows),
         )
     if needs.versions:
-        add(
+        yield (
             records.KNOWN_VERSIONS,
             {"ids": needs.versions},
             lambda rows: found.versions.update((row[0], Source(*row)) for row in rows),
         )
     if needs.first_uses:
         params = {"principals": [p for p, _ in needs.first_uses], "keys": [k for _, k in needs.first_uses]}
-        add(
+        yield (
             idempotency.FIRST_USES,
             params,
             lambda rows: found.first_uses.update(((row[0], row[1]), (row[2], row[3])) for row in rows),
         )
+    if needs.terms:
+        found.terms.update(dict.fromkeys(needs.terms))
+        yield (
+            terms.BY_ANCHOR,
+            {"anchors": needs.terms},
+            lambda rows: found.terms.update((row[1], int(row[2])) for row in rows),
+        )
     if needs.usage:
-        add(limits.USAGE, {}, lambda rows: found.stored(limits.used(rows)))
-    for read, rows in zip(readers, tx.ask(*questions), strict=True):
-        read(rows)
-    return found
+        yield limits.USAGE, {}, lambda rows: found.stored(limits.used(rows))

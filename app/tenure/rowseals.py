@@ -16,6 +16,7 @@ from tenure.store.configurations import Generation
 from tenure.store.holds import Hold
 from tenure.store.records import StoredVersion
 from tenure.store.shreds import Shred
+from tenure.store.terms import Term
 
 
 def of_version(keys: TenantKeyring, stored: StoredVersion) -> str:
@@ -31,7 +32,13 @@ def of_version(keys: TenantKeyring, stored: StoredVersion) -> str:
         stored.created_at,
         stored.expires_at,
         stored.segments,
+        *(() if stored.term is None else (stored.term,)),
     )
+
+
+def of_term(keys: TenantKeyring, term: Term) -> str:
+    """Of a term as it was begun. It lies in the row itself: no entry is about a term before it ends."""
+    return _seal(keys, "term", term.id, term.anchor, term.leaf)
 
 
 def of_decision(keys: TenantKeyring, decision: Decision) -> str:

@@ -17,12 +17,14 @@ from tenure.keys.seal import Binding, OpenedKey, founding_slots, header_leaves, 
 from tenure.keys.secret import Octets
 from tenure.keys.segments import SealedSegment
 from tenure.model.record import Draft
-from tenure.store import shreds, subjects
+from tenure.store import shreds, subjects, terms
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
 
 WITHDRAWN = ("erased", "held")
 """States of versions that nobody reads: gone, or only kept for a hold."""
+GONE = "This was erased; its key is destroyed and nothing can be read or written here for that person."
+OVER = "This has had its time by the rules on retention; its key is destroyed and nobody can read it."
 HEAD, CONTENT, REF, NOTE = "head", "content", "ref", "note"
 SUBJECTS_SCOPE = "tenure.subjects"
 
@@ -52,9 +54,9 @@ class SealedVersion(NamedTuple):
 
 
 def seal_version(
-    keys: TenantKeyring, binding: Binding, key: str, draft: Draft, slots: Sequence[Slots]
+    keys: TenantKeyring, binding: Binding, key: str, draft: Draft, slots: Sequence[Slots], term: int
 ) -> SealedVersion:
-    """Seal a version, each of its parts (`Draft.parts`) to slots of leaves of its own."""
+    """Seal a version, each of its parts (`Draft.parts`) to slots of leaves of its own, with its term's."""
     head: dict[str, Any] = {
         "key": key,
         "subjects": draft.subjects,
@@ -64,23 +66,25 @@ def seal_version(
         "expires_at": draft.expires_at,
     }
     if not draft.segments:
-        sealed, opened = seal(binding, _keyed(keys, slots[0]), {HEAD: _json(head), CONTENT: draft.content})
+        sealed, opened = seal(
+            binding, _keyed(keys, slots[0], term), {HEAD: _json(head), CONTENT: draft.content}
+        )
         return SealedVersion(sealed.header, sealed.parts[HEAD], sealed.parts[CONTENT], (opened,))
     head["segments"] = slots
     any_slot = list(dict.fromkeys(tuple(sorted(slot)) for one in slots for slot in one))
-    sealed, whole = seal(binding, _keyed(keys, any_slot), {HEAD: _json(head)})
+    sealed, whole = seal(binding, _keyed(keys, any_slot, term), {HEAD: _json(head)})
     whole.wipe()
     kept, each = [], []
     for place, (segment, its_slots) in enumerate(zip(draft.segments, slots, strict=True)):
         parts = {HEAD: _json({"subjects": segment.subjects}), CONTENT: segment.content}
-        one, opened = seal(binding.segment(place), _keyed(keys, its_slots), parts)
+        one, opened = seal(binding.segment(place), _keyed(keys, its_slots, term), parts)
         kept.append(SealedSegment(one.header, one.parts[HEAD], one.parts[CONTENT]))
         each.append(opened)
     return SealedVersion(sealed.header, sealed.parts[HEAD], segments.encode(kept), tuple(each))
 
 
-def _keyed(keys: TenantKeyring, slots: Slots) -> list[Mapping[int, Octets]]:
-    return [{leaf: keys.leaf_key(leaf) for leaf in slot} for slot in slots]
+def _keyed(keys: TenantKeyring, slots: Slots, term: int) -> list[Mapping[int, Octets]]:
+    return [{leaf: keys.leaf_key(leaf) for leaf in (*slot, term)} for slot in slots]
 
 
 def _json(value: object) -> bytes:
@@ -106,16 +110,18 @@ def binding_of(keys: TenantKeyring, stored: StoredVersion) -> Binding:
 
 
 def _erased_with(tx: Tx, slots: Slots) -> Erased:
-    """The 410 of whoever's erasure took these slots. Two statements."""
-    owners = subjects.by_leaves(tx, [leaf for slot in slots for leaf in slot])
-    return erased(tx, next((owner.shred_id for owner in owners if owner.shred_id), None))
+    """The 410 of whichever erasure took these slots: a person's, or of their term. Three statements."""
+    leaves = [leaf for slot in slots for leaf in slot]
+    owners = [one.shred_id for one in subjects.by_leaves(tx, leaves)]
+    owners += [one.shred_id for one in terms.by_leaves(tx, leaves)]
+    return erased(tx, next((one for one in owners if one), None))
 
 
 def erased(tx: Tx, shred_id: str | None) -> Erased:
     """The 410 of an erasure, with its certificate once there is one. One or no further statement."""
     shred = shreds.get(tx, shred_id) if shred_id else None
     return Erased(
-        "This was erased; its key is destroyed and nothing can be read or written here for that person.",
+        OVER if shred is not None and shred.kind == shreds.Kind.TERM else GONE,
         certificate=shred.certificate_id if shred else None,
         shred=shred_id,
     )

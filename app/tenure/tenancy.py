@@ -21,6 +21,7 @@ from tenure.model.configuration import Configuration
 from tenure.model.limits import UNLIMITED, Limits
 from tenure.model.manifests import parse_manifests
 from tenure.model.principal import Credential, Principal, Token
+from tenure.model.terms import Grouping
 from tenure.policy.bundle import bundle
 from tenure.policy.engine import Engine
 from tenure.store import limits, manifests, principals
@@ -69,6 +70,10 @@ class Tenancy:
     """What credentials that were met may take, by the hash of their secret; None: what their tenant may."""
     running: Running = field(default_factory=Running)
     """Elevations of the same principal epoch."""
+    groupings: dict[tuple[str, str], Grouping] = field(default_factory=dict)
+    """(scope, labels) → how such versions are grouped in terms, by these rules."""
+    terms: dict[str, int] = field(default_factory=dict)
+    """Name of an anchor → leaf, of terms that are known to be stored and had not ended at this key epoch."""
     label_sets: set[tuple[str, str]] = field(default_factory=set)
     """(scope, labels) that are known to be stored; they are never removed."""
     bundles: set[str] = field(default_factory=set)
@@ -161,6 +166,8 @@ class Tenancies:
             limits=old.limits if old and same_callers else limits.of(tx, tx.tenant_id).over(self._default),
             narrowed=old.narrowed if old and same_callers else {},
             running=old.running if old and same_callers else Running(),
+            groupings=old.groupings if old and old.epochs.policy == now.policy else {},
+            terms=old.terms if old and same_keys else {},
             label_sets=old.label_sets if old else set(),
             bundles=old.bundles if old else set(),
         )

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tenure import ids, lineage, quota, rowseals
+from tenure import ids, lineage, quota, rowseals, terms
 from tenure.access import Caller
 from tenure.crew import Desk, Needs
 from tenure.errors import Denied, Erased, KeyReused, NotFound, Stale
@@ -64,6 +64,9 @@ class Write(OnRecord):
         needs.subjects += [tenancy.keys.blind_index("subject", ref) for ref in self.draft.people]
         if not all(part.subjects for part in self.draft.parts):
             needs.scopes.append(self.scope)
+        needs.terms += terms.foreseen(
+            tenancy, self.scope, self._labels, written=ids.now(), expires_at=self.draft.expires_at
+        )
         needs.versions += self.draft.derived_from
         needs.usage |= quota.applies(tenancy)
         known = tenancy.known.get(self.ask.credential)
@@ -100,6 +103,10 @@ class Write(OnRecord):
         quota.check(desk, sum(len(part.content) for part in self.draft.parts))
         return self._store(caller, index, stored, nonce)
 
+    @property
+    def _labels(self) -> str:
+        return ",".join(self.draft.categories)
+
     def _store(
         self,
         caller: Caller,
@@ -111,13 +118,23 @@ class Write(OnRecord):
         record_id = stored.record_id if stored else ids.new_id()
         number = stored.latest + 1 if stored else 1
         binding = Binding(desk.tx.tenant_id, self.scope, record_id, number)
+        created_at = max(desk.now, stored.created_at + 1) if stored else desk.now
         people = {reference: subject_of(desk, reference) for reference in draft.people}
         behind = [] if people else lineage.living(desk, draft)
         slots = [
             self._slots(desk, [people[reference].leaf for reference in part.subjects], behind)
             for part in draft.parts
         ]
-        sealed = seal_version(desk.tenancy.keys, binding, self.key, draft, slots)
+        term = terms.term_of(
+            desk,
+            self.scope,
+            self._labels,
+            written=created_at,
+            expires_at=draft.expires_at,
+            people=[one.id for one in people.values()],
+            record=record_id,
+        )
+        sealed = seal_version(desk.tenancy.keys, binding, self.key, draft, slots, term)
         promises = []
         for opened, part in zip(sealed.opened, draft.parts, strict=True):
             promises.append(caller.promise(opened, part.content, record_id, number, nonce=nonce))
@@ -134,9 +151,9 @@ class Write(OnRecord):
             version=number,
             version_id=ids.new_id(),
             scope=self.scope,
-            labels=",".join(draft.categories),
+            labels=self._labels,
             state="live",
-            created_at=max(desk.now, stored.created_at + 1) if stored else desk.now,
+            created_at=created_at,
             expires_at=draft.expires_at,
             entry="",
             header=sealed.header,
@@ -144,6 +161,7 @@ class Write(OnRecord):
             content=sealed.content,
             shred_id=None,
             segments=len(draft.segments) or None,
+            term=term,
         )
         row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
         new = new._replace(entry=caller.record(Kind.WRITE, "ok", *accesses, nonce=nonce, data=row))
@@ -304,6 +322,7 @@ class Delete(OnRecord):
             content=None,
             segments=None,
             shred_id=None,
+            term=None,
         )
         row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
         new = new._replace(entry=caller.record(Kind.DELETE, "ok", access, nonce=nonce, data=row))
@@ -380,6 +399,7 @@ def store_version(desk: Desk, new: StoredVersion, principal_id: str, *, first: b
             "head": new.head,
             "content": new.content,
             "segments": new.segments,
+            "term": new.term,
         },
     )
     if (new.scope, new.labels) not in desk.tenancy.label_sets:

@@ -22,9 +22,12 @@ from support.erasure import (
 )
 from support.oracle import Oracle
 from support.postgres import OWNER, Server
+from support.travel import Travel
 from tenure.client.source import DirSource
 from tenure.decisions import Opening
 from tenure.errors import Erased, NotFound, RootLost, Tampered
+from tenure.jobs.evict import Evict
+from tenure.jobs.job import Run
 from tenure.ledger.audit import audit
 from tenure.ledger.receipt import verify_receipt
 from tenure.listing import Query
@@ -644,3 +647,39 @@ async def test_a_restored_batch_that_was_under_way_keeps_what_is_held(
     async with place.opened():
         await place.tenure.shredder.run()
         assert kept_by(place, hold) == [b'{"v": "evidence"}']
+
+
+async def test_what_had_its_time_has_it_after_a_restore(
+    place: Cell, backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Terms that ended since the copy end again, and what a hold kept of them finds its slot."""
+    travel = Travel.begun(monkeypatch)
+    async with place.opened() as tenure:
+        brief = {"scopes": ["support.**"], "categories": "*", "deleteAfter": "10d"}
+        manifest = {"apiVersion": "tenure/v1", "kind": "Retention", "metadata": {"name": "r"}, "spec": brief}
+        await tenure.manifests.apply(place.one["admin"], json.dumps(manifest), dry_run=False)
+        await _people(place, "goes", "held")
+        held = (await place.get("held")).record
+        hold = await tenure.holds.place(place.one["dpo"], "record", held, "case 7")
+    backup = backups.take()
+    travel.on(days=12)
+    async with place.opened() as tenure:
+        await _people(place, "later")
+        await Evict(tenure.batcher, tenure._database, lambda: None).run(Run("evict"))
+        await tenure.shredder.run()
+        with pytest.raises(Erased) as erased:
+            await place.get("goes")
+    backup.put_back()
+    async with place.opened() as tenure:
+        for name in ("goes", "held"):
+            with pytest.raises(Erased) as again:
+                await place.get(name)
+            assert again.value.certificate == erased.value.certificate
+        kept = {record for (record, _), parts in place.stored().items() if any(parts)}
+        assert kept == {held}
+        await _people(place, "fresh")
+        released = await tenure.holds.release(place.one["dpo"], hold["id"])
+        await tenure.shredder.run()
+        await assert_certified(place, await place.erasure(released["shred"]))
+        assert place.stored()[held, 1] == (None, None, None)
+        assert await place.value("fresh") == "about fresh"

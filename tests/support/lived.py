@@ -2,12 +2,18 @@
 
 import asyncio
 from typing import Any
+from unittest import mock
 
 from sqlalchemy import delete, insert, select
 
 from support.cell import JOINT, NOTES, SCOPE, Cell
+from support.travel import HOUR_US
+from tenure import ids
 from tenure.decisions import Opening
+from tenure.governance import evictions
 from tenure.ids import CELL
+from tenure.jobs.evict import Evict
+from tenure.jobs.job import Run
 from tenure.model.record import Draft, Segment
 from tenure.store import tables
 
@@ -50,6 +56,7 @@ async def live(cell: Cell) -> None:
     await tenure.ledger_keys.rotate(tenant["admin"])
     await tenure.ledger_keys.rotate(cell.operator)
     await cell.erase("customer:5")
+    await over(cell)
     await tenure.holds.release(tenant["dpo"], hold["id"])
     await tenure.shredder.run()
     await cell.put("theirs", 1, "customer:1", tenant=cell.two)
@@ -58,6 +65,15 @@ async def live(cell: Cell) -> None:
         assert await tenure.timestamps.run()
     await cell.put("talk-9", "afterwards", "customer:9")
     await tenure.sequencer.run(tenant.id)
+
+
+async def over(cell: Cell) -> None:
+    """Something has had its time: its term ends, hours later by the clock of retention alone."""
+    soon = ids.now() + HOUR_US
+    await cell.put("brief", "for an hour", "customer:7", expires_at=soon)
+    with mock.patch.object(evictions, "_now", lambda desk: desk.now + 3 * HOUR_US):
+        await Evict(cell.tenure.batcher, cell.tenure._database, lambda: None).run(Run("evict"))
+    await cell.tenure.shredder.run()
 
 
 EMERGENCY = """

@@ -247,7 +247,7 @@ def test_when_it_goes_and_why(world: World) -> None:
     assert (found["record"], found["version"], found["tier"]) == (stored["record"], 1, "hot")
     assert (found["gone_at"]["rule"], found["cold_at"]["rule"]) == ("brief", "brief")
     assert found["gone_at"]["at"][:10] > found["cold_at"]["at"][:10] > stored["created_at"][:10]
-    assert (found["held"], found["holds"], found["enforced"]) == (False, [], False)
+    assert (found["held"], found["holds"], found["enforced"]) == (False, [], True)
     assert found["why"][0].startswith(f"It goes at {found['gone_at']['at']}: rule brief, deleteAfter 30d")
     assert "content" not in found
     body = {"scope": SCOPE, "key": "lasting", "explain": "retention"}

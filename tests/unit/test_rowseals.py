@@ -14,6 +14,7 @@ from tenure.store.configurations import Generation
 from tenure.store.holds import Hold
 from tenure.store.records import StoredVersion
 from tenure.store.shreds import Shred
+from tenure.store.terms import Term
 
 
 def keys(seed: int = 0) -> TenantKeyring:
@@ -37,7 +38,9 @@ VERSION = StoredVersion(
     content=b"c",
     shred_id=None,
     segments=None,
+    term=7,
 )
+TERM = Term("t", "[]", 5, "open", None, "")
 DECISION = Decision("d", "p", "purpose", "s", {"agent": "a", "model": "m"}, 10, None, None, None)
 HOLD = Hold("h", "record", "r", "litigation", 5, "active", "p", 10, None)
 MADE = Generation(3, 10, "p", "w-1", "sha256:0", [["Role", "r", "created"]], None)
@@ -57,7 +60,7 @@ def other(value: Any) -> Any:
 
 @pytest.mark.parametrize(
     "column",
-    ["version_id", "record_id", "version", "scope", "labels", "created_at", "expires_at", "segments"],
+    ["version_id", "record_id", "version", "scope", "labels", "created_at", "expires_at", "segments", "term"],
 )
 def test_of_a_version(column: str) -> None:
     changed = VERSION._replace(**{column: other(getattr(VERSION, column))})
@@ -78,6 +81,12 @@ def test_what_may_change_is_not_in_it() -> None:
 def test_of_a_decision(column: str) -> None:
     changed = replace(DECISION, **{column: other(getattr(DECISION, column))})
     assert rowseals.of_decision(keys(), changed) != rowseals.of_decision(keys(), DECISION)
+
+
+@pytest.mark.parametrize("column", ["id", "anchor", "leaf"])
+def test_of_a_term(column: str) -> None:
+    changed = TERM._replace(**{column: other(getattr(TERM, column))})
+    assert rowseals.of_term(keys(), changed) != rowseals.of_term(keys(), TERM)
 
 
 @pytest.mark.parametrize("column", ["id", "kind", "target", "ground", "leaf", "placed_by", "placed_at"])

@@ -7,12 +7,17 @@ from tenure import ids
 from tenure.keys.rootstore import Capabilities, Destruction
 from tenure.ledger.certificate import KIND, VERSION, issue_certificate
 from tenure.ledger.note import Signer
-from tenure.store.shreds import Shred
+from tenure.store.shreds import Kind, Shred
 
 PROVES = (
     "This data subject's key leaf was punctured; the new key state was verified from its mirrored copy.",
     "Every root key version that opens an older key state was destroyed, in the words of `keys.guarantee`.",
     "Ciphertext that only this subject's key opened was purged from the database after that.",
+)
+OF_TERM = (
+    "The leaf of this term was punctured; the new key state was verified from its mirrored copy.",
+    PROVES[1],
+    "Ciphertext that no other key opens was purged from the database after that.",
 )
 DOES_NOT_PROVE = (
     "That nobody copied plaintext while reading it was allowed; the ledger names those reads.",
@@ -110,8 +115,9 @@ def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
         },
         **({"derived": findings["derived"]} if "derived" in findings else {}),
         **({"ledger_handed_over": findings["logs"]} if findings.get("logs") else {}),
+        **({"retention": findings["retention"]} if "retention" in findings else {}),
         **({"holds": findings["holds"]} if findings.get("holds") else {}),
-        "proves": list(PROVES),
+        "proves": list(OF_TERM if shred.kind == Kind.TERM else PROVES),
         "does_not_prove": [_UNLABELLED["scan" in findings], *DOES_NOT_PROVE],
         "entry": findings["entry"],
     }

@@ -134,7 +134,9 @@ def _add(found: dict[int, Erasure], mirror: Mirror, mine: TenantPlan) -> None:
         done = mirror.certificate(one["shred"]) is not None
         all_done &= done
         for leaf in one["leaves"]:
-            found[leaf] = Erasure(one["target"], leaf, done=done)
+            # A term is nobody, and what became of a leaf's owner is asked for people only.
+            target = "" if one["kind"] == "term" else one["target"]
+            found[leaf] = Erasure(target, leaf, done=done)
     for leaf in mine["leaves"]:
         found.setdefault(leaf, Erasure("", leaf, done=all_done))
 

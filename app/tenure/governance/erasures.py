@@ -1,5 +1,6 @@
 """Erasures as their issuers see them: asked for, listed, followed, certified; `shred` does them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tenure import ids, rowseals
@@ -10,6 +11,7 @@ from tenure.ledger.entry import Kind as Act
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential
 from tenure.store import rederivations, shreds
+from tenure.store.session import Tx
 from tenure.store.shreds import AWAITING, Kind, Shred
 
 SCOPE = "tenure.shreds"
@@ -78,22 +80,29 @@ def ask_for(seat: Seat, kind: Kind, target_id: str, **findings: str) -> Shred:
 
     `findings`: what was asked for besides, and the next batch must know.
     """
+    desk = seat.desk
+    shred = begun(desk.tx, kind, target_id, by=seat.principal.id, at=desk.now, findings=findings)
+    row = rowseals.of_shred(seat.desk.tenancy.keys, shred)
+    seat.record(Act.SHRED, "requested", shred=shred.id, row=row)
+    return shred
+
+
+def begun(tx: Tx, kind: Kind, target_id: str, *, by: str, at: int, findings: Mapping[str, Any]) -> Shred:
+    """An erasure in the queue of the next batch. Whoever calls this puts it on record."""
     shred = Shred(
         id=ids.new_id(),
         kind=kind,
         target_id=target_id,
         op_id=None,
         state="requested",
-        steps={"requested": ids.rfc3339(seat.desk.now)},
-        requested_by=seat.principal.id,
-        requested_at=seat.desk.now,
+        steps={"requested": ids.rfc3339(at)},
+        requested_by=by,
+        requested_at=at,
         findings=dict(findings),
         certificate_id=None,
     )
-    shreds.create(seat.desk.tx, shred)
-    shreds.enqueue(seat.desk.tx)
-    row = rowseals.of_shred(seat.desk.tenancy.keys, shred)
-    seat.record(Act.SHRED, "requested", shred=shred.id, row=row)
+    shreds.create(tx, shred)
+    shreds.enqueue(tx)
     return shred
 
 

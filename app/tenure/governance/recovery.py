@@ -13,6 +13,7 @@ Only then is anything served; `Shredder.resume` afterwards finishes what 4 put b
 repeat: a crash in between finds the same differences again, or fewer.
 """
 
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -35,7 +36,7 @@ from tenure.ledger.entry import Kind as Act
 from tenure.ledger.merkle import EMPTY_ROOT
 from tenure.ledger.note import Signer
 from tenure.sequencer import origin_of
-from tenure.store import holds, keystate, ledgerkeys, log, shreds, subjects, tenants
+from tenure.store import holds, keystate, ledgerkeys, log, shreds, subjects, tenants, terms
 from tenure.store.keystate import Pointer, SealedShard
 from tenure.store.log import Log
 from tenure.store.session import Tx, Writers
@@ -211,9 +212,17 @@ def _put_back(tx: Tx, ground: Ground, op_id: str, plan: Plan) -> None:
     shreds.open_batch(tx, Batch(op_id, kept, "swapped" if punctured else "intent"), at=now)
 
 
+_KNOWN: Mapping[Kind, Callable[[Tx, str], object | None]] = {
+    Kind.SUBJECT: subjects.get,
+    Kind.HOLD: holds.get,
+    Kind.TERM: terms.get,
+    Kind.TENANT: tenants.get,
+}
+
+
 def _erasing_again(tx: Tx, mirror: Mirror, op_id: str, one: Erasure, now: int) -> bool:
     """Mark a target as being erased again; False when this database never knew it."""
-    known = {Kind.SUBJECT: subjects.get, Kind.HOLD: holds.get, Kind.TENANT: tenants.get}[Kind(one["kind"])]
+    known = _KNOWN[Kind(one["kind"])]
     if known(tx, one["target"]) is None:
         return False
     kept = mirror.certificate(one["shred"])
@@ -239,6 +248,8 @@ def _erasing_again(tx: Tx, mirror: Mirror, op_id: str, one: Erasure, now: int) -
         subjects.set_state(tx, one["target"], state="erasing", shred_id=shred.id)
     elif one["kind"] == Kind.HOLD:
         holds.move(tx, one["target"], state=holds.RELEASING)
+    elif one["kind"] == Kind.TERM:
+        terms.move(tx, one["target"], state=terms.ENDING, shred_id=shred.id)
     return True
 
 

@@ -4,6 +4,9 @@ What a hold covers gets one for the hold's own leaf. Erasing the person then tak
 data; the hold's leaf stays, and no key is ever given out for it (`keyring`). It exists so that a court can be
 answered, not so that anybody reads on.
 
+What has had its time and is covered by a hold gets the hold's slot in the same way: its term takes every
+other way to it.
+
 A derived version in a scope whose rule is `keep` gets one for whoever else is behind it, or else for its
 scope's leaf: it is read on. When the next of them is erased, the rule of that day decides again.
 """
@@ -25,7 +28,7 @@ from tenure.keys import segments
 from tenure.keys.ggm import leaf_number
 from tenure.keys.seal import Binding, founding_leaves, header_leaves, open_key
 from tenure.sealing import binding_of
-from tenure.store import erasing, holds, subjects, tenants
+from tenure.store import erasing, holds, subjects, tenants, terms
 from tenure.store.database import Database
 from tenure.store.holds import Hold
 from tenure.store.records import Place, StoredVersion
@@ -35,75 +38,90 @@ _CHUNK = 500
 _POLL_S = 0.05
 
 
-Touched = dict[str, list[str]]
-"""Tenant → the people of whose versions some have a slot more."""
+class Whose(NamedTuple):
+    """Versions of a person, or of a term, by its id."""
+
+    kind: Kind
+    target: str
+
+
+Touched = dict[str, list[Whose]]
+"""Tenant → whose versions have a slot more."""
 
 
 class _Looked(NamedTuple):
-    """A chunk of one person's versions, and whether any of them has a slot more now."""
+    """A chunk of one's versions, and whether any of them has a slot more now."""
 
     found: list[StoredVersion]
     touched: bool
 
 
 class _Look(Protocol):
-    """Re-wraps what must be of the person's next versions after a place."""
+    """Re-wraps what must be of a person's or a term's next versions after a place."""
 
-    def __call__(self, desk: Desk, *, person: str, after: Place | None) -> _Looked:
+    def __call__(self, desk: Desk, *, target: str, after: Place | None) -> _Looked:
         """At most one chunk."""
 
 
 async def before_puncture(batcher: Batcher, database: Database, plan: Plan) -> Touched:
-    """Re-wrap all that must outlive the batch's people. Safe to repeat.
+    """Re-wrap all that must outlive the batch's people and terms. Safe to repeat.
 
     One transaction for each tenant when there is no hold and no scope that keeps; a person whom no hold can
     cover is not looked at.
     """
     touched: Touched = {}
     for tenant_id, mine in plan.items():
-        people = [one["target"] for one in mine["erasures"] if one["kind"] == Kind.SUBJECT]
-        looks: list[tuple[str, _Look]] = []
-        if people:
+        people, over = (
+            [one["target"] for one in mine["erasures"] if one["kind"] == kind]
+            for kind in (Kind.SUBJECT, Kind.TERM)
+        )
+        looks: list[tuple[Whose, _Look]] = []
+        if people or over:
             active: list[Hold] = await batcher.submit(tenant_id, Solo(lambda desk: holds.active(desk.tx)))
             for person in people:
                 covering = [hold for hold in active if hold.may_cover(person)]
-                looks += [(person, partial(_hold, covering=covering))] if covering else []
+                looks += (
+                    [(Whose(Kind.SUBJECT, person), partial(_hold, covering=covering))] if covering else []
+                )
+            looks += [
+                (Whose(Kind.TERM, one), partial(_hold_over, hold=hold)) for one in over for hold in active
+            ]
         if scopes := derived.keeping(mine["derived"]):
             keep = partial(_keep, scopes=scopes, going=frozenset(mine["leaves"]))
-            looks += [(person, keep) for person in people]
+            looks += [(Whose(Kind.SUBJECT, person), keep) for person in people]
         if looks:
             touched[tenant_id] = await _everything(batcher, database, tenant_id, looks)
     return touched
 
 
 async def _everything(
-    batcher: Batcher, database: Database, tenant_id: str, looks: Sequence[tuple[str, _Look]]
-) -> list[str]:
+    batcher: Batcher, database: Database, tenant_id: str, looks: Sequence[tuple[Whose, _Look]]
+) -> list[Whose]:
     # Writes that began before the intent may still be on their way in.
     fence = await asyncio.to_thread(Fence, database, 0)
     while any(await asyncio.to_thread(fence.waiting)):  # noqa: ASYNC110 - what is awaited is in the database
         await asyncio.sleep(_POLL_S)
-    touched: dict[str, None] = {}
-    for person, look in looks:
+    touched: dict[Whose, None] = {}
+    for whose, look in looks:
         after: Place | None = None
         while True:
-            work = partial(look, person=person, after=after)
+            work = partial(look, target=whose.target, after=after)
             seen: _Looked = await batcher.submit(tenant_id, Solo(work))
             if seen.touched:
-                touched[person] = None
+                touched[whose] = None
             if len(seen.found) < _CHUNK:
                 break
             after = seen.found[-1].place
     return list(touched)
 
 
-def _hold(desk: Desk, *, person: str, after: Place | None, covering: Sequence[Hold]) -> _Looked:
-    found = erasing.of_subject(desk.tx, person, limit=_CHUNK, after=after)
-    known = subjects.get(desk.tx, person)
+def _hold(desk: Desk, *, target: str, after: Place | None, covering: Sequence[Hold]) -> _Looked:
+    found = erasing.of_subject(desk.tx, target, limit=_CHUNK, after=after)
+    known = subjects.get(desk.tx, target)
     touched = False
     for stored in found:
         for hold in covering:
-            if known is not None and hold.covers(person, stored):
+            if known is not None and hold.covers(target, stored):
                 slotted = _slotted(desk, stored, (hold.leaf,), of=known.leaf)
                 if slotted is not None:
                     stored = slotted  # noqa: PLW2901 - with one slot more
@@ -112,17 +130,37 @@ def _hold(desk: Desk, *, person: str, after: Place | None, covering: Sequence[Ho
     return _Looked(found, touched)
 
 
+def _hold_over(desk: Desk, *, target: str, after: Place | None, hold: Hold) -> _Looked:
+    """Of a term's versions, those that a hold covers: each of its segments, or those of the person held."""
+    term = terms.get(desk.tx, target)
+    person = subjects.get(desk.tx, hold.target) if hold.kind == "subject" else None
+    if term is None or (hold.kind == "subject" and person is None):
+        return _Looked([], touched=False)
+    held = None if person is None else person.id
+    found = terms.live(desk.tx, term.leaf, limit=_CHUNK, after=after, subject_id=held)
+    touched = False
+    for stored in found:
+        if hold.covers(held or "", stored):
+            of = term.leaf if person is None else person.leaf
+            if _slotted(desk, stored, (hold.leaf,), of=of) is not None:
+                holds.keep(desk.tx, hold.id, stored.record_id, stored.version)
+                touched = True
+    return _Looked(found, touched)
+
+
 def _keep(
-    desk: Desk, *, person: str, after: Place | None, scopes: frozenset[str], going: frozenset[int]
+    desk: Desk, *, target: str, after: Place | None, scopes: frozenset[str], going: frozenset[int]
 ) -> _Looked:
-    found = erasing.of_subject(desk.tx, person, limit=_CHUNK, after=after, derived=True)
+    found = erasing.of_subject(desk.tx, target, limit=_CHUNK, after=after, derived=True)
     punctured = desk.tenancy.keys.state.is_punctured
     touched = False
     for stored in found:
         if stored.scope in scopes and stored.header is not None:
-            behind = founding_leaves(stored.header)
-            staying = tuple(sorted(leaf for leaf in behind - going if not punctured(leaf)))
-            touched |= _slotted(desk, stored, staying or (_scope_leaf(desk, stored.scope),)) is not None
+            behind = founding_leaves(stored.header) - going - {stored.term}
+            staying = [leaf for leaf in behind if not punctured(leaf)] or [_scope_leaf(desk, stored.scope)]
+            # Whoever else opens it does so for no longer than its term.
+            mine = () if stored.term is None else (stored.term,)
+            touched |= _slotted(desk, stored, tuple(sorted((*staying, *mine)))) is not None
     return _Looked(found, touched)
 
 

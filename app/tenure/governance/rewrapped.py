@@ -18,22 +18,25 @@ from tenure.governance.ground import Ground
 from tenure.governance.rewrap import Touched
 from tenure.keys import segments
 from tenure.keys.seal import added_leaves, same_founding
-from tenure.store import erasing, holds, records
+from tenure.store import erasing, holds, records, terms
 from tenure.store.erasing import Headed
 from tenure.store.holds import RELEASED, Hold
 from tenure.store.records import Place, StoredVersion
 from tenure.store.session import Tx
+from tenure.store.shreds import Kind
 
 _CHUNK = 500
 _AGAIN, _KEPT = "held", "kept"
 
 
 def keep(ground: Ground, op_id: str, touched: Touched) -> None:
-    """Copy every re-wrapped header of these people to the mirror, durably. Safe to repeat."""
-    for tenant_id, people in touched.items():
-        for at, person in enumerate(people):
-            of_person = partial(erasing.headers_of, subject_id=person)
-            _copy(ground, tenant_id, f"{op_id}/{tenant_id}/{at:06d}", of_person)
+    """Copy every re-wrapped header of these people and terms to the mirror, durably. Safe to repeat."""
+    for tenant_id, all_of_them in touched.items():
+        for at, whose in enumerate(all_of_them):
+            query: erasing.HeaderQuery = partial(erasing.headers_of, subject_id=whose.target)
+            if whose.kind == Kind.TERM:
+                query = partial(terms.headers_of, term_id=whose.target)
+            _copy(ground, tenant_id, f"{op_id}/{tenant_id}/{at:06d}", query)
 
 
 def keep_again(ground: Ground, op_id: str, tenant_ids: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from tenure.ids import rfc3339
 from tenure.model.lifetime import Course, Due
-from tenure.model.lifetime_words import NOT_ENFORCED, words
+from tenure.model.lifetime_words import together, words
 from tenure.retention import Retained
 
 
@@ -26,8 +26,9 @@ def shown_retention(found: Retained) -> dict[str, Any]:
         "held": bool(life.holds),
         "holds": list(life.holds) if found.sees_holds else [],
         "rules": [_course(one) for one in life.courses],
-        "enforced": False,
-        "why": [*words(life, found.now), NOT_ENFORCED],
+        "enforced": found.term is not None,
+        "shredded_after": _due(found.term_gone),
+        "why": [*words(life, found.now), *together(found.term, found.term_gone)],
         "entry": found.entry,
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tenure import ids, rowseals
 from tenure.governance.certificates import FILES
+from tenure.ids import CELL
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import SETTLED, SKEW_US, View, differing, each, guarded
 from tenure.ledger.certificate import peek_origin, verify_certificate
@@ -20,11 +21,12 @@ from tenure.store import inspecting, tables
 from tenure.store.configurations import of_row
 from tenure.store.inspecting import Row
 from tenure.store.shreds import DONE, Shred
+from tenure.store.shreds import Kind as ShredKind
 
 _D, _S, _C = tables.decisions, tables.shreds, tables.certificates
 _G = tables.configurations
-_KINDS = {"subject", "hold", "tenant"}
-_TARGETS = {"subject": tables.subjects.c.id, "hold": tables.holds.c.id}
+_KINDS = set(ShredKind)
+_TARGETS = {"subject": tables.subjects.c.id, "hold": tables.holds.c.id, "term": tables.terms.c.id}
 _STATES = {
     *SETTLED,
     "requested",
@@ -195,7 +197,7 @@ def _begun(view: View, row: Row, shred: Shred, asked: dict[str, Any] | None) -> 
 
 def _asked(view: View, row: Row, shred: Shred, asked: dict[str, Any]) -> Iterator[Finding]:
     key = (row["id"],)
-    yield from differing(view, "shred", _S, row, requested_by=asked["principal"])
+    yield from differing(view, "shred", _S, row, requested_by=asked.get("principal", CELL))
     if not view.happened(asked, shred.requested_at):
         yield view.finding("shred", _S, key, "requested_at", "its entry says another time")
     if shred.steps.get("requested") != ids.rfc3339(shred.requested_at):
@@ -276,6 +278,7 @@ def _certified(view: View, shred: Shred, certificate: Row) -> Iterator[Finding]:
         "derived": found.get("derived"),
         "ledger_handed_over": found.get("logs"),
         "holds": found.get("holds"),
+        "retention": found.get("retention"),
     }
     database = FILES.get(str(found.get("database")))
     if said["stores"]["database_files"] != database or said["residue"]["searched_for_values"] != found.get(

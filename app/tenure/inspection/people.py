@@ -52,7 +52,7 @@ def _subject(view: View, row: Row, erasures: dict[str, Row]) -> Iterator[Finding
         yield from _erased(view, row, erasures.get(row["shred_id"]))
     if abs(row["created_at"] - _born(row["id"])) > NEAR_US:
         yield view.finding("subject", _S, key, "created_at", "it is far from the time in the id")
-    yield from _leaf(view, "subjects", key, row["leaf"])
+    yield from below_sequence(view, "subjects", key, row["leaf"])
     if view.keys is None:
         return
     if view.is_punctured(row["leaf"]) != gone and not view.erasing:
@@ -91,7 +91,7 @@ def _born(row_id: str) -> int:
     return int(row_id.replace("-", "")[:12], 16) * 1000
 
 
-def _leaf(view: View, table: str, key: inspecting.Key, leaf: int) -> Iterator[Finding]:
+def below_sequence(view: View, table: str, key: inspecting.Key, leaf: int) -> Iterator[Finding]:
     """A leaf that was handed out is below the tenant's sequence."""
     sequence = inspecting.where(view.tx, tables.leaf_sequences)
     if sequence and not 0 <= leaf < leaf_number(sequence[0]["epoch"], sequence[0]["next"]):
@@ -125,7 +125,7 @@ def bucket_leaves(view: View) -> Iterator[Finding]:
             yield view.finding("bucket", table, (bucket,), "bucket", "nothing moved this bucket")
         if view.keys is not None and view.is_punctured(leaf):
             yield view.finding("bucket", table, (bucket,), "leaf", "its key was destroyed")
-        yield from _leaf(view, "bucket_leaves", (bucket,), leaf)
+        yield from below_sequence(view, "bucket_leaves", (bucket,), leaf)
 
 
 def _planned(view: View) -> dict[int, int]:
@@ -142,11 +142,11 @@ def _planned(view: View) -> dict[int, int]:
 def scope_leaves(view: View, row: Row) -> Iterator[Finding]:
     """A scope's leaf is alive and nobody else's. That versions are sealed to it is for their section."""
     table, key = tables.scope_leaves, (row["scope"],)
-    yield from _leaf(view, "scope_leaves", key, row["leaf"])
+    yield from below_sequence(view, "scope_leaves", key, row["leaf"])
     if view.keys is not None and view.is_punctured(row["leaf"]):
         yield view.finding("scope-leaf", table, key, "leaf", "its key was destroyed")
-    for other in (_S, _H, tables.breakglass, tables.bucket_leaves):
-        if inspecting.known_ids(view.tx, other.c.leaf, [row["leaf"]]):
+    for other in inspecting.LEAVES:
+        if other is not table and inspecting.known_ids(view.tx, other.c.leaf, [row["leaf"]]):
             yield view.finding("scope-leaf", table, key, "leaf", f"it is also in {other.name}")
     kept = tables.records
     if not inspecting.where(view.tx, kept, kept.c.scope == row["scope"], limit=1):
@@ -178,7 +178,7 @@ def _hold(view: View, row: Row, entry: dict[str, Any] | None, release: Row | Non
     if "row" in data and view.keys is not None and data["row"] != rowseals.of_hold(view.keys, hold):
         detail = "kind, target, ground, leaf, time or by whom are not as placed"
         yield view.finding("hold-row", _H, key, "", detail)
-    yield from _leaf(view, "holds", key, row["leaf"])
+    yield from below_sequence(view, "holds", key, row["leaf"])
     ended = None if release is None else json.loads(release["findings"]).get("entry")
     state = "active" if release is None else "releasing" if ended is None else "released"
     yield from differing(view, "hold", _H, row, state=state)

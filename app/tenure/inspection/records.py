@@ -19,6 +19,7 @@ from tenure.keys.seal import Binding, OpenedKey, added_leaves, founding_slots, h
 from tenure.ledger.base64 import from_base64, to_base64
 from tenure.ledger.commitment import commitment
 from tenure.ledger.entry import Kind
+from tenure.model.terms import Anchor
 from tenure.sealing import CONTENT, HEAD
 from tenure.store import inspecting, tables
 from tenure.store.inspecting import Row
@@ -37,6 +38,7 @@ class _Around(NamedTuple):
     held: set[tuple[str, int]]
     people: dict[int, Row]
     scopes: dict[str, int]
+    terms: dict[int, Row]
     holds: dict[int, str]
     shreds: dict[str, Row]
     labels: set[tuple[str, str]]
@@ -114,6 +116,12 @@ def _around(view: View, page: Sequence[Row]) -> _Around:
             for row in inspecting.where(tx, tables.subjects, tables.subjects.c.leaf.in_(leaves))
         },
         scopes={row["scope"]: row["leaf"] for row in inspecting.where(tx, tables.scope_leaves)},
+        terms={
+            row["leaf"]: row
+            for row in inspecting.where(
+                tx, tables.terms, tables.terms.c.leaf.in_({row["term"] for row in page} - {None})
+            )
+        },
         holds={row["leaf"]: row["id"] for row in inspecting.where(tx, holds, holds.c.state != "released")},
         shreds={
             row["id"]: row
@@ -160,8 +168,22 @@ def _beside(view: View, row: Row, around: _Around) -> Iterator[Finding]:
         yield view.finding("version", _V, key, "shred_id", "a tombstone is not erased")
     if state == "erased" and shred is not None:
         view.purged[shred] += 1
+    yield from _in_term(view, row, around)
     if state == "held" and key not in around.held:
         yield view.finding("version", _V, key, "state", "no hold keeps it")
+
+
+def _in_term(view: View, row: Row, around: _Around) -> Iterator[Finding]:
+    key, leaf = (row["record_id"], row["version"]), row["term"]
+    if leaf is None:
+        return
+    term = around.terms.get(leaf)
+    if term is None:
+        yield view.finding("version", _V, key, "term", "there is no such term")
+    elif not Anchor.parse(term["anchor"]).covers(
+        row["scope"], row["labels"], row["created_at"], row["expires_at"]
+    ):
+        yield view.finding("version", _V, key, "term", "it was not written in the period of this term")
 
 
 # ── under its keys ─────────────────────────────────────────────────────────────────────────────────
@@ -273,7 +295,11 @@ def _by_head(view: View, row: Row, head: dict[str, Any], around: _Around) -> Ite
 def _linked(view: View, row: Row, around: _Around, *, about: bool) -> Iterator[Finding]:
     """The people whose leaves it was sealed to are linked to it, until they are erased."""
     key = (row["record_id"], row["version"])
-    founding = {leaf for slot in founding_slots(bytes(row["header"])) for leaf in slot}
+    slots = founding_slots(bytes(row["header"]))
+    term = around.terms.get(row["term"])
+    if row["term"] is not None and not all(row["term"] in slot for slot in slots):
+        yield view.finding("version", _V, key, "term", "it is not sealed to the leaf of this term")
+    founding = {leaf for slot in slots for leaf in slot} - {row["term"]}
     expected, excused = set(), set()
     for leaf in founding:
         person = around.people.get(leaf)
@@ -286,6 +312,7 @@ def _linked(view: View, row: Row, around: _Around, *, about: bool) -> Iterator[F
         else:
             excused.add(person["id"])
     named = {around.people[leaf]["shred_id"] for leaf in founding & around.people.keys()}
+    named |= {None if term is None else term["shred_id"]}
     if row["shred_id"] not in named | {None}:
         yield view.finding("version", _V, key, "shred_id", "nobody whom it is about was erased by it")
     links = {link["subject_id"]: link["derived"] for link in around.links.get(key, ())}

@@ -226,7 +226,7 @@ class View:
         self.want(known.values())
         found = {row_id: entry for row_id, name in known.items() if (entry := self.entry(name)) is not None}
         if len(found) < len(row_ids):
-            for body in inspecting.acts(self.tx, kind):
+            for body in inspecting.acts(self.tx, *(_ASKING if kind == Kind.SHRED else (kind,))):
                 with suppress(Unverified):  # the section on entries says so
                     entry = parse_entry(body)
                     if (row_id := asked_for(entry)) in row_ids:
@@ -345,12 +345,15 @@ def differing(view: View, check: str, table: Table, row: Row, **expected: Any) -
             yield view.finding(check, table, key, column, "is not what it must be by all that refers to it")
 
 
+_ASKING = (Kind.SHRED, Kind.RETENTION_EVICT)
+
+
 def asked_for(entry: dict[str, Any]) -> str | None:
     """The hold or erasure that an entry places or asks for."""
     data = entry.get("data", {})
     if entry["kind"] == Kind.HOLD_PLACE:
         return data.get("hold")  # type: ignore[no-any-return]
-    if entry["kind"] == Kind.SHRED and entry["outcome"] == "requested":
+    if entry["kind"] in _ASKING and entry["outcome"] == "requested":
         return data.get("shred")  # type: ignore[no-any-return]
     return None
 

@@ -3,15 +3,18 @@
 from tenure.ids import rfc3339
 from tenure.model.durations import duration
 from tenure.model.lifetime import EXPIRES_AT, Course, Due, Lifetime
+from tenure.model.terms import Anchor
 
-NOT_ENFORCED = "This version of Tenure moves and removes nothing by these rules yet."
+OLD = (
+    "It was written before there were terms, and has no key that could be destroyed by these rules: it stays."
+)
 
 
 def words(found: Lifetime, now: int) -> list[str]:
     """Sentences, the answer first."""
     said = [_end(found)]
     if found.holds:
-        said.append("A hold keeps it, whatever its rules say.")
+        said.append("A hold keeps it: when its time is over it stays, and nobody reads it.")
     if (floor := found.floor) is not None and floor.at > now:
         said.append(f"Rule {floor.rule} keeps it until {rfc3339(floor.at)}{_law(found, floor)}.")
     said += [
@@ -28,6 +31,16 @@ def words(found: Lifetime, now: int) -> list[str]:
         if due is not None and due.at > now and (found.gone is None or due.at < found.gone.at):
             said.append(f"Rule {due.rule} moves it to {where} at {rfc3339(due.at)}.")
     return said
+
+
+def together(term: Anchor | None, gone: Due | None) -> list[str]:
+    """With what it goes, and when at the latest: `gone` of its whole term."""
+    if term is None:
+        return [OLD]
+    if gone is None:
+        return []
+    before, after = rfc3339(term.ends), rfc3339(gone.at)
+    return [f"It is shredded with what was written before {before}, at the first look after {after}."]
 
 
 def _end(found: Lifetime) -> str:

@@ -30,7 +30,7 @@ SPECS: Mapping[str, type[Spec]] = {
     "Agent": AgentSpec,
 }
 """The kinds of this version, in the order in which they build on each other."""
-NOT_ENFORCED = frozenset({"Retention", "Agent"})
+NOT_ENFORCED = frozenset({"Agent"})
 """Kinds that are checked and kept, and that nothing of this version goes by."""
 
 _ENVELOPE = ("apiVersion", "kind", "metadata", "spec")

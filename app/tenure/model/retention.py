@@ -1,7 +1,4 @@
-"""The `spec` of a Retention manifest: how long what is where, and when it goes.
-
-Checked and kept; nothing in this version goes by it (`manifests.NOT_ENFORCED`).
-"""
+"""The `spec` of a Retention manifest: how long what is where, and when it goes (`lifetime`, `terms`)."""
 
 from typing import Annotated, Literal, Self
 

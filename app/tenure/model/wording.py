@@ -37,6 +37,8 @@ def conditions(manifest: Manifest, whole: Configuration, now: int) -> list[Condi
         return [_not("Enforced", "NotYet", f"It holds from {rfc3339(spec.not_before)}.")]
     if isinstance(spec, GrantSpec) and spec.not_after is not None and now >= spec.not_after:
         return [_not("Enforced", "Expired", f"It held until {rfc3339(spec.not_after)}.")]
+    if manifest.kind == "Retention":
+        return [Condition("Enforced", "True", "InForce", "Whatever has had its time by it is shredded.")]
     found = [Condition("Enforced", "True", "InForce", "Every request is decided by it.")]
     if isinstance(spec, RoleSpec | ScopeSpec):
         allows = [name for name in reaching(manifest, whole) if whole.grants[name].effect == "allow"]

@@ -32,6 +32,7 @@ TABLES = (
     "subjects",
     "bucket_leaves",
     "scope_leaves",
+    "terms",
     "leaf_sequences",
     "holds",
     "held_versions",

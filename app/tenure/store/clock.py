@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal_column
+from sqlalchemy import ColumnElement, literal_column, select
 
 from tenure.store.session import Tx
 
@@ -11,6 +11,11 @@ _CLOCK = {
     "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
 }
+
+
+def read(tx: Tx) -> int:
+    """The present instant in microseconds. One round trip."""
+    return int(tx.execute(select(now(tx))).scalar_one())
 
 
 def now(tx: Tx) -> ColumnElement[Any]:

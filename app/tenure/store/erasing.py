@@ -7,7 +7,17 @@ from sqlalchemy import ColumnElement, Table, and_, bindparam, case, func, select
 from sqlalchemy import Update as CoreUpdate
 
 from tenure.store import limits, tables
-from tenure.store.records import DERIVED, LABELLED, Place, StoredVersion, base, beyond, every, linked
+from tenure.store.records import (
+    DERIVED,
+    LABELLED,
+    Place,
+    StoredVersion,
+    among,
+    base,
+    beyond,
+    every,
+    linked,
+)
 from tenure.store.session import Tx
 
 _r, _v, _s, _d = tables.records, tables.versions, tables.version_subjects, tables.lineage
@@ -108,7 +118,7 @@ def headers_of(tx: Tx, *, subject_id: str, limit: int, after: Place | None) -> l
 
 def headers_in(tx: Tx, *, scopes: Sequence[str], limit: int, after: Place | None) -> list[Headed]:
     """Headers of all versions in these scopes, by record and number. No index: reads the whole tenant."""
-    return _headed(tx, _v.c.scope.in_(scopes), limit=limit, after=after)
+    return headed(tx, _v.c.scope.in_(scopes), limit=limit, after=after)
 
 
 def headers_by(
@@ -116,10 +126,11 @@ def headers_by(
 ) -> list[Headed]:
     """Headers of the versions that `link`, a table of (record, version), names under these conditions."""
     named = select(link.c.record_id, link.c.version).where(link.c.tenant_id == tx.tenant_id, *conditions)
-    return _headed(tx, tuple_(_v.c.record_id, _v.c.version).in_(named), limit=limit, after=after)
+    return headed(tx, tuple_(_v.c.record_id, _v.c.version).in_(named), limit=limit, after=after)
 
 
-def _headed(tx: Tx, which: ColumnElement[bool], *, limit: int, after: Place | None) -> list[Headed]:
+def headed(tx: Tx, which: ColumnElement[bool], *, limit: int, after: Place | None) -> list[Headed]:
+    """Headers of the versions under a condition, by record and number."""
     query = (
         select(*_HEADED)
         .where(_v.c.tenant_id == tx.tenant_id, _v.c.header.is_not(None), which)
@@ -171,6 +182,12 @@ def cut(tx: Tx, versions: Sequence[tuple[Place, bytes]]) -> None:
         lefts = [{**one, "left": left} for one, (_, left) in zip(which, versions, strict=True)]
         with limits.counted(tx, [place for place, _ in versions]):
             tx.execute(_at_each(tx).values(content=bindparam("left")), lefts)
+
+
+def unlink(tx: Tx, versions: Sequence[Place]) -> None:
+    """Forget who was in these versions."""
+    if versions:
+        tx.execute(_s.delete().where(_s.c.tenant_id == tx.tenant_id, among(_s, versions)))
 
 
 def unlink_subject(tx: Tx, subject_id: str, versions: Sequence[Place]) -> None:

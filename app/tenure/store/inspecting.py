@@ -22,6 +22,9 @@ EntryId = tuple[str, int]
 _e, _p, _v, _s = tables.entries, tables.places, tables.versions, tables.subjects
 _k = tables.cell_checkpoints
 
+LEAVES = (_s, tables.terms, tables.holds, tables.breakglass, tables.scope_leaves, tables.bucket_leaves)
+"""Tables of what has a leaf of its own."""
+
 
 class Span(NamedTuple):
     """What a writer has: entries from its number 0 to `last`; its last entry's kind; where its places end."""
@@ -128,9 +131,9 @@ def run_before(tx: Tx, generation: int, idx: int) -> Row | None:
     return dict(row) if row else None
 
 
-def acts(tx: Tx, kind: str) -> list[bytes]:
-    """The bodies of every entry of a kind. No index: reads the whole ledger, for rare doubts only."""
-    query = select(_e.c.body).where(_e.c.tenant_id == tx.tenant_id, _e.c.kind == kind)
+def acts(tx: Tx, *kinds: str) -> list[bytes]:
+    """The bodies of every entry of some kinds. No index: reads the whole ledger, for rare doubts only."""
+    query = select(_e.c.body).where(_e.c.tenant_id == tx.tenant_id, _e.c.kind.in_(kinds))
     return [bytes(body) for body in tx.execute(query).scalars()]
 
 
@@ -175,10 +178,16 @@ def in_use(tx: Tx, scope: str, labels: str) -> bool:
     return tx.execute(query.limit(1)).first() is not None
 
 
+def of_term(tx: Tx, leaf: int) -> bool:
+    """Whether a version of a term is live."""
+    query = select(literal(1)).where(_v.c.tenant_id == tx.tenant_id, _v.c.term == leaf, _v.c.state == "live")
+    return tx.execute(query.limit(1)).first() is not None
+
+
 def highest_leaf(tx: Tx) -> int:
-    """The highest leaf that was given to a person, a hold, an elevation, a scope or a bucket; -1 for none."""
+    """The highest leaf that was given to anybody or anything (`LEAVES`); -1 for none."""
     found = [-1]
-    for table in (_s, tables.holds, tables.breakglass, tables.scope_leaves, tables.bucket_leaves):
+    for table in LEAVES:
         query = select(func.max(table.c.leaf)).where(table.c.tenant_id == tx.tenant_id)
         highest = tx.execute(query).scalar_one()
         found += [] if highest is None else [int(highest)]

@@ -19,15 +19,16 @@ that one was asked for."""
 
 
 class Kind(StrEnum):
-    """What an erasure takes away: a person, what only a hold still keeps, or a tenant with everything."""
+    """What an erasure takes away: a person, what only a hold keeps, what has had its time, or a tenant."""
 
     SUBJECT = "subject"
     HOLD = "hold"
+    TERM = "term"
     TENANT = "tenant"
 
 
 class Shred(NamedTuple):
-    """One erasure of the subject, hold or tenant `target_id`.
+    """One erasure of the subject, hold, term or tenant `target_id`.
 
     `steps` maps a step's name to when it was done (RFC 3339). `findings` are counts and ids that the
     certificate states; empty until something was purged.

@@ -51,7 +51,7 @@ def test_every_kind_has_words(kind):
 def test_what_is_only_kept_is_not_enforced():
     for kind in NOT_ENFORCED:
         assert standing(kind) == {"Enforced": ("False", "NotInThisVersion")}
-    assert {"Retention", "Agent"} == NOT_ENFORCED
+    assert {"Agent"} == NOT_ENFORCED
 
 
 def test_a_grant_is_in_force_in_its_time():

@@ -1,0 +1,109 @@
+"""What has had its time is shredded: the leaf of its term goes with the next batch of erasures.
+
+A term is over when the rules of today let the last of its versions go (`model.lifetime`): floors and open
+floors count as in the answer to "when will it go?". What a hold covers outlives its term, and nobody reads
+it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tenure import ids, rowseals
+from tenure.crew import Desk
+from tenure.errors import Unavailable
+from tenure.governance.erasures import begun
+from tenure.ids import CELL
+from tenure.ledger.entry import EntryDraft
+from tenure.ledger.entry import Kind as Act
+from tenure.model.configuration import Configuration
+from tenure.model.lifetime import Due, applying, lifetime
+from tenure.model.terms import Anchor, of_term
+from tenure.store import clock, tenants, terms
+from tenure.store.session import Tx
+from tenure.store.shreds import Kind
+from tenure.store.tenants import Epoch
+from tenure.store.terms import Term
+
+_CHUNK = 500
+SKEW_US = 300_000_000
+"""How far this process's clock may be from the database's: beyond, it ends nothing."""
+
+
+class Looked(NamedTuple):
+    """A page of terms was looked at: the last one, None when there are no more; what ended."""
+
+    last: str | None
+    terms: int
+    versions: int
+
+
+def look(desk: Desk, *, after: str | None, confirm: Callable[[Tx], None]) -> Looked:
+    """End every term that is over among the next 500 of the desk's tenant; `confirm` first, if there is one.
+
+    Three statements for a page in which none is over; five more for each that is.
+    """
+    tx, now = desk.tx, _now(desk)
+    found = terms.page(tx, after=after, limit=_CHUNK)
+    ended = versions = 0
+    for term in found:
+        anchor = Anchor.parse(term.anchor)
+        over = due(desk.tenancy.policy.configuration, anchor)
+        if over is None or over.at > now:
+            continue
+        if not ended:
+            confirm(tx)
+        count = terms.count(tx, term.leaf)
+        _end(desk, term, anchor, over, count)
+        ended, versions = ended + 1, versions + count
+    if ended:
+        tenants.raise_epoch(tx, Epoch.KEYS)  # from now on nobody is given the keys of their leaves
+    return Looked(found[-1].id if len(found) == _CHUNK else None, ended, versions)
+
+
+def due(configuration: Configuration, anchor: Anchor) -> Due | None:
+    """When the last version of a term may go, and by which rule, as the rules are; None: not for now.
+
+    Holds are not looked at: what they cover outlives its term.
+    """
+    rules = applying(
+        configuration.retentions, configuration.categories, anchor.scope, anchor.labels.split(",")
+    )
+    return lifetime(rules, of_term(anchor)).gone
+
+
+def _end(desk: Desk, term: Term, anchor: Anchor, over: Due, count: int) -> None:
+    """Nothing live in it: it is over. Otherwise its erasure is asked for, on record."""
+    tx = desk.tx
+    if not count:
+        terms.move(tx, term.id, state=terms.OVER)
+        return
+    rule = {"rule": over.rule, "due": ids.rfc3339(over.at)}
+    of = {
+        "scope": anchor.scope,
+        "categories": anchor.labels.split(","),
+        "written_before": ids.rfc3339(anchor.ends),
+    }
+    shred = begun(tx, Kind.TERM, term.id, by=CELL, at=desk.now, findings={"retention": {**rule, **of}})
+    terms.move(tx, term.id, state=terms.ENDING, shred_id=shred.id)
+    row = rowseals.of_shred(desk.tenancy.keys, shred)
+    data = {"shred": shred.id, "term": term.id, "versions": count, "row": row, **rule}
+    policy = desk.tenancy.policy.digest
+    tx.append(EntryDraft(Act.RETENTION_EVICT, desk.now, "requested", policy=policy, data=data))
+
+
+def _now(desk: Desk) -> int:
+    """The instant by which things go: by this process's clock, if the database's agrees with it.
+
+    Raises Unavailable when it does not: a clock that is ahead would end what has time left. SQLite is read by
+    this process alone, and has no clock of its own.
+    """
+    if desk.tx.connection.dialect.name == "sqlite":
+        return desk.now
+    theirs = clock.read(desk.tx)
+    if abs(theirs - desk.now) > SKEW_US:
+        raise Unavailable(
+            f"This process's clock is {abs(theirs - desk.now) // 1_000_000} s off the database's: nothing "
+            "was ended.",
+            remedy="Set both machines' clocks by one time source.",
+        )
+    return min(theirs, desk.now)
