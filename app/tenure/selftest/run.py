@@ -345,6 +345,9 @@ def _kinds(tx: Tx, table: Table, row: Row) -> frozenset[str]:
         versions = tables.versions
         whole = inspecting.where(tx, versions, versions.c.record_id == row["id"])
         kinds |= set() if any(one["header"] is not None for one in whole) else {"of erased"}
+    if table.name == "subjects":
+        linked = _alike(tx, tables.version_subjects, subject_id=row["id"])
+        kinds |= set() if linked or row["state"] != "active" else {"alone"}
     if table.name == "key_manifests":
         kinds |= {"stale"} if row["seq"] != _live_seq(tx) else set()
     return frozenset(kinds | _proof_kinds(tx, table, row))
