@@ -9,7 +9,7 @@ from tenure.elevation import elevated
 from tenure.errors import KeyFailure, TenureError
 from tenure.model.limits import Usage
 from tenure.model.principal import Credential, Principal
-from tenure.store import decisions, idempotency, limits, records, subjects, terms
+from tenure.store import cohorts, decisions, idempotency, limits, records, subjects
 from tenure.store.database import Clash
 from tenure.store.records import Source, StoredVersion
 from tenure.store.session import Tx
@@ -37,8 +37,8 @@ class Needs:
     """Version ids named as sources of derived data."""
     first_uses: list[tuple[str, str]] = field(default_factory=list)
     """(principal id, key hash) of idempotency keys."""
-    terms: list[str] = field(default_factory=list)
-    """Names of anchors of terms."""
+    cohorts: list[str] = field(default_factory=list)
+    """Names of anchors of cohorts."""
     usage: bool = False
     """How much the tenant stores."""
 
@@ -55,8 +55,8 @@ class Found:
     versions: dict[str, Source] = field(default_factory=dict)
     first_uses: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     """(principal id, key hash) → (payload hash, result)."""
-    terms: dict[str, int | None] = field(default_factory=dict)
-    """Name of an anchor → the leaf of its term; None: there is none yet."""
+    cohorts: dict[str, int | None] = field(default_factory=dict)
+    """Name of an anchor → the leaf of its cohort; None: there is none yet."""
     usage: Usage | None = None
     """What is stored, with what the batch's operations have added so far."""
     _added: list[tuple[dict[Any, Any], Any, Any]] = field(default_factory=list)
@@ -238,12 +238,12 @@ def _questions(needs: Needs, found: Found) -> Iterator[tuple[Select, Params, Rea
             params,
             lambda rows: found.first_uses.update(((row[0], row[1]), (row[2], row[3])) for row in rows),
         )
-    if needs.terms:
-        found.terms.update(dict.fromkeys(needs.terms))
+    if needs.cohorts:
+        found.cohorts.update(dict.fromkeys(needs.cohorts))
         yield (
-            terms.BY_ANCHOR,
-            {"anchors": needs.terms},
-            lambda rows: found.terms.update((row[1], int(row[2])) for row in rows),
+            cohorts.BY_ANCHOR,
+            {"anchors": needs.cohorts},
+            lambda rows: found.cohorts.update((row[1], int(row[2])) for row in rows),
         )
     if needs.usage:
         yield limits.USAGE, {}, lambda rows: found.stored(limits.used(rows))

@@ -29,7 +29,7 @@ from tenure.keys.state import (
     open_shard,
 )
 from tenure.ledger.note import Signer
-from tenure.store import holds, keystate, subjects, terms
+from tenure.store import cohorts, holds, keystate, subjects
 from tenure.store.database import Database
 from tenure.store.session import Tx
 
@@ -48,7 +48,7 @@ class TenantKeyring:
     seq: int
     """The key state's number."""
     withheld: frozenset[int]
-    """Leaves that no key is given out for: of people whose erasure has begun, of terms that end, of holds."""
+    """Leaves that no key is given out for: of people whose erasure has begun, cohorts that end, holds."""
     buckets: Mapping[int, int]
     """Blind-index bucket → its leaf, for buckets that an erasure moved."""
     _leaves: dict[int, tuple[float, Secret]] = field(default_factory=dict)
@@ -194,7 +194,7 @@ class Keyring:
             tenant_id=tx.tenant_id,
             state=stored_state(tx, keys),
             seq=live.pointer.seq,
-            withheld=frozenset([*subjects.erasing(tx), *terms.withheld(tx), *holds.leaves(tx)]),
+            withheld=frozenset([*subjects.erasing(tx), *cohorts.withheld(tx), *holds.leaves(tx)]),
             buckets=subjects.bucket_leaves(tx),
         )
 

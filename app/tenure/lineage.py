@@ -12,21 +12,21 @@ from tenure.keys.ggm import PuncturedState
 from tenure.keys.seal import founding_slots
 from tenure.model.record import MAX_BEHIND, MAX_DERIVED, Draft
 from tenure.sealing import WITHDRAWN, erased
-from tenure.store import subjects, terms
+from tenure.store import cohorts, subjects
 from tenure.store.records import Source
 
 
 def people_behind(source: Source, state: PuncturedState) -> frozenset[int]:
     """Leaves of the people whom a source is about or was derived from: those that it was sealed to.
 
-    Not its scope's leaf or its term's, and not what was added to its header later, for a hold or by an
+    Not its scope's leaf or its cohort's, and not what was added to its header later, for a hold or by an
     erasure. Leaves of people who were erased since are among them: the source stayed with what it says about
     them. Of a source in segments they are not, for their segments are gone.
     """
     slots = founding_slots(source.header) if source.header else ()
     if source.segments:
         slots = tuple(slot for slot in slots if not any(map(state.is_punctured, slot)))
-    return frozenset(leaf for slot in slots for leaf in slot) - {source.scope_leaf, source.term}
+    return frozenset(leaf for slot in slots for leaf in slot) - {source.scope_leaf, source.cohort}
 
 
 def check_ids(derived_from: tuple[str, ...]) -> None:
@@ -63,8 +63,8 @@ def gone(desk: Desk, scope: str, draft: Draft) -> Erased | None:
     for source in draft.derived_from:
         if (found := desk.found.versions[source]).state in WITHDRAWN:
             return erased(desk.tx, found.shred_id)
-        if found.term is not None and desk.tenancy.keys.is_gone((found.term,)):
-            return erased(desk.tx, terms.by_leaves(desk.tx, [found.term])[0].shred_id)
+        if found.cohort is not None and desk.tenancy.keys.is_gone((found.cohort,)):
+            return erased(desk.tx, cohorts.by_leaves(desk.tx, [found.cohort])[0].shred_id)
     if draft.people:
         return None
     keys = desk.tenancy.keys

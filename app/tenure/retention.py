@@ -10,12 +10,12 @@ from tenure.access import Caller
 from tenure.errors import Denied, Erased, NotFound
 from tenure.keys.seal import header_leaves
 from tenure.ledger.entry import Access, Action, Kind
+from tenure.model.cohorts import Anchor, of_cohort
 from tenure.model.lifetime import Clocks, Due, Lifetime, applying, lifetime
-from tenure.model.terms import Anchor, of_term
 from tenure.policy import rights
 from tenure.reading import Read, is_current, not_found
 from tenure.sealing import WITHDRAWN, erased, labels_of
-from tenure.store import holds, subjects, terms
+from tenure.store import cohorts, holds, subjects
 from tenure.store.records import StoredVersion
 
 HOLDS_SCOPE = "tenure.holds"
@@ -24,8 +24,8 @@ HOLDS_SCOPE = "tenure.holds"
 class Retained(NamedTuple):
     """A version, what its lifetime is as of `now` (microseconds), and the entry of having asked.
 
-    `sees_holds`: whether the caller may know which holds there are, and not only that it is held. `term`:
-    what it goes with; None for a version from before there were terms. `term_gone`: when all of that goes.
+    `sees_holds`: whether the caller may know which holds there are, and not only that it is held. `cohort`:
+    what it goes with; None for a version from before there were any. `cohort_gone`: when all of that goes.
     """
 
     record: str
@@ -35,8 +35,8 @@ class Retained(NamedTuple):
     now: int
     lifetime: Lifetime
     sees_holds: bool
-    term: Anchor | None
-    term_gone: Due | None
+    cohort: Anchor | None
+    cohort_gone: Due | None
     entry: str
 
 
@@ -62,8 +62,8 @@ class Explain(Read):
         rules = applying(configuration.retentions, configuration.categories, stored.scope, labels_of(stored))
         clocks = Clocks(stored.created_at, expires_at=stored.expires_at)
         verdict = rights.decide_service(desk.tenancy.policy.engine, caller.principal, HOLDS_SCOPE, "read")
-        found = terms.by_leaves(desk.tx, [stored.term]) if stored.term is not None else []
-        term = Anchor.parse(found[0].anchor) if found else None
+        found = cohorts.by_leaves(desk.tx, [stored.cohort]) if stored.cohort is not None else []
+        cohort = Anchor.parse(found[0].anchor) if found else None
         return Retained(
             record=stored.record_id,
             version=stored.version,
@@ -72,8 +72,8 @@ class Explain(Read):
             now=desk.now,
             lifetime=lifetime(rules, clocks, held_by(caller, stored)),
             sees_holds=verdict.allowed,
-            term=term,
-            term_gone=None if term is None else lifetime(rules, of_term(term)).gone,
+            cohort=cohort,
+            cohort_gone=None if cohort is None else lifetime(rules, of_cohort(cohort)).gone,
             entry=caller.record(Kind.ACCESS, "ok", seen, nonce=nonce),
         )
 

@@ -12,11 +12,11 @@ from hashlib import sha256
 from tenure.keyring import TenantKeyring
 from tenure.model.breakglass import Elevation
 from tenure.model.decision import Decision
+from tenure.store.cohorts import Cohort
 from tenure.store.configurations import Generation
 from tenure.store.holds import Hold
 from tenure.store.records import StoredVersion
 from tenure.store.shreds import Shred
-from tenure.store.terms import Term
 
 
 def of_version(keys: TenantKeyring, stored: StoredVersion) -> str:
@@ -32,13 +32,13 @@ def of_version(keys: TenantKeyring, stored: StoredVersion) -> str:
         stored.created_at,
         stored.expires_at,
         stored.segments,
-        *(() if stored.term is None else (stored.term,)),
+        *(() if stored.cohort is None else (stored.cohort,)),
     )
 
 
-def of_term(keys: TenantKeyring, term: Term) -> str:
-    """Of a term as it was begun. It lies in the row itself: no entry is about a term before it ends."""
-    return _seal(keys, "term", term.id, term.anchor, term.leaf)
+def of_cohort(keys: TenantKeyring, cohort: Cohort) -> str:
+    """Of a cohort as it was begun. It lies in the row itself: no entry is about a cohort before it ends."""
+    return _seal(keys, "cohort", cohort.id, cohort.anchor, cohort.leaf)
 
 
 def of_decision(keys: TenantKeyring, decision: Decision) -> str:

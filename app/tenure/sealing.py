@@ -17,7 +17,7 @@ from tenure.keys.seal import Binding, OpenedKey, founding_slots, header_leaves, 
 from tenure.keys.secret import Octets
 from tenure.keys.segments import SealedSegment
 from tenure.model.record import Draft
-from tenure.store import shreds, subjects, terms
+from tenure.store import cohorts, shreds, subjects
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
 
@@ -54,9 +54,9 @@ class SealedVersion(NamedTuple):
 
 
 def seal_version(
-    keys: TenantKeyring, binding: Binding, key: str, draft: Draft, slots: Sequence[Slots], term: int
+    keys: TenantKeyring, binding: Binding, key: str, draft: Draft, slots: Sequence[Slots], cohort: int
 ) -> SealedVersion:
-    """Seal a version, each of its parts (`Draft.parts`) to slots of leaves of its own, with its term's."""
+    """Seal a version, each of its parts (`Draft.parts`) to slots of leaves of its own, with its cohort's."""
     head: dict[str, Any] = {
         "key": key,
         "subjects": draft.subjects,
@@ -67,24 +67,24 @@ def seal_version(
     }
     if not draft.segments:
         sealed, opened = seal(
-            binding, _keyed(keys, slots[0], term), {HEAD: _json(head), CONTENT: draft.content}
+            binding, _keyed(keys, slots[0], cohort), {HEAD: _json(head), CONTENT: draft.content}
         )
         return SealedVersion(sealed.header, sealed.parts[HEAD], sealed.parts[CONTENT], (opened,))
     head["segments"] = slots
     any_slot = list(dict.fromkeys(tuple(sorted(slot)) for one in slots for slot in one))
-    sealed, whole = seal(binding, _keyed(keys, any_slot, term), {HEAD: _json(head)})
+    sealed, whole = seal(binding, _keyed(keys, any_slot, cohort), {HEAD: _json(head)})
     whole.wipe()
     kept, each = [], []
     for place, (segment, its_slots) in enumerate(zip(draft.segments, slots, strict=True)):
         parts = {HEAD: _json({"subjects": segment.subjects}), CONTENT: segment.content}
-        one, opened = seal(binding.segment(place), _keyed(keys, its_slots, term), parts)
+        one, opened = seal(binding.segment(place), _keyed(keys, its_slots, cohort), parts)
         kept.append(SealedSegment(one.header, one.parts[HEAD], one.parts[CONTENT]))
         each.append(opened)
     return SealedVersion(sealed.header, sealed.parts[HEAD], segments.encode(kept), tuple(each))
 
 
-def _keyed(keys: TenantKeyring, slots: Slots, term: int) -> list[Mapping[int, Octets]]:
-    return [{leaf: keys.leaf_key(leaf) for leaf in (*slot, term)} for slot in slots]
+def _keyed(keys: TenantKeyring, slots: Slots, cohort: int) -> list[Mapping[int, Octets]]:
+    return [{leaf: keys.leaf_key(leaf) for leaf in (*slot, cohort)} for slot in slots]
 
 
 def _json(value: object) -> bytes:
@@ -110,10 +110,10 @@ def binding_of(keys: TenantKeyring, stored: StoredVersion) -> Binding:
 
 
 def _erased_with(tx: Tx, slots: Slots) -> Erased:
-    """The 410 of whichever erasure took these slots: a person's, or of their term. Three statements."""
+    """The 410 of whichever erasure took these slots: a person's, or of their cohort. Three statements."""
     leaves = [leaf for slot in slots for leaf in slot]
     owners = [one.shred_id for one in subjects.by_leaves(tx, leaves)]
-    owners += [one.shred_id for one in terms.by_leaves(tx, leaves)]
+    owners += [one.shred_id for one in cohorts.by_leaves(tx, leaves)]
     return erased(tx, next((one for one in owners if one), None))
 
 
@@ -121,7 +121,7 @@ def erased(tx: Tx, shred_id: str | None) -> Erased:
     """The 410 of an erasure, with its certificate once there is one. One or no further statement."""
     shred = shreds.get(tx, shred_id) if shred_id else None
     return Erased(
-        OVER if shred is not None and shred.kind == shreds.Kind.TERM else GONE,
+        OVER if shred is not None and shred.kind == shreds.Kind.COHORT else GONE,
         certificate=shred.certificate_id if shred else None,
         shred=shred_id,
     )

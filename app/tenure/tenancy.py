@@ -17,11 +17,11 @@ from tenure import ids, resources
 from tenure.elevation import Running
 from tenure.errors import Invalid, Unauthenticated
 from tenure.keyring import Keyring, TenantKeyring
+from tenure.model.cohorts import Grouping
 from tenure.model.configuration import Configuration
 from tenure.model.limits import UNLIMITED, Limits
 from tenure.model.manifests import parse_manifests
 from tenure.model.principal import Credential, Principal, Token
-from tenure.model.terms import Grouping
 from tenure.policy.bundle import bundle
 from tenure.policy.engine import Engine
 from tenure.store import limits, manifests, principals
@@ -71,9 +71,9 @@ class Tenancy:
     running: Running = field(default_factory=Running)
     """Elevations of the same principal epoch."""
     groupings: dict[tuple[str, str], Grouping] = field(default_factory=dict)
-    """(scope, labels) → how such versions are grouped in terms, by these rules."""
-    terms: dict[str, int] = field(default_factory=dict)
-    """Name of an anchor → leaf, of terms that are known to be stored and had not ended at this key epoch."""
+    """(scope, labels) → how such versions are grouped in cohorts, by these rules."""
+    cohorts: dict[str, int] = field(default_factory=dict)
+    """Name of an anchor → leaf, of cohorts that are stored and had not ended at this key epoch."""
     label_sets: set[tuple[str, str]] = field(default_factory=set)
     """(scope, labels) that are known to be stored; they are never removed."""
     bundles: set[str] = field(default_factory=set)
@@ -167,7 +167,7 @@ class Tenancies:
             narrowed=old.narrowed if old and same_callers else {},
             running=old.running if old and same_callers else Running(),
             groupings=old.groupings if old and old.epochs.policy == now.policy else {},
-            terms=old.terms if old and same_keys else {},
+            cohorts=old.cohorts if old and same_keys else {},
             label_sets=old.label_sets if old else set(),
             bundles=old.bundles if old else set(),
         )

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tenure import ids, lineage, quota, rowseals, terms
+from tenure import cohorts, ids, lineage, quota, rowseals
 from tenure.access import Caller
 from tenure.crew import Desk, Needs
 from tenure.errors import Denied, Erased, KeyReused, NotFound, Stale
@@ -64,7 +64,7 @@ class Write(OnRecord):
         needs.subjects += [tenancy.keys.blind_index("subject", ref) for ref in self.draft.people]
         if not all(part.subjects for part in self.draft.parts):
             needs.scopes.append(self.scope)
-        needs.terms += terms.foreseen(
+        needs.cohorts += cohorts.foreseen(
             tenancy, self.scope, self._labels, written=ids.now(), expires_at=self.draft.expires_at
         )
         needs.versions += self.draft.derived_from
@@ -125,7 +125,7 @@ class Write(OnRecord):
             self._slots(desk, [people[reference].leaf for reference in part.subjects], behind)
             for part in draft.parts
         ]
-        term = terms.term_of(
+        cohort = cohorts.cohort_of(
             desk,
             self.scope,
             self._labels,
@@ -134,7 +134,7 @@ class Write(OnRecord):
             people=[one.id for one in people.values()],
             record=record_id,
         )
-        sealed = seal_version(desk.tenancy.keys, binding, self.key, draft, slots, term)
+        sealed = seal_version(desk.tenancy.keys, binding, self.key, draft, slots, cohort)
         promises = []
         for opened, part in zip(sealed.opened, draft.parts, strict=True):
             promises.append(caller.promise(opened, part.content, record_id, number, nonce=nonce))
@@ -161,7 +161,7 @@ class Write(OnRecord):
             content=sealed.content,
             shred_id=None,
             segments=len(draft.segments) or None,
-            term=term,
+            cohort=cohort,
         )
         row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
         new = new._replace(entry=caller.record(Kind.WRITE, "ok", *accesses, nonce=nonce, data=row))
@@ -322,7 +322,7 @@ class Delete(OnRecord):
             content=None,
             segments=None,
             shred_id=None,
-            term=None,
+            cohort=None,
         )
         row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
         new = new._replace(entry=caller.record(Kind.DELETE, "ok", access, nonce=nonce, data=row))
@@ -399,7 +399,7 @@ def store_version(desk: Desk, new: StoredVersion, principal_id: str, *, first: b
             "head": new.head,
             "content": new.content,
             "segments": new.segments,
-            "term": new.term,
+            "cohort": new.cohort,
         },
     )
     if (new.scope, new.labels) not in desk.tenancy.label_sets:

@@ -139,7 +139,7 @@ async def test_what_is_derived_from_nobodys_data_is_nobodys(cell: Cell) -> None:
     talk = await cell.put("talk", 1, "customer:1", scope=KEPT)
     await derive(cell, "elsewhere", "always open", source, where=KEPT)
     await derive(cell, "mixed", "they ask when it is open", source, talk.version_id, where=KEPT)
-    # Each with its term beside it.
+    # Each with its cohort beside it.
     assert all(len(slot) == 2 for slot in sealed_to(cell)), "no scope's leaf is taken for a person's"
     assert len(sealed_to(cell)) == 3, "this scope, the other one, the person"
     assert links(cell) == [0, 1]

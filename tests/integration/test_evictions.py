@@ -1,4 +1,4 @@
-"""What has had its time is shredded with its term: on both databases, by the rules of the day it goes."""
+"""What has had its time is shredded with its cohort: on both databases, by the rules of the day it goes."""
 
 import json
 from collections.abc import Iterator
@@ -61,10 +61,10 @@ async def test_what_has_had_its_time_is_shredded_and_the_rest_stays(cell: Cell, 
     await cell.put("health", "the illness", "customer:1", categories=("health",))
     await cell.put("theirs", 1, "customer:1", tenant=cell.two)
     travel.on(days=9)
-    assert await evicted(cell) == {"terms": 0, "versions": 0}
+    assert await evicted(cell) == {"cohorts": 0, "versions": 0}
     await cell.put("talk", "the second", "customer:1")
     travel.on(days=2)
-    assert await evicted(cell) == {"terms": 1, "versions": 1}
+    assert await evicted(cell) == {"cohorts": 1, "versions": 1}
     error = await gone(cell, "talk", version=old.version)
     assert "had its time" in error.detail
     assert await cell.value("talk") == "the second", "what was written later has time left"
@@ -85,7 +85,7 @@ async def test_what_has_had_its_time_is_shredded_and_the_rest_stays(cell: Cell, 
     await cell.put("talk", "the third", "customer:1")
     travel.on(days=11)
     assert (await evicted(cell))["versions"] == 2
-    assert (await evicted(cell))["terms"] == 0, "once"
+    assert (await evicted(cell))["cohorts"] == 0, "once"
     assert await cell.erase("customer:1"), "what went before does not stand in the way of a person's erasure"
     assert findings(cell) == []
 
@@ -178,7 +178,7 @@ async def test_a_tenant_that_fails_keeps_no_other_from_it(cell: Cell, travel: Tr
             tenant["admin"], json.dumps(rule("all", deleteAfter="10d")), dry_run=False
         )
         await cell.put("k", "going", "customer:1", tenant=tenant)
-    cell.change("UPDATE terms SET anchor = '[]' WHERE CAST(tenant_id AS TEXT) = :t", t=cell.one.id)
+    cell.change("UPDATE cohorts SET anchor = '[]' WHERE CAST(tenant_id AS TEXT) = :t", t=cell.one.id)
     travel.on(days=12)
     with pytest.raises(Exception, match=r"."):
         await evicted(cell)

@@ -652,7 +652,7 @@ async def test_a_restored_batch_that_was_under_way_keeps_what_is_held(
 async def test_what_had_its_time_has_it_after_a_restore(
     place: Cell, backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Terms that ended since the copy end again, and what a hold kept of them finds its slot."""
+    """Cohorts that ended since the copy end again, and what a hold kept of them finds its slot."""
     travel = Travel.begun(monkeypatch)
     async with place.opened() as tenure:
         brief = {"scopes": ["support.**"], "categories": "*", "deleteAfter": "10d"}

@@ -68,7 +68,7 @@ async def live(cell: Cell) -> None:
 
 
 async def over(cell: Cell) -> None:
-    """Something has had its time: its term ends, hours later by the clock of retention alone."""
+    """Something has had its time: its cohort ends, hours later by the clock of retention alone."""
     soon = ids.now() + HOUR_US
     await cell.put("brief", "for an hour", "customer:7", expires_at=soon)
     with mock.patch.object(evictions, "_now", lambda desk: desk.now + 3 * HOUR_US):

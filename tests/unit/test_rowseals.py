@@ -10,11 +10,11 @@ from tenure.keyring import TenantKeyring
 from tenure.keys.ggm import PuncturedState
 from tenure.model.breakglass import Elevation
 from tenure.model.decision import Decision
+from tenure.store.cohorts import Cohort
 from tenure.store.configurations import Generation
 from tenure.store.holds import Hold
 from tenure.store.records import StoredVersion
 from tenure.store.shreds import Shred
-from tenure.store.terms import Term
 
 
 def keys(seed: int = 0) -> TenantKeyring:
@@ -38,9 +38,9 @@ VERSION = StoredVersion(
     content=b"c",
     shred_id=None,
     segments=None,
-    term=7,
+    cohort=7,
 )
-TERM = Term("t", "[]", 5, "open", None, "")
+COHORT = Cohort("t", "[]", 5, "open", None, "")
 DECISION = Decision("d", "p", "purpose", "s", {"agent": "a", "model": "m"}, 10, None, None, None)
 HOLD = Hold("h", "record", "r", "litigation", 5, "active", "p", 10, None)
 MADE = Generation(3, 10, "p", "w-1", "sha256:0", [["Role", "r", "created"]], None)
@@ -60,7 +60,17 @@ def other(value: Any) -> Any:
 
 @pytest.mark.parametrize(
     "column",
-    ["version_id", "record_id", "version", "scope", "labels", "created_at", "expires_at", "segments", "term"],
+    [
+        "version_id",
+        "record_id",
+        "version",
+        "scope",
+        "labels",
+        "created_at",
+        "expires_at",
+        "segments",
+        "cohort",
+    ],
 )
 def test_of_a_version(column: str) -> None:
     changed = VERSION._replace(**{column: other(getattr(VERSION, column))})
@@ -84,9 +94,9 @@ def test_of_a_decision(column: str) -> None:
 
 
 @pytest.mark.parametrize("column", ["id", "anchor", "leaf"])
-def test_of_a_term(column: str) -> None:
-    changed = TERM._replace(**{column: other(getattr(TERM, column))})
-    assert rowseals.of_term(keys(), changed) != rowseals.of_term(keys(), TERM)
+def test_of_a_cohort(column: str) -> None:
+    changed = COHORT._replace(**{column: other(getattr(COHORT, column))})
+    assert rowseals.of_cohort(keys(), changed) != rowseals.of_cohort(keys(), COHORT)
 
 
 @pytest.mark.parametrize("column", ["id", "kind", "target", "ground", "leaf", "placed_by", "placed_at"])

@@ -14,8 +14,8 @@ PROVES = (
     "Every root key version that opens an older key state was destroyed, in the words of `keys.guarantee`.",
     "Ciphertext that only this subject's key opened was purged from the database after that.",
 )
-OF_TERM = (
-    "The leaf of this term was punctured; the new key state was verified from its mirrored copy.",
+OF_COHORT = (
+    "The leaf of this cohort was punctured; the new key state was verified from its mirrored copy.",
     PROVES[1],
     "Ciphertext that no other key opens was purged from the database after that.",
 )
@@ -117,7 +117,7 @@ def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
         **({"ledger_handed_over": findings["logs"]} if findings.get("logs") else {}),
         **({"retention": findings["retention"]} if "retention" in findings else {}),
         **({"holds": findings["holds"]} if findings.get("holds") else {}),
-        "proves": list(OF_TERM if shred.kind == Kind.TERM else PROVES),
+        "proves": list(OF_COHORT if shred.kind == Kind.COHORT else PROVES),
         "does_not_prove": [_UNLABELLED["scan" in findings], *DOES_NOT_PROVE],
         "entry": findings["entry"],
     }

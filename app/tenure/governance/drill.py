@@ -134,8 +134,8 @@ def _add(found: dict[int, Erasure], mirror: Mirror, mine: TenantPlan) -> None:
         done = mirror.certificate(one["shred"]) is not None
         all_done &= done
         for leaf in one["leaves"]:
-            # A term is nobody, and what became of a leaf's owner is asked for people only.
-            target = "" if one["kind"] == "term" else one["target"]
+            # A cohort is nobody, and what became of a leaf's owner is asked for people only.
+            target = "" if one["kind"] == "cohort" else one["target"]
             found[leaf] = Erasure(target, leaf, done=done)
     for leaf in mine["leaves"]:
         found.setdefault(leaf, Erasure("", leaf, done=all_done))

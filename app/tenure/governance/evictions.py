@@ -1,7 +1,7 @@
-"""What has had its time is shredded: the leaf of its term goes with the next batch of erasures.
+"""What has had its time is shredded: the leaf of its cohort goes with the next batch of erasures.
 
-A term is over when the rules of today let the last of its versions go (`model.lifetime`): floors and open
-floors count as in the answer to "when will it go?". What a hold covers outlives its term, and nobody reads
+A cohort is over when the rules of today let the last of its versions go (`model.lifetime`): floors and open
+floors count as in the answer to "when will it go?". What a hold covers outlives its cohort, and nobody reads
 it.
 """
 
@@ -15,14 +15,14 @@ from tenure.governance.erasures import begun
 from tenure.ids import CELL
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
+from tenure.model.cohorts import Anchor, of_cohort
 from tenure.model.configuration import Configuration
 from tenure.model.lifetime import Due, applying, lifetime
-from tenure.model.terms import Anchor, of_term
-from tenure.store import clock, tenants, terms
+from tenure.store import clock, cohorts, tenants
+from tenure.store.cohorts import Cohort
 from tenure.store.session import Tx
 from tenure.store.shreds import Kind
 from tenure.store.tenants import Epoch
-from tenure.store.terms import Term
 
 _CHUNK = 500
 SKEW_US = 300_000_000
@@ -30,30 +30,30 @@ SKEW_US = 300_000_000
 
 
 class Looked(NamedTuple):
-    """A page of terms was looked at: the last one, None when there are no more; what ended."""
+    """A page of cohorts was looked at: the last one, None when there are no more; what ended."""
 
     last: str | None
-    terms: int
+    cohorts: int
     versions: int
 
 
 def look(desk: Desk, *, after: str | None, confirm: Callable[[Tx], None]) -> Looked:
-    """End every term that is over among the next 500 of the desk's tenant; `confirm` first, if there is one.
+    """End every cohort that is over among the next 500 of the desk's tenant; `confirm` before the first.
 
     Three statements for a page in which none is over; five more for each that is.
     """
     tx, now = desk.tx, _now(desk)
-    found = terms.page(tx, after=after, limit=_CHUNK)
+    found = cohorts.page(tx, after=after, limit=_CHUNK)
     ended = versions = 0
-    for term in found:
-        anchor = Anchor.parse(term.anchor)
+    for cohort in found:
+        anchor = Anchor.parse(cohort.anchor)
         over = due(desk.tenancy.policy.configuration, anchor)
         if over is None or over.at > now:
             continue
         if not ended:
             confirm(tx)
-        count = terms.count(tx, term.leaf)
-        _end(desk, term, anchor, over, count)
+        count = cohorts.count(tx, cohort.leaf)
+        _end(desk, cohort, anchor, over, count)
         ended, versions = ended + 1, versions + count
     if ended:
         tenants.raise_epoch(tx, Epoch.KEYS)  # from now on nobody is given the keys of their leaves
@@ -61,21 +61,21 @@ def look(desk: Desk, *, after: str | None, confirm: Callable[[Tx], None]) -> Loo
 
 
 def due(configuration: Configuration, anchor: Anchor) -> Due | None:
-    """When the last version of a term may go, and by which rule, as the rules are; None: not for now.
+    """When the last version of a cohort may go, and by which rule, as the rules are; None: not for now.
 
-    Holds are not looked at: what they cover outlives its term.
+    Holds are not looked at: what they cover outlives its cohort.
     """
     rules = applying(
         configuration.retentions, configuration.categories, anchor.scope, anchor.labels.split(",")
     )
-    return lifetime(rules, of_term(anchor)).gone
+    return lifetime(rules, of_cohort(anchor)).gone
 
 
-def _end(desk: Desk, term: Term, anchor: Anchor, over: Due, count: int) -> None:
+def _end(desk: Desk, cohort: Cohort, anchor: Anchor, over: Due, count: int) -> None:
     """Nothing live in it: it is over. Otherwise its erasure is asked for, on record."""
     tx = desk.tx
     if not count:
-        terms.move(tx, term.id, state=terms.OVER)
+        cohorts.move(tx, cohort.id, state=cohorts.OVER)
         return
     rule = {"rule": over.rule, "due": ids.rfc3339(over.at)}
     of = {
@@ -83,10 +83,10 @@ def _end(desk: Desk, term: Term, anchor: Anchor, over: Due, count: int) -> None:
         "categories": anchor.labels.split(","),
         "written_before": ids.rfc3339(anchor.ends),
     }
-    shred = begun(tx, Kind.TERM, term.id, by=CELL, at=desk.now, findings={"retention": {**rule, **of}})
-    terms.move(tx, term.id, state=terms.ENDING, shred_id=shred.id)
+    shred = begun(tx, Kind.COHORT, cohort.id, by=CELL, at=desk.now, findings={"retention": {**rule, **of}})
+    cohorts.move(tx, cohort.id, state=cohorts.ENDING, shred_id=shred.id)
     row = rowseals.of_shred(desk.tenancy.keys, shred)
-    data = {"shred": shred.id, "term": term.id, "versions": count, "row": row, **rule}
+    data = {"shred": shred.id, "cohort": cohort.id, "versions": count, "row": row, **rule}
     policy = desk.tenancy.policy.digest
     tx.append(EntryDraft(Act.RETENTION_EVICT, desk.now, "requested", policy=policy, data=data))
 

@@ -4,7 +4,7 @@ from typing import NotRequired, TypedDict
 
 
 class Erasure(TypedDict):
-    """One erasure: of a subject, of what a hold kept, of a term, of a tenant (`store.shreds.Kind`)."""
+    """One erasure: of a subject, of what a hold kept, of a cohort, of a tenant (`store.shreds.Kind`)."""
 
     shred: str
     kind: str

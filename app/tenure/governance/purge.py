@@ -25,7 +25,7 @@ from tenure.keys.rootstore import Capabilities, Destruction
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.sequencer import Sequencer
-from tenure.store import erasing, holds, issuers, rederivations, remnants, shreds, subjects, tenants, terms
+from tenure.store import cohorts, erasing, holds, issuers, rederivations, remnants, shreds, subjects, tenants
 from tenure.store.records import Place
 from tenure.store.session import Tx
 from tenure.store.shreds import AWAITING, DONE, Batch, Kind, Shred
@@ -75,8 +75,8 @@ def _chunk(desk: Desk, *, erasure: Erasure, rules: derived.Rules, logs: list[dic
             return _of_subject(desk, shred, rules)
         case Kind.HOLD:
             return _of_hold(desk, shred)
-        case Kind.TERM:
-            return _of_term(desk, shred)
+        case Kind.COHORT:
+            return _of_cohort(desk, shred)
         case Kind.TENANT:
             return _of_tenant(desk, shred, logs)
 
@@ -139,10 +139,10 @@ def _of_hold(desk: Desk, shred: Shred) -> bool:
     return len(found) == CHUNK
 
 
-def _of_term(desk: Desk, shred: Shred) -> bool:
+def _of_cohort(desk: Desk, shred: Shred) -> bool:
     """What has had its time. What a hold covers stays, and nobody reads it any more."""
-    tx, term = desk.tx, terms.get(desk.tx, shred.target_id)
-    found = [] if term is None else terms.live(tx, term.leaf, limit=CHUNK)
+    tx, cohort = desk.tx, cohorts.get(desk.tx, shred.target_id)
+    found = [] if cohort is None else cohorts.live(tx, cohort.leaf, limit=CHUNK)
     fates = judged(desk, found)
     if fates.open:
         raise _left("a way into something")
@@ -152,7 +152,7 @@ def _of_term(desk: Desk, shred: Shred) -> bool:
     erasing.unlink(tx, fates.dead)
     shred = _counted(shred, **fates.counts())
     if len(found) < CHUNK:
-        terms.move(tx, shred.target_id, state=terms.OVER)
+        cohorts.move(tx, shred.target_id, state=cohorts.OVER)
         tenants.raise_epoch(tx, Epoch.KEYS)
         grounds = {one.id: one.ground for one in holds.keeping(tx, shred.id)}
         shred = _finished(desk, shred._replace(findings={**shred.findings, "holds": grounds}))

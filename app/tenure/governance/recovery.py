@@ -36,7 +36,7 @@ from tenure.ledger.entry import Kind as Act
 from tenure.ledger.merkle import EMPTY_ROOT
 from tenure.ledger.note import Signer
 from tenure.sequencer import origin_of
-from tenure.store import holds, keystate, ledgerkeys, log, shreds, subjects, tenants, terms
+from tenure.store import cohorts, holds, keystate, ledgerkeys, log, shreds, subjects, tenants
 from tenure.store.keystate import Pointer, SealedShard
 from tenure.store.log import Log
 from tenure.store.session import Tx, Writers
@@ -215,7 +215,7 @@ def _put_back(tx: Tx, ground: Ground, op_id: str, plan: Plan) -> None:
 _KNOWN: Mapping[Kind, Callable[[Tx, str], object | None]] = {
     Kind.SUBJECT: subjects.get,
     Kind.HOLD: holds.get,
-    Kind.TERM: terms.get,
+    Kind.COHORT: cohorts.get,
     Kind.TENANT: tenants.get,
 }
 
@@ -248,8 +248,8 @@ def _erasing_again(tx: Tx, mirror: Mirror, op_id: str, one: Erasure, now: int) -
         subjects.set_state(tx, one["target"], state="erasing", shred_id=shred.id)
     elif one["kind"] == Kind.HOLD:
         holds.move(tx, one["target"], state=holds.RELEASING)
-    elif one["kind"] == Kind.TERM:
-        terms.move(tx, one["target"], state=terms.ENDING, shred_id=shred.id)
+    elif one["kind"] == Kind.COHORT:
+        cohorts.move(tx, one["target"], state=cohorts.ENDING, shred_id=shred.id)
     return True
 
 

@@ -14,7 +14,7 @@ from tenure.keys import blind
 from tenure.keys.ggm import PuncturedState, leaf_number
 from tenure.keys.seal import Binding, open_key
 from tenure.sealing import REF, SUBJECTS_SCOPE
-from tenure.store import holds, subjects, tenants, terms
+from tenure.store import cohorts, holds, subjects, tenants
 from tenure.store.session import Tx
 from tenure.store.shreds import AWAITING, Kind, Shred
 
@@ -31,8 +31,8 @@ def planned(tx: Tx, waiting: Iterable[Shred]) -> TenantPlan:
             moving |= {bucket} if bucket is not None else set()
         elif shred.kind == Kind.HOLD and (hold := holds.get(tx, shred.target_id)) is not None:
             leaves = [hold.leaf]
-        elif shred.kind == Kind.TERM and (term := terms.get(tx, shred.target_id)) is not None:
-            leaves = [term.leaf]
+        elif shred.kind == Kind.COHORT and (cohort := cohorts.get(tx, shred.target_id)) is not None:
+            leaves = [cohort.leaf]
         erasure = Erasure(shred=shred.id, kind=shred.kind, target=shred.target_id, leaves=leaves)
         if shred.findings.get("scan") == AWAITING:
             erasure["scan"] = True

@@ -4,7 +4,7 @@ What a hold covers gets one for the hold's own leaf. Erasing the person then tak
 data; the hold's leaf stays, and no key is ever given out for it (`keyring`). It exists so that a court can be
 answered, not so that anybody reads on.
 
-What has had its time and is covered by a hold gets the hold's slot in the same way: its term takes every
+What has had its time and is covered by a hold gets the hold's slot in the same way: its cohort takes every
 other way to it.
 
 A derived version in a scope whose rule is `keep` gets one for whoever else is behind it, or else for its
@@ -28,7 +28,7 @@ from tenure.keys import segments
 from tenure.keys.ggm import leaf_number
 from tenure.keys.seal import Binding, founding_leaves, header_leaves, open_key
 from tenure.sealing import binding_of
-from tenure.store import erasing, holds, subjects, tenants, terms
+from tenure.store import cohorts, erasing, holds, subjects, tenants
 from tenure.store.database import Database
 from tenure.store.holds import Hold
 from tenure.store.records import Place, StoredVersion
@@ -39,7 +39,7 @@ _POLL_S = 0.05
 
 
 class Whose(NamedTuple):
-    """Versions of a person, or of a term, by its id."""
+    """Versions of a person, or of a cohort, by its id."""
 
     kind: Kind
     target: str
@@ -57,14 +57,14 @@ class _Looked(NamedTuple):
 
 
 class _Look(Protocol):
-    """Re-wraps what must be of a person's or a term's next versions after a place."""
+    """Re-wraps what must be of a person's or a cohort's next versions after a place."""
 
     def __call__(self, desk: Desk, *, target: str, after: Place | None) -> _Looked:
         """At most one chunk."""
 
 
 async def before_puncture(batcher: Batcher, database: Database, plan: Plan) -> Touched:
-    """Re-wrap all that must outlive the batch's people and terms. Safe to repeat.
+    """Re-wrap all that must outlive the batch's people and cohorts. Safe to repeat.
 
     One transaction for each tenant when there is no hold and no scope that keeps; a person whom no hold can
     cover is not looked at.
@@ -73,7 +73,7 @@ async def before_puncture(batcher: Batcher, database: Database, plan: Plan) -> T
     for tenant_id, mine in plan.items():
         people, over = (
             [one["target"] for one in mine["erasures"] if one["kind"] == kind]
-            for kind in (Kind.SUBJECT, Kind.TERM)
+            for kind in (Kind.SUBJECT, Kind.COHORT)
         )
         looks: list[tuple[Whose, _Look]] = []
         if people or over:
@@ -84,7 +84,7 @@ async def before_puncture(batcher: Batcher, database: Database, plan: Plan) -> T
                     [(Whose(Kind.SUBJECT, person), partial(_hold, covering=covering))] if covering else []
                 )
             looks += [
-                (Whose(Kind.TERM, one), partial(_hold_over, hold=hold)) for one in over for hold in active
+                (Whose(Kind.COHORT, one), partial(_hold_over, hold=hold)) for one in over for hold in active
             ]
         if scopes := derived.keeping(mine["derived"]):
             keep = partial(_keep, scopes=scopes, going=frozenset(mine["leaves"]))
@@ -131,17 +131,17 @@ def _hold(desk: Desk, *, target: str, after: Place | None, covering: Sequence[Ho
 
 
 def _hold_over(desk: Desk, *, target: str, after: Place | None, hold: Hold) -> _Looked:
-    """Of a term's versions, those that a hold covers: each of its segments, or those of the person held."""
-    term = terms.get(desk.tx, target)
+    """Of a cohort's versions, those that a hold covers: each of its segments, or those of the person held."""
+    cohort = cohorts.get(desk.tx, target)
     person = subjects.get(desk.tx, hold.target) if hold.kind == "subject" else None
-    if term is None or (hold.kind == "subject" and person is None):
+    if cohort is None or (hold.kind == "subject" and person is None):
         return _Looked([], touched=False)
     held = None if person is None else person.id
-    found = terms.live(desk.tx, term.leaf, limit=_CHUNK, after=after, subject_id=held)
+    found = cohorts.live(desk.tx, cohort.leaf, limit=_CHUNK, after=after, subject_id=held)
     touched = False
     for stored in found:
         if hold.covers(held or "", stored):
-            of = term.leaf if person is None else person.leaf
+            of = cohort.leaf if person is None else person.leaf
             if _slotted(desk, stored, (hold.leaf,), of=of) is not None:
                 holds.keep(desk.tx, hold.id, stored.record_id, stored.version)
                 touched = True
@@ -156,10 +156,10 @@ def _keep(
     touched = False
     for stored in found:
         if stored.scope in scopes and stored.header is not None:
-            behind = founding_leaves(stored.header) - going - {stored.term}
+            behind = founding_leaves(stored.header) - going - {stored.cohort}
             staying = [leaf for leaf in behind if not punctured(leaf)] or [_scope_leaf(desk, stored.scope)]
-            # Whoever else opens it does so for no longer than its term.
-            mine = () if stored.term is None else (stored.term,)
+            # Whoever else opens it does so for no longer than its cohort.
+            mine = () if stored.cohort is None else (stored.cohort,)
             touched |= _slotted(desk, stored, tuple(sorted((*staying, *mine)))) is not None
     return _Looked(found, touched)
 

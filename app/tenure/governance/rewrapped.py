@@ -18,7 +18,7 @@ from tenure.governance.ground import Ground
 from tenure.governance.rewrap import Touched
 from tenure.keys import segments
 from tenure.keys.seal import added_leaves, same_founding
-from tenure.store import erasing, holds, records, terms
+from tenure.store import cohorts, erasing, holds, records
 from tenure.store.erasing import Headed
 from tenure.store.holds import RELEASED, Hold
 from tenure.store.records import Place, StoredVersion
@@ -30,12 +30,12 @@ _AGAIN, _KEPT = "held", "kept"
 
 
 def keep(ground: Ground, op_id: str, touched: Touched) -> None:
-    """Copy every re-wrapped header of these people and terms to the mirror, durably. Safe to repeat."""
+    """Copy every re-wrapped header of these people and cohorts to the mirror, durably. Safe to repeat."""
     for tenant_id, all_of_them in touched.items():
         for at, whose in enumerate(all_of_them):
             query: erasing.HeaderQuery = partial(erasing.headers_of, subject_id=whose.target)
-            if whose.kind == Kind.TERM:
-                query = partial(terms.headers_of, term_id=whose.target)
+            if whose.kind == Kind.COHORT:
+                query = partial(cohorts.headers_of, cohort_id=whose.target)
             _copy(ground, tenant_id, f"{op_id}/{tenant_id}/{at:06d}", query)
 
 

@@ -26,9 +26,9 @@ def shown_retention(found: Retained) -> dict[str, Any]:
         "held": bool(life.holds),
         "holds": list(life.holds) if found.sees_holds else [],
         "rules": [_course(one) for one in life.courses],
-        "enforced": found.term is not None,
-        "shredded_after": _due(found.term_gone),
-        "why": [*words(life, found.now), *together(found.term, found.term_gone)],
+        "enforced": found.cohort is not None,
+        "shredded_after": _due(found.cohort_gone),
+        "why": [*words(life, found.now), *together(found.cohort, found.cohort_gone)],
         "entry": found.entry,
     }
 

@@ -26,7 +26,7 @@ from tenure.store.shreds import Kind as ShredKind
 _D, _S, _C = tables.decisions, tables.shreds, tables.certificates
 _G = tables.configurations
 _KINDS = set(ShredKind)
-_TARGETS = {"subject": tables.subjects.c.id, "hold": tables.holds.c.id, "term": tables.terms.c.id}
+_TARGETS = {"subject": tables.subjects.c.id, "hold": tables.holds.c.id, "cohort": tables.cohorts.c.id}
 _STATES = {
     *SETTLED,
     "requested",

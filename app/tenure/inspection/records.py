@@ -19,7 +19,7 @@ from tenure.keys.seal import Binding, OpenedKey, added_leaves, founding_slots, h
 from tenure.ledger.base64 import from_base64, to_base64
 from tenure.ledger.commitment import commitment
 from tenure.ledger.entry import Kind
-from tenure.model.terms import Anchor
+from tenure.model.cohorts import Anchor
 from tenure.sealing import CONTENT, HEAD
 from tenure.store import inspecting, tables
 from tenure.store.inspecting import Row
@@ -38,7 +38,7 @@ class _Around(NamedTuple):
     held: set[tuple[str, int]]
     people: dict[int, Row]
     scopes: dict[str, int]
-    terms: dict[int, Row]
+    cohorts: dict[int, Row]
     holds: dict[int, str]
     shreds: dict[str, Row]
     labels: set[tuple[str, str]]
@@ -116,10 +116,10 @@ def _around(view: View, page: Sequence[Row]) -> _Around:
             for row in inspecting.where(tx, tables.subjects, tables.subjects.c.leaf.in_(leaves))
         },
         scopes={row["scope"]: row["leaf"] for row in inspecting.where(tx, tables.scope_leaves)},
-        terms={
+        cohorts={
             row["leaf"]: row
             for row in inspecting.where(
-                tx, tables.terms, tables.terms.c.leaf.in_({row["term"] for row in page} - {None})
+                tx, tables.cohorts, tables.cohorts.c.leaf.in_({row["cohort"] for row in page} - {None})
             )
         },
         holds={row["leaf"]: row["id"] for row in inspecting.where(tx, holds, holds.c.state != "released")},
@@ -168,22 +168,22 @@ def _beside(view: View, row: Row, around: _Around) -> Iterator[Finding]:
         yield view.finding("version", _V, key, "shred_id", "a tombstone is not erased")
     if state == "erased" and shred is not None:
         view.purged[shred] += 1
-    yield from _in_term(view, row, around)
+    yield from _in_cohort(view, row, around)
     if state == "held" and key not in around.held:
         yield view.finding("version", _V, key, "state", "no hold keeps it")
 
 
-def _in_term(view: View, row: Row, around: _Around) -> Iterator[Finding]:
-    key, leaf = (row["record_id"], row["version"]), row["term"]
+def _in_cohort(view: View, row: Row, around: _Around) -> Iterator[Finding]:
+    key, leaf = (row["record_id"], row["version"]), row["cohort"]
     if leaf is None:
         return
-    term = around.terms.get(leaf)
-    if term is None:
-        yield view.finding("version", _V, key, "term", "there is no such term")
-    elif not Anchor.parse(term["anchor"]).covers(
+    cohort = around.cohorts.get(leaf)
+    if cohort is None:
+        yield view.finding("version", _V, key, "cohort", "there is no such cohort")
+    elif not Anchor.parse(cohort["anchor"]).covers(
         row["scope"], row["labels"], row["created_at"], row["expires_at"]
     ):
-        yield view.finding("version", _V, key, "term", "it was not written in the period of this term")
+        yield view.finding("version", _V, key, "cohort", "it was not written in the period of this cohort")
 
 
 # ── under its keys ─────────────────────────────────────────────────────────────────────────────────
@@ -296,10 +296,10 @@ def _linked(view: View, row: Row, around: _Around, *, about: bool) -> Iterator[F
     """The people whose leaves it was sealed to are linked to it, until they are erased."""
     key = (row["record_id"], row["version"])
     slots = founding_slots(bytes(row["header"]))
-    term = around.terms.get(row["term"])
-    if row["term"] is not None and not all(row["term"] in slot for slot in slots):
-        yield view.finding("version", _V, key, "term", "it is not sealed to the leaf of this term")
-    founding = {leaf for slot in slots for leaf in slot} - {row["term"]}
+    cohort = around.cohorts.get(row["cohort"])
+    if row["cohort"] is not None and not all(row["cohort"] in slot for slot in slots):
+        yield view.finding("version", _V, key, "cohort", "it is not sealed to the leaf of this cohort")
+    founding = {leaf for slot in slots for leaf in slot} - {row["cohort"]}
     expected, excused = set(), set()
     for leaf in founding:
         person = around.people.get(leaf)
@@ -312,7 +312,7 @@ def _linked(view: View, row: Row, around: _Around, *, about: bool) -> Iterator[F
         else:
             excused.add(person["id"])
     named = {around.people[leaf]["shred_id"] for leaf in founding & around.people.keys()}
-    named |= {None if term is None else term["shred_id"]}
+    named |= {None if cohort is None else cohort["shred_id"]}
     if row["shred_id"] not in named | {None}:
         yield view.finding("version", _V, key, "shred_id", "nobody whom it is about was erased by it")
     links = {link["subject_id"]: link["derived"] for link in around.links.get(key, ())}

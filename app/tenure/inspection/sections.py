@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Table
 
-from tenure.inspection import acts, breakglass, celllog, keys, ledger, people, records, terms, trees
+from tenure.inspection import acts, breakglass, celllog, cohorts, keys, ledger, people, records, trees
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import Check, View
 from tenure.store import tables
@@ -59,7 +59,7 @@ SECTIONS = (
     Section("subjects", tables.subjects, people.subjects),
     Section("bucket leaves", tables.bucket_leaves, None, people.bucket_leaves),
     Section("scope leaves", tables.scope_leaves, people.scope_leaves),
-    Section("terms", tables.terms, terms.terms),
+    Section("cohorts", tables.cohorts, cohorts.cohorts),
     Section("holds", tables.holds, people.holds),
     Section("held versions", tables.held_versions, people.held_versions),
     Section("elevations", tables.breakglass, breakglass.elevations),

@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Evict:
-    """Asks for the erasure of every term that is over; `requested` wakes the next batch."""
+    """Asks for the erasure of every cohort that is over; `requested` wakes the next batch."""
 
     def __init__(self, batcher: Batcher, database: Database, requested: Callable[[], None]) -> None:
         self._batcher = batcher
@@ -27,11 +27,11 @@ class Evict:
         self._requested = requested
 
     async def run(self, run: Run) -> dict[str, int]:
-        """`{"terms","versions"}` that go. Safe to repeat. A transaction for each 500 terms of a tenant.
+        """`{"cohorts","versions"}` that go. Safe to repeat. A transaction for each 500 cohorts of a tenant.
 
         A tenant that fails does not keep the others; then the run fails after them.
         """
-        counts: Counter[str] = Counter(terms=0, versions=0)
+        counts: Counter[str] = Counter(cohorts=0, versions=0)
         failed: TenureError | None = None
         for tenant_id in await run.in_thread(self._database.read, CELL, tenants.all_ids):
             try:
@@ -49,8 +49,8 @@ class Evict:
             run.check()
             work = partial(look, after=after, confirm=run.confirm)
             looked: Looked = await self._batcher.submit(tenant_id, Solo(work))
-            counts.update(terms=looked.terms, versions=looked.versions)
-            if looked.terms:
+            counts.update(cohorts=looked.cohorts, versions=looked.versions)
+            if looked.cohorts:
                 self._requested()
             if looked.last is None:
                 return

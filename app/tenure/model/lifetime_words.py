@@ -1,13 +1,11 @@
 """A lifetime in sentences, for the answer to "why is this still here?"."""
 
 from tenure.ids import rfc3339
+from tenure.model.cohorts import Anchor
 from tenure.model.durations import duration
 from tenure.model.lifetime import EXPIRES_AT, Course, Due, Lifetime
-from tenure.model.terms import Anchor
 
-OLD = (
-    "It was written before there were terms, and has no key that could be destroyed by these rules: it stays."
-)
+OLD = "It was written before there were cohorts, and no key of it can be destroyed by these rules: it stays."
 
 
 def words(found: Lifetime, now: int) -> list[str]:
@@ -33,13 +31,13 @@ def words(found: Lifetime, now: int) -> list[str]:
     return said
 
 
-def together(term: Anchor | None, gone: Due | None) -> list[str]:
-    """With what it goes, and when at the latest: `gone` of its whole term."""
-    if term is None:
+def together(cohort: Anchor | None, gone: Due | None) -> list[str]:
+    """With what it goes, and when at the latest: `gone` of its whole cohort."""
+    if cohort is None:
         return [OLD]
     if gone is None:
         return []
-    before, after = rfc3339(term.ends), rfc3339(gone.at)
+    before, after = rfc3339(cohort.ends), rfc3339(gone.at)
     return [f"It is shredded with what was written before {before}, at the first look after {after}."]
 
 

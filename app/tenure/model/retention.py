@@ -1,4 +1,4 @@
-"""The `spec` of a Retention manifest: how long what is where, and when it goes (`lifetime`, `terms`)."""
+"""The `spec` of a Retention manifest: how long what is where, and when it goes (`lifetime`, `cohorts`)."""
 
 from typing import Annotated, Literal, Self
 

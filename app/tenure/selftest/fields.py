@@ -32,7 +32,7 @@ TABLES = (
     "subjects",
     "bucket_leaves",
     "scope_leaves",
-    "terms",
+    "cohorts",
     "leaf_sequences",
     "holds",
     "held_versions",

@@ -22,7 +22,7 @@ EntryId = tuple[str, int]
 _e, _p, _v, _s = tables.entries, tables.places, tables.versions, tables.subjects
 _k = tables.cell_checkpoints
 
-LEAVES = (_s, tables.terms, tables.holds, tables.breakglass, tables.scope_leaves, tables.bucket_leaves)
+LEAVES = (_s, tables.cohorts, tables.holds, tables.breakglass, tables.scope_leaves, tables.bucket_leaves)
 """Tables of what has a leaf of its own."""
 
 
@@ -178,9 +178,11 @@ def in_use(tx: Tx, scope: str, labels: str) -> bool:
     return tx.execute(query.limit(1)).first() is not None
 
 
-def of_term(tx: Tx, leaf: int) -> bool:
-    """Whether a version of a term is live."""
-    query = select(literal(1)).where(_v.c.tenant_id == tx.tenant_id, _v.c.term == leaf, _v.c.state == "live")
+def of_cohort(tx: Tx, leaf: int) -> bool:
+    """Whether a version of a cohort is live."""
+    query = select(literal(1)).where(
+        _v.c.tenant_id == tx.tenant_id, _v.c.cohort == leaf, _v.c.state == "live"
+    )
     return tx.execute(query.limit(1)).first() is not None
 
 

@@ -50,7 +50,7 @@ class StoredVersion(NamedTuple):
     content: bytes | None
     shred_id: str | None
     segments: int | None
-    term: int | None
+    cohort: int | None
 
     @property
     def place(self) -> Place:
@@ -75,7 +75,7 @@ _COLUMNS = (
     _v.c.content,
     _v.c.shred_id,
     _v.c.segments,
-    _v.c.term,
+    _v.c.cohort,
 )
 _OF_RECORD = and_(_v.c.tenant_id == _r.c.tenant_id, _v.c.record_id == _r.c.id)
 
@@ -89,7 +89,7 @@ CURRENT = Select(
 class Source(NamedTuple):
     """A version that something is derived from. `scope_leaf`: of its scope, if that has one.
 
-    `segments`: how many its content has; None when it is one. `term`: the leaf of its term.
+    `segments`: how many its content has; None when it is one. `cohort`: the leaf of its cohort.
     """
 
     version_id: str
@@ -98,11 +98,11 @@ class Source(NamedTuple):
     header: bytes | None
     scope_leaf: int | None
     segments: int | None
-    term: int | None
+    cohort: int | None
 
 
 KNOWN_VERSIONS = Select(
-    select(_v.c.id, _v.c.state, _v.c.shred_id, _v.c.header, _l.c.leaf, _v.c.segments, _v.c.term)
+    select(_v.c.id, _v.c.state, _v.c.shred_id, _v.c.header, _l.c.leaf, _v.c.segments, _v.c.cohort)
     .select_from(_v.outerjoin(_l, and_(_l.c.tenant_id == _v.c.tenant_id, _l.c.scope == _v.c.scope)))
     .where(_v.c.tenant_id == bindparam("tenant_id"), AnyOf(_v.c.id, "ids"))
 )

@@ -2,7 +2,7 @@
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from tenure.store import tables, terms
+from tenure.store import cohorts, tables
 from tenure.store.records import Place, among
 from tenure.store.session import Tx
 from tenure.store.shreds import Kind, Shred
@@ -17,8 +17,8 @@ def remnants(tx: Tx, shred: Shred) -> dict[str, int]:
             return _of_subject(tx, shred.target_id)
         case Kind.HOLD:
             return _of_hold(tx, shred.target_id)
-        case Kind.TERM:
-            return {"versions": terms.count_of(tx, shred.target_id)}
+        case Kind.COHORT:
+            return {"versions": cohorts.count_of(tx, shred.target_id)}
         case Kind.TENANT:
             return _of_tenant(tx, shred.target_id, ledger=shred.findings.get("ledger") == "hand-over")
 

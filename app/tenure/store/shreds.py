@@ -23,12 +23,12 @@ class Kind(StrEnum):
 
     SUBJECT = "subject"
     HOLD = "hold"
-    TERM = "term"
+    COHORT = "cohort"
     TENANT = "tenant"
 
 
 class Shred(NamedTuple):
-    """One erasure of the subject, hold, term or tenant `target_id`.
+    """One erasure of the subject, hold, cohort or tenant `target_id`.
 
     `steps` maps a step's name to when it was done (RFC 3339). `findings` are counts and ids that the
     certificate states; empty until something was purged.

@@ -280,18 +280,18 @@ scope_leaves = _table(
     Column("scope", Token, primary_key=True),
     Column("leaf", BigInteger, nullable=False),
 )
-# Versions that go together share a leaf (`model.terms`). Kept when they are over: who went with which leaf.
-terms = _table(
-    "terms",
+# Versions that go together share a leaf (`model.cohorts`). Kept when they are over: who went with which leaf.
+cohorts = _table(
+    "cohorts",
     Column("id", Id, primary_key=True),
     Column("anchor", Token, nullable=False),
     Column("leaf", BigInteger, nullable=False),
     Column("state", Token, nullable=False),  # open, ending, over
     Column("shred_id", Id),
     Column("seal", Token, nullable=False),
-    Index("ix_terms_anchor", "tenant_id", "anchor", unique=True),
-    Index("ix_terms_leaf", "tenant_id", "leaf", unique=True),
-    Index("ix_terms_state", "tenant_id", "state", "id"),
+    Index("ix_cohorts_anchor", "tenant_id", "anchor", unique=True),
+    Index("ix_cohorts_leaf", "tenant_id", "leaf", unique=True),
+    Index("ix_cohorts_state", "tenant_id", "state", "id"),
 )
 records = _table(
     "records",
@@ -327,13 +327,15 @@ versions = _table(
     Column("content", LargeBinary),
     Column("segments", SmallInteger),  # how many the content has; null when it is one
     Column("shred_id", Id),
-    Column("term", BigInteger),  # the leaf of its term; null for tombstones, and from before there were any
+    Column(
+        "cohort", BigInteger
+    ),  # the leaf of its cohort; null for tombstones, and from before there were any
     Index("ix_versions_id", "tenant_id", "id", unique=True),
 )
 Index(
-    "ix_versions_term",
+    "ix_versions_cohort",
     versions.c.tenant_id,
-    versions.c.term,
+    versions.c.cohort,
     versions.c.record_id,
     versions.c.version,
     postgresql_where=versions.c.state == "live",

@@ -31,8 +31,8 @@ class Retention(Shape):
 
     `gone_at` is null when nothing says so, or while something forbids it: a hold, or a rule in `open`, whose
     floor has no end yet. `ceiling` is what the rules would end it at without that. `holds` names them to who
-    may know. `enforced`: whether what the rules end is shredded, which is so for whatever has a term. It goes
-    with the others of its term, at the first look after `shredded_after`. `why`, in sentences.
+    may know. `enforced`: whether what the rules end is shredded, which is so for whatever has a cohort. It
+    goes with the others of its cohort, at the first look after `shredded_after`. `why`, in sentences.
     """
 
     record: str

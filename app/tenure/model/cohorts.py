@@ -1,8 +1,8 @@
-"""Terms: versions that go together share a leaf, the term's, and are shredded with it. Pure.
+"""Cohorts: versions that go together share a leaf, the cohort's, and are shredded with it. Pure.
 
-A version of a scope and a set of labels belongs to the term of the period in which it was written. The
+A version of a scope and a set of labels belongs to the cohort of the period in which it was written. The
 period is short beside the shortest time that a rule gives such versions, so that none of them stays much
-longer than it may, and one leaf serves many. What counts from an event or the last access belongs to a term
+longer than it may, and one leaf serves many. What counts from an event or the last access belongs to a cohort
 of its own person or record: nobody else's goes at that instant.
 """
 
@@ -38,7 +38,7 @@ class Grouping(NamedTuple):
 
 
 class Anchor(NamedTuple):
-    """What the versions of one term have in common; instants in microseconds.
+    """What the versions of one cohort have in common; instants in microseconds.
 
     They were written from `begins` and before `ends`. `expires`: their own `expires_at` is this or at most a
     period earlier. `owner`: the id of the person or of the record whose they are alone.
@@ -53,7 +53,7 @@ class Anchor(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The one spelling, by which a term is found."""
+        """The one spelling, by which a cohort is found."""
         return json.dumps(self, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
@@ -61,11 +61,11 @@ class Anchor(NamedTuple):
         """The anchor of a name. ValueError for what is none."""
         found = json.loads(name)
         if not isinstance(found, list) or len(found) != len(cls._fields):
-            raise ValueError("not the name of a term")
+            raise ValueError("not the name of a cohort")
         return cls(*found)
 
     def covers(self, scope: str, labels: str, written: int, expires_at: int | None) -> bool:
-        """Whether a version may be of this term."""
+        """Whether a version may be of this cohort."""
         if (scope, labels) != (self.scope, self.labels) or not self.begins <= written < self.ends:
             return False
         if expires_at is None or self.expires is None:
@@ -97,8 +97,8 @@ def anchor(
     return Anchor(scope, labels, begins, begins + grouping.period, expires, owner)
 
 
-def of_term(anchor: Anchor) -> Clocks:
-    """The clocks of the last version of a term: no other one goes later."""
+def of_cohort(anchor: Anchor) -> Clocks:
+    """The clocks of the last version of a cohort: no other one goes later."""
     return Clocks(anchor.ends, expires_at=anchor.expires)
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenure.model.cohorts import Anchor, Grouping, anchor, of_cohort
 from tenure.model.lifetime import HOUR_US, Clocks, lifetime
 from tenure.model.retention import RetentionSpec
-from tenure.model.terms import Anchor, Grouping, anchor, of_term
 
 DAY = 24 * HOUR_US
 NOW = 1_800_000_000_000_000
@@ -35,10 +35,10 @@ def test_nothing_goes_before_its_time_nor_long_after(
     spec = rule(deleteAfter=f"{hours + floor}h", **({"floor": f"{floor}h", "ground": "law"} if floor else {}))
     expires_at = None if own is None else written + own * HOUR_US
     group = Grouping.of({"r": spec})
-    term = anchored(group, written, expires_at)
-    assert term.covers("a", "c", written, expires_at)
+    cohort = anchored(group, written, expires_at)
+    assert cohort.covers("a", "c", written, expires_at)
     mine = lifetime({"r": spec}, Clocks(written, expires_at=expires_at)).gone
-    whole = lifetime({"r": spec}, of_term(term)).gone
+    whole = lifetime({"r": spec}, of_cohort(cohort)).gone
     assert mine is not None
     assert whole is not None
     assert whole.at >= mine.at, "not before its own time"

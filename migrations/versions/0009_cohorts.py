@@ -1,4 +1,4 @@
-"""Terms: leaves that versions share which go together"""
+"""Cohorts: leaves that versions share which go together"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,7 +14,7 @@ TOKEN = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
 
 def upgrade() -> None:
     op.create_table(
-        "terms",
+        "cohorts",
         sa.Column("tenant_id", ID, nullable=False),
         sa.Column("id", ID, nullable=False),
         sa.Column("anchor", TOKEN, nullable=False),
@@ -22,17 +22,17 @@ def upgrade() -> None:
         sa.Column("state", TOKEN, nullable=False),
         sa.Column("shred_id", ID, nullable=True),
         sa.Column("seal", TOKEN, nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_terms")),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_cohorts")),
     )
-    op.create_index("ix_terms_anchor", "terms", ["tenant_id", "anchor"], unique=True)
-    op.create_index("ix_terms_leaf", "terms", ["tenant_id", "leaf"], unique=True)
-    op.create_index("ix_terms_state", "terms", ["tenant_id", "state", "id"])
-    op.add_column("versions", sa.Column("term", sa.BigInteger(), nullable=True))
+    op.create_index("ix_cohorts_anchor", "cohorts", ["tenant_id", "anchor"], unique=True)
+    op.create_index("ix_cohorts_leaf", "cohorts", ["tenant_id", "leaf"], unique=True)
+    op.create_index("ix_cohorts_state", "cohorts", ["tenant_id", "state", "id"])
+    op.add_column("versions", sa.Column("cohort", sa.BigInteger(), nullable=True))
     live = sa.text("state = 'live'")
     op.create_index(
-        "ix_versions_term",
+        "ix_versions_cohort",
         "versions",
-        ["tenant_id", "term", "record_id", "version"],
+        ["tenant_id", "cohort", "record_id", "version"],
         postgresql_where=live,
         sqlite_where=live,
     )
@@ -42,15 +42,15 @@ def upgrade() -> None:
 
 def isolate() -> None:
     """Row-level security, as in 0001."""
-    op.execute("ALTER TABLE terms ENABLE ROW LEVEL SECURITY")
-    op.execute("ALTER TABLE terms FORCE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE cohorts ENABLE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE cohorts FORCE ROW LEVEL SECURITY")
     op.execute(
-        "CREATE POLICY tenant ON terms "
+        "CREATE POLICY tenant ON cohorts "
         "USING (tenant_id = nullif(current_setting('tenure.tenant', true), '')::uuid)"
     )
 
 
 def downgrade() -> None:
-    op.drop_index("ix_versions_term", "versions")
-    op.drop_column("versions", "term")
-    op.drop_table("terms")
+    op.drop_index("ix_versions_cohort", "versions")
+    op.drop_column("versions", "cohort")
+    op.drop_table("cohorts")

@@ -1,13 +1,13 @@
-"""Which term a version that is being written belongs to: found, or begun with a leaf of its own."""
+"""Which cohort a version that is being written belongs to: found, or begun with a leaf of its own."""
 
 from tenure import ids, rowseals
 from tenure.crew import Desk
 from tenure.keys.ggm import leaf_number
+from tenure.model.cohorts import Anchor, Grouping, anchor
 from tenure.model.lifetime import applying
-from tenure.model.terms import Anchor, Grouping, anchor
+from tenure.store import cohorts as store
 from tenure.store import tenants
-from tenure.store import terms as store
-from tenure.store.terms import OPEN, Term
+from tenure.store.cohorts import OPEN, Cohort
 from tenure.tenancy import Tenancy
 
 MOST_KNOWN = 20_000
@@ -24,15 +24,15 @@ def grouping(tenancy: Tenancy, scope: str, labels: str) -> Grouping:
 
 
 def foreseen(tenancy: Tenancy, scope: str, labels: str, *, written: int, expires_at: int | None) -> list[str]:
-    """The name of the term that a write will ask for, if that can be known before and is not known yet."""
+    """The name of the cohort that a write will ask for, if that can be known before and is not known yet."""
     group = grouping(tenancy, scope, labels)
     if group.owner != "nobody":
         return []
     name = anchor(group, scope, labels, written=written, expires_at=expires_at, people=(), record="").name
-    return [] if name in tenancy.terms else [name]
+    return [] if name in tenancy.cohorts else [name]
 
 
-def term_of(
+def cohort_of(
     desk: Desk,
     scope: str,
     labels: str,
@@ -42,19 +42,19 @@ def term_of(
     people: list[str],
     record: str,
 ) -> int:
-    """The leaf of the term. No round trip for one that this process knows; one more for one that is new.
+    """The leaf of the cohort. No round trip for one that this process knows; one more for one that is new.
 
-    One further for a term of a person or record that it does not know.
+    One further for a cohort of a person or record that it does not know.
     """
     group = grouping(desk.tenancy, scope, labels)
     mine = anchor(group, scope, labels, written=written, expires_at=expires_at, people=people, record=record)
-    name, known = mine.name, desk.tenancy.terms
+    name, known = mine.name, desk.tenancy.cohorts
     if (leaf := known.get(name)) is not None:
         return leaf
-    if name not in desk.found.terms:
+    if name not in desk.found.cohorts:
         rows = desk.tx.ask((store.BY_ANCHOR, {"anchors": [name]}))[0]
-        desk.found.terms[name] = int(rows[0][2]) if rows else None
-    leaf = desk.found.terms[name]
+        desk.found.cohorts[name] = int(rows[0][2]) if rows else None
+    leaf = desk.found.cohorts[name]
     if leaf is None:
         leaf = _begin(desk, mine)
     if len(known) >= MOST_KNOWN:
@@ -66,8 +66,8 @@ def term_of(
 
 def _begin(desk: Desk, mine: Anchor) -> int:
     leaf = leaf_number(*tenants.take_leaves(desk.tx, 1))
-    term = Term(ids.new_id(), mine.name, leaf, OPEN, None, "")
-    term = term._replace(seal=rowseals.of_term(desk.tenancy.keys, term))
-    desk.tx.put(store.INSERT, term._asdict())
-    desk.found.add(desk.found.terms, mine.name, leaf)
+    cohort = Cohort(ids.new_id(), mine.name, leaf, OPEN, None, "")
+    cohort = cohort._replace(seal=rowseals.of_cohort(desk.tenancy.keys, cohort))
+    desk.tx.put(store.INSERT, cohort._asdict())
+    desk.found.add(desk.found.cohorts, mine.name, leaf)
     return leaf
