@@ -265,10 +265,10 @@ async def _rewritten(cell: Cell, record_id: str) -> None:
     def work(ground: Ground) -> Any:
         def inside(tx: Tx) -> Any:
             keys = ground.keyring.tenant(tx)
-            leaf = cell.rows("SELECT leaf FROM subjects")[0][0]
+            ((leaf, cohort),) = cell.rows("SELECT s.leaf, c.leaf FROM subjects s, cohorts c")
             binding = Binding(cell.one.id, "support.conversations", record_id, 1)
             draft = Draft(b'{"v":"new"}', ("customer:1",), ("contact",))
-            return seal_version(keys, binding, "k", draft, [[[leaf]]])
+            return seal_version(keys, binding, "k", draft, [[[leaf]]], cohort)
 
         return ground.database.read(cell.one.id, inside)
 
