@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tenure.access import Caller
+from tenure.clocks import clocks_of
 from tenure.errors import Denied, Erased, NotFound
 from tenure.keys.seal import header_leaves
 from tenure.ledger.entry import Access, Action, Kind
-from tenure.model.lifetime import Clocks, Lifetime, applying, lifetime
+from tenure.model.lifetime import Lifetime, lifetime
 from tenure.policy import rights
 from tenure.reading import Read, is_current, not_found
-from tenure.sealing import WITHDRAWN, erased, labels_of
+from tenure.sealing import WITHDRAWN, erased
 from tenure.store import holds, subjects
 from tenure.store.records import StoredVersion
 
@@ -45,7 +46,7 @@ class Explain(Read):
     def answer(  # type: ignore[override]  # another answer to the same question
         self, caller: Caller, stored: StoredVersion, nonce: bytes
     ) -> Retained | Denied | NotFound | Erased:
-        """What the rules of today say of it. Two statements more than a read."""
+        """What the rules of today say of it. Two to four statements more than a read."""
         desk = caller.desk
         seen = Access(record=stored.record_id, version=stored.version, action=Action.LISTED)
         if stored.state in WITHDRAWN:
@@ -54,9 +55,9 @@ class Explain(Read):
         if not is_current(stored, desk.now):
             caller.record(Kind.ACCESS, "not-found", nonce=nonce)
             return not_found()
-        configuration = desk.tenancy.policy.configuration
-        rules = applying(configuration.retentions, configuration.categories, stored.scope, labels_of(stored))
-        clocks = Clocks(stored.created_at, expires_at=stored.expires_at)
+        rulebook = desk.tenancy.policy.rulebook
+        rules = rulebook.of(stored.scope, stored.labels).rules
+        clocks = clocks_of(desk.tx, rulebook, [stored])[stored.place]
         verdict = rights.decide_service(desk.tenancy.policy.engine, caller.principal, HOLDS_SCOPE, "read")
         return Retained(
             record=stored.record_id,

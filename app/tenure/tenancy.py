@@ -21,6 +21,7 @@ from tenure.model.configuration import Configuration
 from tenure.model.limits import UNLIMITED, Limits
 from tenure.model.manifests import parse_manifests
 from tenure.model.principal import Credential, Principal, Token
+from tenure.model.rulebook import Applied, Rulebook
 from tenure.policy.bundle import bundle
 from tenure.policy.engine import Engine
 from tenure.store import limits, manifests, principals
@@ -42,6 +43,8 @@ class Policy:
     engine: Engine
     digest: str
     body: bytes
+    rulebook: Rulebook
+    """The retention rules among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +290,7 @@ def keep_policy(tx: Tx, tenancy: Tenancy) -> None:
 
 def load_policy(tx: Tx) -> Policy:
     """Build the engine of the transaction's tenant from its stored manifests."""
+    rows = manifests.every(tx)
     stored = [
         {
             "apiVersion": "tenure/v1",
@@ -294,14 +298,15 @@ def load_policy(tx: Tx) -> Policy:
             "metadata": {"name": row["name"]},
             "spec": row["spec"],
         }
-        for row in manifests.every(tx)
+        for row in rows
     ]
-    return policy_of(tx.tenant_id, Configuration.empty().with_manifests(parse_manifests(stored)))
+    applied = {(row["kind"], row["name"]): row["applied_at"] for row in rows}
+    return policy_of(tx.tenant_id, Configuration.empty().with_manifests(parse_manifests(stored)), applied)
 
 
-def policy_of(tenant_id: str, configuration: Configuration) -> Policy:
-    """The engine and bundle of a configuration."""
+def policy_of(tenant_id: str, configuration: Configuration, applied: Applied | None = None) -> Policy:
+    """The engine and bundle of a configuration. `applied`: when its manifests were; None: they were not."""
     model, builtin = resources.policy_model(), resources.builtin_rules()
     packed = bundle(configuration, model, builtin)
     engine = Engine(configuration, tenant=tenant_id, model_text=model, builtin_rules_text=builtin)
-    return Policy(configuration, engine, packed.digest, packed.data)
+    return Policy(configuration, engine, packed.digest, packed.data, Rulebook(configuration, applied))

@@ -117,12 +117,12 @@ async def test_a_version_of_several_people_is_held_for_any_of_them(cell: Cell) -
     assert (await explained(cell, "both", scope=JOINT)).lifetime.holds == (held["id"],)
 
 
-async def test_what_this_version_does_not_know_takes_nothing_away(cell: Cell) -> None:
-    """Accesses are not kept and events cannot be told yet: rules that begin with them only wait."""
+async def test_what_is_not_known_takes_nothing_away(cell: Cell) -> None:
+    """An access of before it was kept, an event that nobody told of: rules that begin with them only wait."""
     used = rule("used", clock="access", deleteAfter="1d")
     left = rule("left", clock="event", event="customer-left", deleteAfter="1d", floor="1d", ground="x")
-    await declare(cell, used, left)
     await cell.put("k", 1, "customer:1")
+    await declare(cell, used, left)
     found = await explained(cell)
     assert (found.lifetime.gone, found.lifetime.ceiling, found.lifetime.open) == (None, None, ("left",))
     told = " ".join(words(found.lifetime, found.now))

@@ -30,6 +30,7 @@ TABLES = (
     "lineage",
     "label_sets",
     "subjects",
+    "events",
     "bucket_leaves",
     "scope_leaves",
     "leaf_sequences",
@@ -102,6 +103,9 @@ EXEMPT = (
     Exempt("cell_checkpoints", "*", "of one who left", "the log that it is about was taken along"),
     Exempt("timestamps", "at", "", "when it was kept; compared to the hour with the response", FINE),
     Exempt("subjects", "created_at", "", "shown to nobody; checked to the minute of the id", FINE),
+    Exempt(
+        "events", "row", "", "without it a rule waits for the event again, and until then nothing is deleted"
+    ),
     Exempt("policy_bundles", "created_at", "", "when the bundle was first stored: nothing refers to it"),
     Exempt(
         "policy_bundles", "row", "", "stored when it is first used; a past decision then cannot be explained"
