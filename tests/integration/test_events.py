@@ -6,14 +6,20 @@ from typing import Any
 import pytest
 
 from support.cell import JOINT, NOTES, SCOPE, SUPPORT, Cell
+from support.lived import Undone
 from tenure import ids
+from tenure.bootstrap import ground_of
 from tenure.errors import Denied, Erased, Invalid, KeyReused, NotFound
 from tenure.governance.service import Once
+from tenure.inspection.findings import Finding
+from tenure.inspection.inspector import Inspector
+from tenure.inspection.view import Anchors
 from tenure.model.lifetime import HOUR_US, Due
 from tenure.model.record import Draft, Segment
 
 pytestmark = pytest.mark.anyio
 DAY = 24 * HOUR_US
+sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
 LEFT = "customer.left"
 WHO = "customer:1"
 
@@ -63,6 +69,7 @@ async def test_the_latest_of_an_event_is_kept_and_starts_the_clock(cell: Cell) -
     assert await gone(cell, "n", NOTES) is None, "it happened elsewhere"
 
 
+@sqlite
 async def test_it_is_on_record_without_the_person(cell: Cell) -> None:
     await declare(cell, ["contact"])
     await cell.put("k", 1, WHO)
@@ -105,6 +112,7 @@ async def test_what_several_are_about_waits_for_all_of_them(cell: Cell) -> None:
     assert await gone(cell, "both", JOINT) == due[0], "and of who was erased nothing is awaited"
 
 
+@sqlite
 async def test_who_may_not_write_there_learns_of_nobody(cell: Cell) -> None:
     """The same answer for a known person, an unknown one, and an event that there is not (ADR 3)."""
     await declare(cell, ["contact", "health"])
@@ -128,6 +136,7 @@ async def test_who_may_not_write_there_learns_of_nobody(cell: Cell) -> None:
     assert (await tell(cell, by="clerk"))["changed"]
 
 
+@sqlite
 async def test_what_cannot_be_is_refused_and_nothing_is_kept(cell: Cell) -> None:
     await declare(cell, scopes=[SCOPE, "support.joint"])
     await cell.put("k", 1, WHO)
@@ -151,6 +160,7 @@ async def test_what_cannot_be_is_refused_and_nothing_is_kept(cell: Cell) -> None
     assert cell.rows("SELECT 1 FROM events") == []
 
 
+@sqlite
 async def test_a_repeated_request_tells_once(cell: Cell) -> None:
     await declare(cell)
     await cell.put("k", 1, WHO)
@@ -179,3 +189,45 @@ async def test_events_go_with_the_person(cell: Cell) -> None:
     assert json.loads(found[0])["remnants"]["events"] == 0
     with pytest.raises(NotFound):
         await tell(cell)
+
+
+@sqlite
+async def test_whoever_edits_what_clocks_count_from_is_found(cell: Cell) -> None:
+    await declare(cell)
+    used = {"scopes": ["**"], "categories": "*", "clock": "access", "deleteAfter": "9d"}
+    rule = {"apiVersion": "tenure/v1", "kind": "Retention", "metadata": {"name": "used"}, "spec": used}
+    await cell.tenure.manifests.apply(cell.one["admin"], json.dumps(rule), dry_run=False)
+    records = [(await cell.put(f"of {who}", 1, who)).record for who in (WHO, "customer:2")]
+    others = [await cell.person("customer:2"), (await tell(cell, "customer:2"))["entry"]]
+    await tell(cell)
+    cell.change("UPDATE records SET accessed_at = accessed_at - :d", d=2 * DAY)
+    read = await cell.get(f"of {WHO}")  # and the other one is wrong from here on: its entry says another time
+    assert [one.column for one in inspected(cell, "records")] == ["accessed_at"]
+    cell.change("UPDATE records SET accessed_at = NULL, accessed_entry = NULL WHERE id <> :r", r=records[0])
+    assert [inspected(cell, name) for name in ("events", "records")] == [[], []]
+    mine, here = "WHERE subject_id <> :a", f"WHERE id = '{records[0]}'"
+    for table, change, column in (
+        ("events", f"at = at - 1 {mine}", ""),
+        ("events", f"at = at + 1000000000 {mine}", "at"),
+        ("events", f"scope = 'support.notes' {mine}", "scope"),
+        ("events", f"name = 'customer.lost' {mine}", "name"),
+        ("events", f"entry = :b {mine}", ""),
+        ("events", f"subject_id = '{ids.new_id()}' {mine}", "subject_id"),
+        ("records", f"accessed_at = accessed_at - 1 {here}", "accessed_at"),
+        ("records", f"accessed_at = NULL {here}", "accessed_entry"),
+        ("records", f"accessed_entry = NULL {here}", "accessed_entry"),
+        ("records", f"accessed_entry = :b {here}", "accessed_entry"),
+    ):
+        with Undone(cell, table):
+            assert cell.change(f"UPDATE {table} SET {change}", a=others[0], b=others[1]) == 1
+            assert column in {one.column for one in inspected(cell, table)}, change
+    assert read.entry != others[1]
+
+
+def inspected(cell: Cell, table: str) -> list[Finding]:
+    ground = ground_of(cell.settings)
+    try:
+        inspector = Inspector(Anchors(ground), again_s=())
+        return [one for step in inspector.table(cell.one.id, table) for one in step.findings]
+    finally:
+        ground.database.close()

@@ -105,6 +105,8 @@ NAMED_IN = {
     "evidence.certificates.after": lambda names: names["certificate"],
 }
 PLAIN: dict[str, Any] = {
+    "at": None,
+    "event": "customer.left",
     "condition": None,
     "cursor": None,
     "days": 7,

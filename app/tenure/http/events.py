@@ -19,7 +19,7 @@ from tenure.http.shapes.base import answers
     "/v1/events",
     operation_id="postEvent",
     status_code=200,
-    responses=answers(200, shapes.Told, "The event as it is kept"),
+    responses=answers(200, shapes.EventKept, "The event as it is kept"),
 )
 async def post_event(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     """Tell of an event of a person, which rules of retention begin with.

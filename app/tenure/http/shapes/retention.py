@@ -57,7 +57,7 @@ class Retention(Shape):
     entry: str
 
 
-class Told(Shape):
+class EventKept(Shape):
     """An event as it is kept: `at` is the latest that was told of. `changed`: whether this one is that."""
 
     scope: str
