@@ -111,7 +111,7 @@ PLAIN: dict[str, Any] = {
     "cursor": None,
     "days": 7,
     "disabled": False,
-    "generation": 3,
+    "generation": 4,
     "given": {"requests": 9_999_999},
     "look": lambda _policy: None,
     "minutes": 5,

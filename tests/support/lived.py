@@ -73,7 +73,7 @@ apiVersion: tenure/v1
 kind: Retention
 metadata: {name: left}
 spec:
-  scopes: [support.conversations]
+  scopes: ["support.**"]
   categories: [contact]
   clock: event
   event: customer.left
