@@ -1,5 +1,6 @@
 """Events of people: who may tell of one, what is kept, what it makes of a lifetime, and that it goes."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -110,6 +111,15 @@ async def test_what_several_are_about_waits_for_all_of_them(cell: Cell) -> None:
     assert due == [Due(ids.parse_rfc3339(one["at"]) + 30 * DAY, "left") for one in last]
     await cell.erase(WHO)
     assert await gone(cell, "both", JOINT) == due[0], "and of who was erased nothing is awaited"
+
+
+async def test_of_many_at_once_the_latest_is_kept(cell: Cell) -> None:
+    await declare(cell)
+    await cell.put("k", 1, WHO)
+    times = [ids.now() - n * HOUR_US for n in (5, 1, 8, 2, 9, 3, 7, 4)]
+    told_of = await asyncio.gather(*(tell(cell, at=at) for at in times))
+    assert cell.rows("SELECT at FROM events") == [(max(times),)]
+    assert {ids.parse_rfc3339(one["at"]) >= at for one, at in zip(told_of, times, strict=True)} == {True}
 
 
 @sqlite

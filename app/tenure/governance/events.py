@@ -41,7 +41,7 @@ class Events:
         at: int | None = None,
         once: Once | None = None,
     ) -> dict[str, Any]:
-        """An event of a person in a scope: `{"scope","event","at","changed","entry"}`. Four round trips.
+        """An event of a person in a scope: `{"scope","event","at","changed","entry"}`. Five round trips.
 
         `at` in microseconds; left out: now. The latest instant of an event is kept, and answered. An earlier
         one changes nothing (`changed`), and is on record all the same.
