@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from support.cell import JOINT, NOTES, SCOPE, SUPPORT, Cell
 from support.lived import Undone
@@ -113,13 +114,24 @@ async def test_what_several_are_about_waits_for_all_of_them(cell: Cell) -> None:
     assert await gone(cell, "both", JOINT) == due[0], "and of who was erased nothing is awaited"
 
 
-async def test_of_many_at_once_the_latest_is_kept(cell: Cell) -> None:
+@pytest.mark.parametrize("database_kind", [pytest.param("postgresql", marks=pytest.mark.postgres)])
+async def test_who_tells_of_the_same_meanwhile_is_waited_for(cell: Cell) -> None:
+    """Another process is about to commit a later time: the earlier one must not take its place."""
     await declare(cell)
     await cell.put("k", 1, WHO)
-    times = [ids.now() - n * HOUR_US for n in (5, 1, 8, 2, 9, 3, 7, 4)]
-    told_of = await asyncio.gather(*(tell(cell, at=at) for at in times))
-    assert cell.rows("SELECT at FROM events") == [(max(times),)]
-    assert {ids.parse_rfc3339(one["at"]) >= at for one, at in zip(told_of, times, strict=True)} == {True}
+    later = ids.now()
+    row = {"t": cell.one.id, "s": await cell.person(WHO), "scope": SCOPE, "name": LEFT, "at": later}
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with cell.raw() as other:
+        other.execute(text("SELECT 1 FROM subjects FOR NO KEY UPDATE"))
+        other.execute(text("INSERT INTO events VALUES (:t, :s, :scope, :name, :at, 'theirs')"), row)
+        telling = asyncio.create_task(tell(cell, at=later - DAY))
+        for _ in range(1000):
+            if cell.rows(waiting):
+                break
+            await asyncio.sleep(0.01)
+    assert (await telling)["changed"] is False
+    assert cell.rows("SELECT at FROM events") == [(later,)]
 
 
 @sqlite
