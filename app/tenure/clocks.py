@@ -1,11 +1,11 @@
 """What lifetimes are counted from: last accesses to records, which are kept here, and events of people.
 
-An access is kept when content is handed out, or a version is written, where a rule counts from it, and once a
-day at most: an update of the record's row with the commit of that very access. So what is kept may be a day
-behind, and a day is added to it whenever it is asked for. The entry of the access is kept beside it.
+An access is kept when content is handed out, where a rule counts from it, and once a day at most: an update
+of the record's row with the commit of that very access. So what is kept may be a day behind, and a day is
+added to it whenever it is asked for. The entry of the access is kept beside it.
 
-It is believed from when the rule for it was last applied, for without one nothing is kept; where nothing is
-kept at all, the last access is not known. Neither takes anything away.
+All accesses are kept since the rules that count from them were last applied, the database was upgraded to
+keep them, or it was put back. An older one, or none, says only that there was none since then.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,20 +28,10 @@ _AT_ONCE = 500
 # ── keeping ────────────────────────────────────────────────────────────────────────────────────────
 def accessed(desk: Desk, stored: StoredVersion, accesses: Iterable[Access], entry: str) -> None:
     """A version was handed out by these accesses, which this entry says. No round trip."""
-    if not any(one.action is Action.RETURNED for one in accesses):
+    if stored.accessed_at is not None and stored.accessed_at > desk.now - DAY_US:
         return
-    if stored.accessed_at is None or stored.accessed_at <= desk.now - DAY_US:
-        _keep(desk, stored, entry)
-
-
-def written(desk: Desk, stored: StoredVersion) -> None:
-    """A version was written: its record's accesses are known from here on. No round trip."""
-    if stored.accessed_at is None:
-        _keep(desk, stored, stored.entry)
-
-
-def _keep(desk: Desk, stored: StoredVersion, entry: str) -> None:
-    if desk.tenancy.policy.rulebook.of(stored.scope, stored.labels).keeps_access:
+    ruling = desk.tenancy.policy.rulebook.of(stored.scope, stored.labels)
+    if ruling.keeps_access and any(one.action is Action.RETURNED for one in accesses):
         row = {"id": stored.record_id, "accessed_at": desk.now, "accessed_entry": entry}
         desk.tx.put(records.KEEP_ACCESS, row)
 
@@ -68,11 +58,9 @@ def clocks_of(tx: Tx, rulebook: Rulebook, versions: Sequence[StoredVersion]) -> 
 
 
 def _last_access(rulebook: Rulebook, stored: StoredVersion) -> int | None:
-    """No earlier than it was, or None."""
+    """No earlier than it was; None when accesses are not kept."""
     since = rulebook.of(stored.scope, stored.labels).access_since
-    if since is None or stored.accessed_at is None:
-        return None
-    return max(stored.accessed_at, since) + DAY_US
+    return None if since is None else max(stored.accessed_at or 0, since) + DAY_US
 
 
 def _happened(tx: Tx, versions: Sequence[StoredVersion]) -> Callable[[StoredVersion], dict[str, int]]:

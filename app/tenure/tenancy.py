@@ -21,10 +21,10 @@ from tenure.model.configuration import Configuration
 from tenure.model.limits import UNLIMITED, Limits
 from tenure.model.manifests import parse_manifests
 from tenure.model.principal import Credential, Principal, Token
-from tenure.model.rulebook import Applied, Rulebook
+from tenure.model.rulebook import Kept, Rulebook
 from tenure.policy.bundle import bundle
 from tenure.policy.engine import Engine
-from tenure.store import limits, manifests, principals
+from tenure.store import limits, manifests, principals, tenants
 from tenure.store.session import Epochs, Tx
 
 MAX_PRINCIPALS = 10_000
@@ -301,12 +301,13 @@ def load_policy(tx: Tx) -> Policy:
         for row in rows
     ]
     applied = {(row["kind"], row["name"]): row["applied_at"] for row in rows}
-    return policy_of(tx.tenant_id, Configuration.empty().with_manifests(parse_manifests(stored)), applied)
+    declared = Configuration.empty().with_manifests(parse_manifests(stored))
+    return policy_of(tx.tenant_id, declared, Kept(tenants.access_since(tx), applied))
 
 
-def policy_of(tenant_id: str, configuration: Configuration, applied: Applied | None = None) -> Policy:
-    """The engine and bundle of a configuration. `applied`: when its manifests were; None: they were not."""
+def policy_of(tenant_id: str, configuration: Configuration, kept: Kept | None = None) -> Policy:
+    """The engine and bundle of a configuration. `kept`: of accesses, under it; None: it is not in force."""
     model, builtin = resources.policy_model(), resources.builtin_rules()
     packed = bundle(configuration, model, builtin)
     engine = Engine(configuration, tenant=tenant_id, model_text=model, builtin_rules_text=builtin)
-    return Policy(configuration, engine, packed.digest, packed.data, Rulebook(configuration, applied))
+    return Policy(configuration, engine, packed.digest, packed.data, Rulebook(configuration, kept))

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tenure import clocks, ids, lineage, quota, rowseals
+from tenure import ids, lineage, quota, rowseals
 from tenure.access import Caller
 from tenure.crew import Desk, Needs
 from tenure.errors import Denied, Erased, KeyReused, NotFound, Stale
@@ -149,7 +149,6 @@ class Write(OnRecord):
         row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
         new = new._replace(entry=caller.record(Kind.WRITE, "ok", *accesses, nonce=nonce, data=row))
         store_version(desk, new, caller.principal.id, first=stored is None)
-        clocks.written(desk, new)
         desk.tx.put(
             records.INSERT_SUBJECT_LINK,
             *(

@@ -1,5 +1,7 @@
 """What retention counts from: events that happened to people, and the last access to a record"""
 
+import time
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -23,9 +25,13 @@ def upgrade() -> None:
         sa.Column("entry", TOKEN, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "subject_id", "scope", "name", name=op.f("pk_events")),
     )
-    # Null for what is there already: nobody knows when that was last read.
     op.add_column("records", sa.Column("accessed_at", sa.BigInteger()))
     op.add_column("records", sa.Column("accessed_entry", TOKEN))
+    # What is there already may have been read until now, and nobody kept it. A default, because the owner of
+    # the tables sees no row to update while row-level security is forced; whoever adds a row gives a value.
+    now = str(time.time_ns() // 1000)
+    since = sa.Column("access_since", sa.BigInteger(), nullable=False, server_default=now)
+    op.add_column("tenant_state", since)
     if op.get_bind().dialect.name == "postgresql":
         isolate()
 
@@ -41,6 +47,7 @@ def isolate() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("tenant_state", "access_since")
     op.drop_column("records", "accessed_entry")
     op.drop_column("records", "accessed_at")
     op.drop_table("events")

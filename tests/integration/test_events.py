@@ -222,10 +222,7 @@ async def test_whoever_edits_what_clocks_count_from_is_found(cell: Cell) -> None
     records = [(await cell.put(f"of {who}", 1, who)).record for who in (WHO, "customer:2")]
     others = [await cell.person("customer:2"), (await tell(cell, "customer:2"))["entry"]]
     await tell(cell)
-    cell.change("UPDATE records SET accessed_at = accessed_at - :d", d=2 * DAY)
-    read = await cell.get(f"of {WHO}")  # and the other one is wrong from here on: its entry says another time
-    assert [one.column for one in inspected(cell, "records")] == ["accessed_at"]
-    cell.change("UPDATE records SET accessed_at = NULL, accessed_entry = NULL WHERE id <> :r", r=records[0])
+    await cell.get(f"of {WHO}")
     assert [inspected(cell, name) for name in ("events", "records")] == [[], []]
     mine, here = "WHERE subject_id <> :a", f"WHERE id = '{records[0]}'"
     for table, change, column in (
@@ -243,7 +240,6 @@ async def test_whoever_edits_what_clocks_count_from_is_found(cell: Cell) -> None
         with Undone(cell, table):
             assert cell.change(f"UPDATE {table} SET {change}", a=others[0], b=others[1]) == 1
             assert column in {one.column for one in inspected(cell, table)}, change
-    assert read.entry != others[1]
 
 
 def inspected(cell: Cell, table: str) -> list[Finding]:

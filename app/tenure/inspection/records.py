@@ -25,7 +25,6 @@ from tenure.store.inspecting import Row
 from tenure.store.records import StoredVersion
 
 _V = tables.versions
-_SEEN = {"returned", "written"}
 _BORN = {Kind.WRITE: "written", Kind.DELETE: "deleted"}
 
 
@@ -337,7 +336,7 @@ def _accessed(view: View, row: Row) -> Iterator[Finding]:
         return
     entry = view.entry(named)
     seen = [] if entry is None or at is None else view.accesses(entry)
-    if entry is None or not any(one["record"] == row["id"] and one["action"] in _SEEN for one in seen):
+    if entry is None or not any(one["record"] == row["id"] and one["action"] == "returned" for one in seen):
         yield view.finding(
             "record-access", tables.records, key, "accessed_entry", "no entry says that access"
         )

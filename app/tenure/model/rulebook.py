@@ -1,8 +1,9 @@
 """A tenant's Retention manifests, by what they apply to. Pure.
 
 Which rules apply is worked out once for each set of labels that occurs in a scope. Accesses are only kept
-while a rule that counts from them applies: what is known of them from before such a rule was (last) applied
-says nothing of what happened in between.
+while a rule that counts from them applies. So since the rules for some labels, and the tree of categories
+that has a say in it, were last applied, all accesses are kept; of what was before nothing is known but that
+it was before.
 """
 
 from collections.abc import Mapping
@@ -15,15 +16,23 @@ from tenure.model.names import ANY
 from tenure.model.retention import RetentionSpec
 from tenure.model.scope_rules import scope_match
 
-Applied = Mapping[tuple[str, str], int]
-"""(kind, name) of manifests → when each was applied as it is now, in microseconds."""
+
+class Kept(NamedTuple):
+    """Since when accesses are kept of what is declared, in microseconds.
+
+    `since`: of whatever was declared then; `applied`: (kind, name) of each manifest → when it was applied as
+    it is now.
+    """
+
+    since: int
+    applied: Mapping[tuple[str, str], int]
 
 
 class Ruling(NamedTuple):
     """What applies to versions with the same labels in a scope.
 
     `events`: those that a rule begins with. `keeps_access`: whether a rule counts from the last access.
-    `access_since`: accesses to such versions are kept from then on; None when it is not known.
+    `access_since`: all accesses to such versions are kept from then on; None when none are.
     """
 
     rules: Mapping[str, RetentionSpec]
@@ -35,10 +44,10 @@ class Ruling(NamedTuple):
 class Rulebook:
     """The retention rules of one configuration. Made with it, and gone with it."""
 
-    def __init__(self, configuration: Configuration, applied: Applied | None = None) -> None:
-        """`applied`: left out of what is only being thought of."""
+    def __init__(self, configuration: Configuration, kept: Kept | None = None) -> None:
+        """`kept`: left out of what is only being thought of."""
         self._configuration = configuration
-        self._applied = applied or {}
+        self._kept = kept
         self._of: dict[tuple[str, str], Ruling] = {}
 
     def of(self, scope: str, labels: str) -> Ruling:
@@ -52,14 +61,16 @@ class Rulebook:
         declared = self._configuration
         rules = applying(declared.retentions, declared.categories, scope, labels.split(","))
         by_access = [name for name, spec in rules.items() if spec.clock == "access"]
-        # The tree of categories has a say in which rules apply, too.
-        decided = [("Retention", name) for name in by_access] + [("Vocabulary", VOCABULARY_NAME)]
-        known = [self._applied[one] for one in decided if one in self._applied]
+        since = None
+        if by_access and self._kept is not None:
+            applied = self._kept.applied
+            tree = applied.get(("Vocabulary", VOCABULARY_NAME), 0)
+            since = max(self._kept.since, tree, *(applied["Retention", name] for name in by_access))
         return Ruling(
             rules,
             frozenset(spec.event for spec in rules.values() if spec.event is not None),
             keeps_access=bool(by_access),
-            access_since=max(known) if by_access and len(known) == len(decided) else None,
+            access_since=since,
         )
 
     def events_in(self, scope: str) -> dict[str, tuple[str, ...]]:

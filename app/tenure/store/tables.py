@@ -114,6 +114,8 @@ tenant_state = _table(
     Column("principal_epoch", BigInteger, nullable=False),
     Column("policy_epoch", BigInteger, nullable=False),
     Column("key_epoch", BigInteger, nullable=False),
+    # From when on accesses to records are all kept, where a rule counts from them; 0: since there are any.
+    Column("access_since", Instant, nullable=False),
 )
 leaf_sequences = _table(
     "leaf_sequences",

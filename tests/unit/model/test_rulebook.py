@@ -4,7 +4,7 @@ import pytest
 
 from tenure.model.configuration import Configuration
 from tenure.model.manifests import parse_manifests
-from tenure.model.rulebook import Rulebook
+from tenure.model.rulebook import Kept, Rulebook
 
 TREE = {"personal": {"contact": {}, "travel": {}}, "special": {"health": {}}}
 
@@ -23,13 +23,13 @@ def rule(name, categories, *scopes, **said):
     return manifest("Retention", name, scopes=list(scopes) or ["**"], categories=categories, **said)
 
 
-def book(*rules, applied=None):
+def book(*rules, kept=None):
     base = [
         manifest("Vocabulary", "default", categories=TREE, purposes={"p": {}}),
         scope("talks", "contact", "travel"),
         scope("care", "special"),
     ]
-    return Rulebook(Configuration.empty().with_manifests(parse_manifests([*base, *rules])), applied)
+    return Rulebook(Configuration.empty().with_manifests(parse_manifests([*base, *rules])), kept)
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,10 @@ def test_accesses_are_kept_since_the_newest_of_the_rules_for_them_and_of_the_tre
         rule("plain", "*"),
     )
     applied = {("Retention", "old"): 5, ("Retention", "new"): 7, ("Vocabulary", "default"): 6}
-    found = book(*rules, applied=applied)
+    found = book(*rules, kept=Kept(0, applied))
     assert found.of("talks", "contact")[2:] == (True, 7)
     assert found.of("care", "health")[2:] == (False, None)
-    assert book(*rules[:1], applied=applied).of("talks", "contact,travel")[2:] == (True, 6)
+    assert book(*rules[:1], kept=Kept(0, applied)).of("talks", "contact,travel")[2:] == (True, 6)
+    assert book(*rules, kept=Kept(9, applied)).of("talks", "contact")[2:] == (True, 9)
     thought_of = book(*rules)
-    assert thought_of.of("talks", "contact")[2:] == (True, None), "what is not applied kept nothing"
+    assert thought_of.of("talks", "contact")[2:] == (True, None), "what is not in force keeps nothing"
