@@ -145,11 +145,12 @@ class Caller:
         """Put a denial on record. The caller returns it, so that it is raised after the commit.
 
         The entry says what was asked, so that it can be asked again: the version that was denied, if there is
-        one, says its own labels; a denied write names those that it would have written.
+        one, says its own labels; a denied write names those that it would have written, a denied event those
+        of the rules that begin with it.
         """
         action, scope, labels = self.asked
         data: dict[str, Any] = {"action": action, "scope": scope, **named("roles", self.principal.roles)}
-        if kind is Kind.WRITE:
+        if kind in (Kind.WRITE, Kind.EVENT):
             data |= named("categories", labels)
         if verdict.reason is Reason.BEYOND:
             data["reason"] = verdict.reason.value

@@ -30,6 +30,7 @@ from tenure.governance.breakglass import Breakglass
 from tenure.governance.celllog import CellLog
 from tenure.governance.configurations import Configurations
 from tenure.governance.erasures import Erasures
+from tenure.governance.events import Events
 from tenure.governance.evidence import Evidence
 from tenure.governance.explaining import Explaining
 from tenure.governance.ground import Ground
@@ -187,6 +188,7 @@ class Tenure:
         self.explaining = Explaining(service, self._database, tenancies)
         self.replaying = Replaying(service, self._database, tenancies)
         self.erasures = Erasures(service)
+        self.events = Events(service)
         self.holds = Holds(service, self._schedule.requested)
         self.breakglass = Breakglass(service, self._batcher)
         self.subjects = Subjects(service, self._schedule.requested)
@@ -196,8 +198,12 @@ class Tenure:
         self.receipts = Receipts(self._database, tenancies)
         self.evidence = Evidence(service, self.ledger, ground.keyring)
         self.ledger_keys = LedgerKeys(service, ground, self.sequencer)
-        self._taking_in: asyncio.Task[None] | None = None
         self._leftovers = Leftovers(self._database, self.sequencer, self._replica.tags, quorum)
+        self._resting()
+
+    def _resting(self) -> None:
+        """Nothing runs before `start`."""
+        self._taking_in: asyncio.Task[None] | None = None
         self._sequencing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self.started = False

@@ -4,7 +4,6 @@ from tenure import ids, rowseals
 from tenure.crew import Desk
 from tenure.keys.ggm import leaf_number
 from tenure.model.cohorts import Anchor, Grouping, anchor
-from tenure.model.lifetime import applying
 from tenure.store import cohorts as store
 from tenure.store import tenants
 from tenure.store.cohorts import OPEN, Cohort
@@ -17,9 +16,8 @@ def grouping(tenancy: Tenancy, scope: str, labels: str) -> Grouping:
     """How versions of this scope and these labels are grouped today; worked out once for each policy."""
     found = tenancy.groupings.get((scope, labels))
     if found is None:
-        rules = tenancy.policy.configuration
-        applied = applying(rules.retentions, rules.categories, scope, labels.split(","))
-        found = tenancy.groupings[scope, labels] = Grouping.of(applied)
+        rules = tenancy.policy.rulebook.of(scope, labels).rules
+        found = tenancy.groupings[scope, labels] = Grouping.of(rules)
     return found
 
 

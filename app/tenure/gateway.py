@@ -47,9 +47,10 @@ class Gateway:
     async def retention(
         self, ask: Ask, scope: str, key: str, *, version: int | None = None, as_of: int | None = None
     ) -> Retained:
-        """When a version moves or goes, and by which rules. Four round trips (five for a past one).
+        """When a version moves or goes, and by which rules. Four round trips.
 
-        Raises as `read` does; it is on record like one.
+        One more for a past version, two more if a rule waits for an event. Raises as `read` does; it is on
+        record like one.
         """
         check_address(scope, key)
         operation = Explain(ask, scope, key, version=version, as_of=as_of)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from tenure import clocks
 from tenure.access import Ask, Caller
 from tenure.crew import Desk
 from tenure.errors import Denied, Erased, Invalid, Malformed
@@ -64,6 +65,14 @@ class Line(NamedTuple):
     entry: str
 
 
+class _Opened(NamedTuple):
+    """A version that is shown, as it is shown, and the accesses that this is."""
+
+    stored: StoredVersion
+    item: Version
+    accesses: Sequence[Access]
+
+
 class History(NamedTuple):
     """Versions of one record, newest first. `entry` is the access itself."""
 
@@ -90,8 +99,14 @@ def query(desk: Desk, ask: Ask, scope: str, wanted: Query) -> Page | Denied:
     after, withheld = _read_cursor(desk, scope, wanted)
     if withheld is None:
         withheld = records.count(desk.tx, filters, hidden, now=desk.now)
-    items, evidence, last = _collect(caller, filters, shown, wanted, after, nonce)
-    entry = caller.record(Kind.ACCESS, "ok", *evidence, nonce=nonce)
+    found, last = _collect(caller, filters, shown, wanted, after, nonce)
+    items = [one.item for one in found]
+    entry = caller.record(
+        Kind.ACCESS, "ok", *(access for one in found for access in one.accesses), nonce=nonce
+    )
+    if wanted.include_content:
+        for one in found:
+            clocks.accessed(desk, one.stored, one.accesses, entry)
     return Page(items, _cursor(desk, scope, wanted, last, withheld) if last else None, withheld, entry)
 
 
@@ -146,30 +161,26 @@ def _readable(caller: Caller, scope: str, labels: str) -> bool:
 
 def _collect(
     caller: Caller, filters: Filter, shown: list[str], wanted: Query, after: str | None, nonce: bytes
-) -> tuple[list[Version], list[Access], str | None]:
-    """Items, their evidence, and the record id to go on after (None at the end)."""
-    items: list[Version] = []
-    evidence: list[Access] = []
+) -> tuple[list[_Opened], str | None]:
+    """What was opened, and the record id to go on after (None at the end)."""
+    found: list[_Opened] = []
     scanned = 0
-    while shown and len(items) < wanted.limit and scanned < MAX_SCANNED:
-        size = wanted.limit - len(items) + 1 if wanted.prefix is None else 200
+    while shown and len(found) < wanted.limit and scanned < MAX_SCANNED:
+        size = wanted.limit - len(found) + 1 if wanted.prefix is None else 200
         rows = records.page(caller.desk.tx, filters, shown, now=caller.desk.now, after=after, limit=size)
         for stored in rows:
-            if len(items) == wanted.limit:
-                return items, evidence, after
+            if len(found) == wanted.limit:
+                return found, after
             after, scanned = stored.record_id, scanned + 1
             opened = _open(caller, stored, wanted, nonce)
             if opened is not None:
-                items.append(opened[0])
-                evidence += opened[1]
+                found.append(opened)
         if len(rows) < size:
-            return items, evidence, None
-    return items, evidence, after
+            return found, None
+    return found, after
 
 
-def _open(
-    caller: Caller, stored: StoredVersion, wanted: Query, nonce: bytes
-) -> tuple[Version, Sequence[Access]] | None:
+def _open(caller: Caller, stored: StoredVersion, wanted: Query, nonce: bytes) -> _Opened | None:
     """An opened item with its accesses; None when erased meanwhile or the prefix does not match."""
     desk = caller.desk
     try:
@@ -181,12 +192,12 @@ def _open(
         return None
     if wanted.include_content:
         released = release(caller, stored, opened, head, nonce=nonce)
-        return as_version(stored, head, released, entry=stored.entry), released.accesses
+        return _Opened(stored, as_version(stored, head, released, entry=stored.entry), released.accesses)
     if head.slots:  # whom it is about is sealed in the segments
         people = open_segments(desk.tx, desk.tenancy.keys, stored, head)
         head = head._replace(subjects=tuple(dict.fromkeys(one for each in people for one in each.subjects)))
     listed = Access(stored.record_id, stored.version, Action.LISTED)
-    return as_version(stored, head, None, entry=stored.entry), [listed]
+    return _Opened(stored, as_version(stored, head, None, entry=stored.entry), (listed,))
 
 
 def _check_categories(desk: Desk, categories: tuple[str, ...]) -> None:

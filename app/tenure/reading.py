@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass, field
 
+from tenure import clocks
 from tenure.access import Ask, Caller
 from tenure.crew import Desk, Needs
 from tenure.errors import Denied, Erased, NotFound, Tampered
@@ -96,9 +97,9 @@ def hand_out(caller: Caller, stored: StoredVersion, *, nonce: bytes, key: str) -
     if head.key != key:
         raise Tampered("The index of this record leads to another record; nothing was returned.")
     released = release(caller, stored, opened, head, nonce=nonce)
-    return as_version(
-        stored, head, released, entry=caller.record(Kind.ACCESS, "ok", *released.accesses, nonce=nonce)
-    )
+    entry = caller.record(Kind.ACCESS, "ok", *released.accesses, nonce=nonce)
+    clocks.accessed(desk, stored, released.accesses, entry)
+    return as_version(stored, head, released, entry=entry)
 
 
 def absent(caller: Caller, action: str, scope: str, *, nonce: bytes) -> NotFound | Denied:

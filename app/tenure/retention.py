@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tenure.access import Caller
+from tenure.clocks import clocks_of
 from tenure.errors import Denied, Erased, NotFound
 from tenure.keys.seal import header_leaves
 from tenure.ledger.entry import Access, Action, Kind
-from tenure.model.cohorts import Anchor, of_cohort
-from tenure.model.lifetime import Clocks, Due, Lifetime, applying, lifetime
+from tenure.model.cohorts import Anchor, by_write, cohort_gone
+from tenure.model.lifetime import Due, Lifetime, lifetime
 from tenure.policy import rights
 from tenure.reading import Read, is_current, not_found
-from tenure.sealing import WITHDRAWN, erased, labels_of
+from tenure.sealing import WITHDRAWN, erased
 from tenure.store import cohorts, holds, subjects
 from tenure.store.records import StoredVersion
 
@@ -25,7 +26,8 @@ class Retained(NamedTuple):
     """A version, what its lifetime is as of `now` (microseconds), and the entry of having asked.
 
     `sees_holds`: whether the caller may know which holds there are, and not only that it is held. `cohort`:
-    what it goes with; None for a version from before there were any. `cohort_gone`: when all of that goes.
+    what it goes with; None for a version from before there were any. `cohort_gone`: when all of that
+    goes, unless it counts from accesses or events.
     """
 
     record: str
@@ -49,7 +51,7 @@ class Explain(Read):
     def answer(  # type: ignore[override]  # another answer to the same question
         self, caller: Caller, stored: StoredVersion, nonce: bytes
     ) -> Retained | Denied | NotFound | Erased:
-        """What the rules of today say of it. Three statements more than a read."""
+        """What the rules of today say of it. Three to five statements more than a read."""
         desk = caller.desk
         seen = Access(record=stored.record_id, version=stored.version, action=Action.LISTED)
         if stored.state in WITHDRAWN:
@@ -58,9 +60,9 @@ class Explain(Read):
         if not is_current(stored, desk.now):
             caller.record(Kind.ACCESS, "not-found", nonce=nonce)
             return not_found()
-        configuration = desk.tenancy.policy.configuration
-        rules = applying(configuration.retentions, configuration.categories, stored.scope, labels_of(stored))
-        clocks = Clocks(stored.created_at, expires_at=stored.expires_at)
+        rulebook = desk.tenancy.policy.rulebook
+        rules = rulebook.of(stored.scope, stored.labels).rules
+        clocks = clocks_of(desk.tx, rulebook, [stored])[stored.place]
         verdict = rights.decide_service(desk.tenancy.policy.engine, caller.principal, HOLDS_SCOPE, "read")
         found = cohorts.by_leaves(desk.tx, [stored.cohort]) if stored.cohort is not None else []
         cohort = Anchor.parse(found[0].anchor) if found else None
@@ -73,7 +75,7 @@ class Explain(Read):
             lifetime=lifetime(rules, clocks, held_by(caller, stored)),
             sees_holds=verdict.allowed,
             cohort=cohort,
-            cohort_gone=None if cohort is None else lifetime(rules, of_cohort(cohort)).gone,
+            cohort_gone=cohort_gone(rules, cohort) if cohort is not None and by_write(rules) else None,
             entry=caller.record(Kind.ACCESS, "ok", seen, nonce=nonce),
         )
 

@@ -14,6 +14,7 @@ from tenure.model.breakglass import Elevation
 from tenure.model.decision import Decision
 from tenure.store.cohorts import Cohort
 from tenure.store.configurations import Generation
+from tenure.store.events import Event
 from tenure.store.holds import Hold
 from tenure.store.records import StoredVersion
 from tenure.store.shreds import Shred
@@ -69,6 +70,11 @@ def of_hold(keys: TenantKeyring, hold: Hold) -> str:
         hold.placed_by,
         hold.placed_at,
     )
+
+
+def of_event(keys: TenantKeyring, event: Event) -> str:
+    """Of an event of a person; its entry, which carries this, says which one and where."""
+    return _seal(keys, "event", event.subject_id, event.scope, event.name, event.at)
 
 
 def of_shred(keys: TenantKeyring, shred: Shred) -> str:

@@ -22,9 +22,10 @@ from tenure.model.configuration import Configuration
 from tenure.model.limits import UNLIMITED, Limits
 from tenure.model.manifests import parse_manifests
 from tenure.model.principal import Credential, Principal, Token
+from tenure.model.rulebook import Kept, Rulebook
 from tenure.policy.bundle import bundle
 from tenure.policy.engine import Engine
-from tenure.store import limits, manifests, principals
+from tenure.store import limits, manifests, principals, tenants
 from tenure.store.session import Epochs, Tx
 
 MAX_PRINCIPALS = 10_000
@@ -43,6 +44,8 @@ class Policy:
     engine: Engine
     digest: str
     body: bytes
+    rulebook: Rulebook
+    """The retention rules among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +297,7 @@ def keep_policy(tx: Tx, tenancy: Tenancy) -> None:
 
 def load_policy(tx: Tx) -> Policy:
     """Build the engine of the transaction's tenant from its stored manifests."""
+    rows = manifests.every(tx)
     stored = [
         {
             "apiVersion": "tenure/v1",
@@ -301,14 +305,16 @@ def load_policy(tx: Tx) -> Policy:
             "metadata": {"name": row["name"]},
             "spec": row["spec"],
         }
-        for row in manifests.every(tx)
+        for row in rows
     ]
-    return policy_of(tx.tenant_id, Configuration.empty().with_manifests(parse_manifests(stored)))
+    applied = {(row["kind"], row["name"]): row["applied_at"] for row in rows}
+    declared = Configuration.empty().with_manifests(parse_manifests(stored))
+    return policy_of(tx.tenant_id, declared, Kept(tenants.access_since(tx), applied))
 
 
-def policy_of(tenant_id: str, configuration: Configuration) -> Policy:
-    """The engine and bundle of a configuration."""
+def policy_of(tenant_id: str, configuration: Configuration, kept: Kept | None = None) -> Policy:
+    """The engine and bundle of a configuration. `kept`: of accesses, under it; None: it is not in force."""
     model, builtin = resources.policy_model(), resources.builtin_rules()
     packed = bundle(configuration, model, builtin)
     engine = Engine(configuration, tenant=tenant_id, model_text=model, builtin_rules_text=builtin)
-    return Policy(configuration, engine, packed.digest, packed.data)
+    return Policy(configuration, engine, packed.digest, packed.data, Rulebook(configuration, kept))

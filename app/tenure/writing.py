@@ -162,6 +162,7 @@ class Write(OnRecord):
             shred_id=None,
             segments=len(draft.segments) or None,
             cohort=cohort,
+            accessed_at=stored.accessed_at if stored else None,
         )
         row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
         new = new._replace(entry=caller.record(Kind.WRITE, "ok", *accesses, nonce=nonce, data=row))

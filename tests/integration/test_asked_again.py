@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.cell import JOINT, NOTES, SCOPE, SUPPORT, Cell
+from support.lived import CLOCKS
 from tenure.decisions import Opening
 from tenure.errors import Denied, Erased, Invalid, NotFound
 from tenure.listing import Query
@@ -50,7 +51,7 @@ def a_grant(dice: random.Random, n: int) -> str:
 async def one_step(cell: Cell, dice: random.Random, ask: Any, decisions: list[str]) -> None:
     key, scope = f"k{dice.randrange(6)}", dice.choice((SCOPE, NOTES, JOINT))
     gateway = cell.tenure.gateway
-    match dice.randrange(8):
+    match dice.randrange(9):
         case 0 | 1:
             categories = ("contact",) if scope == JOINT else dice.choice(CATEGORIES)
             await cell.put(
@@ -68,6 +69,9 @@ async def one_step(cell: Cell, dice: random.Random, ask: Any, decisions: list[st
             await gateway.history(ask, scope, key)
         case 6:
             await cell.tenure.decisions.context(ask, dice.choice(decisions))
+        case 7:
+            who = f"customer:{dice.randrange(3)}"
+            await cell.tenure.events.post(ask, scope, "customer.left", who)
         case _:
             await cell.get(key, scope=scope, ask=ask, version=dice.choice((None, 1, 2)))
 
@@ -75,6 +79,7 @@ async def one_step(cell: Cell, dice: random.Random, ask: Any, decisions: list[st
 @pytest.mark.parametrize("seed", range(3))
 async def test_every_entry_gives_what_was_recorded(cell: Cell, seed: int) -> None:
     dice = random.Random(seed)
+    await cell.tenure.manifests.apply(cell.one["admin"], CLOCKS, dry_run=False)
     asks = {}
     for who in WHO:
         made = await cell.tenure.decisions.open(cell.one[who], Opening(SUPPORT))

@@ -105,11 +105,13 @@ NAMED_IN = {
     "evidence.certificates.after": lambda names: names["certificate"],
 }
 PLAIN: dict[str, Any] = {
+    "at": None,
+    "event": "customer.left",
     "condition": None,
     "cursor": None,
     "days": 7,
     "disabled": False,
-    "generation": 3,
+    "generation": 4,
     "given": {"requests": 9_999_999},
     "look": lambda _policy: None,
     "minutes": 5,

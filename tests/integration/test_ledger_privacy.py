@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
-from support.lived import EMERGENCY
+from support.lived import CLOCKS, EMERGENCY
 from tenure.cli.embedded import Cell as Served
 from tenure.client.evidence import collect
 from tenure.client.http import Connection
@@ -72,6 +72,9 @@ async def used(cell: Cell, c: dict[str, str], agent: Connection, dpo: Connection
     await agent.call("PUT", f"/v1/scopes/{NOTES}/records/{key}", parts, headers=purpose)
     gone = {**draft, "subjects": [c["erased"]]}
     await agent.call("PUT", f"/v1/scopes/{SCOPE}/records/{key}-gone", gone, headers=purpose)
+    await cell.tenure.manifests.apply(cell.one["admin"], CLOCKS, dry_run=False)
+    left = {"scope": SCOPE, "event": "customer.left", "subject": c["reference"]}
+    await agent.call("POST", "/v1/events", left, headers=purpose)
     opened = await agent.call(
         "POST",
         "/v1/decisions",
@@ -100,6 +103,8 @@ async def used(cell: Cell, c: dict[str, str], agent: Connection, dpo: Connection
         ("GET", path, None, {**purpose, "Tenure-Decision": refused}),
         ("PUT", path, {**draft, "categories": [refused]}, purpose),
         ("PUT", path, {**draft, refused: refused}, purpose),
+        ("POST", "/v1/events", {**left, "event": refused}, purpose),
+        ("POST", "/v1/events", {**left, "subject": c["denied"]}, purpose),
         ("POST", "/v1/decisions", {"purpose": refused}, {}),
         ("POST", f"/v1/decisions/{opened['id']}:seal", {"outcome": refused}, {}),
         ("GET", f"/v1/decisions/{refused}", None, {}),

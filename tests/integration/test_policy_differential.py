@@ -34,6 +34,7 @@ from tenure.listing import Query, _split
 from tenure.model.configuration import Configuration
 from tenure.model.manifests import parse_manifests
 from tenure.model.principal import Credential, Principal, PrincipalKind
+from tenure.model.rulebook import Rulebook
 from tenure.policy.bundle import bundle, load_bundle
 from tenure.policy.engine import Engine
 from tenure.policy.verdicts import Request
@@ -157,7 +158,7 @@ def compare(pick: random.Random, tx: Tx, world: World, specs: Specs, counted: Co
     engine = engine_of(configuration)
     # Lists are asked of an engine of their own, so that neither answers from what the other cached.
     stored = load_bundle(packed.data, packed.digest).engine(tx.tenant_id)
-    policy = Policy(configuration, stored, packed.digest, packed.data)
+    policy = Policy(configuration, stored, packed.digest, packed.data, Rulebook(configuration))
     plain = Plain(world, specs)
     asked: list[Question] = []
     for question in lists(pick, world):

@@ -23,6 +23,7 @@ from support.erasure import (
 from support.oracle import Oracle
 from support.postgres import OWNER, Server
 from support.travel import Travel
+from tenure import ids
 from tenure.client.source import DirSource
 from tenure.decisions import Opening
 from tenure.errors import Erased, NotFound, RootLost, Tampered
@@ -165,9 +166,12 @@ async def test_a_restore_without_any_erasure_is_noticed(place: Cell, backups: Ba
         await _people(place, "two")
         given = leaves(place)
         await place.tenure.sequencer.run(place.one.id)
+        lost_until = ids.now()
     backup.put_back()
     async with place.opened() as tenure:
         assert tenure.recovered.restored
+        since = place.rows("SELECT access_since FROM tenant_state")
+        assert min(since) > (lost_until,), "what was read until now is forgotten, and nothing goes by that"
         assert await place.value("one") == "about one"
         await _people(place, "three")
         fresh = set(leaves(place)) - set(given)

@@ -117,16 +117,14 @@ async def test_a_version_of_several_people_is_held_for_any_of_them(cell: Cell) -
     assert (await explained(cell, "both", scope=JOINT)).lifetime.holds == (held["id"],)
 
 
-async def test_what_this_version_does_not_know_takes_nothing_away(cell: Cell) -> None:
-    """Accesses are not kept and events cannot be told yet: rules that begin with them only wait."""
-    used = rule("used", clock="access", deleteAfter="1d")
+async def test_what_is_not_known_takes_nothing_away(cell: Cell) -> None:
+    """An event that nobody told of: a rule that begins with it only waits."""
     left = rule("left", clock="event", event="customer-left", deleteAfter="1d", floor="1d", ground="x")
-    await declare(cell, used, left)
+    await declare(cell, left)
     await cell.put("k", 1, "customer:1")
     found = await explained(cell)
     assert (found.lifetime.gone, found.lifetime.ceiling, found.lifetime.open) == (None, None, ("left",))
     told = " ".join(words(found.lifetime, found.now))
-    assert "used takes nothing away, for the last access, with which it begins, is not known" in told
     assert "left keeps it without an end, for event customer-left" in told
 
 

@@ -85,6 +85,7 @@ ALLOWED = {
     ("cell_checkpoints", "row"),
     ("cell_queue", "row"),
     ("entries", "row"),
+    ("events", "row"),
     ("key_batches", "created_at"),
     ("key_manifests", "row"),
     ("key_manifests", "tenant_id"),

@@ -78,6 +78,7 @@ SAMPLES: dict[str, Any] = {
     "categories": ["contact"],
     "content": {"n": 1},
     "disabled": False,
+    "event": "customer.churned",
     "files": 1,
     "generation": 2,
     "ground": "a case",
@@ -116,6 +117,7 @@ VOCABULARY = {
 }
 """Query parameters that name nothing of anybody's."""
 OF_ITS_OWN = {
+    "at",
     "input_sha256",
     "output_sha256",
     "output",

@@ -21,9 +21,12 @@ from tenure.store import tables
 async def live(cell: Cell) -> None:
     """Writes, reads, decisions, long access lists, holds and erasures, in an open cell; all published."""
     tenure, tenant = cell.tenure, cell.one
+    await tenure.manifests.apply(tenant["admin"], CLOCKS, dry_run=False)
     for number in range(4):
         await cell.put(f"talk-{number}", f"words {number}", f"customer:{number % 3}")
     await rounds(cell)
+    for who in ("customer:0", "customer:1"):
+        await tenure.events.post(tenant.ask(), SCOPE, "customer.left", who)
     await tenure.ledger_keys.rotate(tenant["admin"])
     await cell.put("talk-1", "more words", "customer:1", expires_at=4_000_000_000_000_000)
     await cell.put("short", "gone soon", "customer:1", categories=("contact", "travel"))
@@ -76,6 +79,22 @@ async def over(cell: Cell) -> None:
     await cell.tenure.shredder.run()
 
 
+CLOCKS = """
+apiVersion: tenure/v1
+kind: Retention
+metadata: {name: used}
+spec: {scopes: [support.conversations], categories: [travel, contact], clock: access, deleteAfter: 3650d}
+---
+apiVersion: tenure/v1
+kind: Retention
+metadata: {name: left}
+spec:
+  scopes: ["support.**"]
+  categories: [contact]
+  clock: event
+  event: customer.left
+  deleteAfter: 3650d
+"""
 EMERGENCY = """
 apiVersion: tenure/v1
 kind: Role

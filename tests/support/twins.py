@@ -140,6 +140,9 @@ class Family:
             {"kind": "Scope", "metadata": {"name": f"support.only-{name}"}, "spec": scope},
             {"kind": "Role", "metadata": {"name": f"only-{name}"}, "spec": {"description": f"of {name}"}},
         ]
+        churned = {"clock": "event", "event": "customer.churned", "deleteAfter": "365d"}
+        about = {"scopes": [SCOPE, f"support.only-{name}"], "categories": ["contact"]}
+        declared.append({"kind": "Retention", "metadata": {"name": "churned"}, "spec": {**about, **churned}})
         emergency = {"maxMinutes": 60, "approverRoles": ["dpo"], "reviewWithinHours": 24}
         rescuer = {"description": f"of {name}", "breakGlass": emergency}
         declared.append({"kind": "Role", "metadata": {"name": f"rescuer-of-{name}"}, "spec": rescuer})

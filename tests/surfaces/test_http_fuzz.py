@@ -92,6 +92,7 @@ BY_NOUN = {
     "breakglass": "dpo",
     "limits": "operator",
     "holds": "dpo",
+    "events": "agent",
     "record": "agent",
     "decision": "agent",
 }

@@ -33,6 +33,19 @@ class Row(NamedTuple):
 
 
 DRAFT = {"content": 1, "subjects": ["customer:9"], "categories": ["contact"]}
+CHURNED = {"scope": SCOPE, "event": "customer.churned", "subject": "customer:1"}
+KEPT = {
+    "apiVersion": "tenure/v1",
+    "kind": "Retention",
+    "metadata": {"name": "churned"},
+    "spec": {
+        "scopes": [SCOPE],
+        "categories": ["contact"],
+        "clock": "event",
+        "event": CHURNED["event"],
+        "deleteAfter": "30d",
+    },
+}
 ASKED = {"role": "rescuer", "minutes": 5, "reason": SECRET}
 NEW_PRINCIPAL = {"name": "x", "kind": "agent", "roles": []}
 # Any head that was published: <size> and <root> are of the newest.
@@ -139,6 +152,8 @@ ROWS = {
     "listHolds": Row("GET", "/v1/holds", "dpo", "agent", elsewhere=200),
     "getHold": Row("GET", "/v1/holds/{hold}", "dpo", "auditor"),
     "releaseHold": Row("POST", "/v1/holds/{hold}:release", "dpo", "lead"),
+    # Of a person of one tenant, under a rule that only this tenant has.
+    "postEvent": Row("POST", "/v1/events", "agent", "lead", body=CHURNED, elsewhere=422),
     # Any person asks, and sees their own; who decides is said by the role.
     "requestElevation": Row("POST", "/v1/breakglass", "asker", "agent", body=ASKED, elsewhere=422),
     "listElevations": Row("GET", "/v1/breakglass", "asker", "nonsense", refusal=401, elsewhere=200),
@@ -186,6 +201,7 @@ def furnish(world: World) -> World:
         world.ids["entry"] = written["entry"]
     role = {"apiVersion": "tenure/v1", "kind": "Role", "metadata": {"name": "acme-only"}}
     world.ok("admin", "POST", "/v1/manifests:apply", json={**role, "spec": {"description": SECRET}})
+    world.ok("admin", "POST", "/v1/manifests:apply", json=KEPT)
     for ref, name in (("customer:1", "subject"), ("customer:2", "doomed"), ("customer:3", "gone")):
         found = world.ok("dpo", "POST", "/v1/subjects:lookup", json={"ref": ref})
         world.ids[name] = found["items"][0]["id"]

@@ -12,6 +12,7 @@ from tenure.model.breakglass import Elevation
 from tenure.model.decision import Decision
 from tenure.store.cohorts import Cohort
 from tenure.store.configurations import Generation
+from tenure.store.events import Event
 from tenure.store.holds import Hold
 from tenure.store.records import StoredVersion
 from tenure.store.shreds import Shred
@@ -103,6 +104,13 @@ def test_of_a_cohort(column: str) -> None:
 def test_of_a_hold(column: str) -> None:
     changed = HOLD._replace(**{column: other(getattr(HOLD, column))})
     assert rowseals.of_hold(keys(), changed) != rowseals.of_hold(keys(), HOLD)
+
+
+@pytest.mark.parametrize("column", [one for one in Event._fields if one != "entry"])
+def test_of_an_event(column: str) -> None:
+    event = Event("s", "a.b", "customer.left", 10, "w-1")
+    changed = event._replace(**{column: other(getattr(event, column))})
+    assert rowseals.of_event(keys(), changed) != rowseals.of_event(keys(), event)
 
 
 @pytest.mark.parametrize("column", ["id", "kind", "target_id", "requested_by", "requested_at"])

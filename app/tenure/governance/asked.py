@@ -10,6 +10,7 @@ Labels outlive the content of what was erased, so nothing is opened for this.
              no access, denied   what `data` says; without categories: whatever there is in the scope
     write    written             write, by the labels of the version and of the one that it replaced
     delete   deleted             delete, by the version's labels
+    event    no access           write, by the categories that `data` names
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +29,7 @@ Labels = Mapping[Place, tuple[str, tuple[str, ...]]]
 """Scope and categories of versions."""
 Entry = Mapping[str, Any]
 
-ACCESSES = frozenset({Kind.ACCESS.value, Kind.WRITE.value, Kind.DELETE.value})
+ACCESSES = frozenset({Kind.ACCESS.value, Kind.WRITE.value, Kind.DELETE.value, Kind.EVENT.value})
 _OF_KIND = {Kind.ACCESS.value: "read", Kind.WRITE.value: "write", Kind.DELETE.value: "delete"}
 
 
@@ -111,14 +112,18 @@ def questions(entry: Entry, accesses: Sequence[Entry], labels: Labels) -> tuple[
 
 
 def _without_access(entry: Entry) -> tuple[list[Asked], int]:
-    if entry["outcome"] != "denied":
-        return [], 0
     data = entry.get("data", {})
+    if entry["kind"] == Kind.EVENT and "categories" in data:
+        allowed = entry["outcome"] != "denied"
+        return [_asked(entry, data["scope"], tuple(data["categories"]), "write", allowed=allowed)], 0
+    if entry["outcome"] != "denied":
+        return [], int(entry["kind"] == Kind.EVENT)
     if "service" in data and "action" in data:
         return [
             _asked(entry, data["service"], (SERVICE_CATEGORY,), data["action"], allowed=False, service=True)
         ], 0
-    if "scope" not in data or (entry["kind"] == Kind.WRITE and "categories" not in data):
+    must_name = entry["kind"] in (Kind.WRITE, Kind.EVENT)
+    if "scope" not in data or (must_name and "categories" not in data):
         return [], 1
     categories = tuple(data.get("categories", ()))
     return [_asked(entry, data["scope"], categories, data["action"], allowed=False)], 0

@@ -9,17 +9,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tenure import ids, rowseals
+from tenure.clocks import clocks_of
 from tenure.crew import Desk
 from tenure.errors import Unavailable
 from tenure.governance.erasures import begun
 from tenure.ids import CELL
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
-from tenure.model.cohorts import Anchor, of_cohort
-from tenure.model.configuration import Configuration
-from tenure.model.lifetime import Due, applying, lifetime
+from tenure.model.cohorts import Anchor, by_write, cohort_gone
+from tenure.model.lifetime import Due, lifetime
 from tenure.store import clock, cohorts, tenants
 from tenure.store.cohorts import Cohort
+from tenure.store.records import Place
 from tenure.store.session import Tx
 from tenure.store.shreds import Kind
 from tenure.store.tenants import Epoch
@@ -40,15 +41,15 @@ class Looked(NamedTuple):
 def look(desk: Desk, *, after: str | None, confirm: Callable[[Tx], None]) -> Looked:
     """End every cohort that is over among the next 500 of the desk's tenant; `confirm` before the first.
 
-    Three statements for a page in which none is over; five more for each that is.
+    Two statements for a page in which none is over and all counts from the write; five more for each that is.
     """
     tx, now = desk.tx, _now(desk)
     found = cohorts.page(tx, after=after, limit=_CHUNK)
     ended = versions = 0
     for cohort in found:
         anchor = Anchor.parse(cohort.anchor)
-        over = due(desk.tenancy.policy.configuration, anchor)
-        if over is None or over.at > now:
+        over = due(desk, cohort, anchor, now)
+        if over is None:
             continue
         if not ended:
             confirm(tx)
@@ -60,15 +61,30 @@ def look(desk: Desk, *, after: str | None, confirm: Callable[[Tx], None]) -> Loo
     return Looked(found[-1].id if len(found) == _CHUNK else None, ended, versions)
 
 
-def due(configuration: Configuration, anchor: Anchor) -> Due | None:
-    """When the last version of a cohort may go, and by which rule, as the rules are; None: not for now.
+def due(desk: Desk, cohort: Cohort, anchor: Anchor, now: int) -> Due | None:
+    """When the last version of a cohort was to go, and by which rule, as the rules are; None: not yet.
 
-    Holds are not looked at: what they cover outlives its cohort.
+    Holds are not looked at: what they cover outlives its cohort. No statement if everything counts from the
+    write; else a few for each 500 versions, up to the first that has time left.
     """
-    rules = applying(
-        configuration.retentions, configuration.categories, anchor.scope, anchor.labels.split(",")
-    )
-    return lifetime(rules, of_cohort(anchor)).gone
+    rulebook = desk.tenancy.policy.rulebook
+    rules = rulebook.of(anchor.scope, anchor.labels).rules
+    if by_write(rules):
+        over = cohort_gone(rules, anchor)
+        return over if over is not None and over.at <= now else None
+    if (anchor.expires or anchor.ends) > now:
+        return None  # it may grow still
+    last: Due | None = None
+    after: Place | None = None
+    while page := cohorts.live(desk.tx, cohort.leaf, limit=_CHUNK, after=after):
+        clocks = clocks_of(desk.tx, rulebook, page)
+        for one in page:
+            gone = lifetime(rules, clocks[one.place]).gone
+            if gone is None or gone.at > now:
+                return None
+            last = gone if last is None else max(last, gone)
+        after = page[-1].place
+    return last
 
 
 def _end(desk: Desk, cohort: Cohort, anchor: Anchor, over: Due, count: int) -> None:

@@ -25,7 +25,18 @@ from tenure.keys.rootstore import Capabilities, Destruction
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.sequencer import Sequencer
-from tenure.store import cohorts, erasing, holds, issuers, rederivations, remnants, shreds, subjects, tenants
+from tenure.store import (
+    cohorts,
+    erasing,
+    events,
+    holds,
+    issuers,
+    rederivations,
+    remnants,
+    shreds,
+    subjects,
+    tenants,
+)
 from tenure.store.records import Place
 from tenure.store.session import Tx
 from tenure.store.shreds import AWAITING, DONE, Batch, Kind, Shred
@@ -114,6 +125,7 @@ def _of_subject(desk: Desk, shred: Shred, rules: derived.Rules) -> bool:
     shred = _counted(shred, **{**counts, "kept": counts["kept"] - len(kept)})
     shred = derived.settled(desk, shred, rules, dead=len(dead), lost=[*dead, *held], kept=kept)
     if len(found) < CHUNK:
+        events.purge(tx, shred.target_id)
         gone: dict[str, Any] = dict.fromkeys(("ref_index", "bucket", "ref_header", "sealed_ref"))
         subjects.set_state(tx, shred.target_id, state="erased", **gone)
         tenants.raise_epoch(tx, Epoch.KEYS)

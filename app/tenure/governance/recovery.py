@@ -113,6 +113,7 @@ def recover(ground: Ground, *, declared: bool = False) -> Recovered:
         ground.mirror.put_restore(epoch, {"at": ids.rfc3339(ids.now())})
         for tenant_id in tenant_ids:
             ground.database.write(tenant_id, partial(tenants.begin_leaf_epoch, epoch=epoch))
+            ground.database.write(tenant_id, partial(tenants.forget_accesses, at=ids.now()))
         ground.database.write(CELL, partial(_mend_buckets, ground=ground))
         for op_id, plan in _unfinished(ground, forgotten).items():
             for tenant_id in plan.keys() & living:

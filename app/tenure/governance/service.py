@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from tenure.access import how_to_explain
 from tenure.batcher import Batcher
-from tenure.crew import Desk, Solo
-from tenure.errors import Denied, KeyReused
+from tenure.crew import Desk, Needs, Solo
+from tenure.errors import Denied, KeyReused, TenureError
 from tenure.ledger.entry import EntryDraft, Kind
 from tenure.model.names import SERVICE_PURPOSE
 from tenure.model.principal import Credential, Principal, named
@@ -89,18 +89,25 @@ class Service:
         return cast("R", await self._batcher.submit(credential.tenant_id, Solo(act)))
 
     async def anyone(
-        self, credential: Credential, work: Callable[["Seat"], R], *, once: Once | None = None
+        self,
+        credential: Credential,
+        work: Callable[["Seat"], R],
+        *,
+        once: Once | None = None,
+        wants: Callable[[Needs], None] | None = None,
     ) -> R:
         """The same for an act that no built-in rule gives to a role: `work` says who may do it.
 
-        A Denied that `work` returns instead of raising is raised after the commit, with its entry kept.
+        `wants`: what is to be looked up with the first round trip.
+
+        An error that `work` returns instead of raising is raised after the commit, with its entry kept.
         """
 
         def act(desk: Desk) -> Any:  # noqa: ANN401
             seat = Seat(desk, desk.principal(credential), ())
             return work(seat) if once is None else _once(seat, once, work)
 
-        return cast("R", await self._batcher.submit(credential.tenant_id, Solo(act)))
+        return cast("R", await self._batcher.submit(credential.tenant_id, Solo(act, wants)))
 
     async def inside(self, tenant_id: str, work: Callable[[Desk], Any]) -> Any:  # noqa: ANN401
         """The service's own work, under no principal."""
@@ -125,7 +132,7 @@ def _once(seat: Seat, once: Once, work: Work) -> Any:  # noqa: ANN401
             )
         return json.loads(result)
     result = work(seat)
-    if isinstance(result, Denied):
+    if isinstance(result, TenureError):
         return result  # nothing was done that could be repeated
     kept = {name: value for name, value in result.items() if name not in _SHOWN_ONCE}
     seat.desk.tx.put(

@@ -7,10 +7,11 @@ from tenure.errors import NotFound
 from tenure.governance.erasures import ask_for, shown
 from tenure.governance.impact import impact
 from tenure.governance.service import Once, Seat, Service
+from tenure.ids import rfc3339
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential
 from tenure.model.record import check_subject
-from tenure.store import records, shreds, tenants
+from tenure.store import events, records, shreds, tenants
 from tenure.store import subjects as store
 from tenure.store.shreds import AWAITING, Kind
 from tenure.store.tenants import Epoch
@@ -37,7 +38,10 @@ class Subjects:
         return await self._service.run(credential, SCOPE, "read", work)
 
     async def get(self, credential: Credential, subject_id: str) -> dict[str, Any]:
-        """What is held: `{"id","state","shred","held":[{"scope","categories","state","versions"}]}`."""
+        """What is held: `{"id","state","shred","held":[{"scope","categories","state","versions"}],"events"}`.
+
+        `events`: what was told of the person, `[{"scope","event","at"}]`.
+        """
         check_id(subject_id, "data subject")
 
         def work(seat: Seat) -> dict[str, Any]:
@@ -49,6 +53,10 @@ class Subjects:
                 "held": [
                     {"scope": scope, "categories": labels.split(","), "state": state, "versions": count}
                     for scope, labels, state, count in records.inventory(seat.desk.tx, subject_id)
+                ],
+                "events": [
+                    {"scope": one.scope, "event": one.name, "at": rfc3339(one.at)}
+                    for one in events.of_people(seat.desk.tx, [subject_id])
                 ],
             }
 

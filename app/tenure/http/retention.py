@@ -46,6 +46,7 @@ def _course(one: Course) -> dict[str, Any]:
         "clock": one.spec.clock,
         "event": one.spec.event,
         "began": instant(one.began),
+        "counted_from": one.counted_from,
         "cold_at": instant(one.cold),
         "archive_at": instant(one.archive),
         "gone_at": instant(one.gone),

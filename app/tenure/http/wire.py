@@ -27,6 +27,7 @@ from tenure.errors import Invalid, Malformed
 from tenure.ledger.canonical import MAX_INTEGER
 from tenure.model.issuer import DEFAULT_ALGORITHMS, MAX_SKEW_S, MAX_TEXT
 from tenure.model.limits import MAX_BURST_S, MAX_LIMIT
+from tenure.model.names import NAME_MAX
 from tenure.model.reach import MAX_NAMES
 from tenure.model.record import MAX_DEPTH, MAX_DERIVED, MAX_KEY, MAX_SEGMENTS
 
@@ -314,6 +315,15 @@ class NewReplay(Body):
     """Under which rules: `current`, or the digest of a bundle that an entry names."""
 
     policy: Annotated[str, StringConstraints(pattern=r"^(current|sha256:[0-9a-f]{64})$")] = "current"
+
+
+class NewEvent(Body):
+    """Something that happened to a person, which a Retention manifest begins with. `at`: now, if left out."""
+
+    scope: Annotated[str, Field(max_length=NAME_MAX)]
+    event: Annotated[str, Field(max_length=NAME_MAX, examples=["customer.churned"])]
+    subject: Reference
+    at: Past | None = None
 
 
 class SubjectReference(Body):

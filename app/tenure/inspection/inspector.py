@@ -28,6 +28,7 @@ AGAIN_S = 0.3, 1.0
 NOT_CHECKED = (
     "Rows of entries that have no place in the log yet: nothing is signed over them.",
     "What nobody wrote an entry about: names and roles of principals, names of tenants, manifests.",
+    "Whether an event of a person was deleted: rules of retention then wait for it, and delete nothing.",
     "Whether a kept checkpoint between others was deleted, where the cell's log never took it in.",
     "Whether the last opening of a round of the cell's log was deleted, if its tree would do with one less.",
     "Time stamps' signatures, where no TENURE_TSA_CERTS says whom to believe: only what they are over.",

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tenure import rowseals
+from tenure import ids, rowseals
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import SETTLED, View, differing, each, guarded
 from tenure.keys import blind, segments
@@ -17,10 +17,11 @@ from tenure.keys.seal import Binding, added_leaves, header_leaves, open_key
 from tenure.ledger.entry import Kind
 from tenure.sealing import REF, SUBJECTS_SCOPE
 from tenure.store import inspecting, tables
+from tenure.store.events import Event
 from tenure.store.holds import Hold
 from tenure.store.inspecting import Row
 
-_S, _H = tables.subjects, tables.holds
+_S, _H, _E = tables.subjects, tables.holds, tables.events
 _STATES = "active", "erasing", "erased"
 NEAR_US = 60_000_000
 """How far an instant may be from the time in the row's own id."""
@@ -96,6 +97,33 @@ def below_sequence(view: View, table: str, key: inspecting.Key, leaf: int) -> It
     sequence = inspecting.where(view.tx, tables.leaf_sequences)
     if sequence and not 0 <= leaf < leaf_number(sequence[0]["epoch"], sequence[0]["next"]):
         yield view.finding("leaf", table, key, "leaf", "this leaf was never handed out")
+
+
+# ── what happened to them ──────────────────────────────────────────────────────────────────────────
+def events(view: View, page: Sequence[Row]) -> Iterator[Finding]:
+    """Each event is of somebody who is here, and is what the entry that it names says."""
+    view.want(row["entry"] for row in page)
+    people = {row["subject_id"] for row in page}
+    there = {row["id"] for row in inspecting.where(view.tx, _S, _S.c.id.in_(people), _S.c.state != "erased")}
+    for row in page:
+        key = inspecting.key_of(_E, row)
+        if row["subject_id"] not in there and not view.erasing:
+            yield view.finding("event", _E, key, "subject_id", "there is no such person, or not any more")
+        yield from guarded(view, "event", _E, key, _event(view, row))
+
+
+def _event(view: View, row: Row) -> Iterator[Finding]:
+    key = inspecting.key_of(_E, row)
+    entry = view.entry(row["entry"])
+    if entry is None or (entry["kind"], entry["outcome"]) != (Kind.EVENT, "ok"):
+        yield view.finding("event", _E, key, "entry", "the ledger does not know that it was told")
+        return
+    data = entry["data"]
+    yield from differing(view, "event", _E, row, scope=data["scope"], name=data["event"])
+    if not 0 <= row["at"] <= ids.parse_rfc3339(entry["at"]):
+        yield view.finding("event", _E, key, "at", "it is later than the entry that tells it")
+    if view.keys is not None and data["row"] != rowseals.of_event(view.keys, Event(**row)):
+        yield view.finding("event-row", _E, key, "", "person, scope, name or time are not as told")
 
 
 # ── where leaves come from ─────────────────────────────────────────────────────────────────────────

@@ -331,6 +331,7 @@ def records(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     """A record shows its latest version, and has all of them."""
     table = tables.records
     counts = inspecting.version_counts(view.tx, [row["id"] for row in page])
+    view.want(row["accessed_entry"] for row in page)
     last = inspecting.versions(view.tx, [(one, newest) for one, (_, newest) in counts.items()])
     for row in page:
         key = (row["id"],)
@@ -352,6 +353,22 @@ def records(view: View, page: Sequence[Row]) -> Iterator[Finding]:
             state=shown["state"],
             updated_at=shown["created_at"],
         )
+        yield from guarded(view, "record-access", table, key, _accessed(view, row))
+
+
+def _accessed(view: View, row: Row) -> Iterator[Finding]:
+    """Its last access, as far as it is kept, is what the entry that it names says."""
+    key, at, named = (row["id"],), row["accessed_at"], row["accessed_entry"]
+    if at is None and named is None:
+        return
+    entry = view.entry(named)
+    seen = [] if entry is None or at is None else view.accesses(entry)
+    if entry is None or not any(one["record"] == row["id"] and one["action"] == "returned" for one in seen):
+        yield view.finding(
+            "record-access", tables.records, key, "accessed_entry", "no entry says that access"
+        )
+    elif not view.happened(entry, at):
+        yield view.finding("record-access", tables.records, key, "accessed_at", "its entry says another time")
 
 
 def links(view: View, page: Sequence[Row]) -> Iterator[Finding]:

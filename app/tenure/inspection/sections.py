@@ -57,6 +57,7 @@ SECTIONS = (
     Section("lineage", tables.lineage, records.lineage),
     Section("label sets", tables.label_sets, records.label_sets),
     Section("subjects", tables.subjects, people.subjects),
+    Section("events", tables.events, people.events),
     Section("bucket leaves", tables.bucket_leaves, None, people.bucket_leaves),
     Section("scope leaves", tables.scope_leaves, people.scope_leaves),
     Section("cohorts", tables.cohorts, cohorts.cohorts),

@@ -47,6 +47,8 @@ class Kind(StrEnum):
     REQUEST_OPEN = "request.open"
     REQUEST_CHANGE = "request.change"
     REQUEST_CLOSE = "request.close"
+    EVENT = "event"
+    """Something happened to a person that retention may count from; data: scope, event, categories."""
     HOLD_PLACE = "hold.place"
     HOLD_RELEASE = "hold.release"
     SHRED = "shred"

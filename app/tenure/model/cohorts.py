@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple, Self
 
-from tenure.model.lifetime import HOUR_US, Clocks
+from tenure.model.lifetime import HOUR_US, Clocks, Due, lifetime
 from tenure.model.retention import RetentionSpec
 
 _DAY: Final = 24
@@ -97,9 +97,14 @@ def anchor(
     return Anchor(scope, labels, begins, begins + grouping.period, expires, owner)
 
 
-def of_cohort(anchor: Anchor) -> Clocks:
-    """The clocks of the last version of a cohort: no other one goes later."""
-    return Clocks(anchor.ends, expires_at=anchor.expires)
+def by_write(rules: Mapping[str, RetentionSpec]) -> bool:
+    """Whether every clock begins with the write, so that a cohort's anchor says when all of it goes."""
+    return all(spec.clock == "write" for spec in rules.values())
+
+
+def cohort_gone(rules: Mapping[str, RetentionSpec], anchor: Anchor) -> Due | None:
+    """When the last version of a cohort may go under rules `by_write`, and by which; None: not for now."""
+    return lifetime(rules, Clocks(anchor.ends, expires_at=anchor.expires)).gone
 
 
 def _period(hours: int | None) -> int:

@@ -5,12 +5,13 @@
     floors     of several the latest instant counts; it outweighs every ceiling
     holds      outweigh both: while one covers a version, it does not go
 
-A rule's clock begins with the write, the last access or an event. Before its event, and while the last
-access is not known, a rule's ceilings do not run; its floor runs all the same and has no end, so that nothing
-is lost for want of a message.
+A rule's clock begins with the write, the last access or an event, and never before the write: what is
+written after its event counts from its writing. Before its event, and while the last access is not known, a
+rule's ceilings do not run; its floor runs all the same and has no end, so that nothing is lost for want of a
+message.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from tenure.model.names import ANY
@@ -19,6 +20,7 @@ from tenure.model.scope_rules import scope_match
 from tenure.model.vocabulary import Tree
 
 Tier = Literal["hot", "cold", "archive", "gone"]
+Clock = Literal["write", "access", "event"]
 HOUR_US: Final = 3_600_000_000
 EXPIRES_AT: Final = "expires_at"
 """The rule that a version carries itself."""
@@ -27,7 +29,8 @@ EXPIRES_AT: Final = "expires_at"
 class Clocks(NamedTuple):
     """When something happened to a version or to its people: microseconds since 1970.
 
-    `accessed`: None when it is not known. `events`: the latest of each name.
+    `accessed`: of its record, no earlier than it was; None when that is not known. `events`: each name that
+    happened for everybody whom the version is about, and the latest time it did (`together`).
     """
 
     written: int
@@ -44,11 +47,16 @@ class Due(NamedTuple):
 
 
 class Course(NamedTuple):
-    """What one rule says of one version; None: it does not say. `began`: None while that is not known."""
+    """What one rule says of one version; None: it does not say.
+
+    `began`: None while that is not known. `counted_from`: what it then began with, the rule's clock or a
+    later write.
+    """
 
     rule: str
     spec: RetentionSpec
     began: int | None
+    counted_from: Clock | None
     cold: int | None
     archive: int | None
     gone: int | None
@@ -97,6 +105,18 @@ def applying(
     }
 
 
+def together(people: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Events that happened for each of these people, with the latest time of each. Of nobody: none.
+
+    So what several people share waits for the last of them, and for whoever is not told of for ever.
+    """
+    whose = list(people)
+    if not whose:
+        return {}
+    names = frozenset(whose[0]).intersection(*whose[1:])
+    return {name: max(one[name] for one in whose) for name in names}
+
+
 def lifetime(rules: Mapping[str, RetentionSpec], clocks: Clocks, holds: Sequence[str] = ()) -> Lifetime:
     """What rules that apply (`applying`) make of a version."""
     courses = tuple(_course(name, spec, clocks) for name, spec in sorted(rules.items()))
@@ -124,7 +144,9 @@ def lifetime(rules: Mapping[str, RetentionSpec], clocks: Clocks, holds: Sequence
 
 
 def _course(rule: str, spec: RetentionSpec, clocks: Clocks) -> Course:
-    began = _began(spec, clocks)
+    started = _started(spec, clocks)
+    began = None if started is None else max(clocks.written, started)
+    later_write = started is not None and started <= clocks.written
 
     def after(*hours: int | None) -> int | None:
         return None if began is None else began + sum(one or 0 for one in hours) * HOUR_US
@@ -137,6 +159,7 @@ def _course(rule: str, spec: RetentionSpec, clocks: Clocks) -> Course:
         rule,
         spec,
         began,
+        counted_from=None if began is None else "write" if later_write else spec.clock,
         cold=cold,
         archive=archive,
         gone=after(spec.delete_after) if spec.delete_after is not None else None,
@@ -144,9 +167,7 @@ def _course(rule: str, spec: RetentionSpec, clocks: Clocks) -> Course:
     )
 
 
-def _began(spec: RetentionSpec, clocks: Clocks) -> int | None:
+def _started(spec: RetentionSpec, clocks: Clocks) -> int | None:
     if spec.clock == "event":
         return clocks.events.get(spec.event or "")
-    if spec.clock == "access":
-        return None if clocks.accessed is None else max(clocks.written, clocks.accessed)
-    return clocks.written
+    return clocks.accessed if spec.clock == "access" else clocks.written

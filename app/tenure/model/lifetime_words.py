@@ -57,18 +57,27 @@ def _because(found: Lifetime, due: Due) -> str:
     if found.ceiling is not None and due.at > found.ceiling.at:
         return f"rule {due.rule} forbids it before"
     length = duration(course.spec.delete_after or 0)
-    return f"rule {due.rule}, deleteAfter {length} from {_clock(course)} at {rfc3339(course.began or 0)}"
+    return f"rule {due.rule}, deleteAfter {length} from {_clock(course)} {_at(course)}"
 
 
 def _clock(course: Course) -> str:
-    spec = course.spec
-    return {"write": "the write", "access": "the last access", "event": f"event {spec.event}"}[spec.clock]
+    """What it began with. Of an access the time that follows is the latest that it can have been."""
+    event = f"event {course.spec.event}"
+    if course.counted_from == "write" and course.spec.clock != "write":
+        return f"the write, after {event if course.spec.clock == 'event' else 'the last access'},"
+    return {"write": "the write", "access": "the last access,", "event": event}[course.spec.clock]
+
+
+def _at(course: Course) -> str:
+    at = rfc3339(course.began or 0)
+    return f"{at} at the latest" if course.counted_from == "access" else f"at {at}"
 
 
 def _awaited(course: Course) -> str:
     if course.spec.clock == "access":
         return "the last access, with which it begins, is not known"
-    return f"event {course.spec.event}, with which it begins, has not happened"
+    whose = "to everybody whom it is about"
+    return f"event {course.spec.event}, with which it begins, has not happened {whose}"
 
 
 def _law(found: Lifetime, floor: Due) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from tenure.model import durations
-from tenure.model.specs import Label, NamesOrAny, Patterns, Spec, Text, broken
+from tenure.model.specs import EventName, NamesOrAny, Patterns, Spec, Text, broken
 
 
 def _duration(value: object) -> object:
@@ -37,7 +37,7 @@ class RetentionSpec(Spec):
     clock: Literal["write", "access", "event"] = Field(
         default="write", description="What starts the clock: the write, the last access, or an event."
     )
-    event: Label | None = Field(default=None, description="With clock `event`: its name.")
+    event: EventName | None = Field(default=None, description="With clock `event`: its name.")
     hot_for: Duration | None = Field(default=None, description="In the database for so long,")
     cold_for: Duration | None = Field(default=None, description="then in the object store for so long,")
     archive_for: Duration | None = Field(default=None, description="then in its archive for so long.")

@@ -64,6 +64,16 @@ def _label(value: str) -> str:
     return value
 
 
+def _event(value: str) -> str:
+    if not names.is_scope(value):
+        raise broken(
+            "event-name",
+            f"{names.shown(value)} is not the name of an event",
+            "Use lowercase letters, digits and inner hyphens, joined by dots, such as `customer.churned`.",
+        )
+    return value
+
+
 def _label_or_any(value: str) -> str:
     return value if value == ANY else _label(value)
 
@@ -204,6 +214,13 @@ def _or_alone(items: dict[str, Any]) -> WithJsonSchema:
 
 Text = Annotated[str, Strict(), Field(max_length=TEXT_MAX), AfterValidator(_text)]
 Label = Annotated[str, Strict(), AfterValidator(_label), WithJsonSchema(_LABELS)]
+EventName = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_event),
+    WithJsonSchema({"type": "string", "pattern": names.SCOPE, "maxLength": names.NAME_MAX}),
+]
+"""Of the form of a scope: labels joined by dots."""
 NameTree = Annotated[dict[str, Any], BeforeValidator(_tree), WithJsonSchema({"format": "names"})]
 Instant = Annotated[
     int,

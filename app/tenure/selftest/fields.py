@@ -30,6 +30,7 @@ TABLES = (
     "lineage",
     "label_sets",
     "subjects",
+    "events",
     "bucket_leaves",
     "scope_leaves",
     "cohorts",
@@ -105,6 +106,9 @@ EXEMPT = (
     Exempt("subjects", "created_at", "", "shown to nobody; checked to the minute of the id", FINE),
     Exempt("subjects", "row", "alone", "nothing is about them any more: who comes back is met anew"),
     Exempt("subjects", "tenant_id", "alone", "the same as deleting it"),
+    Exempt(
+        "events", "row", "", "without it a rule waits for the event again, and until then nothing is deleted"
+    ),
     Exempt("policy_bundles", "created_at", "", "when the bundle was first stored: nothing refers to it"),
     Exempt(
         "policy_bundles", "row", "", "stored when it is first used; a past decision then cannot be explained"

@@ -50,7 +50,10 @@ class StoredVersion(NamedTuple):
     content: bytes | None
     shred_id: str | None
     segments: int | None
-    cohort: int | None
+    cohort: int | None = None
+    """The leaf of its cohort."""
+    accessed_at: int | None = None
+    """The last access to its record, as far as it is kept (`tenure.clocks`)."""
 
     @property
     def place(self) -> Place:
@@ -76,6 +79,7 @@ _COLUMNS = (
     _v.c.shred_id,
     _v.c.segments,
     _v.c.cohort,
+    _r.c.accessed_at,
 )
 _OF_RECORD = and_(_v.c.tenant_id == _r.c.tenant_id, _v.c.record_id == _r.c.id)
 
@@ -117,6 +121,8 @@ INSERT_LINEAGE = Insert(tables.lineage, ignore_existing=True)
 MOVE_RECORD = Update(
     tables.records, key=("tenant_id", "id"), values=("latest", "labels", "state", "updated_at")
 )
+
+KEEP_ACCESS = Update(tables.records, key=("tenant_id", "id"), values=("accessed_at", "accessed_entry"))
 
 
 def at_version(tx: Tx, key_index: str, version: int) -> StoredVersion | None:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from tenure.store import cohorts, tables
+from tenure.store import cohorts, events, tables
 from tenure.store.records import Place, among
 from tenure.store.session import Tx
 from tenure.store.shreds import Kind, Shred
@@ -35,6 +35,7 @@ def _of_subject(tx: Tx, subject_id: str) -> dict[str, int]:
     return {
         "links": _count(tx, links.c.tenant_id == tx.tenant_id, links.c.subject_id == subject_id),
         "references": _count(tx, _s.c.tenant_id == tx.tenant_id, _s.c.id == subject_id, named),
+        "events": events.left(tx, subject_id),
     }
 
 

@@ -41,6 +41,12 @@ def get(tx: Tx, subject_id: str) -> StoredSubject | None:
     return StoredSubject(*row) if row else None
 
 
+def lock(tx: Tx, subject_id: str) -> None:
+    """Let nobody else change this subject, or lock it, until this transaction ends."""
+    here = select(_s.c.id).where(_s.c.tenant_id == tx.tenant_id, _s.c.id == subject_id)
+    tx.execute(here.with_for_update(key_share=True))
+
+
 def by_leaves(tx: Tx, leaves: list[int]) -> list[StoredSubject]:
     """Whose leaves these are."""
     rows = tx.execute(select(*_COLUMNS).where(_s.c.tenant_id == tx.tenant_id, _s.c.leaf.in_(leaves)))

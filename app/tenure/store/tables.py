@@ -114,6 +114,8 @@ tenant_state = _table(
     Column("principal_epoch", BigInteger, nullable=False),
     Column("policy_epoch", BigInteger, nullable=False),
     Column("key_epoch", BigInteger, nullable=False),
+    # From when on accesses to records are all kept, where a rule counts from them; 0: since there are any.
+    Column("access_since", Instant, nullable=False),
 )
 leaf_sequences = _table(
     "leaf_sequences",
@@ -302,6 +304,9 @@ records = _table(
     Column("labels", Token, nullable=False),  # of the latest version: sorted categories, comma-joined
     Column("state", Token, nullable=False),  # of the latest version: live, deleted, erased
     Column("updated_at", Instant, nullable=False),
+    # Its last access, where a rule counts from that, put at most once a day; and the entry of that access.
+    Column("accessed_at", Instant),
+    Column("accessed_entry", Token),
     Index("ix_records_key", "tenant_id", "key_index", unique=True),
     Index("ix_records_scope", "tenant_id", "scope", "state", "id"),
 )
@@ -348,6 +353,15 @@ version_subjects = _table(
     Column("version", BigInteger, primary_key=True, autoincrement=False),
     # 0: the version names the person. 1: it names nobody and was derived from what is about the person.
     Column("derived", SmallInteger, nullable=False),
+)
+# What happened to people that a rule of retention may begin with; the latest of each in a scope.
+events = _table(
+    "events",
+    Column("subject_id", Id, primary_key=True),
+    Column("scope", Token, primary_key=True),
+    Column("name", Token, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("entry", Token, nullable=False),
 )
 lineage = _table(
     "lineage",

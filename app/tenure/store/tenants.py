@@ -21,7 +21,7 @@ class Epoch(StrEnum):
 def create(tx: Tx, tenant_id: str, *, leaf_epoch: int, first_leaf: int) -> None:
     """The tenant's own rows. Transaction of the new tenant (or of the cell, for the cell's own)."""
     epochs = {"principal_epoch": 1, "policy_epoch": 1, "key_epoch": 1}
-    tx.execute(insert(tables.tenant_state).values(tenant_id=tenant_id, **epochs))
+    tx.execute(insert(tables.tenant_state).values(tenant_id=tenant_id, access_since=0, **epochs))
     tx.execute(insert(tables.leaf_sequences).values(tenant_id=tenant_id, epoch=leaf_epoch, next=first_leaf))
 
 
@@ -124,6 +124,19 @@ def leaf_sequence(tx: Tx) -> tuple[int, int]:
     table = tables.leaf_sequences
     row = tx.execute(select(table.c.epoch, table.c.next).where(table.c.tenant_id == tx.tenant_id)).one()
     return row.epoch, row.next
+
+
+def access_since(tx: Tx) -> int:
+    """From when on this tenant's accesses are all kept, where a rule counts from them."""
+    table = tables.tenant_state
+    query = select(table.c.access_since).where(table.c.tenant_id == tx.tenant_id)
+    return int(tx.execute(query).scalar_one())
+
+
+def forget_accesses(tx: Tx, at: int) -> None:
+    """After a restore: records may have been read until now, and the database has forgotten it."""
+    table = tables.tenant_state
+    tx.execute(update(table).where(table.c.tenant_id == tx.tenant_id).values(access_since=at))
 
 
 def begin_leaf_epoch(tx: Tx, epoch: int) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.model.cohorts import Anchor, Grouping, anchor, of_cohort
+from tenure.model.cohorts import Anchor, Grouping, anchor, cohort_gone
 from tenure.model.lifetime import HOUR_US, Clocks, lifetime
 from tenure.model.retention import RetentionSpec
 
@@ -38,7 +38,7 @@ def test_nothing_goes_before_its_time_nor_long_after(
     cohort = anchored(group, written, expires_at)
     assert cohort.covers("a", "c", written, expires_at)
     mine = lifetime({"r": spec}, Clocks(written, expires_at=expires_at)).gone
-    whole = lifetime({"r": spec}, of_cohort(cohort)).gone
+    whole = cohort_gone({"r": spec}, cohort)
     assert mine is not None
     assert whole is not None
     assert whole.at >= mine.at, "not before its own time"

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.model.lifetime import EXPIRES_AT, HOUR_US, Clocks, Due, applying, lifetime
+from tenure.model.lifetime import EXPIRES_AT, HOUR_US, Clocks, Due, applying, lifetime, together
+from tenure.model.lifetime_words import words
 from tenure.model.retention import RetentionSpec
 from tenure.model.vocabulary import Tree
 
@@ -84,6 +85,35 @@ def test_the_last_access_starts_the_clock_anew():
     assert of(Clocks(9, accessed=3), used=used).gone == Due(9 + 30 * DAY, "used"), "never before the write"
 
 
+def test_what_is_written_after_its_event_counts_from_its_writing():
+    left = rule(clock="event", event="customer.churned", deleteAfter="30d")
+    found = of(Clocks(9 * DAY, events={"customer.churned": 2 * DAY}), left=left)
+    assert found.gone == Due(39 * DAY, "left")
+    assert "30d from the write, after event customer.churned, at 1970-01-10" in words(found, 0)[0]
+    before = of(Clocks(0, events={"customer.churned": 2 * DAY}), left=left)
+    assert "30d from event customer.churned at 1970-01-03" in words(before, 0)[0]
+    used = of(Clocks(0, accessed=2 * DAY), used=rule(clock="access", deleteAfter="30d"))
+    assert "30d from the last access, 1970-01-03T00:00:00.000000Z at the latest" in words(used, 0)[0]
+    assert [one.courses[0].counted_from for one in (found, before, used, of(Clocks(0), left=left))] == [
+        *("write", "event", "access", None)
+    ]
+
+
+events = st.dictionaries(st.sampled_from("abc"), st.integers(0, 10**9))
+
+
+@given(st.lists(events, max_size=4), st.integers(0, 10**9))
+def test_what_several_share_waits_for_the_last_of_them(people, written):
+    """And for ever, if one of them was never told of; of nobody nothing happens."""
+    left = rule(clock="event", event="a", deleteAfter="1h")
+    alone = [of(Clocks(written, events=together([one])), left=left).gone for one in people]
+    found = of(Clocks(written, events=together(people)), left=left).gone
+    if not people or None in alone:
+        assert found is None
+    else:
+        assert found == max(alone)
+
+
 @pytest.mark.parametrize(
     ("scope", "categories", "names"),
     [
@@ -139,7 +169,7 @@ clocks = st.builds(
 def test_it_never_goes_before_what_forbids_it_nor_stays_beyond_what_ends_it(given_rules, ticks, holds):
     found = lifetime(given_rules, ticks, holds)
     began = {
-        name: ticks.events.get(one.event)
+        name: (None if one.event not in ticks.events else max(ticks.written, ticks.events[one.event]))
         if one.event
         else (None if ticks.accessed is None else max(ticks.written, ticks.accessed))
         if one.clock == "access"

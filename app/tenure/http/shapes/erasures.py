@@ -29,13 +29,22 @@ class Holding(Shape):
     versions: int
 
 
+class Happened(Shape):
+    """An event of a person, by its latest time in a scope."""
+
+    scope: str
+    event: str
+    at: Time
+
+
 class Subject(Shape):
-    """What is held about a person, without content."""
+    """What is held about a person, without content; and events that retention may count from."""
 
     id: str
     state: str
     shred: str | None
     held: list[Holding]
+    events: list[Happened]
 
 
 class Shred(Shape):

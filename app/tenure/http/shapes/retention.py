@@ -13,12 +13,16 @@ class Due(Shape):
 
 
 class Course(Shape):
-    """What one rule says of the version. `began` is null while that is not known."""
+    """What one rule says of the version. `began` is null while that is not known.
+
+    `counted_from`: what it began with, the rule's clock or a write that came later.
+    """
 
     rule: str
     clock: Literal["write", "access", "event"]
     event: str | None
     began: Time | None
+    counted_from: Literal["write", "access", "event"] | None
     cold_at: Time | None
     archive_at: Time | None
     gone_at: Time | None
@@ -52,4 +56,14 @@ class Retention(Shape):
     enforced: bool
     shredded_after: Due | None
     why: list[str]
+    entry: str
+
+
+class EventKept(Shape):
+    """An event as it is kept: `at` is the latest that was told of. `changed`: whether this one is that."""
+
+    scope: str
+    event: str
+    at: Time
+    changed: bool
     entry: str
