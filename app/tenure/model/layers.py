@@ -22,7 +22,7 @@ RulesOf = Callable[[str, str], Rules]
 
 
 class Layer(NamedTuple):
-    """So many versions and bytes of ciphertext. `expires`: the day of their own `expires_at`, if they have one."""
+    """So many versions and bytes of ciphertext. `expires`: the day of their own `expires_at`, if any."""
 
     scope: str
     labels: str
@@ -49,6 +49,9 @@ class Amount(NamedTuple):
         return Amount(self.versions + other.versions, self.bytes + other.bytes)
 
 
+NOTHING: Final = Amount()
+
+
 class Ages(NamedTuple):
     """In how many whole days from the day of writing a version is cold, archived and gone; None: never."""
 
@@ -57,7 +60,7 @@ class Ages(NamedTuple):
     gone: int | None
 
     def stages(self) -> dict[Tier, tuple[int, int | None]]:
-        """Tier → from which day to before which it is there; None: without an end. What is empty is left out."""
+        """Tier → from which day to before which it is there; None: no end. Empty ones are left out."""
         end = self.gone
         archive = _earlier(self.archive, end)
         cold = _earlier(self.cold, archive)
@@ -80,7 +83,7 @@ def rules_of(retentions: Rules, tree: Tree) -> RulesOf:
 
 
 def is_known(rules: Rules) -> bool:
-    """Whether these rules can be told from the day of writing alone: none counts from an access or an event."""
+    """Whether the day of writing is enough for these rules: none counts from an access or an event."""
     return all(one.clock == "write" for one in rules.values())
 
 
@@ -90,7 +93,7 @@ def course(rules: Rules, term: int | None) -> Lifetime:
 
 
 def ages_of(rules: RulesOf) -> Callable[[str, str, int | None], Ages]:
-    """(scope, labels, term) → the same in whole days, remembered: what is due within a day is due at its end."""
+    """(scope, labels, term) → in whole days, remembered. What is due within a day is due at its end."""
 
     @cache
     def ages(scope: str, labels: str, term: int | None) -> Ages:

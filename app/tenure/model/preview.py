@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final, Literal, NamedTuple
 
-from tenure.model.layers import DAY_US, STORED, Amount, Layer, RulesOf, course, is_known
+from tenure.model.layers import DAY_US, NOTHING, STORED, Amount, Layer, RulesOf, course, is_known
 from tenure.model.lifetime import Lifetime, Tier
 
 When = Literal["now", "within"]
@@ -35,9 +35,9 @@ class Preview:
     """What would be different: at once, and at the end of the time that was asked about."""
 
     moves: dict[Move, dict[When, Amount]] = field(default_factory=dict)
-    touched: Amount = Amount()
+    touched: Amount = NOTHING
     """Under rules that change."""
-    unknown: Amount = Amount()
+    unknown: Amount = NOTHING
     """Of these, what cannot be told from the day of writing."""
     current: dict[When, dict[Tier, Amount]] = field(default_factory=dict)
     proposed: dict[When, dict[Tier, Amount]] = field(default_factory=dict)

@@ -45,7 +45,7 @@ def test_without_rules_it_grows_by_what_is_written(size, days):
 
 @given(SIZES, st.integers(1, 40))
 def test_deleted_after_some_days_it_stays_flat_from_then_on(size, after):
-    points = ahead(steady(size), rules(short=dict(deleteAfter=f"{after}d")), seen=rules())
+    points = ahead(steady(size), rules(short={"deleteAfter": f"{after}d"}), seen=rules())
     assert {one.bytes for one in points[after:] if one.day > TODAY} == {size * after}
     assert all(one.bytes <= size * (30 + DAYS) for one in points)
 
@@ -54,7 +54,7 @@ def test_deleted_after_some_days_it_stays_flat_from_then_on(size, after):
 def test_a_move_changes_the_tier_and_not_the_sum(written, hot, cold):
     layers = [layer(size, day=TODAY - before) for before, size in written]
     kept = ahead(layers, rules())
-    moved = ahead(layers, rules(tiers=dict(hotFor=f"{hot}d", coldFor=f"{cold}d", archiveFor="1d")))
+    moved = ahead(layers, rules(tiers={"hotFor": f"{hot}d", "coldFor": f"{cold}d", "archiveFor": "1d"}))
     for one, other in zip(kept[1:], moved[1:], strict=True):
         assert abs(one.bytes - other.bytes) <= 2  # each tier is rounded by itself
         age_over = sum(size for before, size in written if before + one.day - TODAY >= hot + cold)
@@ -64,10 +64,10 @@ def test_a_move_changes_the_tier_and_not_the_sum(written, hot, cold):
 
 @given(st.integers(1, 30), st.integers(1, 30), SIZES)
 def test_a_floor_delays_the_end(after, more, size):
-    ends = dict(ends=dict(deleteAfter=f"{after}d"))
-    law = dict(law=dict(floor=f"{after + more}d", ground="a law"))
+    ends = {"ends": {"deleteAfter": f"{after}d"}}
+    law = {"law": {"floor": f"{after + more}d", "ground": "a law"}}
     both = ahead(steady(size), rules(**ends, **law), seen=rules())
-    until_then = ahead(steady(size), rules(ends=dict(deleteAfter=f"{after + more}d")), seen=rules())
+    until_then = ahead(steady(size), rules(ends={"deleteAfter": f"{after + more}d"}), seen=rules())
     assert both == until_then
 
 
@@ -79,7 +79,7 @@ def test_its_own_term_ends_a_version_too():
 
 def test_a_rate_is_taken_over_days_that_can_still_be_seen():
     """A rule has taken the rest: four whole days are left of thirty, and today does not count."""
-    by = rules(short=dict(deleteAfter="5d"))
+    by = rules(short={"deleteAfter": "5d"})
     [rate] = rates([*steady(10, 4), layer(3, day=TODAY)], by, TODAY)
     assert (rate.amount, rate.days) == (Amount(4, 40), 4)
     [rate] = rates(steady(10, 30), rules(), TODAY)
@@ -90,12 +90,12 @@ def test_a_rate_is_taken_over_days_that_can_still_be_seen():
 
 
 def test_what_lies_where_it_should_not_is_put_right_from_tomorrow():
-    points = ahead([layer(7, day=TODAY - 50)], rules(tiers=dict(hotFor="10d")))
+    points = ahead([layer(7, day=TODAY - 50)], rules(tiers={"hotFor": "10d"}))
     assert (points[0].hot, points[0].cold, points[1].hot, points[1].cold) == (7, 0, 0, 7)
 
 
 def test_clocks_that_begin_with_an_event_are_said_to_be_unknown():
-    by = rules(left=dict(clock="event", event="left", deleteAfter="1d"))
+    by = rules(left={"clock": "event", "event": "left", "deleteAfter": "1d"})
     layers = steady(10, 3)
     assert unforeseen(layers, by) == Amount(3, 30)
     assert unforeseen(layers, rules()) == Amount()

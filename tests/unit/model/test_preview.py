@@ -31,7 +31,7 @@ def seen(before, after, layers=LAYERS, within=30):
 
 
 def test_a_shorter_end_takes_some_at_once_and_some_later():
-    found = seen(rules(), rules(short=dict(deleteAfter="30d")))
+    found = seen(rules(), rules(short={"deleteAfter": "30d"}))
     move = Move("support.talks", "contact", "short", "hot", "gone")
     assert found.moves == {move: {"now": Amount(2, 50), "within": Amount(4, 100)}}
     assert found.touched == Amount(4, 100), "other categories and scopes are not touched"
@@ -40,34 +40,34 @@ def test_a_shorter_end_takes_some_at_once_and_some_later():
 
 
 def test_nothing_is_said_to_go_before_the_day_of_writing_is_over():
-    found = seen(rules(), rules(short=dict(deleteAfter="3d")), [layer(NEW)], within=1)
+    found = seen(rules(), rules(short={"deleteAfter": "3d"}), [layer(NEW)], within=1)
     [move] = found.moves.values()
     assert (move["now"], move["within"]) == (Amount(), Amount(2, 50))
 
 
 def test_what_would_stay_longer_is_told_under_the_rule_that_took_it():
-    found = seen(rules(short=dict(deleteAfter="50d")), rules(short=dict(hotFor="1d", deleteAfter="500d")))
+    found = seen(rules(short={"deleteAfter": "50d"}), rules(short={"hotFor": "1d", "deleteAfter": "500d"}))
     assert found.moves[Move("support.talks", "contact", "short", "gone", "cold")]["now"] == Amount(2, 50)
     assert found.moves[Move("support.talks", "contact", "short", "hot", "cold")]["now"] == Amount(2, 50)
 
 
 def test_a_floor_keeps_what_a_shorter_end_would_take():
-    law = dict(law=dict(floor="1000d", ground="a law"))
-    found = seen(rules(**law), rules(**law, short=dict(deleteAfter="1d")))
+    law = {"law": {"floor": "1000d", "ground": "a law"}}
+    found = seen(rules(**law), rules(**law, short={"deleteAfter": "1d"}))
     assert found.moves == {}
     assert found.touched == Amount(4, 100)
 
 
 def test_what_its_own_term_takes_anyhow_is_no_difference():
-    found = seen(rules(), rules(short=dict(deleteAfter="30d")), [layer(OLD, expires=TODAY - 5)])
+    found = seen(rules(), rules(short={"deleteAfter": "30d"}), [layer(OLD, expires=TODAY - 5)])
     assert found.moves == {}
 
 
 def test_other_clocks_are_unknown():
-    found = seen(rules(), rules(left=dict(clock="access", deleteAfter="1d")))
+    found = seen(rules(), rules(left={"clock": "access", "deleteAfter": "1d"}))
     assert (found.moves, found.unknown) == ({}, Amount(4, 100))
 
 
 def test_rules_that_do_not_change_touch_nothing():
-    same = dict(short=dict(deleteAfter="30d"))
+    same = {"short": {"deleteAfter": "30d"}}
     assert seen(rules(**same), rules(**same)).touched == Amount()
