@@ -24,6 +24,7 @@ from tenure.http import (
     rederivations,
     rootstore,
     shreds,
+    storage,
     subjects,
     tenants,
 )
@@ -43,6 +44,7 @@ _NOUNS = (
     rootstore,
     jobs,
     lifecycle,
+    storage,
     subjects,
     shreds,
     rederivations,
