@@ -260,6 +260,8 @@ def _plain(parameter: Json) -> Json:
     name, schema = parameter["name"].replace("scope_name", "scope"), parameter["schema"]
     kinds = schema.pop("oneOf", [])
     schema |= next((kind for kind in kinds if kind.get("type") != "null"), {})
+    if None in schema.get("enum", ()):  # may be left out, which is not a value
+        schema |= {"type": "string", "enum": [one for one in schema["enum"] if one is not None]}
     if name in ("id", "credential_id", "principal", "decision"):
         schema["format"] = "uuid"
     if name in ("from", "to"):
