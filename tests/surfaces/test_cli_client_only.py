@@ -21,7 +21,7 @@ COMMANDS = {
     *("init", "serve", "demo", "doctor", "jobs"),
     *("backup", "restore", "drill", "ledger", "lifecycle"),
     *("apply", "diff", "get", "describe", "history", "rollback", "schema", "policy"),
-    *("tenant", "principal", "issuer", "shred", "breakglass"),
+    *("tenant", "principal", "issuer", "shred", "breakglass", "retention", "storage", "cost"),
     *("verify", "audit", "population", "evidence", "residue", "selftest", "witness"),
 }
 PROGRAM = f"""
