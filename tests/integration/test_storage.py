@@ -1,6 +1,7 @@
 """How much is stored: counted once a day by a job, told by scope and tier, and looked at ahead."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,13 @@ from tenure.model.apikey import parse_api_key
 from tenure.model.layers import DAY_US
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def small(embedded: Cell) -> AsyncIterator[Cell]:
+    """An opened cell on SQLite only: for what is not in SQL."""
+    async with embedded.opened():
+        yield embedded
 
 
 def rule(name: str, **spec: Any) -> dict[str, Any]:
@@ -99,28 +107,29 @@ async def test_the_operator_sees_sums_and_one_tenant_at_a_time(cell: Cell) -> No
         await cell.tenure.storage.mine(cell.one["agent"])
 
 
-async def test_prices_are_the_operators_or_there_are_none(place: Cell) -> None:
+async def test_prices_are_the_operators_or_there_are_none(embedded: Cell) -> None:
     table = json.dumps({"currency": "EUR", "tiers": {"hot": {"gb_month": 73000000}}})
-    async with place.opened(prices=table) as tenure:
-        await place.put("a", 1, "customer:1")
-        found = await tenure.storage.mine(place.one["dpo"], span_of(None, None), afresh=True)
-        size = stored(place)
+    async with embedded.opened(prices=table) as tenure:
+        await embedded.put("a", 1, "customer:1")
+        found = await tenure.storage.mine(embedded.one["dpo"], span_of(None, None), afresh=True)
+        size = stored(embedded)
         assert found["tiers"][2]["month"] == f"{size * 0.073:.6f}"
         assert "month" not in found["tiers"][0]
-        ahead = await tenure.storage.ahead(place.one["dpo"], 1)
+        ahead = await tenure.storage.ahead(embedded.one["dpo"], 1)
         # Tomorrow there is twice as much; a byte costs 0.0024 a day.
         assert ahead["current"]["cost"] == f"{2 * size * 0.0024:.6f}"
         assert ahead["prices"]["currency"] == "EUR"
-    async with place.opened() as tenure:
-        bare = await tenure.storage.mine(place.one["dpo"], afresh=True)
+    async with embedded.opened() as tenure:
+        bare = await tenure.storage.mine(embedded.one["dpo"], afresh=True)
     assert "month" not in bare["tiers"][2]
     assert "TENURE_PRICES" in bare["notes"][0]
 
 
-async def test_ahead_under_todays_rules_and_proposed_ones(cell: Cell) -> None:
+async def test_ahead_under_todays_rules_and_proposed_ones(small: Cell) -> None:
+    cell = small
     await write(cell)
     age(cell, 1)
-    size = sum(len(h or b"") + len(c or b"") for _, h, c in cell.stored().values())
+    size = stored(cell)
     text = json.dumps([rule("short", categories="*", deleteAfter="3d")])
     found = await cell.tenure.storage.ahead(cell.one["admin"], 10, text)
     now, other = found["current"]["points"], found["proposed"]["points"]
@@ -158,7 +167,8 @@ async def test_a_preview_says_what_would_go_and_changes_nothing(cell: Cell) -> N
     ]
 
 
-async def test_a_preview_wants_what_an_apply_wants(cell: Cell) -> None:
+async def test_a_preview_wants_what_an_apply_wants(small: Cell) -> None:
+    cell = small
     wrong = json.dumps([rule("short", deleteAfter="1 month")])
     with pytest.raises(Invalid) as refused:
         await cell.tenure.previewing.preview(cell.one["admin"], wrong)
