@@ -99,6 +99,12 @@ async def test_the_operator_sees_sums_and_one_tenant_at_a_time(cell: Cell) -> No
     assert (whole["tiers"][2]["versions"], whole["items"]) == (4, [])
     assert whole["tiers"][2]["bytes"] == stored(cell) + stored(cell, cell.two)
     assert (await cell.tenure.storage.standing())["hot"] == whole["tiers"][2]["bytes"]
+    # Killed between the last tenant and the cell: the next run has nobody left, and says the sums.
+    cell.change("DELETE FROM storage_samples WHERE CAST(tenant_id AS TEXT) = :cell", cell=ids.CELL)
+    assert (await count(cell))["tenants"] == 0
+    assert (await cell.tenure.storage.mine(cell.operator))["tiers"] == whole["tiers"]
+    with pytest.raises(Invalid):
+        await cell.tenure.storage.ahead(cell.operator, 1)
     one = await cell.tenure.storage.of_tenant(cell.operator, cell.two.id)
     assert [(row["scope"], row["versions"]) for row in one["items"]] == [(SCOPE, 1)]
     with pytest.raises(Denied):

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from tenure import ids
 from tenure.batcher import Batcher, Plain
 from tenure.ids import CELL
-from tenure.model.layers import DAY_US, Layer
+from tenure.model.layers import DAY_US, STORED, Layer
 from tenure.model.lifetime import Tier
 from tenure.store import limits, storage, tenants
 from tenure.store.database import Database
@@ -50,7 +50,7 @@ class Counting:
     def __init__(self, batcher: Batcher, database: Database) -> None:
         self._batcher = batcher
         self._database = database
-        self._turn = asyncio.Semaphore(1)  # a count reads a lot: one at a time in a process
+        self._turn = asyncio.Semaphore(1)  # of counts for requests, one at a time in a process
 
     async def run(self, check: Callable[[], None]) -> dict[str, int]:
         """The job: `{"tenants","versions"}` counted now. `check` is called between steps, and may end it."""
@@ -63,13 +63,13 @@ class Counting:
             for tenant_id, row in zip(some, rows, strict=True):
                 if row and row[0][0] // DAY_US >= today:
                     continue
-                async with self._turn:
-                    counted = await asyncio.to_thread(self._count, tenant_id, None, check)
+                counted = await asyncio.to_thread(self._count, tenant_id, None, check)
                 await self._batcher.submit(tenant_id, Plain(partial(_keep, counted)))
                 done["tenants"] += 1
                 done["versions"] += sum(one.versions for one in counted.layers)
         check()
-        if done["tenants"]:
+        whole = await asyncio.to_thread(self._database.read, CELL, storage.newest)
+        if done["tenants"] or not whole or whole[0].day < today:
             await self._keep_cells(tenant_ids)
         return done
 
@@ -104,14 +104,13 @@ class Counting:
     async def _keep_cells(self, tenant_ids: list[str]) -> None:
         """What all tenants have together, by tier: nothing in it is any one tenant's."""
         at = ids.now()
-        total: dict[Tier, list[int]] = {}
+        total: dict[Tier, list[int]] = {tier: [0, 0, 0, 0] for tier in STORED}
         for first in range(0, len(tenant_ids), _STRIDE):
             some = tenant_ids[first : first + _STRIDE]
             for rows in await asyncio.to_thread(self._database.read_each, some, storage.TOTALS):
                 for one in (storage.Sample(*row) for row in rows):
-                    numbers = total.setdefault(one.tier, [0, 0, 0, 0])
                     for place, number in enumerate(one[4:]):
-                        numbers[place] += number
+                        total[one.tier][place] += number
         day = at // DAY_US
         samples = [storage.Sample(day, storage.ALL, tier, at, *sums) for tier, sums in sorted(total.items())]
         await self._batcher.submit(CELL, Plain(lambda tx: storage.keep_samples(tx, at, samples)))

@@ -121,6 +121,13 @@ class Storage:
         what the apply would. It is on record then.
         """
         now = await self._service.run(credential, SCOPE, "read", _configuration)
+        if credential.tenant_id == CELL:
+            raise Invalid(
+                "What is to come is told of one tenant, by its own rules; nothing was done.",
+                field="tenant",
+                rule="a tenant's own key",
+                remedy="Its administrators and officers may ask.",
+            )
         other = None
         if proposed is not None:
             proposal = await self._proposing.read(credential, proposed)

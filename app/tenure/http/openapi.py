@@ -124,6 +124,7 @@ _MAY_ALSO: dict[str, tuple[str, ...]] = {
     "forecastProposed": ("409",),
     "previewRetention": ("409",),
     "rollbackManifests": ("409",),
+    "requestElevation": ("409",),
     "approveElevation": ("409",),
     "refuseElevation": ("409",),
     "endElevation": ("409",),
