@@ -54,7 +54,7 @@ def test_storage_as_a_table_and_as_json(shell):
     said = shell("storage", "--now", "--since", "2026-01-01", "--until", "2026-01-03", prices=PRICES)
     assert "a month (EUR)" in said
     assert "Not counted on 2 of these days." in said
-    one = shell("storage", "--tenant", shell.cell.one.id, who="operator")
+    one = shell("tenant", "storage", shell.cell.one.id, who="operator")
     assert "support.conversations" in one
 
 

@@ -114,7 +114,7 @@ CALLERS = {
 }
 """Of a command's first word, or of all of it; auditors for the rest."""
 THE_OPERATORS = {
-    *("tenant create", "tenant limits", "tenant refused"),
+    *("tenant create", "tenant limits", "tenant storage", "tenant refused"),
     *("rootstore status", "rootstore rotate", "rootstore migrate", "jobs run"),
     *("lifecycle plan", "lifecycle apply", "lifecycle drift"),
 }

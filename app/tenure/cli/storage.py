@@ -7,34 +7,33 @@ import typer
 
 from tenure.cli.chart import bars, size
 from tenure.cli.files import located, read_files
-from tenure.cli.governing import governing, segment
+from tenure.cli.governing import governing
 from tenure.cli.output import Output
 from tenure.client.http import Connection
 
 _ROWS = 12
 _TIERS = ("hot", "cold", "archive")
-_Day = Annotated[str | None, typer.Option(metavar="DAY", help="Day by day: from here on, as 2026-01-31.")]
-_End = Annotated[str | None, typer.Option(metavar="DAY", help="Day by day: until before this day.")]
+Day = Annotated[str | None, typer.Option(metavar="DAY", help="Day by day: from here on, as 2026-01-31.")]
+End = Annotated[str | None, typer.Option(metavar="DAY", help="Day by day: until before this day.")]
 
 
 @governing
 async def storage(
     connection: Connection,
     output: Output,
-    tenant: Annotated[
-        str | None, typer.Option(metavar="ID", help="Of a tenant; with the operator's key.")
-    ] = None,
-    since: _Day = None,
-    until: _End = None,
+    since: Day = None,
+    until: End = None,
     now: Annotated[bool, typer.Option("--now", help="Counted now, not as of the last count.")] = False,
 ) -> Any:  # noqa: ANN401 - any JSON
     """Show what is stored by scope and tier; with the operator's key, all tenants together by tier."""
-    if tenant is not None and now:
-        raise typer.BadParameter("A tenant is shown as it was counted last.", param_hint="--now")
-    path = "/v1/storage" if tenant is None else f"/v1/tenants/{segment(tenant)}/storage"
-    params = {name: value for name, value in (("since", since), ("until", until)) if value is not None}
-    params |= {"now": "true"} if now else {}
-    found = await connection.call("GET", path, params=params, seconds=None)
+    more = {"now": "true"} if now else {}
+    return await show(connection, output, "/v1/storage", since=since, until=until, **more)
+
+
+async def show(connection: Connection, output: Output, path: str, **params: str | None) -> Any:  # noqa: ANN401 - any JSON
+    """What is stored, by the call at a path."""
+    given = {name: value for name, value in params.items() if value is not None}
+    found = await connection.call("GET", path, params=given, seconds=None)
     rows = [(one["scope"], *_cells(one)) for one in found["items"]]
     rows += [("(all)", *_cells(one)) for one in found["tiers"] if one["versions"] or not rows]
     output.table(("scope", "tier", "versions", "size", *_prices(found, "a month")), rows)
