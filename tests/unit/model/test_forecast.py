@@ -79,8 +79,9 @@ def test_its_own_term_ends_a_version_too():
 
 def test_a_rate_is_taken_over_days_that_can_still_be_seen():
     """A rule has taken the rest: four whole days are left of thirty, and today does not count."""
-    by = rules(short={"deleteAfter": "5d"})
-    [rate] = rates([*steady(10, 4), layer(3, day=TODAY)], by, TODAY)
+    by = rules(short={"deleteAfter": "5d", "categories": ["contact"]})
+    old = layer(1, day=TODAY - 30, labels="travel")
+    [rate] = rates([*steady(10, 4), layer(3, day=TODAY), old], by, TODAY)
     assert (rate.amount, rate.days) == (Amount(4, 40), 4)
     [rate] = rates(steady(10, 30), rules(), TODAY)
     assert (rate.amount.bytes, rate.days) == (280, 28)
