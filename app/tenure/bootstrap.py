@@ -276,7 +276,7 @@ class Tenure:
         return {"stamped": int(await self.timestamps.run() is not None)}
 
     async def _count(self, run: Run) -> dict[str, int]:
-        return await self._counting.run(run.check)
+        return await self._counting.run(run.check, run.in_thread)
 
     async def start(self) -> None:
         """Finish what an earlier process left, then serve."""

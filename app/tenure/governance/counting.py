@@ -10,9 +10,9 @@ a gap: nobody can say afterwards what was there.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tenure import ids
 from tenure.batcher import Batcher, Plain
@@ -28,6 +28,7 @@ PAGE: Final = 20_000
 """Versions that one transaction counts: some hundredths of a second."""
 AT_ONCE: Final = 100_000
 """Versions that are counted afresh for a request, at most."""
+InThread = Callable[..., Awaitable[Any]]
 _STRIDE: Final = 500
 
 
@@ -52,25 +53,28 @@ class Counting:
         self._database = database
         self._turn = asyncio.Semaphore(1)  # of counts for requests, one at a time in a process
 
-    async def run(self, check: Callable[[], None]) -> dict[str, int]:
-        """The job: `{"tenants","versions"}` counted now. `check` is called between steps, and may end it."""
-        tenant_ids = await asyncio.to_thread(self._database.read, CELL, tenants.all_ids)
+    async def run(self, check: Callable[[], None], in_thread: InThread) -> dict[str, int]:
+        """The job: `{"tenants","versions"}` counted now. `check` is called between steps, and may end it.
+
+        `in_thread` runs what blocks, and waits for its end whoever stops meanwhile.
+        """
+        tenant_ids = await in_thread(self._database.read, CELL, tenants.all_ids)
         today = ids.now() // DAY_US
         done = {"tenants": 0, "versions": 0}
         for first in range(0, len(tenant_ids), _STRIDE):
             some = tenant_ids[first : first + _STRIDE]
-            rows = await asyncio.to_thread(self._database.read_each, some, storage.COUNTED_AT)
+            rows = await in_thread(self._database.read_each, some, storage.COUNTED_AT)
             for tenant_id, row in zip(some, rows, strict=True):
                 if row and row[0][0] // DAY_US >= today:
                     continue
-                counted = await asyncio.to_thread(self._count, tenant_id, None, check)
+                counted: Counted = await in_thread(self._count, tenant_id, None, check)
                 await self._batcher.submit(tenant_id, Plain(partial(_keep, counted)))
                 done["tenants"] += 1
                 done["versions"] += sum(one.versions for one in counted.layers)
         check()
-        whole = await asyncio.to_thread(self._database.read, CELL, storage.newest)
+        whole = await in_thread(self._database.read, CELL, storage.newest)
         if done["tenants"] or not whole or whole[0].day < today:
-            await self._keep_cells(tenant_ids)
+            await self._keep_cells(tenant_ids, in_thread)
         return done
 
     async def layers(self, tenant_id: str, *, afresh: bool = False) -> Counted:
@@ -101,13 +105,13 @@ class Counting:
                 sums[one[:5]] = (versions + one.versions, size + one.bytes)
         return Counted(_sorted(sums), at, complete=False)
 
-    async def _keep_cells(self, tenant_ids: list[str]) -> None:
+    async def _keep_cells(self, tenant_ids: list[str], in_thread: InThread) -> None:
         """What all tenants have together, by tier: nothing in it is any one tenant's."""
         at = ids.now()
         total: dict[Tier, list[int]] = {tier: [0, 0, 0, 0] for tier in STORED}
         for first in range(0, len(tenant_ids), _STRIDE):
             some = tenant_ids[first : first + _STRIDE]
-            for rows in await asyncio.to_thread(self._database.read_each, some, storage.TOTALS):
+            for rows in await in_thread(self._database.read_each, some, storage.TOTALS):
                 for one in (storage.Sample(*row) for row in rows):
                     for place, number in enumerate(one[4:]):
                         total[one.tier][place] += number
