@@ -24,11 +24,12 @@ from tenure.cold.open import BucketPlace, open_objects, open_rules, place_of
 from tenure.cold.storage import StorageClasses
 from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
-from tenure.errors import ONE_PROCESS, Conflict, TenureError
+from tenure.errors import ONE_PROCESS, Conflict, Invalid, TenureError
 from tenure.gateway import Gateway
 from tenure.governance.breakglass import Breakglass
 from tenure.governance.celllog import CellLog
 from tenure.governance.configurations import Configurations
+from tenure.governance.counting import Counting
 from tenure.governance.erasures import Erasures
 from tenure.governance.events import Events
 from tenure.governance.evidence import Evidence
@@ -43,7 +44,9 @@ from tenure.governance.limits import TenantLimits
 from tenure.governance.manifests import Manifests
 from tenure.governance.packclasses import declared_classes
 from tenure.governance.populations import Populations
+from tenure.governance.previewing import Previewing
 from tenure.governance.principals import Principals
+from tenure.governance.proposing import Proposing
 from tenure.governance.receipts import Receipts
 from tenure.governance.recovery import recover
 from tenure.governance.rederive import Rederivations
@@ -54,6 +57,7 @@ from tenure.governance.restore import refuse_unfinished
 from tenure.governance.rootkeys import RootKeys
 from tenure.governance.service import Service
 from tenure.governance.shred import Shredder
+from tenure.governance.storage import Storage
 from tenure.governance.subjects import Subjects
 from tenure.governance.tenants import Tenants, initialise
 from tenure.governance.timestamps import TimeStamps
@@ -75,6 +79,7 @@ from tenure.ledger.entry import EntryDraft, Kind
 from tenure.leftovers import Leftovers
 from tenure.limiting import Gate
 from tenure.model.limits import NAMES, Limits
+from tenure.model.prices import FIELD, Prices, read_prices
 from tenure.oidc.sources import KeySources
 from tenure.publisher import PUTTING
 from tenure.rootstore.open import open_root_stores, root_files
@@ -182,8 +187,7 @@ class Tenure:
         )
         self.tokens = Tokens(self._database, self._batcher, *self._key_sources)
         self.issuers = Issuers(service, self.tokens, local=settings.local_issuers)
-        self.manifests = Manifests(service)
-        self.configurations = Configurations(service)
+        self._build_manifests(settings, service)
         self.what_if = WhatIf(self.manifests, self._database, tenancies)
         self.explaining = Explaining(service, self._database, tenancies)
         self.replaying = Replaying(service, self._database, tenancies)
@@ -218,6 +222,14 @@ class Tenure:
         )
         self.lifecycle = Lifecycle(service, bucket_of(settings), partial(declared_classes, self._database))
 
+    def _build_manifests(self, settings: Settings, service: Service) -> None:
+        self.manifests = Manifests(service)
+        self.configurations = Configurations(service)
+        proposing = Proposing(service, self.manifests)
+        self._counting = Counting(self._batcher, self._database)
+        self.storage = Storage(service, self._database, self._counting, proposing, prices_of(settings))
+        self.previewing = Previewing(proposing, self._counting)
+
     def _scheduled(self, settings: Settings, service: Service) -> tuple[Schedule, Jobs]:
         """Everything that happens by itself, and what its operator sees of it."""
         known: dict[str, tuple[Verb, bool, str]] = {
@@ -234,6 +246,7 @@ class Tenure:
                 True,
                 "Has the newest checkpoint of the cell's log time stamped",
             ),
+            "storage": (self._count, True, "Counts what each tenant stores, once a day"),
         }
         jobs = [
             Job(name, every_s, verb, single=single, describe=describe)
@@ -272,6 +285,9 @@ class Tenure:
 
     async def _stamp(self, _run: Run) -> dict[str, int]:
         return {"stamped": int(await self.timestamps.run() is not None)}
+
+    async def _count(self, run: Run) -> dict[str, int]:
+        return await self._counting.run(run.check, run.in_thread)
 
     async def start(self) -> None:
         """Finish what an earlier process left, then serve."""
@@ -376,9 +392,29 @@ def planned(settings: Settings) -> dict[str, float]:
         found["evict"] = settings.evict_interval_s
     if settings.inspect_interval_s:
         found["inspect"] = settings.inspect_interval_s
+    if settings.storage_interval_s:
+        found["storage"] = settings.storage_interval_s
     if settings.tsa_url:
         found["timestamps"] = settings.tsa_interval_s
     return found
+
+
+def prices_of(settings: Settings) -> Prices | None:
+    """What storage costs, if it is said. Raises Invalid naming the member that is wrong."""
+    given = settings.prices.strip()
+    if not given:
+        return None
+    if not given.startswith("{"):
+        try:
+            given = Path(given).read_text()
+        except (OSError, UnicodeDecodeError):
+            raise Invalid(
+                "The table of prices cannot be read; nothing was opened.",
+                field=FIELD,
+                rule="a JSON object, or a file with one",
+                remedy="Name a file that the service may read, or write the object itself.",
+            ) from None
+    return read_prices(given)
 
 
 def limits_of(settings: Settings) -> Limits:

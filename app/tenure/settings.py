@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     """The storage class that a bucket's rules move packs to first (`docs/lifecycle.md`). Empty: none."""
     archive_class: str = "GLACIER"
     """The storage class that is the archive. Empty: nothing is archived."""
+    prices: str = ""
+    """What storage costs: a JSON object or a file with one (`docs/storage.md`). Empty: bytes only."""
     ledger_origin: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(/[a-z0-9._-]+)*$")] = "tenure.localhost"
     """First part of every log's origin line; a host name that you own."""
 
@@ -70,6 +72,8 @@ class Settings(BaseSettings):
     """How often it is looked for what has had its time; 0: never, and nothing goes by itself."""
     inspect_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
     """How often a part of what is stored is compared with what was written. 0: never."""
+    storage_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 3600.0
+    """How often it is looked who was not counted today: each tenant's storage is, once a day. 0: never."""
     cell_jobs: bool = True
     """Whether this process may run what one does for the whole cell. It carries out erasures in any case."""
     replica_lease_s: Annotated[float, Field(ge=1, le=300)] = 10.0

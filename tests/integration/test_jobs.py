@@ -484,7 +484,7 @@ async def test_a_failure_in_one_does_not_stop_the_others(cell: Cell) -> None:
 # ── the operator ──────────────────────────────────────────────────────────────────────────────────
 async def test_the_operator_sees_and_runs_jobs(cell: Cell) -> None:
     items = {one["name"]: one for one in (await cell.tenure.jobs.every(cell.operator))["items"]}
-    assert [*items] == ["rederive", "shred"]
+    assert [*items] == ["rederive", "shred", "storage"]
     assert items["shred"]["outcome"] is None
     await cell.put("k", 1, "customer:1")
     shred = await cell.request("customer:1")
@@ -517,7 +517,9 @@ async def test_a_run_by_hand_takes_the_same_claim(
         asked = [asyncio.create_task(tenure.jobs.run(place.operator, "retention")) for _ in range(2)]
         await began.wait()
         shown = (await tenure.jobs.every(place.operator))["items"]
-        assert [(one["state"], one["next_at"]) for one in shown if one["single"]] == [("running", None)]
+        assert [(one["state"], one["next_at"]) for one in shown if one["name"] == "retention"] == [
+            ("running", None)
+        ]
         go.set()
         for ran in await asyncio.gather(*asked):
             assert (ran["outcome"], ran["counts"]) == ("ok", {"packed": 2})

@@ -100,8 +100,10 @@ VOCABULARY = {
         "action",
         "at_once",
         "as_of",
+        "by",
         "cell",
         "cursor",
+        "days",
         "dry_run",
         "prune",
         "what_if_days",
@@ -112,8 +114,9 @@ VOCABULARY = {
         "kind",
         "limit",
         "new",
+        "now",
     ),
-    *("old", "outcome", "purpose", "rule", "scan", "state", "to", "version"),
+    *("old", "outcome", "purpose", "rule", "scan", "since", "state", "to", "until", "version"),
 }
 """Query parameters that name nothing of anybody's."""
 OF_ITS_OWN = {
@@ -143,6 +146,12 @@ OF_ITS_OWN = {
     "seen",
 }
 """Members of bodies that name nothing either, and may be left out."""
+_RETENTION = {
+    "apiVersion": "tenure/v1",
+    "kind": "Retention",
+    "metadata": {"name": "short"},
+    "spec": {"scopes": ["**"], "categories": "*", "deleteAfter": "1d"},
+}
 WRITTEN: dict[str, Any] = {
     # The document says only that the body is JSON or YAML.
     "applyManifests": {
@@ -157,6 +166,9 @@ WRITTEN: dict[str, Any] = {
         "metadata": {"name": ("manifest",)},
         "spec": {"description": "a role"},
     },
+    # What a Retention names is checked as of an apply, which has these slots.
+    "forecastProposed": {"manifests": [_RETENTION]},
+    "previewRetention": {"manifests": [_RETENTION]},
     "createCredential": {"reach": {"scopes": [("scope",)]}},
     "explainPolicy": {
         "principal": ("principal",),

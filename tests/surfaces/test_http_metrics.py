@@ -63,6 +63,16 @@ def test_an_alarm_is_a_series_until_it_is_resolved(world: World) -> None:
     assert scraped(world)["tenure_inspection_alarms", ()] == 0
 
 
+def test_what_is_stored_is_what_the_operator_is_told(world: World) -> None:
+    world.put("stored", 1)
+    world.ok("operator", "POST", "/v1/jobs/storage:run")
+    found = scraped(world)
+    told = world.ok("operator", "GET", "/v1/storage")["tiers"]
+    assert {one["tier"] for one in told} == {"hot", "cold", "archive"}
+    for one in told:
+        assert found["tenure_stored_bytes", (("tier", one["tier"]),)] == one["bytes"]
+
+
 def test_it_names_nobody(world: World) -> None:
     text = world.call(None, "GET", "/metrics").text
     for name in ("acme", "other", "customer", *world.ids.values()):

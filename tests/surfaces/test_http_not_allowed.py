@@ -47,6 +47,12 @@ KEPT = {
     },
 }
 ASKED = {"role": "rescuer", "minutes": 5, "reason": SECRET}
+PROPOSAL = {
+    "manifests": [
+        {"apiVersion": "tenure/v1", "kind": "Retention", "metadata": {"name": "short"}}
+        | {"spec": {"scopes": ["**"], "categories": "*", "deleteAfter": "1d"}}
+    ]
+}
 NEW_PRINCIPAL = {"name": "x", "kind": "agent", "roles": []}
 # Any head that was published: <size> and <root> are of the newest.
 EVIDENCE = '{"index_sha256": "%s", "files": 1, "size": <size>, "root": "<root>"}' % ("0" * 64)
@@ -127,6 +133,12 @@ ROWS = {
     "runJob": Row("POST", "/v1/jobs/rederive:run", "operator", "dpo", elsewhere=403),
     "getLifecycle": Row("GET", "/v1/lifecycle", "operator", "admin", elsewhere=403),
     "applyLifecycle": Row("POST", "/v1/lifecycle:apply", "operator", "dpo", body={}, elsewhere=403),
+    "getStorage": Row("GET", "/v1/storage?by=day", "admin", "agent", elsewhere=200),
+    "getTenantStorage": Row("GET", "/v1/tenants/{tenant}/storage", "operator", "dpo", elsewhere=403),
+    "forecastStorage": Row("GET", "/v1/storage:forecast?days=9", "dpo", "auditor", elsewhere=200),
+    # What a tenant declares is looked at by who may declare it.
+    "forecastProposed": Row("POST", "/v1/storage:forecast", "admin", "dpo", body=PROPOSAL, elsewhere=200),
+    "previewRetention": Row("POST", "/v1/retention:preview", "admin", "dpo", body=PROPOSAL, elsewhere=200),
     "rotateRootKey": Row("POST", "/v1/rootstore:rotate", "operator", "admin", elsewhere=403),
     "rotateLedgerKey": Row("POST", "/v1/ledger:rotate-key", "admin", "auditor", body={}, elsewhere=200),
     "migrateRootKey": Row("POST", "/v1/rootstore:migrate", "operator", "auditor", elsewhere=403),

@@ -71,6 +71,8 @@ SAMPLES = {
     "reason": "a case",
     "principal create kind": "service",
     "file": "<manifests>",
+    "retention preview file": "<retention>",
+    "cost file": "<retention>",
     "values": "<values>",
     "ground": "a case",
     "role": "support-agent",
@@ -85,6 +87,7 @@ LEFT_OUT = {
     *("stored_versions", "stored_bytes", "policy explain role"),
     # Settings of the process.
     *("witnesses", "tsa_url", "tsa_certs", "tsa_interval_s", "host", "port", "max_body_bytes"),
+    *("now", "days", "within", "prices", "storage_interval_s"),
     *("shred_interval_s", "rederive_interval_s", "inspect_interval_s", "lanes", "cell_jobs"),
     "log_level",
 }
@@ -107,13 +110,16 @@ CALLERS = {
     "rollback": "admin",
     "apply": "admin",
     "get": "admin",
+    "storage": "admin",
+    "cost": "admin",
+    "retention": "admin",
     "shred": "dpo",
     "hold": "dpo",
     "ledger": "admin",
 }
 """Of a command's first word, or of all of it; auditors for the rest."""
 THE_OPERATORS = {
-    *("tenant create", "tenant limits", "tenant refused"),
+    *("tenant create", "tenant limits", "tenant storage", "tenant refused"),
     *("rootstore status", "rootstore rotate", "rootstore migrate", "jobs run"),
     *("lifecycle plan", "lifecycle apply", "lifecycle drift"),
 }
@@ -201,6 +207,10 @@ class Shell:
         audience = f"https://{self.twins['carol'].id}.example"
         issuer = {"name": "another", "issuer": ISSUER, "audience": audience}
         (folder / "issuer.json").write_text(json.dumps(issuer))
+        spec = "{scopes: [support.**], categories: '*', deleteAfter: 1d}"
+        (folder / "retention.yaml").write_text(
+            f"apiVersion: tenure/v1\nkind: Retention\nmetadata: {{name: another}}\nspec: {spec}\n"
+        )
         (folder / "values").write_text("Ada Lovelace\n")
 
     def run(self, key: str, name: str, given: dict[str, str]) -> tuple[int, str]:
@@ -209,6 +219,7 @@ class Shell:
         files = {
             "<issuer>": str(self.folder / "issuer.json"),
             "<manifests>": str(self.folder / "role.yaml"),
+            "<retention>": str(self.folder / "retention.yaml"),
             "<values>": str(self.folder / "values"),
             "<new>.zip": str(self.folder / f"{self._count}.zip"),
         }

@@ -22,9 +22,11 @@ from tenure.cli import (
     policy,
     principals,
     residue,
+    retention,
     rootstore,
     selftest,
     shred,
+    storage,
     tenants,
     verify,
     witness,
@@ -56,6 +58,9 @@ app.command(rich_help_panel=_GOVERN)(configurations.history)
 app.command(rich_help_panel=_GOVERN)(configurations.rollback)
 app.command(rich_help_panel=_GOVERN)(manifests.schema)
 app.add_typer(policy.app, name="policy", rich_help_panel=_GOVERN)
+app.add_typer(retention.app, name="retention", rich_help_panel=_GOVERN)
+app.command(rich_help_panel=_GOVERN)(storage.storage)
+app.command(rich_help_panel=_GOVERN)(storage.cost)
 app.add_typer(tenants.app, name="tenant", rich_help_panel=_GOVERN)
 app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
 app.add_typer(issuers.app, name="issuer", rich_help_panel=_GOVERN)

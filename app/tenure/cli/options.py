@@ -37,6 +37,8 @@ _HELP = {
     "shred_interval_s": "Seconds between batches of erasures; 0: at once.",
     "rederive_interval_s": "Seconds between rounds of asking applications to derive something again.",
     "inspect_interval_s": "Seconds between rounds of inspecting what is stored; 0: never.",
+    "storage_interval_s": "Seconds between looks who was not counted today; 0: never.",
+    "prices": "What storage costs: a JSON object, or a file with one.",
     "cell_jobs": "Whether this process takes jobs of the whole cell; true or false.",
     "lanes": "Transactions at once (PostgreSQL).",
     "log_level": "debug, info, warning or error.",

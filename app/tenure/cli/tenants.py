@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tenure.cli import limits
+from tenure.cli import limits, storage
 from tenure.cli.governing import governing, segment
 from tenure.cli.output import Output
 from tenure.client.http import Connection
@@ -53,6 +53,20 @@ async def show_limits(
     }
     path = f"/v1/tenants/{segment(tenant)}/limits"
     return await limits.look_or_change(connection, output, path, changes, reset=reset)
+
+
+@app.command("storage")
+@governing
+async def show_storage(
+    connection: Connection,
+    output: Output,
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Its id.")],
+    since: storage.Day = None,
+    until: storage.End = None,
+) -> Any:  # noqa: ANN401 - any JSON
+    """What a tenant stores by scope and tier, as it was counted last."""
+    path = f"/v1/tenants/{segment(tenant)}/storage"
+    return await storage.show(connection, output, path, since=since, until=until)
 
 
 @app.command()

@@ -36,15 +36,17 @@ class Snapshot:
         backlog: dict[str, int] | None,
         reviews: tuple[int, int] | None = None,
         jobs: dict[str, tuple[int | None, int]] | None = None,
+        stored: dict[str, int] | None = None,
     ) -> None:
         """`backlog` of `Shredder.backlog`, `reviews` of `Breakglass.waiting`, `jobs` of `Jobs.standing`.
 
-        None: no answer.
+        `stored` of `Storage.standing`. None: no answer.
         """
         self._tenure = tenure
         self._backlog = backlog
         self._reviews = reviews
         self._jobs = jobs or {}
+        self._stored = stored or {}
 
     def collect(self) -> "Iterator[Metric]":
         """Every family (prometheus_client, "Custom Collectors")."""
@@ -54,6 +56,7 @@ class Snapshot:
         yield from self._erasures()
         yield from self._breakglass()
         yield from self._scheduled()
+        yield from self._storage()
         yield from self._inspection()
 
     def _operations(self) -> "Iterator[Metric]":
@@ -185,6 +188,18 @@ class Snapshot:
         yield succeeded
         yield failures
 
+    def _storage(self) -> "Iterator[Metric]":
+        from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - see above
+
+        family = GaugeMetricFamily(
+            "tenure_stored_bytes",
+            "Ciphertext of all tenants, as the job 'storage' counted it last.",
+            labels=["tier"],
+        )
+        for tier, size in sorted(self._stored.items()):
+            family.add_metric([tier], size)
+        yield family
+
     def _inspection(self) -> "Iterator[Metric]":
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - see above
 
@@ -226,18 +241,19 @@ def _time(name: str, text: str, at: int | None) -> "Metric":
 
 @get("/metrics", include_in_schema=False)
 async def get_metrics(request: Call) -> ASGIApp:
-    """The text format of Prometheus, of this process. Three short transactions."""
+    """The text format of Prometheus, of this process. Four short transactions."""
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - see above
 
     tenure = tenure_of(request)
-    backlog, reviews, jobs = None, None, None
+    backlog, reviews, jobs, stored = None, None, None, None
     with suppress(Exception):  # that is what a scrape is to show
         async with asyncio.timeout(_PATIENCE_S):
             backlog = await tenure.shredder.backlog()
             reviews = await tenure.breakglass.waiting()
             jobs = await tenure.jobs.standing()
+            stored = await tenure.storage.standing()
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Snapshot(tenure, backlog, reviews, jobs))
+    registry.register(Snapshot(tenure, backlog, reviews, jobs, stored))
     return Reply(200, generate_latest(registry), _TEXT)
 
 

@@ -122,7 +122,10 @@ _MAY_ALSO: dict[str, tuple[str, ...]] = {
     "addIssuer": ("409",),
     "applyManifests": ("409",),
     "diffManifests": ("409",),
+    "forecastProposed": ("409",),
+    "previewRetention": ("409",),
     "rollbackManifests": ("409",),
+    "requestElevation": ("409",),
     "approveElevation": ("409",),
     "refuseElevation": ("409",),
     "endElevation": ("409",),
@@ -153,6 +156,8 @@ _BODIES: dict[str, type[wire.Body]] = {
     "setCredentialLimits": wire.CredentialLimits,
     "rotateLedgerKey": wire.LedgerKeyRotation,
     "applyLifecycle": wire.LifecycleApply,
+    "forecastProposed": wire.ForecastProposal,
+    "previewRetention": wire.RetentionProposal,
     "createPrincipal": wire.NewPrincipal,
     "changePrincipal": wire.PrincipalChange,
     "createCredential": wire.NewCredential,
@@ -259,6 +264,8 @@ def _plain(parameter: Json) -> Json:
     name, schema = parameter["name"].replace("scope_name", "scope"), parameter["schema"]
     kinds = schema.pop("oneOf", [])
     schema |= next((kind for kind in kinds if kind.get("type") != "null"), {})
+    if None in schema.get("enum", ()):  # may be left out, which is not a value
+        schema |= {"type": "string", "enum": [one for one in schema["enum"] if one is not None]}
     if name in ("id", "credential_id", "principal", "decision"):
         schema["format"] = "uuid"
     if name in ("from", "to"):

@@ -25,6 +25,7 @@ from tenure.http import (
     rederivations,
     rootstore,
     shreds,
+    storage,
     subjects,
     tenants,
 )
@@ -44,6 +45,7 @@ _NOUNS = (
     rootstore,
     jobs,
     lifecycle,
+    storage,
     subjects,
     shreds,
     rederivations,

@@ -30,7 +30,7 @@ _GOVERNING = frozenset(
             "policy",
             "breakglass",
         ),  # whoever stops a caller that runs wild
-        *("tenants", "limits", "rootstore", "jobs", "lifecycle"),
+        *("tenants", "limits", "rootstore", "jobs", "lifecycle", "storage", "retention"),
     }
 )
 _V6_SITE = 64

@@ -7,7 +7,7 @@ must not silently mean "for ever".
 import base64
 import binascii
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import msgspec
 from litestar import Request
@@ -18,14 +18,18 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from tenure import ids
 from tenure.errors import Invalid, Malformed
+from tenure.governance.storage import MAX_AHEAD
 from tenure.ledger.canonical import MAX_INTEGER
+from tenure.model.durations import parse_duration
 from tenure.model.issuer import DEFAULT_ALGORITHMS, MAX_SKEW_S, MAX_TEXT
+from tenure.model.layers import DAY_US
 from tenure.model.limits import MAX_BURST_S, MAX_LIMIT
 from tenure.model.names import NAME_MAX
 from tenure.model.reach import MAX_NAMES
@@ -41,6 +45,9 @@ _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_ISO_LENGTH = re.compile(r"P(?:([0-9]+[DW])|T([0-9]+H))")
+_LENGTH_RULE = "whole hours, days or weeks, such as 12h, 30d, 4w or P30D; a hundred years at most"
 _INSTANT_RULE = "an RFC 3339 time with an offset"
 _PAST_RULE = "a time that is not in the future"
 _FUTURE_RULE = "a time in the future"
@@ -86,10 +93,29 @@ def query_instant(text: str, field: str, *, past: bool = False) -> int:
         ) from None
 
 
+def query_day(text: str, field: str) -> int:
+    """The UTC day, counted from 1970, of a date or a time in a query string. Raises Invalid."""
+    return query_instant(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text, field) // DAY_US
+
+
+def read_length(value: object) -> int:
+    """Hours of a length of time, as manifests write it or as ISO 8601 does; ValueError with the rule."""
+    found = _ISO_LENGTH.fullmatch(value) if isinstance(value, str) else None
+    hours = parse_duration(value if found is None else next(filter(None, found.groups())).lower())
+    if hours is None:
+        raise PydanticCustomError("length", _LENGTH_RULE)
+    return hours
+
+
 _TIME = WithJsonSchema({"type": "string", "format": "date-time"})
 Instant = Annotated[int, BeforeValidator(read_instant), _TIME]
 Past = Annotated[int, BeforeValidator(read_past), _TIME]
 Future = Annotated[int, BeforeValidator(read_future), _TIME]
+
+Length = Annotated[
+    int, BeforeValidator(read_length), WithJsonSchema({"type": "string", "examples": ["P30D", "12h"]})
+]
+"""Hours inside."""
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Prose = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
@@ -135,6 +161,31 @@ class LifecycleApply(Body):
     """Of a plan: which rules it was made from. Left out: whatever rules there are now."""
 
     seen: Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class Proposed(Body):
+    """Manifests that are looked at and not applied: as JSON, or the texts of files, YAML or JSON."""
+
+    manifests: Annotated[list[Any], Field(min_length=1)] | None = None
+    files: Annotated[list[str], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.manifests is None) == (self.files is None):
+            raise PydanticCustomError("proposed", "either manifests or files")
+        return self
+
+
+class ForecastProposal(Proposed):
+    """Retention manifests, and how many days ahead."""
+
+    days: Annotated[int, Field(strict=True, ge=1, le=MAX_AHEAD)] = 365
+
+
+class RetentionProposal(Proposed):
+    """Retention manifests, and how far to look ahead: 30 days if left out."""
+
+    within: Length | None = None
 
 
 class NewPrincipal(Body):

@@ -54,6 +54,8 @@ class Kind(StrEnum):
     SHRED = "shred"
     PURGE = "purge"
     RETENTION_EVICT = "retention.evict"
+    RETENTION_PREVIEW = "retention.preview"
+    """It was looked at what other Retention manifests would do; data: the digest of the policy with them."""
     TIER_MOVE = "tier.move"
     LIFECYCLE_CHANGE = "lifecycle.change"
     """In the cell's log: the bucket's lifecycle rules are changed; data: digest of ours, counts."""

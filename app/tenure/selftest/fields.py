@@ -55,6 +55,8 @@ LEFT_OUT = {
     "principals": "configuration: who may call is in the ledger as changes, not as a state to compare",
     "limits": "configuration: numbers that the ledger has as changes",
     "usage": "a sum over versions, which are checked themselves; it decides about room for more",
+    "storage_samples": "sums over versions, which are checked themselves; for bills and charts",
+    "storage_layers": "sums over versions, which are checked themselves; for forecasts and previews",
     "credentials": "configuration: hashes of secrets that only their holders know",
     "issuers": "configuration: whose tokens are taken is in the ledger as changes",
     "identities": "configuration: who an issuer's subject is here is in the ledger as changes",

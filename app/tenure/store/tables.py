@@ -169,6 +169,24 @@ usage = _table(
     Column("versions", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
 )
+# How much was stored on a day, by scope and tier; scope '' is all of them, and so are the cell's own rows.
+storage_samples = _table(
+    "storage_samples",
+    Column("day", Integer, primary_key=True, autoincrement=False),  # UTC days since 1970
+    Column("scope", Token, primary_key=True),
+    Column("tier", Token, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("versions", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("written_versions", BigInteger, nullable=False),  # of these, on the day before
+    Column("written_bytes", BigInteger, nullable=False),
+)
+# The newest count in full (`model.layers`): by scope, labels, tier, day of writing and day of expiry.
+storage_layers = _table(
+    "storage_layers",
+    Column("at", Instant, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+)
 # Whose access tokens are taken (ADR 23). A row never changes: another configuration is another id.
 issuers = _table(
     "issuers",

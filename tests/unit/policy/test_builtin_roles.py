@@ -18,6 +18,7 @@ SCOPES = (
     "tenure.rootstore",
     "tenure.jobs",
     "tenure.lifecycle",
+    "tenure.storage",
     "tenure.principals",
     "tenure.manifests",
     "tenure.subjects",
