@@ -131,7 +131,7 @@ async def test_the_selftest_can_fail(
     """With a check taken out, what only that check sees is reported as unnoticed."""
     sections = [one for one in SECTIONS if one.name != without]
     with bench(lived, tmp_path) as made:
-        outcome = Selftest(made, rows=1, seed=5, names=names, sections=sections).run()
+        outcome = Selftest(made, rows=1, seed=5, names=names, sections=sections, scenes=()).run()
     assert column in {one.column for one in outcome.missed}
     assert not outcome.ok
     assert {one.table for one in outcome.missed} == set(names)

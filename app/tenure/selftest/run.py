@@ -105,7 +105,7 @@ class Outcome:
 class Selftest:
     """Runs on a bench. `rows` sampled per table and tenant, None for all; `seed` makes it repeatable.
 
-    `names` are the tables to corrupt, `sections` the checks that look.
+    `names` are the tables to corrupt, `sections` the checks that look, `scenes` what is played besides.
     """
 
     def __init__(
@@ -117,10 +117,12 @@ class Selftest:
         progress: Progress = lambda *_: None,
         names: Sequence[str] = TABLES,
         sections: Sequence[Section] = SECTIONS,
+        scenes: Sequence[Scene] = (*SCENES, *KEY_SCENES),
     ) -> None:
         self._bench = bench
         self._names = names
         self._sections = sections
+        self._played = scenes
         self._rows = rows
         self._random = random.Random(seed)  # noqa: S311 - a sample
         self._progress = progress
@@ -275,9 +277,8 @@ class Selftest:
         return (row["depth"], row["prefix"], row["seq"]) in live
 
     def _scenes(self, chosen: Sequence[str]) -> None:
-        scenes = (*SCENES, *KEY_SCENES)
-        for at, scene in enumerate(scenes):
-            self._progress("playing scenes", at, len(scenes))
+        for at, scene in enumerate(self._played):
+            self._progress("playing scenes", at, len(self._played))
             self._scene(scene, [CELL] if scene.of_cell else [one for one in chosen if one != CELL])
 
     def _scene(self, scene: Scene, tenant_ids: Sequence[str]) -> None:
