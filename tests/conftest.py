@@ -21,7 +21,7 @@ from support.softhsm import begin as softhsm_token
 _ENOUGH = 6 << 30
 _MEMORY = Path("/dev/shm")
 if "PYTEST_DEBUG_TEMPROOT" not in os.environ and os.access(_MEMORY, os.W_OK):
-    # Thousands of cells commit durably: nothing is learnt from waiting for a disk. Programs are built there, too.
+    # Thousands of cells commit durably: a disk teaches nothing. Programs are built there, too.
     _left = os.statvfs(_MEMORY)
     if _left.f_bavail * _left.f_frsize > _ENOUGH and not _left.f_flag & os.ST_NOEXEC:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)

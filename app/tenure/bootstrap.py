@@ -86,7 +86,7 @@ from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
 from tenure.stamping import authority_of, believed
-from tenure.store import migrate
+from tenure.store import revision
 from tenure.store.database import Database, Standing
 from tenure.tenancy import Tenancies
 from tenure.witnesses import Witnesses, read_quorum
@@ -127,7 +127,7 @@ class Tenure:
 
     def _build(self, settings: Settings, ground: Ground) -> None:
         with self._database.connect() as connection:
-            migrate.require_current(connection)
+            revision.require_current(connection)
         _require_border(self._database)
         self.recovered = recover(ground)
         tenancies = Tenancies(ground.keyring, limits_of(settings))
@@ -376,6 +376,8 @@ def prepare(settings: Settings) -> str | None:
 
 def bring_up(settings: Settings) -> None:
     """Migrate the schema, as the owner of the tables; the service's own role gets its rights on rows."""
+    from tenure.store import migrate  # noqa: PLC0415 - Alembic takes a tenth of a second, and is rarely needed
+
     owner = settings.migration_url or settings.database
     separate = bool(settings.migration_url)
     migrate.upgrade(owner, app_role=migrate.role_of(settings.database) if separate else None)

@@ -40,7 +40,7 @@ from tenure.rootstore.unseal_only import UnsealOnly
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
 from tenure.stamping import believed
-from tenure.store import breakglass, jobs, migrate, replicas, shreds
+from tenure.store import breakglass, jobs, replicas, shreds
 from tenure.store.breakglass import Review
 from tenure.store.database import Database
 from tenure.store.dump import Target, load, scratch
@@ -228,6 +228,8 @@ def _restored(
     sample: int | None,
     scratch_url: str,
 ) -> tuple[Examined | None, TenureError | None]:
+    from tenure.store import migrate  # noqa: PLC0415 - Alembic takes a tenth of a second, and is rarely needed
+
     with scratch(readable(settings), inside, scratch_url) as target:
         try:
             check_files(directory, kept)

@@ -13,7 +13,7 @@ from support.postgres import OWNER, Server
 from tenure.bootstrap import prepare
 from tenure.errors import Erased, TenureError, Unavailable
 from tenure.model.principal import PrincipalKind
-from tenure.store import migrate
+from tenure.store import migrate, revision
 from tenure.store.records import among
 from tenure.store.tables import metadata, versions
 
@@ -56,11 +56,11 @@ def test_up_down_up_and_nothing_differs_from_the_tables(database_url: tuple[str,
         up(database_url)
         assert migrate.check(owner) == []
         with connected(service) as connection:
-            assert migrate.is_current(connection)
+            assert revision.is_current(connection)
         migrate.downgrade(owner)
         with connected(owner) as connection:
             assert set(inspect(connection).get_table_names()) <= {"alembic_version"}
-            assert not migrate.is_current(connection)
+            assert not revision.is_current(connection)
     up(database_url)
     up(database_url)
     with connected(owner) as connection:

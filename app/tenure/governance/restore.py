@@ -27,7 +27,7 @@ from tenure.governance.recovery import Recovered, recover
 from tenure.ids import CELL
 from tenure.keys.rootstore import RootStore
 from tenure.ledger.checkpoint import peek_checkpoint
-from tenure.store import migrate
+from tenure.store import revision
 from tenure.store.dump import Target, is_empty, load
 
 MARK = "restoring"
@@ -46,7 +46,7 @@ class Place(NamedTuple):
 def checked_backup(directory: Path, roots: RootStore, mirror: Mirror) -> Backup:
     """Step 1. Tampered, NotFound, Invalid or Conflict, saying why this backup is not to be restored here."""
     backup = read_backup(directory)
-    if not migrate.knows(backup.census.revision):
+    if backup.census.revision not in revision.known():
         raise Invalid(
             "The backup's schema is not one that this version knows; nothing was restored.",
             field="BACKUP",

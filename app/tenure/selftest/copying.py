@@ -12,7 +12,6 @@ from tenure.selftest.bench import Bench
 from tenure.selftest.run import Outcome, Progress, Selftest
 from tenure.settings import Settings
 from tenure.stamping import believed
-from tenure.store import migrate
 from tenure.store.dump import FILES, dump, load, scratch
 
 ROWS = 2
@@ -57,6 +56,8 @@ def _on_copy(
     progress: Progress,
 ) -> Outcome:
     source = readable(settings)
+    from tenure.store import migrate  # noqa: PLC0415 - Alembic takes a tenth of a second, and is rarely needed
+
     place = Path(tempfile.mkdtemp(dir=inside))
     kept = place / FILES[source.dialect]
     dump(source, kept)

@@ -5,11 +5,10 @@ Wants a connection that row-level security does not bind. Nothing here is about 
 
 from typing import NamedTuple
 
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, func, select
 
 from tenure.ids import CELL
-from tenure.store import tables
+from tenure.store import revision, tables
 from tenure.store.keystate import Pointer
 
 
@@ -32,14 +31,9 @@ class Census(NamedTuple):
     logs: tuple[LogHead, ...]
 
 
-def revision(connection: Connection) -> str | None:
-    """The schema's revision; None when nothing was migrated here."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
 def census(connection: Connection) -> Census:
     """Read it, in the connection's transaction. Of a database without a schema all is empty."""
-    version = revision(connection)
+    version = revision.current(connection)
     if version is None:
         return Census(None, None, 0, ())
     pointers, epochs, logs = tables.key_pointer, tables.leaf_sequences, tables.logs

@@ -7,13 +7,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
 from tenure import resources
-from tenure.errors import Unavailable
 from tenure.store.tables import metadata
 
 
@@ -35,27 +33,6 @@ def check(url: str) -> list[object]:
     """Differences between the migrated schema and `tables`; empty when they agree."""
     with _begin(url) as connection:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
-
-
-def is_current(connection: Connection) -> bool:
-    """Whether the schema is this version's."""
-    head = ScriptDirectory.from_config(_config(connection)).get_current_head()
-    return MigrationContext.configure(connection).get_current_revision() == head
-
-
-def knows(revision: str | None) -> bool:
-    """Whether this version can bring a schema of that revision up to its own."""
-    scripts = ScriptDirectory(str(resources.folder("migrations")))
-    return any(one.revision == revision for one in scripts.walk_revisions())
-
-
-def require_current(connection: Connection) -> None:
-    """Refuse to run on another version's schema."""
-    if not is_current(connection):
-        raise Unavailable(
-            "The database has another version's schema; nothing was opened.",
-            remedy="Run 'tenure init' to migrate it.",
-        )
 
 
 def role_of(url: str) -> str | None:
