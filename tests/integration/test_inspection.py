@@ -260,7 +260,9 @@ async def test_each_edit_is_found_and_named(place: Cell, monkeypatch: pytest.Mon
 async def _each_edit(lived: Cell) -> None:
     assert await patrolled(lived) == []
     unnoticed = []
-    for name, (edit, table) in EDITS.items():
+    # Every check on SQLite; on PostgreSQL a third, for how its types come back (and `test_selftest`).
+    edits = list(EDITS.items())[:: 1 if lived.dialect == "sqlite" else 3]
+    for name, (edit, table) in edits:
         with Undone(lived, name.replace(" ", ".").partition(".")[0]):
             with lived.raw() as connection:
                 edit(connection, lived)

@@ -122,7 +122,6 @@ async def test_on_a_scratch_database(lived: Cell, tmp_path: Path) -> None:
     [
         (("leaf_sequences",), "leaf sequences", "epoch"),
         (("certificates",), "certificates", "created_at"),
-        (("subjects",), "subjects", "ref_index"),
     ],
 )
 async def test_the_selftest_can_fail(

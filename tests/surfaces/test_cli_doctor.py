@@ -49,7 +49,10 @@ def test_each_kind_of_edit_is_named(place: Cell) -> None:
             }
         ],
     )
-    for name, values in EDITS.items():
+    # What is looked at is the same on both databases; how rows come back is seen with two of them.
+    names = EDITS if place.dialect == "sqlite" else ("entries", "versions")
+    for name in names:
+        values = EDITS[name]
         table = tables.metadata.tables[name]
         with Undone(place, name):
             with place.raw() as connection:
