@@ -16,6 +16,7 @@ from tenure.store.session import Tx
 from tenure.store.statements import Params, Select
 from tenure.store.subjects import StoredSubject
 from tenure.tenancy import Tenancies, Tenancy, authenticate, keep_policy
+from tenure.thawing import NOTHING, Thawed
 
 _ATTEMPTS = 3
 K = TypeVar("K")
@@ -88,6 +89,8 @@ class Desk:
     tenancy: Tenancy
     found: Found
     now: int
+    thawed: Thawed = NOTHING
+    """Contents out of packs that were fetched for the operation that is performed."""
 
     @classmethod
     def reading(cls, tx: Tx, tenancies: Tenancies) -> "Desk":
@@ -105,6 +108,7 @@ class BatchOperation(Protocol):
     """An operation that shares a batch: says what it needs, then works on what was found."""
 
     solo: bool
+    thawed: Thawed
 
     def needs(self, tenancy: Tenancy, needs: Needs, /) -> None:
         """Add to the batch's needs. Called again when the tenancy turned out to be stale."""
@@ -124,6 +128,7 @@ class Solo:
     work: Callable[[Desk], Any]
     wants: Callable[[Needs], None] | None = None
     solo: bool = True
+    thawed: Thawed = NOTHING
 
     def needs(self, _tenancy: Tenancy, needs: Needs) -> None:
         """Nothing in advance, unless told."""
@@ -154,6 +159,7 @@ class GatewayCrew:
             keep_policy(tx, tenancy)
             desk = Desk(tx, tenancy, found, ids.now())
             if operations[0].solo:
+                desk.thawed = operations[0].thawed
                 return [operations[0].perform(desk)]
             return [self._one(desk, operation) for operation in operations]
         except KeyFailure:
@@ -178,6 +184,7 @@ class GatewayCrew:
     def _one(self, desk: Desk, operation: BatchOperation) -> Any:  # noqa: ANN401
         mark = desk.tx.mark()
         desk.found.keep()
+        desk.thawed = operation.thawed
         try:
             return operation.perform(desk)
         except TenureError as refusal:

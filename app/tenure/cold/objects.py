@@ -28,6 +28,10 @@ class Objects(Protocol):
         """
         ...
 
+    def retag(self, name: str, tags: Mapping[str, str]) -> None:
+        """Give an object that is there these tags in place of its own. Its content never changes."""
+        ...
+
     def get(self, name: str) -> bytes | None:
         """An object's bytes, or None."""
         ...

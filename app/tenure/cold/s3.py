@@ -29,7 +29,7 @@ from botocore.exceptions import (
 
 from tenure.cold.files import checked_name
 from tenure.cold.objects import NO_TAGS, checked_range, too_short
-from tenure.errors import Unavailable, Unsupported
+from tenure.errors import TenureError, Unavailable, Unsupported
 
 _CONNECT_S, _READ_S, _ATTEMPTS = 3, 20, 5
 _ABSENT: Final = frozenset({"NoSuchKey", "404", "NotFound"})
@@ -83,6 +83,14 @@ class S3Objects:
                 if there is not None:
                     return there == data
         raise _busy("ConditionalRequestConflict")
+
+    def retag(self, name: str, tags: Mapping[str, str]) -> None:
+        """Give an object these tags in place of its own. One request."""
+        chosen = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+        with _mapped("tagged"):
+            self._client.put_object_tagging(
+                Bucket=self._bucket, Key=self._key(name), Tagging={"TagSet": chosen}
+            )
 
     def get(self, name: str) -> bytes | None:
         """An object's bytes, or None. One request."""
@@ -272,7 +280,7 @@ def _mapped(doing: str) -> Iterator[None]:
         raise failure_of(f"objects cannot be {doing}", failure) from failure
 
 
-def failure_of(not_done: str, failure: ClientError | BotoCoreError) -> Unavailable:
+def failure_of(not_done: str, failure: ClientError | BotoCoreError) -> TenureError:
     """The SDK's error as ours; `not_done` says what came of it, such as "objects cannot be read"."""
     if isinstance(failure, ClientError):
         return _of_code(not_done, failure.response["Error"]["Code"])
@@ -289,7 +297,14 @@ def failure_of(not_done: str, failure: ClientError | BotoCoreError) -> Unavailab
     )
 
 
-def _of_code(not_done: str, code: str) -> Unavailable:
+def _of_code(not_done: str, code: str) -> TenureError:
+    if code == "InvalidObjectState":
+        return Unsupported(
+            "The object lies in an archive that gives nothing out at once; nothing was read.",
+            rule="archived",
+            remedy="Have it restored in the bucket (s3:RestoreObject), then ask again: this version of Tenure"
+            " asks for no restore itself.",
+        )
     if code == "NoSuchBucket":
         return Unavailable(
             f"There is no such bucket; {not_done}.",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import ColumnElement, Table, and_, bindparam, case, func, select, tuple_, update
 from sqlalchemy import Update as CoreUpdate
 
-from tenure.store import limits, tables
+from tenure.store import limits, packs, tables
 from tenure.store.records import DERIVED, LABELLED, Place, StoredVersion, base, beyond, every, linked
 from tenure.store.session import Tx
 
@@ -132,9 +132,14 @@ def _headed(tx: Tx, which: ColumnElement[bool], *, limit: int, after: Place | No
 
 
 def purge(tx: Tx, versions: Sequence[Place], shred_id: str) -> None:
-    """Remove the ciphertext of versions for good; what stays says only that something was erased."""
+    """Remove the ciphertext of versions for good; what stays says only that something was erased.
+
+    What lies in a pack is dead from here on, and nothing says where it is; the pack is not touched.
+    """
     with limits.counted(tx, versions):
-        _withdraw(tx, versions, "erased", shred_id=shred_id, header=None, head=None, content=None)
+        packs.let_go(tx, versions)
+        parts: dict[str, Any] = dict.fromkeys(("header", "head", "content", *packs.PLACE))
+        _withdraw(tx, versions, "erased", shred_id=shred_id, **parts)
 
 
 def withhold(tx: Tx, versions: Sequence[Place], shred_id: str) -> None:
