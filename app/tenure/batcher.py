@@ -28,7 +28,7 @@ from tenure.errors import TenureError, Unavailable
 from tenure.ledger.entry import EntryDraft
 from tenure.store.database import Database
 from tenure.store.session import Tx, Writers
-from tenure.thawing import NOTHING, Cold, Thawed, Where
+from tenure.thawing import Cold, Thawed, Where
 
 MAX_BATCH = 128
 MAX_WAITING = 1024
@@ -46,7 +46,7 @@ class Operation(Protocol):
 
     solo: bool
     """Runs in a transaction of its own, with statements of its own."""
-    thawed: Thawed
+    thawed: Thawed | None
     """What was fetched out of packs for it."""
 
 
@@ -73,7 +73,7 @@ class Plain:
 
     work: Callable[[Tx], Any]
     solo: bool = True
-    thawed: Thawed = NOTHING
+    thawed: Thawed | None = None
 
 
 @dataclass(slots=True)
@@ -277,7 +277,7 @@ class Batcher:
                 if self._fetch is None:
                     raise
                 # The lane is free by now, and its transaction left nothing behind.
-                operation.thawed = {**operation.thawed, **await self._fetch(cold.wanted)}
+                operation.thawed = {**(operation.thawed or {}), **await self._fetch(cold.wanted)}
         raise Unavailable("What was asked for keeps moving between packs; nothing was returned.")
 
     def _queued(self, tenant_id: str, operation: Operation) -> asyncio.Future[Any]:

@@ -16,7 +16,7 @@ from tenure.store.session import Tx
 from tenure.store.statements import Params, Select
 from tenure.store.subjects import StoredSubject
 from tenure.tenancy import Tenancies, Tenancy, authenticate, keep_policy
-from tenure.thawing import NOTHING, Thawed
+from tenure.thawing import Thawed
 
 _ATTEMPTS = 3
 K = TypeVar("K")
@@ -89,7 +89,7 @@ class Desk:
     tenancy: Tenancy
     found: Found
     now: int
-    thawed: Thawed = NOTHING
+    thawed: Thawed | None = None
     """Contents out of packs that were fetched for the operation that is performed."""
 
     @classmethod
@@ -108,7 +108,7 @@ class BatchOperation(Protocol):
     """An operation that shares a batch: says what it needs, then works on what was found."""
 
     solo: bool
-    thawed: Thawed
+    thawed: Thawed | None
 
     def needs(self, tenancy: Tenancy, needs: Needs, /) -> None:
         """Add to the batch's needs. Called again when the tenancy turned out to be stale."""
@@ -128,7 +128,7 @@ class Solo:
     work: Callable[[Desk], Any]
     wants: Callable[[Needs], None] | None = None
     solo: bool = True
-    thawed: Thawed = NOTHING
+    thawed: Thawed | None = None
 
     def needs(self, _tenancy: Tenancy, needs: Needs) -> None:
         """Nothing in advance, unless told."""

@@ -11,7 +11,6 @@ object store. What is fetched is sealed; nobody reads it without the version's k
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from tenure.cold.objects import Objects
@@ -38,7 +37,6 @@ class Where(NamedTuple):
 
 Thawed = Mapping[Where, Mapping[str, bytes]]
 """What was fetched: sealed parts by name."""
-NOTHING: Final[Thawed] = MappingProxyType({})
 
 
 class Cold(Unavailable):
@@ -66,19 +64,19 @@ def where(tenant_id: str, stored: StoredVersion) -> Where | None:
     return Where(tenant_id, stored.pack_id, place)
 
 
-def require(tenant_id: str, versions: Iterable[StoredVersion], thawed: Thawed) -> None:
+def require(tenant_id: str, versions: Iterable[StoredVersion], thawed: Thawed | None) -> None:
     """Cold naming all contents of these versions that are not at hand, so that they are fetched together."""
-    wanted = {where(tenant_id, one) for one in versions if one.header is not None} - {None, *thawed}
+    wanted = {where(tenant_id, one) for one in versions if one.header is not None} - {None, *(thawed or ())}
     if wanted:
         raise Cold(one for one in wanted if one is not None)
 
 
-def warm(tenant_id: str, stored: StoredVersion, thawed: Thawed) -> StoredVersion:
+def warm(tenant_id: str, stored: StoredVersion, thawed: Thawed | None) -> StoredVersion:
     """A version with its content, wherever that lies. Cold when it is in a pack and not at hand."""
     found = where(tenant_id, stored)
     if found is None:
         return stored
-    parts = thawed.get(found)
+    parts = (thawed or {}).get(found)
     if parts is None:
         raise Cold((found,))
     if not stored.segments:
