@@ -32,6 +32,8 @@ class Retained(NamedTuple):
     key: str
     now: int
     lifetime: Lifetime
+    lies: str
+    """Where its content is now: `hot`, `cold`."""
     sees_holds: bool
     entry: str
 
@@ -65,6 +67,7 @@ class Explain(Read):
             key=self.key,
             now=desk.now,
             lifetime=lifetime(rules, clocks, held_by(caller, stored)),
+            lies=stored.tier,
             sees_holds=verdict.allowed,
             entry=caller.record(Kind.ACCESS, "ok", seen, nonce=nonce),
         )

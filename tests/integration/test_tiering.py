@@ -1,87 +1,25 @@
 """Contents move from the database to packs when their rules say so, and read as before from there."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from support.cell import JOINT, NOTES, SCOPE, Cell
-from support.moody import Moody
-from tenure import ids
-from tenure.access import Ask
-from tenure.bootstrap import Tenure
+from support.cell import SCOPE, Cell
+from support.tiering import Later, declare, hot, moody, objects, packed, rule, stocked, tier
 from tenure.decisions import Opening
-from tenure.errors import Denied, Tampered, Unavailable
-from tenure.jobs.job import Run
+from tenure.errors import Erased
 from tenure.listing import Query
-from tenure.model.lifetime import HOUR_US
 from tenure.model.record import Draft, Segment
-from tenure.store import packs
 
 pytestmark = pytest.mark.anyio
-DAY = 24 * HOUR_US
 
 
 @pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let so many hours be over, for whoever asks what is due."""
-
-    def to(hours: int) -> None:
-        monkeypatch.setattr(packs, "now", lambda _tx: ids.now() + hours * HOUR_US)
-
-    return to
+def later(monkeypatch: pytest.MonkeyPatch) -> Later:
+    return Later(monkeypatch)
 
 
-def rule(name: str, **spec: Any) -> dict[str, Any]:
-    spec = {"scopes": ["support.**"], "categories": "*", **spec}
-    return {"apiVersion": "tenure/v1", "kind": "Retention", "metadata": {"name": name}, "spec": spec}
-
-
-async def declare(cell: Cell, *rules: dict[str, Any]) -> None:
-    await cell.tenure.manifests.apply(cell.one["admin"], json.dumps(rules), dry_run=False)
-
-
-async def tier(tenure: Tenure) -> dict[str, int]:
-    return dict(await tenure.tiering.run(Run("tier")))
-
-
-def moody(tenure: Tenure) -> Moody:
-    """Puts a store that can fail between the cell and its packs."""
-    store = Moody(tenure.tiering._objects)
-    tenure.tiering._objects = store
-    tenure._thaw._objects = store
-    return store
-
-
-def objects(cell: Cell) -> list[Path]:
-    return sorted((cell.settings.data_dir / "objects" / "packs").glob("*/*"))
-
-
-def packed(cell: Cell) -> dict[str, tuple[int, str]]:
-    """Pack → its living members and its state."""
-    return {
-        row[0]: (row[1], row[2])
-        for row in cell.rows(
-            "SELECT CAST(id AS TEXT), (SELECT count(*) FROM versions v WHERE v.tenant_id = p.tenant_id"
-            " AND v.pack_id = p.id), state FROM packs p"
-        )
-    }
-
-
-def hot(cell: Cell) -> int:
-    """How many versions have their content in the database."""
-    return int(cell.rows("SELECT count(*) FROM versions WHERE content IS NOT NULL AND segments IS NULL")[0][0])
-
-
-async def stocked(cell: Cell, count: int = 3) -> None:
-    await declare(cell, rule("talks", hotFor="1d", coldFor="30d", archiveFor="60d", deleteAfter="91d"))
-    for n in range(count):
-        await cell.put(f"k{n}", n, f"customer:{n}")
-
-
-async def test_what_is_due_goes_to_a_pack_and_reads_as_before(cell: Cell, later: Callable[[int], None]) -> None:
+async def test_what_is_due_goes_to_a_pack_and_reads_as_before(cell: Cell, later: Later) -> None:
     await stocked(cell)
     decision = await cell.tenure.decisions.open(cell.one["agent"], Opening("customer-support"))
     bound = cell.one.ask(decision=decision["id"])
@@ -117,7 +55,7 @@ async def test_what_is_due_goes_to_a_pack_and_reads_as_before(cell: Cell, later:
     assert (await cell.audited()).ok
 
 
-async def test_a_record_goes_on_while_its_past_is_cold(cell: Cell, later: Callable[[int], None]) -> None:
+async def test_a_record_goes_on_while_its_past_is_cold(cell: Cell, later: Later) -> None:
     await stocked(cell, 1)
     later(25)
     await tier(cell.tenure)
@@ -129,7 +67,7 @@ async def test_a_record_goes_on_while_its_past_is_cold(cell: Cell, later: Callab
     assert (await cell.get("k0", version=1)).tier == "cold"
 
 
-async def test_one_of_a_pack_is_erased_without_touching_it(cell: Cell, later: Callable[[int], None]) -> None:
+async def test_one_of_a_pack_is_erased_without_touching_it(cell: Cell, later: Later) -> None:
     await stocked(cell)
     usage = "SELECT sum(versions), sum(bytes) FROM usage"
     before = cell.rows(usage)[0]
@@ -143,7 +81,7 @@ async def test_one_of_a_pack_is_erased_without_touching_it(cell: Cell, later: Ca
     assert not store.calls, "no object is read, written or listed for an erasure"
     assert await cell.certificate(state["certificate"])
     assert (path.read_bytes(), path.stat().st_mtime_ns) == (content, stamp)
-    with pytest.raises(Exception, match="erased"):
+    with pytest.raises(Erased):
         await cell.get("k1")
     assert await cell.value("k2") == 2
     assert list(packed(cell).values()) == [(2, "stored")]
@@ -156,9 +94,7 @@ async def test_one_of_a_pack_is_erased_without_touching_it(cell: Cell, later: Ca
     assert (objects(cell), packed(cell)) == ([], {}), "of a pack that nobody is in any more nothing stays"
 
 
-async def test_segments_leave_their_contents_behind_and_keep_their_headers(
-    cell: Cell, later: Callable[[int], None]
-) -> None:
+async def test_segments_leave_their_contents_behind_and_keep_their_headers(cell: Cell, later: Later) -> None:
     await declare(cell, rule("talks", hotFor="1d", deleteAfter="30d"))
     parts = tuple(Segment(json.dumps({"v": n}).encode(), (f"customer:{n}",)) for n in range(3))
     await cell.tenure.gateway.write(
