@@ -4,22 +4,15 @@ import json
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from sqlalchemy import bindparam, select
-
 from tenure.cold.classes import RetentionClass, class_of
 from tenure.ids import CELL
 from tenure.model.lifetime import HOUR_US, Clocks, Due, lifetime
 from tenure.model.retention import RetentionSpec
-from tenure.store import manifests, packs, tables, tenants
+from tenure.store import manifests, packs, tenants
 from tenure.store.database import Database
-from tenure.store.statements import Select
 
 _STRIDE: Final = 500
 KEEP: Final = RetentionClass()
-_p = tables.packs
-_TAGS: Final = Select(
-    select(_p.c.tag).where(_p.c.tenant_id == bindparam("tenant_id"), _p.c.state == packs.STORED).distinct()
-)
 
 
 class Ahead(NamedTuple):
@@ -68,6 +61,6 @@ def declared_classes(database: Database) -> frozenset[RetentionClass]:
         some = tenant_ids[first : first + _STRIDE]
         for rows in database.read_each(some, manifests.RETENTION):
             found.update(class_of(RetentionSpec.model_validate(json.loads(spec))) for (spec,) in rows)
-        for rows in database.read_each(some, _TAGS):
+        for rows in database.read_each(some, packs.TAGS):
             found.update(RetentionClass.parse(tag) for (tag,) in rows)
     return frozenset(found)

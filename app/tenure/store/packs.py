@@ -10,11 +10,23 @@ A version's content is in its row or in a pack, never in both: one transaction m
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import LargeBinary, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import (
+    LargeBinary,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from tenure.store import clock, limits, tables
 from tenure.store.records import Place, among
 from tenure.store.session import Tx
+from tenure.store.statements import Select
 
 _p, _v = tables.packs, tables.versions
 WRITING: Final = "writing"
@@ -22,6 +34,21 @@ STORED: Final = "stored"
 DEAD: Final = "dead"
 PLACE: Final = ("pack_id", "pack_offset", "pack_length", "pack_sha256")
 """Columns of a version: where in which pack its content lies, in bytes, and the SHA-256 of these bytes."""
+
+
+_t = tables.tenant_state
+ANY: Final = Select(
+    select(_t.c.policy_epoch).where(
+        _t.c.tenant_id == bindparam("tenant_id"), exists().where(_p.c.tenant_id == _t.c.tenant_id)
+    )
+)
+"""A row if the tenant has a pack."""
+TAGS: Final = Select(
+    select(_p.c.tag)
+    .where(_p.c.tenant_id == bindparam("tenant_id"), _p.c.state == literal_column(f"'{STORED}'"))
+    .distinct()
+)
+"""Which tags the tenant's stored packs have."""
 
 
 class StoredPack(NamedTuple):
@@ -155,12 +182,6 @@ def in_state(tx: Tx, *states: str) -> list[StoredPack]:
 def stored_unlike(tx: Tx, judged: str, keep: str, *, limit: int) -> list[StoredPack]:
     """Stored packs with another tag than `keep`, chosen under other rules or holds than `judged`."""
     return _select(tx, _p.c.state == STORED, _p.c.tag != keep, _p.c.judged != judged)[:limit]
-
-
-def tags(tx: Tx) -> set[str]:
-    """Which tags the tenant's stored packs have."""
-    query = select(_p.c.tag).where(_p.c.tenant_id == tx.tenant_id, _p.c.state == STORED).distinct()
-    return set(tx.execute(query).scalars())
 
 
 def known(tx: Tx, ids: Collection[str]) -> set[str]:
