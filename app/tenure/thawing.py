@@ -13,15 +13,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
-from tenure.cold.objects import Objects
+from tenure.cold.objects import Archived, Objects
 from tenure.cold.pack import Front, Place
-from tenure.cold.packs import read_member
-from tenure.errors import Tampered, Unavailable
+from tenure.cold.packs import name_of, read_member
+from tenure.errors import NotYet, Tampered, Unavailable
 from tenure.keys import segments
 from tenure.store.records import StoredVersion
 
 AT_ONCE: Final = 16
 """Requests to the object store that a process has under way at once, to read."""
+RETRY_S: Final = 1800
+"""How long whoever reads from an archive is told to wait before asking again."""
 CONTENT: Final = "content"
 """The name of a content in its pack; of a segment's, with its place: `content/0`."""
 _ANY_CLASS: Final = "keep"  # a pack's name knows no class
@@ -103,8 +105,8 @@ class Thaw:
     async def fetch(self, wanted: Iterable[Where]) -> Thawed:
         """Side by side, one request each.
 
-        Raises Unavailable when the object store cannot be used now, Tampered when a pack is not there or
-        what it gives is not what was packed.
+        Raises Unavailable when the object store cannot be used now, NotYet once an archive was asked, and
+        Tampered when a pack is not there or what it gives is not what was packed.
         """
         loop, all_ = asyncio.get_running_loop(), list(wanted)
         asked = (loop.run_in_executor(self._threads, self.read, one) for one in all_)
@@ -119,8 +121,21 @@ class Thaw:
         return dict(zip(wanted, self._threads.map(self.read, wanted), strict=True))
 
     def read(self, one: Where) -> Mapping[str, bytes]:
-        """One content's sealed parts. One request; blocking."""
-        return read_member(self._objects, Front(one.tenant, one.pack, _ANY_CLASS), one.place).parts
+        """One content's sealed parts. One request; blocking.
+
+        NotYet when its pack lies in an archive: it was asked for, with a request more.
+        """
+        front = Front(one.tenant, one.pack, _ANY_CLASS)
+        try:
+            return read_member(self._objects, front, one.place).parts
+        except Archived:
+            self._objects.restore(name_of(front))
+            raise NotYet(
+                "What was asked for lies in an archive, which was asked to give it out: that takes hours. "
+                "Nothing was returned.",
+                retry_after=RETRY_S,
+                remedy="Ask again later; it can be read for some days then.",
+            ) from None
 
     def close(self) -> None:
         """Begin no further request."""

@@ -1,15 +1,18 @@
-"""What else looks at contents finds those in packs: searches, inspections, drills; and in a real bucket, too."""
+"""What else looks at contents finds those in packs: searches, inspections, drills; and real buckets."""
 
 import asyncio
 from pathlib import Path
 
+import boto3
 import pytest
+from moto import mock_aws
+from moto.moto_api import state_manager
 
 from support.cell import Cell
 from support.rgw import Bucket
 from support.tiering import Later, hot, moody, objects, packed, stocked, tier
 from tenure import safekeeping
-from tenure.errors import Unavailable
+from tenure.errors import Denied, NotYet, Unavailable
 from tenure.governance.packclasses import declared_classes
 
 pytestmark = pytest.mark.anyio
@@ -92,3 +95,35 @@ async def test_in_a_real_bucket(embedded: Cell, bucket: Bucket, later: Later) ->
         assert tags() == {"tenure-class": "keep", "tenure-tenant": cell.one.id}
         assert bucket.get(key) == before, "neither an erasure nor a hold rewrites it"
         assert await cell.value("k2") == 2
+
+
+async def test_what_an_archive_has_is_asked_for_and_read_later(
+    embedded: Cell, later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against moto: Ceph knows no restore. Its archive gives out what it is asked for at the second look."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    cell = embedded
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="cold")
+        state_manager.set_transition("s3::keyrestore", {"progression": "manual", "times": 2})
+        async with cell.opened(objects_url="s3://cold/cell"):
+            await stocked(cell)
+            before = await cell.get("k1")
+            later(25)
+            await tier(cell.tenure)
+            (key,) = [
+                one["Key"] for one in client.list_objects_v2(Bucket="cold", Prefix="cell/packs/")["Contents"]
+            ]
+            client.copy_object(Bucket="cold", Key=key, CopySource=f"cold/{key}", StorageClass="GLACIER")
+            with pytest.raises(Denied):
+                await cell.get("k1", ask=cell.one.ask("marketer", "customer-support"))
+            assert "Restore" not in client.head_object(Bucket="cold", Key=key), "not for who may not read it"
+            with pytest.raises(NotYet) as told:
+                await cell.get("k1")
+            assert told.value.retry_after > 60
+            assert 'ongoing-request="true"' in client.head_object(Bucket="cold", Key=key)["Restore"]
+            after = await cell.get("k1")
+            assert (after.content, after.tier) == (before.content, "cold")

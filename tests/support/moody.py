@@ -47,6 +47,9 @@ class Moody:
             self._base.retag(name, tags)
         _end(mood, "changed")
 
+    def restore(self, name: str) -> None:
+        self._base.restore(name)
+
     def get(self, name: str) -> bytes | None:
         mood = self._begin("get")
         data = self._base.get(name)

@@ -42,6 +42,9 @@ class FileObjects:
     def retag(self, name: str, tags: Mapping[str, str]) -> None:
         """Nothing: a folder has no tags, and no rules that go by them."""
 
+    def restore(self, name: str) -> None:
+        """Nothing: a folder is no archive."""
+
     def get(self, name: str) -> bytes | None:
         """An object's bytes, or None."""
         try:

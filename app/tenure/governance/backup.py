@@ -18,10 +18,10 @@ import structlog
 
 from tenure import durable, ids
 from tenure.cold.files import FileObjects
-from tenure.cold.objects import Objects
+from tenure.cold.objects import Archived, Objects
 from tenure.cold.open import BucketPlace
 from tenure.cold.packs import FOLDER
-from tenure.errors import Conflict, Invalid, Unavailable, Unsupported
+from tenure.errors import Conflict, Invalid, Unavailable
 from tenure.governance.backupset import (
     MANIFEST,
     OBJECTS,
@@ -89,7 +89,7 @@ def _copy_objects(objects: Objects, destination: Path) -> list[str]:
     for name in objects.names(""):
         try:
             data = objects.get(name)
-        except Unsupported:
+        except Archived:
             if not name.startswith(f"{FOLDER}/"):
                 raise
             archived += 1  # it stays where it is; a restore into this bucket finds it there
