@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("judged", TOKEN, nullable=False),
         sa.Column("planned_at", sa.BigInteger(), nullable=False),
         sa.Column("put_at", sa.BigInteger(), nullable=True),
+        sa.Column("replaced_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_packs")),
     )
     op.create_index("ix_packs_state", "packs", ["tenant_id", "state", "id"])

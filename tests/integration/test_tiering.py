@@ -26,7 +26,7 @@ async def test_what_is_due_goes_to_a_pack_and_reads_as_before(cell: Cell, later:
     before = await cell.get("k1", ask=bound)
     assert (before.tier, await tier(cell.tenure)) == (
         "hot",
-        {"packs": 0, "versions": 0, "bytes": 0, "removed": 0, "kept": 0},
+        {"packs": 0, "versions": 0, "bytes": 0, "removed": 0, "kept": 0, "compacted": 0},
     ), "an hour is not a day"
     later(25)
     moved = await tier(cell.tenure)
@@ -121,3 +121,29 @@ async def test_segments_leave_their_contents_behind_and_keep_their_headers(cell:
     await cell.tenure.holds.release(cell.one["dpo"], held["id"])
     await cell.tenure.shredder.run()
     assert (await cell.get("seg")).segments[0].content == before.segments[0].content
+
+
+async def test_a_mostly_dead_pack_is_made_anew_and_stays_a_day_for_backups(cell: Cell, later: Later) -> None:
+    await stocked(cell, 4)
+    later(25)
+    await tier(cell.tenure)
+    (old,) = objects(cell)
+    usage = "SELECT sum(versions), sum(bytes) FROM usage"
+    for n in (0, 1, 3):
+        await cell.erase(f"customer:{n}")
+    before, stored = await cell.get("k2"), cell.rows(usage)
+    later(0)
+    moved = await tier(cell.tenure)
+    assert (moved["compacted"], moved["removed"], len(objects(cell))) == (1, 0, 2)
+    assert packed(cell)[old.name] == (0, "replaced")
+    new = next(path for path in objects(cell) if path != old)
+    assert new.stat().st_size < old.stat().st_size / 2
+    old.rename(old.with_suffix(".away"))
+    after = await cell.get("k2")
+    assert (after.content, after.tier, cell.rows(usage)) == (before.content, "cold", stored)
+    old.with_suffix(".away").rename(old)
+    assert (await tier(cell.tenure))["removed"] == 0
+    later(25)
+    moved = await tier(cell.tenure)
+    assert (moved["compacted"], moved["removed"], objects(cell)) == (0, 1, [new])
+    assert await cell.value("k2") == 2

@@ -33,7 +33,7 @@ class Objects(Protocol):
         ...
 
     def restore(self, name: str) -> None:
-        """Ask for an object that an archive has (`Archived`): to be readable for some days. Safe to repeat."""
+        """Ask for an object that an archive has (`Archived`), for some days. Safe to repeat."""
         ...
 
     def get(self, name: str) -> bytes | None:

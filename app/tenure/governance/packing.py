@@ -135,6 +135,20 @@ def _member(one: Content) -> Member:
     return Member(one.record_id, one.version, parts)
 
 
+def remade(
+    tenant_id: str, old: StoredPack, members: Sequence[Member], inmates: Sequence[Inmate]
+) -> Planned | None:
+    """A pack of those of another's members that are alive, of its class by its tag; None when none is.
+
+    Its days count anew: it goes later than the old one would have, never earlier.
+    """
+    alive = {(one.record_id, one.version) for one in inmates}
+    kept = [one for one in members if (one.record, one.number) in alive]
+    if not kept:
+        return None
+    return Planned(encode(Front(tenant_id, new_id(), old.tag), kept), old.judged)
+
+
 def still_as_packed(tx: Tx, planned: Planned) -> list[Moved]:
     """Of the pack's versions those that may be moved: as they were packed. Locked until the end.
 

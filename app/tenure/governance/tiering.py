@@ -1,13 +1,14 @@
 """Moving contents from the database to packs: one run, tenant by tenant, pack by pack.
 
-    1 tidy     packs that a run left half done, and those that are dead: object, then row
+    1 tidy     packs that were left half done, are dead, or were replaced a day ago: object, then row
     2 judge    packs whose bucket would delete them earlier than today's rules and holds allow: tagged `keep`
     3 plan     the next pack's members, read and encoded              (`packing`)
     4 claim    its row, `writing`                    ── a crash after it leaves a row and perhaps an object:
     5 put      stored and read back, outside of any transaction         the next run's step 1 takes both ──
     6 move     in one transaction: the run is still the last one, the row still `writing`, each version still
                as packed → content out of the row, place into it, `tier.move` in the ledger
-    7 sweep    once a day: objects that no row names, older than a day
+    7 compact  packs of which half is dead: the living into a new one, by steps 4 to 6
+    8 sweep    once a day: objects that no row names, older than a day
 
 Until 6 is committed every content is in its row, from then on it is in a pack that was read back: nothing is
 lost and nothing is twice, wherever it stops. The object store's failures end the run; reads and writes of
@@ -27,11 +28,11 @@ import structlog
 
 from tenure import ids
 from tenure.batcher import Batcher
-from tenure.cold.objects import Objects
+from tenure.cold.objects import Archived, Objects
 from tenure.cold.pack import Front
-from tenure.cold.packs import FOLDER, name_of, put_pack, tags_of
+from tenure.cold.packs import FOLDER, PackRef, name_of, put_pack, read_pack, tags_of
 from tenure.crew import Desk, Solo
-from tenure.errors import TenureError, Unavailable
+from tenure.errors import Conflict, TenureError, Unavailable
 from tenure.governance import packing
 from tenure.governance.packclasses import KEEP
 from tenure.governance.packing import Due, Planned
@@ -77,7 +78,7 @@ class Tiering:
         When the object store cannot be used the run ends: Unavailable. Any other failure is one tenant's; the
         others' go on, and it is raised at the end.
         """
-        counts: Counter[str] = Counter(packs=0, versions=0, bytes=0, removed=0, kept=0)
+        counts: Counter[str] = Counter(packs=0, versions=0, bytes=0, removed=0, kept=0, compacted=0)
         failed: TenureError | None = None
         for tenant_id in await turn.in_thread(self._concerned):
             turn.check()
@@ -109,11 +110,15 @@ class Tiering:
                     break
                 began = time.monotonic()
                 moved = await self._store(turn, planned)
-                if not moved:  # given up, or all of it went meanwhile: the next run looks again
+                if not moved:  # all of it went meanwhile: the next run looks again
                     break
                 counts.update(packs=1, versions=moved, bytes=len(planned.packed.data))
-                pause = len(planned.packed.data) / self._pace.bytes_per_s - (time.monotonic() - began)
-                await asyncio.sleep(max(pause, 0))
+                await self._rest(len(planned.packed.data), began)
+        counts["compacted"] += await self._compact(turn, tenant_id)
+
+    async def _rest(self, size: int, began: float) -> None:
+        """So long that what was moved since was not moved faster than it may be."""
+        await asyncio.sleep(max(size / self._pace.bytes_per_s - (time.monotonic() - began), 0))
 
     def _concerned(self) -> list[str]:
         """Tenants that have Retention manifests, or packs. Four round trips for each 500 tenants."""
@@ -143,24 +148,23 @@ class Tiering:
         return cast("R", await self._batcher.submit(tenant_id, Solo(confirmed)))
 
     # ── 3 plan, 4 claim, 5 put, 6 move ───────────────────────────────────────────────────────────
-    async def _store(self, turn: Turn, planned: Planned) -> int | None:
-        """Put one pack and move its members there: how many; None when it was given up."""
+    async def _store(self, turn: Turn, planned: Planned, *, replaces: StoredPack | None = None) -> int:
+        """Put one pack and move its members there: how many."""
         tenant_id = planned.packed.front.tenant
         await self._write(turn, tenant_id, lambda desk: packs.plan(desk.tx, planned.row(packs.now(desk.tx))))
         # A crash from here on leaves a row, and perhaps an object: the next run takes both away.
         await turn.in_thread(put_pack, self._objects, planned.packed)
-        return await self._write(turn, tenant_id, lambda desk: _move(desk, planned))
+        work = partial(_move, planned=planned, replaces=replaces)
+        return await self._write(turn, tenant_id, work)
 
     # ── 1 tidy ───────────────────────────────────────────────────────────────────────────────────
     async def _tidy(self, turn: Turn, tenant_id: str) -> int:
-        left = await turn.in_thread(
-            self._database.read, tenant_id, lambda tx: packs.in_state(tx, packs.WRITING, packs.DEAD)
-        )
+        left = await turn.in_thread(self._database.read, tenant_id, _leavings)
         if not left:
             return 0
-        if any(one.state == packs.WRITING for one in left):
+        if any(one.state != packs.DEAD for one in left):
             # First, so that nobody who still has one of them in hand can move anything into it.
-            await self._write(turn, tenant_id, lambda desk: packs.give_up(desk.tx))
+            await self._write(turn, tenant_id, _bury)
         for one in await turn.in_thread(
             self._database.read, tenant_id, lambda tx: packs.in_state(tx, packs.DEAD)
         ):
@@ -187,7 +191,29 @@ class Tiering:
             if not found:
                 return kept
 
-    # ── 7 sweep ──────────────────────────────────────────────────────────────────────────────────
+    # ── 7 compact ────────────────────────────────────────────────────────────────────────────────
+    async def _compact(self, turn: Turn, tenant_id: str) -> int:
+        done = 0
+        for old in await turn.in_thread(self._database.read, tenant_id, packs.mostly_dead):
+            turn.check()
+            began = time.monotonic()
+            ref = PackRef(_front(tenant_id, old), old.size, old.members, old.sha256)
+            try:
+                members = await turn.in_thread(read_pack, self._objects, ref)
+            except Archived:
+                continue  # what an archive has is not fetched to save a part of it
+            inmates = await turn.in_thread(
+                self._database.read, tenant_id, partial(packs.inmates, pack_id=old.id)
+            )
+            planned = packing.remade(tenant_id, old, members, inmates)
+            if planned is None:
+                continue
+            await self._store(turn, planned, replaces=old)
+            done += 1
+            await self._rest(old.size, began)
+        return done
+
+    # ── 8 sweep ──────────────────────────────────────────────────────────────────────────────────
     def _sweep(self, turn: Turn) -> int:
         """Delete objects that no row names: what is left of packs that were given up. One list of all."""
         before = ids.now() - int(_DAY_S * 1_000_000)
@@ -207,6 +233,17 @@ class Tiering:
         return removed
 
 
+def _leavings(tx: Tx) -> list[StoredPack]:
+    before = packs.now(tx) - packing.DAY_US
+    found = packs.in_state(tx, packs.WRITING, packs.DEAD, packs.REPLACED)
+    return [one for one in found if one.replaced_at is None or one.replaced_at < before]
+
+
+def _bury(desk: Desk) -> None:
+    packs.give_up(desk.tx)
+    packs.retire(desk.tx, before=packs.now(desk.tx) - packing.DAY_US)
+
+
 def _due(tx: Tx, policy: Policy) -> list[list[Due]]:
     return packing.due(tx, policy.configuration)
 
@@ -219,16 +256,22 @@ def _doubtful(tx: Tx, policy: Policy) -> list[tuple[StoredPack, str, bool]]:
     return [(one, judged, packing.must_stay(tx, policy.configuration, one, active)) for one in found]
 
 
-def _move(desk: Desk, planned: Planned) -> int | None:
+def _move(desk: Desk, *, planned: Planned, replaces: StoredPack | None) -> int:
     tx, packed = desk.tx, planned.packed
-    moved = packing.still_as_packed(tx, planned)
-    alive = {(one.record_id, one.version) for one in moved}
+    front = packed.front
+    if replaces is None:
+        moved = packing.still_as_packed(tx, planned)
+        alive = {(one.record_id, one.version) for one in moved}
+    else:
+        offsets = {(one.record, one.number): one.offset for one in packed.places}
+        alive = packs.repack(tx, replaces.id, front.pack, offsets)
     gone = [one.length for one in packed.places if (one.record, one.number) not in alive]
-    if not packs.stored(tx, packed.front.pack, dead=len(gone), dead_bytes=sum(gone)):
-        return None
-    packs.move(tx, packed.front.pack, moved)
-    _record(desk, "ok", packed.front.pack, packed.sha256, packed.front.retention_class, len(moved))
-    return len(moved)
+    if not packs.stored(tx, front.pack, dead=len(gone), dead_bytes=sum(gone)):
+        raise Conflict("A pack was given up while it was put; nothing was moved into it.")
+    if replaces is None:
+        packs.move(tx, front.pack, moved)
+    _record(desk, "ok", front.pack, packed.sha256, front.retention_class, len(alive))
+    return len(alive)
 
 
 def _forget(desk: Desk, *, pack: StoredPack) -> None:

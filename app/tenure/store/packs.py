@@ -3,11 +3,13 @@
     writing   planned and perhaps put; no version names it yet. A run that died left it: the next one drops it
     stored    put, read back, and named by versions
     dead      named by none any more: the object goes, then the row
+    replaced  its living members are in another pack. A backup that is being made may still name it, so it is
+              dead a day later
 
 A version's content is in its row or in a pack, never in both: one transaction moves it (`move`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import (
@@ -32,6 +34,7 @@ _p, _v = tables.packs, tables.versions
 WRITING: Final = "writing"
 STORED: Final = "stored"
 DEAD: Final = "dead"
+REPLACED: Final = "replaced"
 PLACE: Final = ("pack_id", "pack_offset", "pack_length", "pack_sha256")
 """Columns of a version: where in which pack its content lies, in bytes, and the SHA-256 of these bytes."""
 
@@ -66,6 +69,7 @@ class StoredPack(NamedTuple):
     judged: str
     planned_at: int
     put_at: int | None
+    replaced_at: int | None = None
 
 
 class Candidate(NamedTuple):
@@ -251,6 +255,43 @@ def judge(tx: Tx, pack_id: str, *, judged: str, tag: str) -> None:
     tx.execute(
         update(_p).where(_p.c.tenant_id == tx.tenant_id, _p.c.id == pack_id).values(judged=judged, tag=tag)
     )
+
+
+def mostly_dead(tx: Tx) -> list[StoredPack]:
+    """Stored packs of whose bytes half or more are dead. Looks at all stored packs of the tenant."""
+    return _select(tx, _p.c.state == STORED, _p.c.dead_bytes * 2 >= _p.c.size)
+
+
+def repack(tx: Tx, old: str, new: str, places: Mapping[Place, int]) -> set[Place]:
+    """Let versions that are in one pack be in another, at these offsets; those that still were there."""
+    query = select(_v.c.record_id, _v.c.version).where(
+        _v.c.tenant_id == tx.tenant_id, among(_v, places), _v.c.pack_id == old
+    )
+    there = {(row[0], row[1]) for row in tx.execute(query.with_for_update())}
+    statement = (
+        update(_v)
+        .where(
+            _v.c.tenant_id == tx.tenant_id,
+            _v.c.record_id == bindparam("record"),
+            _v.c.version == bindparam("number"),
+        )
+        .values(pack_id=new, pack_offset=bindparam("at"))
+    )
+    if there:
+        rows = [{"record": one[0], "number": one[1], "at": places[one]} for one in there]
+        tx.execute(statement, rows)
+    tx.execute(
+        update(_p)
+        .where(_p.c.tenant_id == tx.tenant_id, _p.c.id == old)
+        .values(state=REPLACED, replaced_at=clock.now(tx))
+    )
+    return there
+
+
+def retire(tx: Tx, *, before: int) -> None:
+    """Packs that were replaced before an instant are dead."""
+    mine = (_p.c.tenant_id == tx.tenant_id, _p.c.state == REPLACED, _p.c.replaced_at < before)
+    tx.execute(update(_p).where(*mine).values(state=DEAD))
 
 
 def give_up(tx: Tx) -> None:

@@ -349,10 +349,11 @@ packs = _table(
     Column("sha256", LargeBinary, nullable=False),
     Column("dead", Integer, nullable=False),  # members that no version names any more
     Column("dead_bytes", BigInteger, nullable=False),
-    Column("state", Token, nullable=False),  # writing, stored, dead
+    Column("state", Token, nullable=False),  # writing, stored, dead, replaced
     Column("judged", Token, nullable=False),  # under which rules and holds its tag was chosen
     Column("planned_at", Instant, nullable=False),
     Column("put_at", Instant),
+    Column("replaced_at", Instant),  # since when another pack has its living members
     Index("ix_packs_state", "tenant_id", "state", "id"),
 )
 version_subjects = _table(
