@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from support.cell import Cell
+from support.cell import SCOPE, Cell
 from support.moody import Method, Mood, Moody
 from support.tiering import Later, declare, hot, moody, objects, packed, rule, stocked, tier
 from tenure.errors import Denied, Tampered, TenureError, Unavailable
 from tenure.governance import tiering
 from tenure.jobs.job import GivenUp, Run
+from tenure.model.record import Draft, Segment
 from tenure.store import packs
 from tenure.store.session import Tx
 
@@ -133,6 +134,9 @@ async def test_a_run_that_was_taken_over_from_moves_nothing(cell: Cell, later: L
 
 async def test_who_is_erased_while_a_pack_is_put_is_in_none(cell: Cell, later: Later) -> None:
     await stocked(cell)
+    parts = tuple(Segment(b"1", (f"customer:{n}",)) for n in (1, 2))
+    draft = Draft(b"", (), ("contact",), segments=parts)
+    await cell.tenure.gateway.write(cell.one.ask(), SCOPE, "seg", draft)
     later(25)
     store = moody(cell.tenure)
     store.mood["keep"] = "slow"
@@ -141,9 +145,30 @@ async def test_who_is_erased_while_a_pack_is_put_is_in_none(cell: Cell, later: L
     state = await cell.erase("customer:1")
     assert state["state"] == "completed"
     store.gate.set()
-    assert (await run)["versions"] == 2
-    assert cell.rows("SELECT dead, members, state FROM packs") == [(1, 3, "stored")]
+    assert (await run)["versions"] == 3
+    told = cell.rows("SELECT dead, members, state FROM packs ORDER BY id")
+    assert told == [(2, 4, "stored"), (0, 1, "stored")], "what is left of the cut one is packed as it is now"
     assert (await cell.value("k0"), await cell.value("k2")) == (0, 2)
+    assert [one.content for one in (await cell.get("seg")).segments] == [None, b"1"]
+
+
+async def test_a_store_that_fails_while_a_pack_is_made_anew(cell: Cell, later: Later) -> None:
+    await stocked(cell, 4)
+    later(25)
+    await tier(cell.tenure)
+    for n in (0, 2, 3):
+        await cell.erase(f"customer:{n}")
+    later(0)
+    store = moody(cell.tenure)
+    moods: list[tuple[Method, Mood]] = [("get", "before"), ("get", "other"), ("keep", "after")]
+    for method, mood in moods:
+        store.mood[method] = mood
+        with pytest.raises(TenureError):
+            await tier(cell.tenure)
+        assert await cell.value("k1") == 1
+    assert (await tier(cell.tenure))["compacted"] == 1
+    assert sorted(packed(cell).values()) == [(0, "replaced"), (1, "stored")]
+    assert await cell.value("k1") == 1
 
 
 async def test_without_the_store_the_cold_wait_and_nobody_else(cell: Cell, later: Later) -> None:
