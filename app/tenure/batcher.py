@@ -98,7 +98,7 @@ class Tally:
     """Plain counters, added to once for each batch, on the event loop; whoever asks reads them."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    """Operations by outcome: `ok`, or the kind of the error."""
+    """Operations by outcome: `ok`, the kind of the error, or `cold`: performed again after a fetch."""
     sizes: Counter[int] = field(default_factory=Counter)
     """Batches by the smallest of `SIZES` that holds them."""
     operations: int = 0
@@ -108,6 +108,9 @@ class Tally:
         self.operations += len(outcomes)
         self.sizes[SIZES[bisect_left(SIZES, len(outcomes))]] += 1
         for outcome in outcomes:
+            if isinstance(outcome, Cold):
+                self.outcomes["cold"] += 1
+                continue
             failed = isinstance(outcome, Exception)
             self.outcomes[getattr(outcome, "kind", "error") if failed else "ok"] += 1
 
