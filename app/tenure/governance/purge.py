@@ -101,8 +101,8 @@ def _left(what: str) -> KeyFailure:
 
 def _of_subject(desk: Desk, shred: Shred, rules: derived.Rules) -> bool:
     tx = desk.tx
-    named = erasing.of_subject(tx, shred.target_id, limit=CHUNK, derived=False)
-    made = erasing.of_subject(tx, shred.target_id, limit=CHUNK - len(named), derived=True)
+    named = erasing.of_subject(tx, shred.target_id, limit=CHUNK, derived=False, lock=True)
+    made = erasing.of_subject(tx, shred.target_id, limit=CHUNK - len(named), derived=True, lock=True)
     found = [*named, *made]
     fates = judged(desk, found)
     _purge(tx, fates.dead, shred)

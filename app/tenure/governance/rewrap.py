@@ -98,7 +98,7 @@ async def _everything(
 
 
 def _hold(desk: Desk, *, person: str, after: Place | None, covering: Sequence[Hold]) -> _Looked:
-    found = erasing.of_subject(desk.tx, person, limit=_CHUNK, after=after)
+    found = erasing.of_subject(desk.tx, person, limit=_CHUNK, after=after, lock=True)
     known = subjects.get(desk.tx, person)
     touched = False
     for stored in found:
@@ -115,7 +115,7 @@ def _hold(desk: Desk, *, person: str, after: Place | None, covering: Sequence[Ho
 def _keep(
     desk: Desk, *, person: str, after: Place | None, scopes: frozenset[str], going: frozenset[int]
 ) -> _Looked:
-    found = erasing.of_subject(desk.tx, person, limit=_CHUNK, after=after, derived=True)
+    found = erasing.of_subject(desk.tx, person, limit=_CHUNK, after=after, derived=True, lock=True)
     punctured = desk.tenancy.keys.state.is_punctured
     touched = False
     for stored in found:

@@ -21,18 +21,27 @@ _HEADED = (
 
 
 def of_subject(
-    tx: Tx, subject_id: str, *, limit: int, after: Place | None = None, derived: bool | None = None
+    tx: Tx,
+    subject_id: str,
+    *,
+    limit: int,
+    after: Place | None = None,
+    derived: bool | None = None,
+    lock: bool = False,
 ) -> list[StoredVersion]:
     """Versions that go with a subject, in every scope, by record and number.
 
     `derived`: only those that name nobody and were derived from the subject's; False: only those that name
-    the subject; None: both.
+    the subject; None: both. `lock`: as they are now, until the transaction ends, for who changes what it
+    reads of them; a content may be on its way to a pack.
     """
     query = base(tx, _s, _s.c.subject_id == subject_id).order_by(_s.c.record_id, _s.c.version).limit(limit)
     if derived is not None:
         query = query.where(_s.c.derived == (DERIVED if derived else LABELLED))
     if after is not None:
         query = query.where(beyond(_s, after))
+    if lock:
+        query = query.with_for_update(of=_v)
     return [StoredVersion(*row) for row in tx.execute(query)]
 
 

@@ -106,8 +106,8 @@ def kept(tx: Tx, hold_id: str) -> int:
 
 
 def versions(tx: Tx, hold_id: str, *, limit: int) -> list[StoredVersion]:
-    """Some of the versions that a hold keeps."""
-    query = base(tx, _k, _k.c.hold_id == hold_id).limit(limit)
+    """Some of the versions that a hold keeps, locked as `erasing.of_subject` does it."""
+    query = base(tx, _k, _k.c.hold_id == hold_id).limit(limit).with_for_update(of=tables.versions)
     return [StoredVersion(*row) for row in tx.execute(query)]
 
 
