@@ -4,7 +4,7 @@ from tenure.ids import rfc3339
 from tenure.model.durations import duration
 from tenure.model.lifetime import EXPIRES_AT, Course, Due, Lifetime
 
-NOT_ENFORCED = "This version of Tenure moves and removes nothing by these rules yet."
+NOT_ENFORCED = "This version of Tenure removes nothing by these rules yet."
 
 
 def words(found: Lifetime, now: int) -> list[str]:
