@@ -67,6 +67,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         shred_interval_s=80_000,
         rederive_interval_s=80_000,
         inspect_interval_s=0,
+        tier_interval_s=0,
         lanes=1,
         **UNLIMITED,
     )
