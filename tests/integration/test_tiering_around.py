@@ -98,7 +98,7 @@ async def test_in_a_real_bucket(embedded: Cell, bucket: Bucket, later: Later) ->
 
 
 async def test_what_an_archive_has_is_asked_for_and_read_later(
-    embedded: Cell, later: Later, monkeypatch: pytest.MonkeyPatch
+    embedded: Cell, later: Later, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Against moto: Ceph knows no restore. Its archive gives out what it is asked for at the second look."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -121,6 +121,9 @@ async def test_what_an_archive_has_is_asked_for_and_read_later(
             with pytest.raises(Denied):
                 await cell.get("k1", ask=cell.one.ask("marketer", "customer-support"))
             assert "Restore" not in client.head_object(Bucket="cold", Key=key), "not for who may not read it"
+            settings = cell.settings.model_copy(update={"objects_url": "s3://cold/cell"})
+            made = await asyncio.to_thread(safekeeping.backup, settings, tmp_path / "backup")
+            assert not [one for one in made.files if "packs/" in one.name], "a backup does without it"
             with pytest.raises(NotYet) as told:
                 await cell.get("k1")
             assert told.value.retry_after > 60
