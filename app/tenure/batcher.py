@@ -17,7 +17,7 @@ import queue
 import threading
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,11 +28,14 @@ from tenure.errors import TenureError, Unavailable
 from tenure.ledger.entry import EntryDraft
 from tenure.store.database import Database
 from tenure.store.session import Tx, Writers
+from tenure.thawing import Cold, Thawed, Where
 
 MAX_BATCH = 128
 MAX_WAITING = 1024
 """Operations one tenant may have waiting in this process before the next is told to come back."""
 
+_THAWS = 4
+"""How often an operation is performed at most while what it reads moves between packs."""
 _RETRIES = 12
 """With fresh reads each time: of two that write the same row one always gets on."""
 _log = structlog.get_logger(__name__)
@@ -43,6 +46,8 @@ class Operation(Protocol):
 
     solo: bool
     """Runs in a transaction of its own, with statements of its own."""
+    thawed: Thawed | None
+    """What was fetched out of packs for it."""
 
 
 class Lease(Protocol):
@@ -68,6 +73,7 @@ class Plain:
 
     work: Callable[[Tx], Any]
     solo: bool = True
+    thawed: Thawed | None = None
 
 
 @dataclass(slots=True)
@@ -92,7 +98,7 @@ class Tally:
     """Plain counters, added to once for each batch, on the event loop; whoever asks reads them."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    """Operations by outcome: `ok`, or the kind of the error."""
+    """Operations by outcome: `ok`, the kind of the error, or `cold`: performed again after a fetch."""
     sizes: Counter[int] = field(default_factory=Counter)
     """Batches by the smallest of `SIZES` that holds them."""
     operations: int = 0
@@ -102,6 +108,9 @@ class Tally:
         self.operations += len(outcomes)
         self.sizes[SIZES[bisect_left(SIZES, len(outcomes))]] += 1
         for outcome in outcomes:
+            if isinstance(outcome, Cold):
+                self.outcomes["cold"] += 1
+                continue
             failed = isinstance(outcome, Exception)
             self.outcomes[getattr(outcome, "kind", "error") if failed else "ok"] += 1
 
@@ -225,6 +234,7 @@ class Batcher:
         self._max_waiting = max_waiting
         self._committed: Callable[[str, int], None] = lambda _tenant_id, _count: None
         self._admit: Callable[[str], None] = lambda _tenant_id: None
+        self._fetch: Callable[[Iterable[Where]], Awaitable[Thawed]] | None = None
         self.tally = Tally()
         self._queues: dict[str, _Queue] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -253,12 +263,27 @@ class Batcher:
         """Ask this, on the event loop, before an operation is queued: it may raise Unavailable."""
         self._admit = admit
 
+    def thaw_with(self, fetch: Callable[[Iterable[Where]], Awaitable[Thawed]]) -> None:
+        """Have contents that lie in packs fetched by this, on the event loop."""
+        self._fetch = fetch
+
     async def submit(self, tenant_id: str, operation: Operation) -> Any:  # noqa: ANN401
-        """Perform an operation in the next batch of its tenant.
+        """Perform an operation in the next batch of its tenant; again once what it found cold was fetched.
 
         Returns its outcome once it is durable. Raises what the operation raised, or Unavailable when
         too much is waiting or the database cannot be reached.
         """
+        for _ in range(_THAWS):
+            try:
+                return await self._queued(tenant_id, operation)
+            except Cold as cold:
+                if self._fetch is None:
+                    raise
+                # The lane is free by now, and its transaction left nothing behind.
+                operation.thawed = {**(operation.thawed or {}), **await self._fetch(cold.wanted)}
+        raise Unavailable("What was asked for keeps moving between packs; nothing was returned.")
+
+    def _queued(self, tenant_id: str, operation: Operation) -> asyncio.Future[Any]:
         if self._closed:
             raise Unavailable("The service is shutting down; nothing was done.")
         if self._loop is None:
@@ -277,7 +302,7 @@ class Batcher:
             # At the end of this turn of the loop: requests that arrived together go together.
             waiting.called = True
             self._loop.call_soon(self._call, tenant_id, waiting)
-        return await job.future
+        return job.future
 
     async def close(self, farewell: Callable[[], EntryDraft]) -> None:
         """Finish what is queued, let every writer end on record with `farewell`, stop the lanes."""

@@ -60,6 +60,7 @@ from tenure.governance.shred import Shredder
 from tenure.governance.storage import Storage
 from tenure.governance.subjects import Subjects
 from tenure.governance.tenants import Tenants, initialise
+from tenure.governance.tiering import Pace, Tiering
 from tenure.governance.timestamps import TimeStamps
 from tenure.governance.tokens import Tokens
 from tenure.governance.whatif import WhatIf
@@ -89,6 +90,7 @@ from tenure.stamping import authority_of, believed
 from tenure.store import revision
 from tenure.store.database import Database, Standing
 from tenure.tenancy import Tenancies
+from tenure.thawing import Thaw
 from tenure.witnesses import Witnesses, read_quorum
 
 _log = structlog.get_logger(__name__)
@@ -173,7 +175,7 @@ class Tenure:
         self.rederivations = Rederivations(service, self._batcher, self.sequencer)
         anchors = Anchors(ground, believed(settings.tsa_certs))
         self.patrol = Patrol(Inspector(anchors), self._database, self._replica)
-        self._build_around_objects(settings, ground, service)
+        self._build_around_objects(settings, ground, service, tenancies)
         self._schedule, self.jobs = self._scheduled(settings, service)
         self.gateway = Gateway(self._batcher)
         self.decisions = Decisions(self._batcher, self._database, tenancies)
@@ -212,7 +214,13 @@ class Tenure:
         self._looking: asyncio.Task[None] | None = None
         self.started = False
 
-    def _build_around_objects(self, settings: Settings, ground: Ground, service: Service) -> None:
+    def _build_around_objects(
+        self, settings: Settings, ground: Ground, service: Service, tenancies: Tenancies
+    ) -> None:
+        self._thaw = Thaw(ground.objects)
+        self._batcher.thaw_with(self._thaw.fetch)
+        pace = Pace(settings.tier_pack_mb << 20, settings.tier_mb_s * (1 << 20))
+        self.tiering = Tiering(self._batcher, self._database, tenancies, ground.objects, pace)
         self.timestamps = TimeStamps(
             self._batcher,
             self._database,
@@ -247,6 +255,11 @@ class Tenure:
                 "Has the newest checkpoint of the cell's log time stamped",
             ),
             "storage": (self._count, True, "Counts what each tenant stores, once a day"),
+            "tier": (
+                self.tiering.run,
+                True,
+                "Moves what its Retention manifests say to packs in the object store",
+            ),
         }
         jobs = [
             Job(name, every_s, verb, single=single, describe=describe)
@@ -329,6 +342,7 @@ class Tenure:
         self.sequencer.close()
         await asyncio.to_thread(self._replica.stop)
         self.timestamps.close()
+        self._thaw.close()
         for sources in self._key_sources:
             sources.close()
         if self.witnesses is not None:
@@ -396,6 +410,8 @@ def planned(settings: Settings) -> dict[str, float]:
         found["inspect"] = settings.inspect_interval_s
     if settings.storage_interval_s:
         found["storage"] = settings.storage_interval_s
+    if settings.tier_interval_s:
+        found["tier"] = settings.tier_interval_s
     if settings.tsa_url:
         found["timestamps"] = settings.tsa_interval_s
     return found

@@ -16,6 +16,7 @@ from tenure.store.session import Tx
 from tenure.store.statements import Params, Select
 from tenure.store.subjects import StoredSubject
 from tenure.tenancy import Tenancies, Tenancy, authenticate, keep_policy
+from tenure.thawing import Thawed
 
 _ATTEMPTS = 3
 K = TypeVar("K")
@@ -92,6 +93,8 @@ class Desk:
     tenancy: Tenancy
     found: Found
     now: int
+    thawed: Thawed | None = None
+    """Contents out of packs that were fetched for the operation that is performed."""
 
     @classmethod
     def reading(cls, tx: Tx, tenancies: Tenancies) -> "Desk":
@@ -109,6 +112,7 @@ class BatchOperation(Protocol):
     """An operation that shares a batch: says what it needs, then works on what was found."""
 
     solo: bool
+    thawed: Thawed | None
 
     def needs(self, tenancy: Tenancy, needs: Needs, /) -> None:
         """Add to the batch's needs. Called again when the tenancy turned out to be stale."""
@@ -128,6 +132,7 @@ class Solo:
     work: Callable[[Desk], Any]
     wants: Callable[[Needs], None] | None = None
     solo: bool = True
+    thawed: Thawed | None = None
 
     def needs(self, _tenancy: Tenancy, needs: Needs) -> None:
         """Nothing in advance, unless told."""
@@ -158,6 +163,7 @@ class GatewayCrew:
             keep_policy(tx, tenancy)
             desk = Desk(tx, tenancy, found, ids.now())
             if operations[0].solo:
+                desk.thawed = operations[0].thawed
                 return [operations[0].perform(desk)]
             return [self._one(desk, operation) for operation in operations]
         except KeyFailure:
@@ -182,6 +188,7 @@ class GatewayCrew:
     def _one(self, desk: Desk, operation: BatchOperation) -> Any:  # noqa: ANN401
         mark = desk.tx.mark()
         desk.found.keep()
+        desk.thawed = operation.thawed
         try:
             return operation.perform(desk)
         except TenureError as refusal:

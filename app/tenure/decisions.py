@@ -33,6 +33,7 @@ from tenure.store.database import Database
 from tenure.store.session import Tx
 from tenure.store.subjects import BY_REF, StoredSubject
 from tenure.tenancy import Tenancies
+from tenure.thawing import require
 from tenure.writing import subject_of
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -175,6 +176,9 @@ class Decisions:
                 raise no_access()
             rows = records.by_ids(desk.tx, [(one.record, one.version) for one in accesses])
             found = {(row.record_id, row.version): row for row in rows}
+            packed = [row for row in rows if row.pack_id is not None]
+            may = [row for row in packed if caller.decide("read", row.scope, labels_of(row)).allowed]
+            require(desk.tx.tenant_id, may, desk.thawed)
             nonce = secrets.token_bytes(16)
             evidence: list[Access] = []
             items: list[dict[str, Any]] = []

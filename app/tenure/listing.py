@@ -23,6 +23,7 @@ from tenure.release import as_version, release
 from tenure.sealing import labels_of, open_head, open_segments, unseal
 from tenure.store import records, subjects
 from tenure.store.records import Filter, StoredVersion
+from tenure.thawing import Cold, Where
 
 MAX_SCANNED = 1000
 
@@ -164,19 +165,28 @@ def _collect(
 ) -> tuple[list[_Opened], str | None]:
     """What was opened, and the record id to go on after (None at the end)."""
     found: list[_Opened] = []
+    cold: set[Where] = set()
     scanned = 0
-    while shown and len(found) < wanted.limit and scanned < MAX_SCANNED:
-        size = wanted.limit - len(found) + 1 if wanted.prefix is None else 200
+    while shown and len(found) + len(cold) < wanted.limit and scanned < MAX_SCANNED:
+        size = wanted.limit - len(found) - len(cold) + 1 if wanted.prefix is None else 200
         rows = records.page(caller.desk.tx, filters, shown, now=caller.desk.now, after=after, limit=size)
         for stored in rows:
-            if len(found) == wanted.limit:
-                return found, after
+            if len(found) + len(cold) == wanted.limit:
+                break
             after, scanned = stored.record_id, scanned + 1
-            opened = _open(caller, stored, wanted, nonce)
+            try:
+                opened = _open(caller, stored, wanted, nonce)
+            except Cold as missing:
+                cold |= missing.wanted  # of all of the page, to be fetched together
+                continue
             if opened is not None:
                 found.append(opened)
-        if len(rows) < size:
-            return found, None
+        else:
+            if len(rows) < size:
+                after = None
+                break
+    if cold:
+        raise Cold(cold)
     return found, after
 
 
@@ -194,7 +204,7 @@ def _open(caller: Caller, stored: StoredVersion, wanted: Query, nonce: bytes) ->
         released = release(caller, stored, opened, head, nonce=nonce)
         return _Opened(stored, as_version(stored, head, released, entry=stored.entry), released.accesses)
     if head.slots:  # whom it is about is sealed in the segments
-        people = open_segments(desk.tx, desk.tenancy.keys, stored, head)
+        people = open_segments(desk.tx, desk.tenancy.keys, stored, head, heads_only=True)
         head = head._replace(subjects=tuple(dict.fromkeys(one for each in people for one in each.subjects)))
     listed = Access(stored.record_id, stored.version, Action.LISTED)
     return _Opened(stored, as_version(stored, head, None, entry=stored.entry), (listed,))

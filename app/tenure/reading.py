@@ -14,6 +14,7 @@ from tenure.sealing import WITHDRAWN, labels_of, open_head, unseal
 from tenure.store import records
 from tenure.store.records import StoredVersion
 from tenure.tenancy import Tenancy
+from tenure.thawing import Thawed
 
 
 def is_current(stored: StoredVersion, now: int) -> bool:
@@ -29,6 +30,7 @@ class OnRecord:
     scope: str
     key: str
     _index: tuple[Tenancy, str] | None = field(default=None, init=False)
+    thawed: Thawed | None = field(default=None, init=False)
 
     def index(self, tenancy: Tenancy) -> str:
         """The blind index under which the record is found."""

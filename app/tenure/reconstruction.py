@@ -18,6 +18,7 @@ from tenure.sealing import labels_of, open_head, open_segments, unseal
 from tenure.store import log
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
+from tenure.thawing import warm
 
 
 class Chosen(NamedTuple):
@@ -54,7 +55,8 @@ def opened_item(
     if (access.segment is not None) != bool(head.slots):
         return gone_since
     if access.segment is not None:
-        segments = open_segments(desk.tx, desk.tenancy.keys, stored, head)
+        warmed = warm(desk.tx.tenant_id, stored, desk.thawed)
+        segments = open_segments(desk.tx, desk.tenancy.keys, warmed, head)
         if access.segment >= len(segments):
             return gone_since
         segment = segments[access.segment]

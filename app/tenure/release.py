@@ -11,6 +11,7 @@ from tenure.ledger.entry import Access, Action
 from tenure.model.record import Shown, Version
 from tenure.sealing import Head, OpenedSegment, labels_of, open_content, open_segments
 from tenure.store.records import StoredVersion
+from tenure.thawing import warm
 
 
 class Released(NamedTuple):
@@ -30,7 +31,11 @@ class Released(NamedTuple):
 def release(
     caller: Caller, stored: StoredVersion, opened: OpenedKey, head: Head, *, nonce: bytes
 ) -> Released:
-    """Open the content of an opened version. Two statements more for each erased segment."""
+    """Open the content of an opened version. Two statements more for each erased segment.
+
+    Cold when it lies in a pack and was not fetched.
+    """
+    stored = warm(caller.desk.tx.tenant_id, stored, caller.desk.thawed)
     if not head.slots:
         content = open_content(opened, stored)
         promise = caller.promise(opened, content, stored.record_id, stored.version, nonce=nonce)
@@ -74,5 +79,6 @@ def as_version(stored: StoredVersion, head: Head, released: Released | None, *, 
         metadata=head.metadata,
         derived_from=head.derived_from,
         expires_at=stored.expires_at,
+        tier=stored.tier,
         segments=released.segments if released else (),
     )

@@ -36,6 +36,8 @@ class Retained(NamedTuple):
     key: str
     now: int
     lifetime: Lifetime
+    lies: str
+    """Where its content is now: `hot`, `cold`."""
     sees_holds: bool
     cohort: Anchor | None
     cohort_gone: Due | None
@@ -73,6 +75,7 @@ class Explain(Read):
             key=self.key,
             now=desk.now,
             lifetime=lifetime(rules, clocks, held_by(caller, stored)),
+            lies=stored.tier,
             sees_holds=verdict.allowed,
             cohort=cohort,
             cohort_gone=cohort_gone(rules, cohort) if cohort is not None and by_write(rules) else None,

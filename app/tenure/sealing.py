@@ -151,7 +151,7 @@ def _staying(keys: TenantKeyring, header: bytes, people: Sequence[str]) -> tuple
 
 
 def open_content(opened: OpenedKey, stored: StoredVersion) -> bytes:
-    """The canonical JSON content of an opened version that has no segments."""
+    """The canonical JSON content of an opened version that has no segments. Of a warm one (`thawing`)."""
     if stored.content is None:
         raise Tampered("A live version has no content.")
     return opened.open(CONTENT, stored.content)
@@ -166,22 +166,31 @@ class OpenedSegment(NamedTuple):
     certificate: str | None = None
 
 
-def open_segments(tx: Tx, keys: TenantKeyring, stored: StoredVersion, head: Head) -> list[OpenedSegment]:
+def open_segments(
+    tx: Tx, keys: TenantKeyring, stored: StoredVersion, head: Head, *, heads_only: bool = False
+) -> list[OpenedSegment]:
     """The segments of an opened version, each in its place. Two statements more for each erased one.
 
-    Tampered when one is missing whose people are here, or is not as sealed.
+    `heads_only`: whom they name and no content, which may lie in a pack. Tampered when one is missing whose
+    people are here, or is not as sealed.
     """
     sealed = segments.decode(stored.content or b"")
     if len(sealed) != len(head.slots):
         raise Tampered("A version has not the segments that it was sealed with; nothing was returned.")
     return [
-        _open_segment(tx, keys, binding_of(keys, stored).segment(place), slots, one)
+        _open_segment(tx, keys, binding_of(keys, stored).segment(place), slots, one, heads_only=heads_only)
         for place, (slots, one) in enumerate(zip(head.slots, sealed, strict=True))
     ]
 
 
 def _open_segment(
-    tx: Tx, keys: TenantKeyring, binding: Binding, slots: Slots, sealed: SealedSegment | None
+    tx: Tx,
+    keys: TenantKeyring,
+    binding: Binding,
+    slots: Slots,
+    sealed: SealedSegment | None,
+    *,
+    heads_only: bool,
 ) -> OpenedSegment:
     opened = None
     if sealed is not None:
@@ -193,7 +202,8 @@ def _open_segment(
             raise Tampered("A segment does not open although its people are here; nothing was returned.")
         return OpenedSegment(None, certificate=_erased_with(tx, slots).certificate)
     people = json.loads(opened.open(HEAD, sealed.head))["subjects"]
-    return OpenedSegment(opened, _staying(keys, sealed.header, people), opened.open(CONTENT, sealed.content))
+    content = b"" if heads_only else opened.open(CONTENT, sealed.content)
+    return OpenedSegment(opened, _staying(keys, sealed.header, people), content)
 
 
 class Note(NamedTuple):

@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     """How often a part of what is stored is compared with what was written. 0: never."""
     storage_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 3600.0
     """How often it is looked who was not counted today: each tenant's storage is, once a day. 0: never."""
+    tier_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 3600.0
+    """How often it is looked what goes from the database to packs (`docs/lifecycle.md`). 0: never."""
+    tier_mb_s: Annotated[float, Field(gt=0, le=10_000)] = 50.0
+    """Megabytes (2^20) that are moved to packs in a second, at most."""
+    tier_pack_mb: Annotated[int, Field(ge=1, le=64)] = 8
+    """Megabytes of content in one pack, at most; a version that has more gets a pack of its own."""
     cell_jobs: bool = True
     """Whether this process may run what one does for the whole cell. It carries out erasures in any case."""
     replica_lease_s: Annotated[float, Field(ge=1, le=300)] = 10.0

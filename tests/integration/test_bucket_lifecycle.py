@@ -116,16 +116,16 @@ async def test_packs_move_and_go_each_on_its_day_by_the_buckets_own_rules(
         await declare(tenure, on_s3.one, "stages", coldFor="3d", archiveFor="5d", deleteAfter="8d")
         await declare(tenure, on_s3.two, "short", hotFor="1d", deleteAfter="5d")
         done = await tenure.lifecycle.apply(on_s3.operator)
-    assert (done["applied"], done["confirmed"], done["classes"]) == (True, True, ["a2", "a3-x8", "x4"])
+    assert (done["applied"], done["confirmed"], done["classes"]) == (True, True, ["a2", "a3-x11", "x7"])
 
     begun = time.monotonic()
     tagged = {
-        f"{PREFIX}packs/t/stages": "tenure-class=a3-x8",
+        f"{PREFIX}packs/t/stages": "tenure-class=a3-x11",
         f"{PREFIX}packs/t/archived": "tenure-class=a2&tenure-tenant=t",
-        f"{PREFIX}packs/t/short": "tenure-class=x4",
+        f"{PREFIX}packs/t/short": "tenure-class=x7",
         f"{PREFIX}packs/t/untagged": "",
         f"{PREFIX}packs/t/strange": "tenure-class=x1",  # a class that nobody declares has no rule
-        f"{PREFIX}ledger/t/1/checkpoint": "tenure-class=x4",  # the tag alone is not enough
+        f"{PREFIX}ledger/t/1/checkpoint": "tenure-class=x7",  # the tag alone is not enough
         "theirs/old/one": "",
         "theirs/one": "keep=no&team=a%26b",
         "theirs/half": "keep=no",
@@ -229,7 +229,7 @@ async def test_a_plan_changes_nothing_an_apply_does_it_once_and_drift_is_mended(
         assert (again["drift"], again["applied"], len(acts(on_s3))) == (False, False, 2)
 
         now = bucket.client.get_bucket_lifecycle_configuration(Bucket=bucket.name)["Rules"]
-        mine = next(one for one in now if one["ID"].endswith("-a30-x90"))
+        mine = next(one for one in now if one["ID"].endswith("-a30-x99"))
         mine["Status"] = "Disabled"
         left = [one for one in now if not one["ID"].endswith("-leftovers") and one["ID"] != "two-tags"]
         bucket.client.put_bucket_lifecycle_configuration(
@@ -251,9 +251,12 @@ async def test_what_is_no_longer_declared_loses_its_rule(on_s3: Cell, bucket: Bu
         await declare(tenure, on_s3.one, "all", deleteAfter="91d")
         done = await tenure.lifecycle.apply(on_s3.operator)
         assert {one["id"].rpartition("-")[2]: one["change"] for one in done["rules"]} == {
-            "x90": "removed", "x91": "added", "leftovers": "unchanged"
+            "x99": "removed", "x100": "added", "leftovers": "unchanged"
         }  # fmt: skip
-        assert {one["ID"].rpartition("-")[2] for one in rules_of(bucket).read().rules} == {"x91", "leftovers"}
+        assert {one["ID"].rpartition("-")[2] for one in rules_of(bucket).read().rules} == {
+            "x100",
+            "leftovers",
+        }
 
 
 @s3
@@ -435,7 +438,7 @@ async def test_classes_are_those_of_every_tenants_manifests(cell: Cell) -> None:
     await declare(cell.tenure, cell.two, "same", deleteAfter="7d")
     await declare(cell.tenure, cell.two, "other", deleteAfter="8d", clock="access")
     found = await read(declared_classes, cell.tenure._database)
-    assert {one.name for one in found} == {"a60-x370", "x7", "keep"}
+    assert {one.name for one in found} == {"a60-x379", "x10", "keep"}
 
 
 async def test_a_folder_needs_no_rules(embedded: Cell) -> None:

@@ -395,6 +395,7 @@ def blank(
         "shred_interval_s": NEVER,
         "rederive_interval_s": NEVER,
         "inspect_interval_s": 0,
+        "tier_interval_s": 0,
         "cell_jobs": False,
         "replica_lease_s": 2.0,
         "local_issuers": True,

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tenure.cold.objects import NO_TAGS, Objects, unusable
 
-Method = Literal["put", "keep", "get", "get_range", "names", "delete"]
+Method = Literal["put", "keep", "retag", "get", "get_range", "names", "delete"]
 Mood = Literal["before", "after", "truncated", "other", "nothing", "slow"]
 """How the next call of a method goes wrong.
 
@@ -40,6 +40,15 @@ class Moody:
         there = mood == "nothing" or self._base.keep(name, _spoiled(mood, data), tags=tags)
         _end(mood, "written")
         return there
+
+    def retag(self, name: str, tags: Mapping[str, str]) -> None:
+        mood = self._begin("retag")
+        if mood != "nothing":
+            self._base.retag(name, tags)
+        _end(mood, "changed")
+
+    def restore(self, name: str) -> None:
+        self._base.restore(name)
 
     def get(self, name: str) -> bytes | None:
         mood = self._begin("get")

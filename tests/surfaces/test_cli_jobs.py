@@ -47,8 +47,15 @@ def as_operator(cell: Cell, *arguments: str, code: int = 0) -> str:
 
 def test_lists_what_happens_by_itself(place: Cell) -> None:
     found = json.loads(as_operator(place, "jobs", "--json"))["items"]
-    assert [one["name"] for one in found] == ["inspect", "rederive", "shred", "storage"]
-    assert {(one["state"], one["single"]) for one in found} == {("waiting", False), ("waiting", True)}
+    assert [(one["name"], one["single"]) for one in found] == [
+        ("evict", True),
+        ("inspect", False),
+        ("rederive", False),
+        ("shred", False),
+        ("storage", True),
+        ("tier", True),
+    ]
+    assert {one["state"] for one in found} == {"waiting"}
     shown = as_operator(place, "jobs")
     for words in ("Takes waiting erasures", "inspect", "30 s", "never ran", "each process"):
         assert words in shown

@@ -261,6 +261,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         root_dir=folder / "root",
         shred_interval_s=80_000,
         inspect_interval_s=0,
+        tier_interval_s=0,
         **UNLIMITED,
     )
     operator = prepare(settings)

@@ -68,6 +68,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         rederive_interval_s=80_000,
         inspect_interval_s=0,
         cell_jobs=False,  # what happens by itself would be taken for what a request does
+        tier_interval_s=0,
         lanes=1,
         **UNLIMITED,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from tenure.errors import Invalid
+from tenure.model.cohorts import late_hours
 from tenure.model.durations import DAYS_MAX
 from tenure.model.retention import RetentionSpec
 
@@ -68,14 +69,17 @@ def class_of(spec: RetentionSpec) -> RetentionClass:
     """The class of packs of what one Retention manifest alone is about.
 
     A version is packed `hotFor` after its clock began or later, so that what is left of `deleteAfter` then is
-    never too short. Only a write is a clock that S3 knows: what counts from the last access or from an event
+    never too short. The bucket deletes only after the version's cohort has ended: until then a read must
+    find the content. Only a write is a clock that S3 knows: what counts from the last access or from an event
     has no class but `keep`, for a bucket would delete it too early. Without `archiveFor` nothing is archived,
     without `deleteAfter` nothing is deleted.
     """
     if spec.clock != "write":
         return RetentionClass()
     archive = None if spec.archive_for is None else spec.cold_for or 0
-    expire = None if spec.delete_after is None else spec.delete_after - (spec.hot_for or 0)
+    expire = None
+    if spec.delete_after is not None:
+        expire = spec.delete_after - (spec.hot_for or 0) + late_hours({"": spec})
     return RetentionClass.of_hours(archive, expire)
 
 

@@ -39,6 +39,12 @@ class FileObjects:
         except OSError as failure:
             raise unusable("written") from failure
 
+    def retag(self, name: str, tags: Mapping[str, str]) -> None:
+        """Nothing: a folder has no tags, and no rules that go by them."""
+
+    def restore(self, name: str) -> None:
+        """Nothing: a folder is no archive."""
+
     def get(self, name: str) -> bytes | None:
         """An object's bytes, or None."""
         try:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from tenure.errors import Invalid, Tampered, Unavailable
+from tenure.errors import Invalid, Tampered, Unavailable, Unsupported
 
 NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -28,8 +28,16 @@ class Objects(Protocol):
         """
         ...
 
+    def retag(self, name: str, tags: Mapping[str, str]) -> None:
+        """Give an object that is there these tags in place of its own. Its content never changes."""
+        ...
+
+    def restore(self, name: str) -> None:
+        """Ask for an object that an archive has (`Archived`), for some days. Safe to repeat."""
+        ...
+
     def get(self, name: str) -> bytes | None:
-        """An object's bytes, or None."""
+        """An object's bytes, or None. `Archived` when it lies in an archive, here and in `get_range`."""
         ...
 
     def get_range(self, name: str, start: int, length: int) -> bytes | None:
@@ -46,6 +54,19 @@ class Objects(Protocol):
     def delete(self, name: str) -> None:
         """Remove an object; nothing happens when there is none."""
         ...
+
+
+class Archived(Unsupported):
+    """An object lies in an archive that gives nothing out at once."""
+
+
+def archived() -> Archived:
+    """The error of an object that must be restored before it can be read."""
+    return Archived(
+        "The object lies in an archive that gives nothing out at once; nothing was read.",
+        rule="archived",
+        remedy="It has to be restored in the bucket first; a read of a record asks for that.",
+    )
 
 
 def unusable(doing: str) -> Unavailable:

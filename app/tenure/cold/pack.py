@@ -136,6 +136,11 @@ def decode(front: Front, data: Octets) -> tuple[Member, ...]:
     return tuple(decode_member(one, view[one.offset : one.offset + one.length]) for one in places)
 
 
+def digest_of(member: Member) -> bytes:
+    """The SHA-256 that a member has in any pack."""
+    return sha256(_body(member)).digest()
+
+
 def tail_length(members: int) -> int:
     """How many bytes at the end of a pack of so many members are its index and trailer."""
     return _ENTRY.size * members + _TRAILER.size

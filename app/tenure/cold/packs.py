@@ -100,6 +100,12 @@ def read_pack(objects: Objects, ref: PackRef) -> tuple[Member, ...]:
     return decode(ref.front, data)
 
 
+def drop_packs(objects: Objects, tenant_id: str) -> None:
+    """Remove all packs of a tenant. Safe to repeat. Raises Unavailable when some may still be there."""
+    for name in list(objects.names(f"{FOLDER}/{tenant_id}")):
+        objects.delete(name)
+
+
 def _other() -> Tampered:
     return Tampered(
         "What has a pack's name in the object store is not that pack; it was left as it is, and the pack "

@@ -28,8 +28,8 @@ from botocore.exceptions import (
 )
 
 from tenure.cold.files import checked_name
-from tenure.cold.objects import NO_TAGS, checked_range, too_short
-from tenure.errors import Unavailable, Unsupported
+from tenure.cold.objects import NO_TAGS, archived, checked_range, too_short
+from tenure.errors import TenureError, Unavailable, Unsupported
 
 _CONNECT_S, _READ_S, _ATTEMPTS = 3, 20, 5
 _ABSENT: Final = frozenset({"NoSuchKey", "404", "NotFound"})
@@ -40,6 +40,8 @@ _UNKNOWN: Final = frozenset({"NotImplemented", "501"})
 _BROKEN_OFF: Final = (ResponseStreamingError, IncompleteReadError, ReadTimeoutError)
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
 _CHUNK: Final = 1 << 18
+RESTORED_DAYS: Final = 3
+"""For how long what an archive was asked for can be read: it costs as much as other storage meanwhile."""
 REFUSED: Final = frozenset(
     {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
 )
@@ -83,6 +85,24 @@ class S3Objects:
                 if there is not None:
                     return there == data
         raise _busy("ConditionalRequestConflict")
+
+    def retag(self, name: str, tags: Mapping[str, str]) -> None:
+        """Give an object these tags in place of its own. One request."""
+        chosen = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+        with _mapped("tagged"):
+            self._client.put_object_tagging(
+                Bucket=self._bucket, Key=self._key(name), Tagging={"TagSet": chosen}
+            )
+
+    def restore(self, name: str) -> None:
+        """Ask for an archived object, for `RESTORED_DAYS` days. One request; it takes the archive hours."""
+        wanted = {"Days": RESTORED_DAYS, "GlacierJobParameters": {"Tier": "Standard"}}
+        with _mapped("restored"):
+            try:
+                self._client.restore_object(Bucket=self._bucket, Key=self._key(name), RestoreRequest=wanted)
+            except ClientError as failure:
+                if failure.response["Error"]["Code"] != "RestoreAlreadyInProgress":
+                    raise
 
     def get(self, name: str) -> bytes | None:
         """An object's bytes, or None. One request."""
@@ -272,7 +292,7 @@ def _mapped(doing: str) -> Iterator[None]:
         raise failure_of(f"objects cannot be {doing}", failure) from failure
 
 
-def failure_of(not_done: str, failure: ClientError | BotoCoreError) -> Unavailable:
+def failure_of(not_done: str, failure: ClientError | BotoCoreError) -> TenureError:
     """The SDK's error as ours; `not_done` says what came of it, such as "objects cannot be read"."""
     if isinstance(failure, ClientError):
         return _of_code(not_done, failure.response["Error"]["Code"])
@@ -289,7 +309,9 @@ def failure_of(not_done: str, failure: ClientError | BotoCoreError) -> Unavailab
     )
 
 
-def _of_code(not_done: str, code: str) -> Unavailable:
+def _of_code(not_done: str, code: str) -> TenureError:
+    if code == "InvalidObjectState":
+        return archived()
     if code == "NoSuchBucket":
         return Unavailable(
             f"There is no such bucket; {not_done}.",
@@ -301,7 +323,7 @@ def _of_code(not_done: str, code: str) -> Unavailable:
             f"S3 refuses these credentials ({code}); {not_done}.",
             retry_after=5,
             remedy="They need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there; packs "
-            "need s3:PutObjectTagging, too.",
+            "need s3:PutObjectTagging and s3:RestoreObject, too.",
         )
     return _busy(code)
 

@@ -48,6 +48,14 @@ class Veil:
         """Refused."""
         self.put(name, data)
 
+    def retag(self, name: str, tags: Mapping[str, str]) -> NoReturn:  # noqa: ARG002 - whatever they are
+        """Refused."""
+        self.put(name, b"")
+
+    def restore(self, name: str) -> NoReturn:
+        """Refused."""
+        self.put(name, b"")
+
     def delete(self, name: str) -> NoReturn:  # noqa: ARG002 - whatever its name
         """Refused."""
         raise KeyFailure("A selftest tried to delete beside its copy; nothing was deleted.", rule="read-only")

@@ -14,10 +14,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+import structlog
+
 from tenure import durable, ids
 from tenure.cold.files import FileObjects
-from tenure.cold.objects import Objects
+from tenure.cold.objects import Archived, Objects
 from tenure.cold.open import BucketPlace
+from tenure.cold.packs import FOLDER
 from tenure.errors import Conflict, Invalid, Unavailable
 from tenure.governance.backupset import (
     MANIFEST,
@@ -30,6 +33,7 @@ from tenure.governance.backupset import (
 from tenure.store.dump import FILES, Target, dump
 
 _PRIVATE = 0o700
+_log = structlog.get_logger(__name__)
 
 
 class Source(NamedTuple):
@@ -80,12 +84,21 @@ def take_backup(source: Source, destination: Path) -> Backup:
 
 def _copy_objects(objects: Objects, destination: Path) -> list[str]:
     copied = []
+    archived = 0
     copies = FileObjects(destination / OBJECTS)
     for name in objects.names(""):
-        data = objects.get(name)
+        try:
+            data = objects.get(name)
+        except Archived:
+            if not name.startswith(f"{FOLDER}/"):
+                raise
+            archived += 1  # it stays where it is; a restore into this bucket finds it there
+            continue
         if data is not None:  # deleted since it was listed: nothing in the database's copy needs it
             copies.put(name, data)
             copied.append(f"{OBJECTS}/{name}")
+    if archived:
+        _log.warning("packs that lie in an archive are not in the backup", packs=archived)
     return copied
 
 

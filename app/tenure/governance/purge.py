@@ -5,7 +5,7 @@ transaction that removes it: a crash in between loses neither a row nor its coun
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -49,8 +49,10 @@ Handed = Mapping[str, list[dict[str, Any]]]
 """Tenant → the logs of its ledger that were handed over; a tenant that is not in it keeps its ledger here."""
 
 
-async def everything(batcher: Batcher, batch: Batch, handed: Handed) -> bool:
+async def everything(batcher: Batcher, batch: Batch, handed: Handed, waiting: Collection[str] = ()) -> bool:
     """Purge all that the batch erased, and ledgers that were handed over; whether nothing is left.
+
+    Tenants that are `waiting`, because objects of theirs are left, are not purged yet.
 
     Safe to repeat. Where something is left that a purge should have taken there is no entry and no
     certificate; the erasure shows as incomplete, and the next run purges again.
@@ -58,6 +60,10 @@ async def everything(batcher: Batcher, batch: Batch, handed: Handed) -> bool:
     whole = True
     for tenant_id, mine in batch.plan.items():
         for erasure in mine["erasures"]:
+            if erasure["target"] in waiting:
+                await batcher.submit(tenant_id, Solo(partial(_incomplete, shred_id=erasure["shred"])))
+                whole = False
+                continue
             logs = handed.get(erasure["target"])
             work = partial(_chunk, erasure=erasure, rules=mine["derived"], logs=logs)
             try:
@@ -108,8 +114,8 @@ def _left(what: str) -> KeyFailure:
 
 def _of_subject(desk: Desk, shred: Shred, rules: derived.Rules) -> bool:
     tx = desk.tx
-    named = erasing.of_subject(tx, shred.target_id, limit=CHUNK, derived=False)
-    made = erasing.of_subject(tx, shred.target_id, limit=CHUNK - len(named), derived=True)
+    named = erasing.of_subject(tx, shred.target_id, limit=CHUNK, derived=False, lock=True)
+    made = erasing.of_subject(tx, shred.target_id, limit=CHUNK - len(named), derived=True, lock=True)
     found = [*named, *made]
     fates = judged(desk, found)
     _purge(tx, fates.dead, shred)
@@ -154,7 +160,7 @@ def _of_hold(desk: Desk, shred: Shred) -> bool:
 def _of_cohort(desk: Desk, shred: Shred) -> bool:
     """What has had its time. What a hold covers stays, and nobody reads it any more."""
     tx, cohort = desk.tx, cohorts.get(desk.tx, shred.target_id)
-    found = [] if cohort is None else cohorts.live(tx, cohort.leaf, limit=CHUNK)
+    found = [] if cohort is None else cohorts.live(tx, cohort.leaf, limit=CHUNK, lock=True)
     fates = judged(desk, found)
     if fates.open:
         raise _left("a way into something")

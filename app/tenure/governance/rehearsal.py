@@ -8,7 +8,7 @@ What is read stays here: the report has counts and opaque ids.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from tenure.store import records, subjects, survey
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
 from tenure.store.survey import SealedHeader
+from tenure.thawing import Thaw, Thawed, Where, warm, where
 
 PAGE = 500
 _NOBODYS = leaf_number(255, (1 << 32) - 1)
@@ -190,20 +191,35 @@ def _refuses(tally: Tally, sealed: SealedHeader, reach: Reach) -> None:
 
 
 def _read(ground: Ground, tenant_id: str, wanted: Sequence[Address]) -> dict[Address, Found]:
-    """What is at each address."""
+    """What is at each address, wherever its content lies."""
+    stored = ground.database.read(tenant_id, partial(records.by_ids, pairs=wanted))
+    places = {one.place: where(tenant_id, one) for one in stored if one.header is not None}
+    thawed: dict[Where, Mapping[str, bytes]] = {}
+    failed: dict[Address, str] = {}
+    thaw = Thaw(ground.objects)
+    for address, place in places.items():
+        if place is not None:
+            try:
+                thawed[place] = thaw.read(place)
+            except TenureError as failure:
+                failed[address] = failure.kind
+    thaw.close()
 
     def work(tx: Tx) -> dict[Address, Found]:
         keys = ground.keyring.tenant(tx)
-        found = {(one.record_id, one.version): one for one in records.by_ids(tx, wanted)}
-        return {address: _open(tx, keys, found.get(address)) for address in wanted}
+        found = {one.place: one for one in records.by_ids(tx, wanted)}
+        return {
+            address: failed.get(address) or _open(tx, keys, found.get(address), thawed) for address in wanted
+        }
 
     return ground.database.read(tenant_id, work)
 
 
-def _open(tx: Tx, keys: TenantKeyring, stored: StoredVersion | None) -> Found:
+def _open(tx: Tx, keys: TenantKeyring, stored: StoredVersion | None, thawed: Thawed) -> Found:
     if stored is None:
         return "absent"
     try:
+        stored = warm(tx.tenant_id, stored, thawed)
         opened = unseal(tx, keys, stored)
         head = open_head(keys, opened, stored)
         if not head.slots:

@@ -32,6 +32,7 @@ from tenure.store.records import Place, StoredVersion
 from tenure.store.session import Tx
 from tenure.store.shreds import AWAITING, Shred
 from tenure.tenancy import Tenancies
+from tenure.thawing import Cold, Thaw, Thawed, require, warm
 
 _PAGE = 500
 
@@ -102,8 +103,18 @@ class Residue:
     def _search(self, tenant_id: str, search: TextScan) -> None:
         read = self._ground.database.read
         after: Place | None = None
-        while page := read(tenant_id, partial(self._versions, search=search, after=after)):
-            after = page
+        thaw = Thaw(self._ground.objects)
+        thawed: Thawed = {}
+        while True:
+            try:
+                page = read(tenant_id, partial(self._versions, search=search, after=after, thawed=thawed))
+            except Cold as cold:  # nothing of the page was searched yet
+                thawed = thaw.fetch_now(list(cold.wanted))
+                continue
+            if page is None:
+                break
+            after, thawed = page, {}
+        thaw.close()
         for table in sweep.TABLES:
             key: sweep.Key | None = None
             while True:
@@ -116,10 +127,12 @@ class Residue:
         for name in self._ground.objects.names(f"ledger/{tenant_id}"):
             search.look("objects", {"object": name}, [self._ground.objects.get(name) or b""])
 
-    def _versions(self, tx: Tx, search: TextScan, after: Place | None) -> Place | None:
-        """Search a page of opened versions; where it ends."""
+    def _versions(self, tx: Tx, search: TextScan, after: Place | None, thawed: Thawed) -> Place | None:
+        """Search a page of opened versions; where it ends. Cold naming all of it that is in packs."""
         desk = Desk.reading(tx, self._tenancies)
         page = erasing.live(tx, limit=_PAGE, after=after)
+        require(tx.tenant_id, page, thawed)
+        page = [warm(tx.tenant_id, one, thawed) for one in page]
         for stored in page:
             where = {"record": stored.record_id, "version": stored.version, "scope": stored.scope}
             try:

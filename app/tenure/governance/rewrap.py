@@ -116,7 +116,7 @@ async def _everything(
 
 
 def _hold(desk: Desk, *, target: str, after: Place | None, covering: Sequence[Hold]) -> _Looked:
-    found = erasing.of_subject(desk.tx, target, limit=_CHUNK, after=after)
+    found = erasing.of_subject(desk.tx, target, limit=_CHUNK, after=after, lock=True)
     known = subjects.get(desk.tx, target)
     touched = False
     for stored in found:
@@ -137,7 +137,7 @@ def _hold_over(desk: Desk, *, target: str, after: Place | None, hold: Hold) -> _
     if cohort is None or (hold.kind == "subject" and person is None):
         return _Looked([], touched=False)
     held = None if person is None else person.id
-    found = cohorts.live(desk.tx, cohort.leaf, limit=_CHUNK, after=after, subject_id=held)
+    found = cohorts.live(desk.tx, cohort.leaf, limit=_CHUNK, after=after, subject_id=held, lock=True)
     touched = False
     for stored in found:
         if hold.covers(held or "", stored):
@@ -151,7 +151,7 @@ def _hold_over(desk: Desk, *, target: str, after: Place | None, hold: Hold) -> _
 def _keep(
     desk: Desk, *, target: str, after: Place | None, scopes: frozenset[str], going: frozenset[int]
 ) -> _Looked:
-    found = erasing.of_subject(desk.tx, target, limit=_CHUNK, after=after, derived=True)
+    found = erasing.of_subject(desk.tx, target, limit=_CHUNK, after=after, derived=True, lock=True)
     punctured = desk.tenancy.keys.state.is_punctured
     touched = False
     for stored in found:

@@ -27,8 +27,9 @@ import structlog
 
 from tenure import ids
 from tenure.batcher import Batcher
+from tenure.cold.packs import drop_packs
 from tenure.crew import Desk, Solo
-from tenure.errors import Conflict, KeyFailure, NotYet, RootLost, Unavailable
+from tenure.errors import Conflict, KeyFailure, NotYet, RootLost, TenureError, Unavailable
 from tenure.governance import handover, purge, rekey, rewrap, rewrapped
 from tenure.governance.ground import Ground, keep_certificates, re_mirror
 from tenure.governance.keychange import (
@@ -174,7 +175,8 @@ class Shredder:
         pending = any(one.state != "destroyed" for one in destroyed.values())
         await self._note(batch, "destroying" if pending else "destroyed")
         handed = await asyncio.to_thread(self._handed_over, plan)
-        whole = await purge.everything(self._batcher, batch, handed)
+        waiting = await asyncio.to_thread(self._packs_left, plan)
+        whole = await purge.everything(self._batcher, batch, handed, waiting)
         for tenant_id in handed:
             await asyncio.to_thread(self._handover.drop_published, tenant_id)
         if pending:
@@ -367,6 +369,17 @@ class Shredder:
         written = {tenant_id: self._handover.write(tenant_id) for tenant_id in handover.leaving(plan)}
         return {tenant_id: logs for tenant_id, logs in written.items() if logs is not None}
 
+    def _packs_left(self, plan: Plan) -> set[str]:
+        """Remove the packs of tenants that go; those whose packs cannot be removed now."""
+        left = set()
+        for tenant_id in _tenants(plan):
+            try:
+                drop_packs(self._ground.objects, tenant_id)
+            except TenureError as failure:
+                _log.error("a tenant's packs could not be removed", tenant=tenant_id, error=failure.kind)
+                left.add(tenant_id)
+        return left
+
     def _close(self, desk: Desk, batch: Batch) -> None:
         drop_dead(desk.tx, self._ground.keyring.manifest())
         shreds.move_batch(desk.tx, batch.op_id, "swapped", DONE)
@@ -392,9 +405,14 @@ def _backlog(desk: Desk) -> dict[str, int]:
 
 def _dropped(batch: Batch, manifest: CellManifest) -> list[str]:
     """Tenants that the batch takes away and that still have keys."""
+    return [tenant_id for tenant_id in _tenants(batch.plan) if tenant_id in manifest.tenants]
+
+
+def _tenants(plan: Plan) -> list[str]:
+    """Tenants that a batch takes away."""
     return [
         one["target"]
-        for mine in batch.plan.values()
+        for mine in plan.values()
         for one in mine["erasures"]
-        if one["kind"] == shreds.Kind.TENANT and one["target"] in manifest.tenants
+        if one["kind"] == shreds.Kind.TENANT
     ]

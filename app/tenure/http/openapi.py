@@ -176,6 +176,10 @@ _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
 _OPEN = {"isAlive", "isReady"}
 _PUBLIC = {*_OPEN, "getMetrics"}
 _LATER = {
+    **dict.fromkeys(
+        ("getRecord", "getRecordByBody", "queryRecords", "getDecisionContext", "getDecisionOpenings"),
+        "A content lies in an archive, which was asked to give it out",
+    ),
     "getDecisionReceipt": "Not published yet",
     "getEntryReceipt": "Not published yet",
     "getCheckpoint": "Nothing published yet",

@@ -17,6 +17,7 @@ def shown_retention(found: Retained) -> dict[str, Any]:
         "scope": found.scope,
         "key": found.key,
         "tier": life.tier(found.now),
+        "lies": found.lies,
         "cold_at": _due(life.cold),
         "archive_at": _due(life.archive),
         "gone_at": _due(life.gone),

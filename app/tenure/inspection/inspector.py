@@ -32,6 +32,7 @@ NOT_CHECKED = (
     "Whether a kept checkpoint between others was deleted, where the cell's log never took it in.",
     "Whether the last opening of a round of the cell's log was deleted, if its tree would do with one less.",
     "Time stamps' signatures, where no TENURE_TSA_CERTS says whom to believe: only what they are over.",
+    "Contents in packs: each read compares them with their digest, opens them and makes its commitment.",
     "Whether the newest entries were cut off with all heads outside, where no row names them: ask witnesses.",
 )
 """What an inspection does not see, for people."""

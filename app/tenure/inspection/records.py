@@ -21,11 +21,12 @@ from tenure.ledger.commitment import commitment
 from tenure.ledger.entry import Kind
 from tenure.model.cohorts import Anchor
 from tenure.sealing import CONTENT, HEAD
-from tenure.store import inspecting, tables
+from tenure.store import inspecting, packs, tables
 from tenure.store.inspecting import Row
 from tenure.store.records import StoredVersion
 
 _V = tables.versions
+_DIGEST = 32
 _BORN = {Kind.WRITE: "written", Kind.DELETE: "deleted"}
 
 
@@ -41,6 +42,7 @@ class _Around(NamedTuple):
     cohorts: dict[int, Row]
     holds: dict[int, str]
     shreds: dict[str, Row]
+    packs: dict[str, Row]
     labels: set[tuple[str, str]]
 
 
@@ -129,6 +131,12 @@ def _around(view: View, page: Sequence[Row]) -> _Around:
                 tx, tables.shreds, tables.shreds.c.id.in_({row["shred_id"] for row in page} - {None})
             )
         },
+        packs={
+            row["id"]: row
+            for row in inspecting.where(
+                tx, tables.packs, tables.packs.c.id.in_({row["pack_id"] for row in page} - {None})
+            )
+        },
         labels={(row["scope"], row["labels"]) for row in inspecting.where(tx, tables.label_sets)},
     )
 
@@ -155,7 +163,8 @@ def _beside(view: View, row: Row, around: _Around) -> Iterator[Finding]:
     if (row["scope"], row["labels"]) not in around.labels:
         detail = "these labels were never used in this scope"
         yield view.finding("version", "label_sets", (row["scope"], row["labels"]), "labels", detail)
-    parts = [row[name] is not None for name in ("header", "head", "content")]
+    yield from _packed(view, row, around)
+    parts = [*(row[name] is not None for name in ("header", "head")), _has_content(row)]
     state, shred = row["state"], row["shred_id"]
     expected = {"live": [True] * 3, "held": [True] * 3, "deleted": [False] * 3, "erased": [False] * 3}
     if parts != expected.get(state):
@@ -186,10 +195,34 @@ def _in_cohort(view: View, row: Row, around: _Around) -> Iterator[Finding]:
         yield view.finding("version", _V, key, "cohort", "it was not written in the period of this cohort")
 
 
+def _has_content(row: Row) -> bool:
+    """Whether it has a content, in its row or in a pack; of one with segments these are in the row always."""
+    return row["content"] is not None or (row["pack_id"] is not None and row["segments"] is None)
+
+
+def _packed(view: View, row: Row, around: _Around) -> Iterator[Finding]:
+    """Where its content lies, by the rows alone: what the pack itself has is compared whenever it is read."""
+    key = (row["record_id"], row["version"])
+    place = [row[name] is not None for name in packs.PLACE]
+    if any(place) != all(place):
+        yield view.finding("version", _V, key, "pack_id", "its place in a pack is not whole")
+    if not all(place):
+        return
+    if row["content"] is not None and row["segments"] is None:
+        yield view.finding("version", _V, key, "content", "it is in the database and in a pack")
+    pack = around.packs.get(row["pack_id"])
+    if pack is None or pack["state"] != packs.STORED:
+        yield view.finding("version", _V, key, "pack_id", "there is no such pack")
+    elif row["pack_offset"] < 1 or row["pack_length"] < 1 or len(row["pack_sha256"]) != _DIGEST:
+        yield view.finding("version", _V, key, "pack_offset", "this is no place in a pack")
+    elif row["pack_offset"] + row["pack_length"] > pack["size"]:
+        yield view.finding("version", _V, key, "pack_offset", "its pack ends before it")
+
+
 # ── under its keys ─────────────────────────────────────────────────────────────────────────────────
 def _sealed(view: View, row: Row, around: _Around) -> Iterator[Finding]:
     key = (row["record_id"], row["version"])
-    if row["header"] is None or row["head"] is None or row["content"] is None or view.keys is None:
+    if row["header"] is None or row["head"] is None or not _has_content(row) or view.keys is None:
         return
     header = bytes(row["header"])
     ways = [slot for slot in header_leaves(header) if not any(map(view.is_punctured, slot))]
@@ -212,7 +245,7 @@ def _sealed(view: View, row: Row, around: _Around) -> Iterator[Finding]:
         people = list(head["subjects"])
         if row["segments"]:
             people += yield from _segments(view, row, binding, head)
-        else:
+        elif row["pack_id"] is None:
             content = opened.open(CONTENT, bytes(row["content"]))
             yield from _committed(view, row, opened, content, None)
     finally:
@@ -241,7 +274,8 @@ def _segments(view: View, row: Row, binding: Binding, head: dict[str, Any]) -> A
             continue
         try:
             people += json.loads(opened.open(HEAD, one.head))["subjects"]
-            yield from _committed(view, row, opened, opened.open(CONTENT, one.content), place)
+            if row["pack_id"] is None:
+                yield from _committed(view, row, opened, opened.open(CONTENT, one.content), place)
         finally:
             opened.wipe()
     return people

@@ -13,13 +13,10 @@ from typing import NamedTuple, TypeVar
 from tenure.ids import CELL
 from tenure.store import jobs as store
 from tenure.store.session import Tx
+from tenure.turn import GivenUp as GivenUp  # noqa: PLC0414 - where whoever runs jobs looks for it
 
 R = TypeVar("R")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-
-
-class GivenUp(Exception):
-    """The run ends here: its process stops, or it was taken over from. Not a failure."""
 
 
 class Run:

@@ -17,6 +17,8 @@ _DAY: Final = 24
 _PERIODS: Final = ((10 * _DAY, 1), (60 * _DAY, _DAY), (730 * _DAY, 7 * _DAY))
 """(rules shorter than so many hours, period in hours): a tenth of the time at most, but for the shortest."""
 _LONGEST: Final = 30 * _DAY
+MISSED_H: Final = 48
+"""For so many hours the job that ends cohorts may fail before anything else is in a hurry."""
 Owner = Literal["nobody", "subject", "record"]
 
 
@@ -35,6 +37,11 @@ class Grouping(NamedTuple):
             _period(min((one.delete_after for one in rules.values() if one.delete_after), default=None)),
             owner,
         )
+
+
+def late_hours(rules: Mapping[str, RetentionSpec]) -> int:
+    """By how many hours versions under these rules may outstay their time: a period, and missed runs."""
+    return Grouping.of(rules).period // HOUR_US + MISSED_H
 
 
 class Anchor(NamedTuple):

@@ -66,6 +66,7 @@ LEFT_OUT = {
     "replicas": "leases of processes, of seconds",
     "coordinator": "a lease of seconds",
     "jobs": "leases, and how each job went last; what jobs change is checked where it is",
+    "packs": "what to tidy up; contents in packs are bound by their versions: digest, seal and commitment",
     "shred_queue": "a hint where to look; whoever waits is in shreds",
     "rederivations": "reminders to applications; what became of them is in the ledger",
     "rederivation_queue": "a hint where to look",

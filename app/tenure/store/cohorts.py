@@ -63,9 +63,18 @@ def move(tx: Tx, cohort_id: str, **values: Any) -> None:  # noqa: ANN401 - colum
 
 
 def live(
-    tx: Tx, leaf: int, *, limit: int, after: Place | None = None, subject_id: str | None = None
+    tx: Tx,
+    leaf: int,
+    *,
+    limit: int,
+    after: Place | None = None,
+    subject_id: str | None = None,
+    lock: bool = False,
 ) -> list[StoredVersion]:
-    """Versions of a cohort that somebody may read, of one person if named, by record and number."""
+    """Versions of a cohort that somebody may read, of one person if named, by record and number.
+
+    `lock`: as they are now, until the transaction ends (`erasing.of_subject`).
+    """
     query = every(tx).where(_v.c.cohort == leaf, _v.c.state == "live")
     if subject_id is not None:
         query = query.join(
@@ -77,6 +86,8 @@ def live(
         )
     if after is not None:
         query = query.where(beyond(_v, after))
+    if lock:
+        query = query.with_for_update(of=_v)
     return [
         StoredVersion(*row) for row in tx.execute(query.order_by(_v.c.record_id, _v.c.version).limit(limit))
     ]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import ColumnElement, Table, and_, bindparam, case, func, select, tuple_, update
 from sqlalchemy import Update as CoreUpdate
 
-from tenure.store import limits, tables
+from tenure.store import limits, packs, tables
 from tenure.store.records import (
     DERIVED,
     LABELLED,
@@ -31,18 +31,27 @@ _HEADED = (
 
 
 def of_subject(
-    tx: Tx, subject_id: str, *, limit: int, after: Place | None = None, derived: bool | None = None
+    tx: Tx,
+    subject_id: str,
+    *,
+    limit: int,
+    after: Place | None = None,
+    derived: bool | None = None,
+    lock: bool = False,
 ) -> list[StoredVersion]:
     """Versions that go with a subject, in every scope, by record and number.
 
     `derived`: only those that name nobody and were derived from the subject's; False: only those that name
-    the subject; None: both.
+    the subject; None: both. `lock`: as they are now, until the transaction ends, for who changes what it
+    reads of them; a content may be on its way to a pack.
     """
     query = base(tx, _s, _s.c.subject_id == subject_id).order_by(_s.c.record_id, _s.c.version).limit(limit)
     if derived is not None:
         query = query.where(_s.c.derived == (DERIVED if derived else LABELLED))
     if after is not None:
         query = query.where(beyond(_s, after))
+    if lock:
+        query = query.with_for_update(of=_v)
     return [StoredVersion(*row) for row in tx.execute(query)]
 
 
@@ -143,9 +152,14 @@ def headed(tx: Tx, which: ColumnElement[bool], *, limit: int, after: Place | Non
 
 
 def purge(tx: Tx, versions: Sequence[Place], shred_id: str) -> None:
-    """Remove the ciphertext of versions for good; what stays says only that something was erased."""
+    """Remove the ciphertext of versions for good; what stays says only that something was erased.
+
+    What lies in a pack is dead from here on, and nothing says where it is; the pack is not touched.
+    """
     with limits.counted(tx, versions):
-        _withdraw(tx, versions, "erased", shred_id=shred_id, header=None, head=None, content=None)
+        packs.let_go(tx, versions)
+        parts: dict[str, Any] = dict.fromkeys(("header", "head", "content", *packs.PLACE))
+        _withdraw(tx, versions, "erased", shred_id=shred_id, **parts)
 
 
 def withhold(tx: Tx, versions: Sequence[Place], shred_id: str) -> None:

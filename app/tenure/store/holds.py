@@ -1,6 +1,6 @@
 """Legal holds, and the versions that each of them still keeps."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
@@ -11,6 +11,20 @@ from tenure.store.session import Tx
 
 _h, _k = tables.holds, tables.held_versions
 ACTIVE, RELEASING, RELEASED = "active", "releasing", "released"
+
+
+class Located(Protocol):
+    """Something that a hold may cover: a version, by the scope and the record that it is of."""
+
+    @property
+    def scope(self) -> str:
+        """The scope's name."""
+        ...
+
+    @property
+    def record_id(self) -> str:
+        """The record's id."""
+        ...
 
 
 class Hold(NamedTuple):
@@ -30,7 +44,7 @@ class Hold(NamedTuple):
         """Whether anything of this person may be held."""
         return self.kind != "subject" or self.target == subject_id
 
-    def covers(self, subject_id: str, stored: StoredVersion) -> bool:
+    def covers(self, subject_id: str, stored: Located) -> bool:
         """Whether a version of this person is held."""
         return (
             self.target
@@ -92,8 +106,8 @@ def kept(tx: Tx, hold_id: str) -> int:
 
 
 def versions(tx: Tx, hold_id: str, *, limit: int) -> list[StoredVersion]:
-    """Some of the versions that a hold keeps."""
-    query = base(tx, _k, _k.c.hold_id == hold_id).limit(limit)
+    """Some of the versions that a hold keeps, locked as `erasing.of_subject` does it."""
+    query = base(tx, _k, _k.c.hold_id == hold_id).limit(limit).with_for_update(of=tables.versions)
     return [StoredVersion(*row) for row in tx.execute(query)]
 
 

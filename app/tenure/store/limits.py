@@ -8,7 +8,7 @@ in every process, for as long as a commit takes.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, or_, select
 
 from tenure.model.limits import NAMES, Limits, Usage
 from tenure.store import tables
@@ -74,11 +74,13 @@ def counted(tx: Tx, places: Sequence[Place]) -> Iterator[None]:
 def _measured(tx: Tx, places: Sequence[Place]) -> Usage:
     if not places:
         return Usage()
+    # What lies in a pack counts as before: a tier is no way around a quota.
+    content = func.coalesce(func.length(_v.c.content), 0) + func.coalesce(_v.c.pack_length, 0)
     row = tx.execute(
-        select(func.count(), func.sum(func.length(_v.c.head) + func.length(_v.c.content))).where(
+        select(func.count(), func.sum(func.length(_v.c.head) + content)).where(
             _v.c.tenant_id == tx.tenant_id,
             among(_v, places),
-            _v.c.content.is_not(None),
+            or_(_v.c.content.is_not(None), _v.c.pack_id.is_not(None)),
         )
     ).one()
     return Usage(row[0], int(row[1] or 0))

@@ -54,11 +54,22 @@ class StoredVersion(NamedTuple):
     """The leaf of its cohort."""
     accessed_at: int | None = None
     """The last access to its record, as far as it is kept (`tenure.clocks`)."""
+    pack_id: str | None = None
+    pack_offset: int | None = None
+    pack_length: int | None = None
+    pack_sha256: bytes | None = None
+    """Where its content lies if it is in a pack; in `content` there is nothing then, or, of one with
+    segments, these without their contents."""
 
     @property
     def place(self) -> Place:
         """Which version it is."""
         return self.record_id, self.version
+
+    @property
+    def tier(self) -> str:
+        """Where its content lies: `hot` or `cold`."""
+        return "hot" if self.pack_id is None else "cold"
 
 
 _COLUMNS = (
@@ -80,6 +91,10 @@ _COLUMNS = (
     _v.c.segments,
     _v.c.cohort,
     _r.c.accessed_at,
+    _v.c.pack_id,
+    _v.c.pack_offset,
+    _v.c.pack_length,
+    _v.c.pack_sha256,
 )
 _OF_RECORD = and_(_v.c.tenant_id == _r.c.tenant_id, _v.c.record_id == _r.c.id)
 

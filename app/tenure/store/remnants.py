@@ -25,7 +25,8 @@ def remnants(tx: Tx, shred: Shred) -> dict[str, int]:
 
 def sealed(tx: Tx, versions: list[Place]) -> int:
     """How many of these versions still have any ciphertext."""
-    left = or_(_v.c.header.is_not(None), _v.c.head.is_not(None), _v.c.content.is_not(None))
+    parts = (_v.c.header, _v.c.head, _v.c.content, _v.c.pack_id)
+    left = or_(*(one.is_not(None) for one in parts))
     return _count(tx, _v.c.tenant_id == tx.tenant_id, among(_v, versions), left) if versions else 0
 
 

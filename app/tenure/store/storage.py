@@ -21,9 +21,16 @@ from tenure.store.statements import Insert, Select
 _v, _s, _l = tables.versions, tables.storage_samples, tables.storage_layers
 
 # ── where a version lies and what it weighs: the one place that says so ──────────────────────────────
-TIER: Final = case((_v.c.content.is_not(None), literal_column("'hot'")))
+TIER: Final = case(
+    (_v.c.pack_id.is_not(None), literal_column("'cold'")),
+    (_v.c.content.is_not(None), literal_column("'hot'")),
+)
 """A version's tier; null when nothing of it is stored any more."""
-SIZE: Final = func.coalesce(func.length(_v.c.head), 0) + func.coalesce(func.length(_v.c.content), 0)
+SIZE: Final = (
+    func.coalesce(func.length(_v.c.head), 0)
+    + func.coalesce(func.length(_v.c.content), 0)
+    + func.coalesce(_v.c.pack_length, 0)
+)
 """Bytes of its ciphertext."""
 
 _DAY = literal_column(str(DAY_US), BigInteger)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    and_,
 )
 
 metadata = MetaData(
@@ -350,9 +351,12 @@ versions = _table(
     Column("content", LargeBinary),
     Column("segments", SmallInteger),  # how many the content has; null when it is one
     Column("shred_id", Id),
-    Column(
-        "cohort", BigInteger
-    ),  # the leaf of its cohort; null for tombstones, and from before there were any
+    Column("cohort", BigInteger),  # its cohort's leaf; null for tombstones, and from before there were any
+    # Where the content lies if it is in a pack: all four or none (`store.packs`).
+    Column("pack_id", Id),
+    Column("pack_offset", BigInteger),
+    Column("pack_length", BigInteger),
+    Column("pack_sha256", LargeBinary),
     Index("ix_versions_id", "tenant_id", "id", unique=True),
 )
 Index(
@@ -363,6 +367,40 @@ Index(
     versions.c.version,
     postgresql_where=versions.c.state == "live",
     sqlite_where=versions.c.state == "live",
+)
+Index(
+    "ix_versions_hot",
+    versions.c.tenant_id,
+    versions.c.scope,
+    versions.c.labels,
+    versions.c.created_at,
+    postgresql_where=and_(versions.c.header.is_not(None), versions.c.pack_id.is_(None)),
+    sqlite_where=and_(versions.c.header.is_not(None), versions.c.pack_id.is_(None)),
+)
+Index(
+    "ix_versions_pack",
+    versions.c.tenant_id,
+    versions.c.pack_id,
+    postgresql_where=versions.c.pack_id.is_not(None),
+    sqlite_where=versions.c.pack_id.is_not(None),
+)
+# Objects in which contents lie together (`store.packs`).
+packs = _table(
+    "packs",
+    Column("id", Id, primary_key=True),
+    Column("retention_class", Token, nullable=False),  # as in the pack itself
+    Column("tag", Token, nullable=False),  # the class that the object is tagged with now
+    Column("size", BigInteger, nullable=False),
+    Column("members", Integer, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("dead", Integer, nullable=False),  # members that no version names any more
+    Column("dead_bytes", BigInteger, nullable=False),
+    Column("state", Token, nullable=False),  # writing, stored, dead, replaced
+    Column("judged", Token, nullable=False),  # under which rules and holds its tag was chosen
+    Column("planned_at", Instant, nullable=False),
+    Column("put_at", Instant),
+    Column("replaced_at", Instant),  # since when another pack has its living members
+    Index("ix_packs_state", "tenant_id", "state", "id"),
 )
 version_subjects = _table(
     "version_subjects",

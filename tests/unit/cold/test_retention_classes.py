@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tenure.cold.classes import RetentionClass, class_of
 from tenure.cold.storage import AWS, Move, StorageClasses
 from tenure.errors import Invalid
+from tenure.model.cohorts import late_hours
 from tenure.model.durations import DAYS_MAX
 from tenure.model.retention import RetentionSpec
 
@@ -73,14 +74,15 @@ def test_nothing_is_archived_that_would_be_gone(archive, expire):
 @pytest.mark.parametrize(
     ("given_", "name"),
     [
-        ({"hotFor": "30d", "coldFor": "60d", "archiveFor": "200d", "deleteAfter": "400d"}, "a60-x370"),
-        ({"hotFor": "12h", "deleteAfter": "30d"}, "x30"),  # 29.5 days are left: a day up
+        ({"hotFor": "30d", "coldFor": "60d", "archiveFor": "200d", "deleteAfter": "400d"}, "a60-x379"),
+        # 29.5 days are left, a day and two more by which a cohort may be late: up to whole days
+        ({"hotFor": "12h", "deleteAfter": "30d"}, "x33"),
         ({"hotFor": "36h", "coldFor": "12h", "archiveFor": "4w"}, "a1"),
         ({"coldFor": "60d", "archiveFor": "300d", "deleteAfter": "1000d", "floor": "900d", "ground": "x"},
-         "a60-x1000"),
+         "a60-x1032"),
         ({"archiveFor": "300d"}, "a1"),
         ({"hotFor": "30d", "coldFor": "60d"}, "keep"),  # nothing says that it is archived or deleted
-        ({"hotFor": "30d", "coldFor": "60d", "deleteAfter": "90d"}, "x60"),
+        ({"hotFor": "30d", "coldFor": "60d", "deleteAfter": "90d"}, "x69"),
         ({"floor": "10d", "ground": "x"}, "keep"),
         # S3 knows no other clock than the put.
         ({"deleteAfter": "30d", "clock": "access"}, "keep"),
@@ -96,7 +98,7 @@ def test_a_pack_never_goes_before_a_version_in_it_may(hot, left, late):
     manifest = spec(**({"hotFor": f"{hot}h"} if hot else {}), deleteAfter=f"{hot + left}h")
     packed = hot + late  # hours after the write: when it was due, or later
     gone = packed + 24 * class_of(manifest).expire_after_days
-    assert gone >= hot + left
+    assert gone >= hot + left + late_hours({"r": manifest}), "nor before its cohort has ended"
 
 
 # ── storage classes ──────────────────────────────────────────────────────────────────────────────────

@@ -33,10 +33,12 @@ class Course(Shape):
 class Retention(Shape):
     """The lifetime of a version as of now.
 
-    `gone_at` is null when nothing says so, or while something forbids it: a hold, or a rule in `open`, whose
-    floor has no end yet. `ceiling` is what the rules would end it at without that. `holds` names them to who
-    may know. `enforced`: whether what the rules end is shredded, which is so for whatever has a cohort. It
-    goes with the others of its cohort, at the first look after `shredded_after`. `why`, in sentences.
+    `tier` is where it belongs by its rules, `lies` where its content is. `gone_at` is null when nothing says
+    so, or while something forbids it: a hold, or a rule in `open`, whose floor has no end yet. `ceiling` is
+    what the rules would end it at without that. `holds` names them to who may know. `enforced`: whether what
+    the rules end is shredded, which is so for whatever has a cohort. It goes with the others of its cohort,
+    at the first look after `shredded_after`; that is null for what counts from accesses or events. `why`, in
+    sentences.
     """
 
     record: str
@@ -44,6 +46,7 @@ class Retention(Shape):
     scope: str
     key: str
     tier: Literal["hot", "cold", "archive", "gone"]
+    lies: Literal["hot", "cold"]
     cold_at: Due | None
     archive_at: Due | None
     gone_at: Due | None
