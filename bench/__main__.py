@@ -18,6 +18,7 @@ from bench import legs, limiting, postgres, profiling, report
 from bench import packs as packing
 from bench import policy as deciding
 from bench import shredding as erasing
+from bench import year as living
 from bench.samples import Results
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -115,6 +116,19 @@ def shredding(
 def limits() -> None:
     """What rate limits cost each request, in µs of CPU time."""
     limiting.run(Console(width=None if sys.stdout.isatty() else 120))
+
+
+@app.command()
+def year(
+    *,
+    days: Annotated[int, typer.Option(min=30)] = 365,
+    json: Annotated[Path | None, typer.Option(help="Where the raw numbers go.")] = None,
+) -> None:
+    """A simulated year of steady writes: the size of the database with retention and without."""
+    logging.getLogger().setLevel(logging.WARNING)
+    raw = living.run(Console(width=None if sys.stdout.isatty() else 120), days=days)
+    if json is not None:
+        json.write_text(dumps({"machine": report.machine(), **raw}, indent=1) + "\n")
 
 
 class Part(StrEnum):

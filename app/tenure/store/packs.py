@@ -123,7 +123,7 @@ class Inmate(NamedTuple):
 
 def now(tx: Tx) -> int:
     """The present instant by the database's clock."""
-    return int(tx.execute(select(clock.now(tx))).scalar_one())
+    return clock.read(tx)
 
 
 # ── what is to be packed ───────────────────────────────────────────────────────────────────────────
