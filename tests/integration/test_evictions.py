@@ -11,6 +11,7 @@ from support.attic import Attic
 from support.cell import JOINT, NOTES, SCOPE, Cell
 from support.erasure import assert_certified
 from support.oracle import Oracle
+from support.tiering import objects, tier
 from support.travel import Travel
 from tenure import ids
 from tenure.errors import Erased, Unavailable
@@ -224,4 +225,30 @@ async def test_what_counts_from_an_event_goes_by_itself(cell: Cell, travel: Trav
     assert (await evicted(cell))["versions"] == 1
     await gone(cell, "trip-stays")
     assert await cell.value("stays") == "stays"
+    assert await findings(cell) == []
+
+
+async def test_what_lies_in_a_pack_goes_like_anything_else(cell: Cell, travel: Travel) -> None:
+    await declare(cell, rule("talks", hotFor="1d", coldFor="9d", deleteAfter="10d"))
+    held = await cell.put("held", "for the court", "customer:1")
+    await cell.put("goes", "its time comes", "customer:2")
+    hold = await cell.tenure.holds.place(cell.one["dpo"], "record", held.record, "case 7")
+    travel.on(days=2)
+    assert (await tier(cell.tenure))["versions"] == 2
+    before = {path: path.read_bytes() for path in objects(cell)}
+    assert before
+    assert await cell.value("goes") == "its time comes"
+    travel.on(days=10)
+    assert (await evicted(cell))["versions"] == 2
+    for key in ("held", "goes"):
+        assert (await gone(cell, key)).certificate
+    assert {path: path.read_bytes() for path in objects(cell)} == before, "no pack is touched for it"
+    await tier(cell.tenure)
+    assert len(objects(cell)) == 1, "what is held keeps its pack; the other one is empty"
+    assert await findings(cell) == []
+    released = await cell.tenure.holds.release(cell.one["dpo"], hold["id"])
+    await cell.tenure.shredder.run()
+    await assert_certified(cell, await cell.erasure(released["shred"]))
+    await tier(cell.tenure)
+    assert objects(cell) == []
     assert await findings(cell) == []
