@@ -162,7 +162,7 @@ async def test_its_own_end_and_what_was_derived(cell: Cell, travel: Travel) -> N
 
 async def test_between_the_request_and_the_batch_nobody_reads_it(cell: Cell, travel: Travel) -> None:
     await declare(cell, rule("all", deleteAfter="10d"))
-    await cell.put("k", "going", "customer:1")
+    source = await cell.put("k", "going", "customer:1")
     travel.on(days=12)
     tenure = cell.tenure
     asked: list[bool] = []
@@ -171,6 +171,8 @@ async def test_between_the_request_and_the_batch_nobody_reads_it(cell: Cell, tra
     error = await gone(cell, "k")
     assert error.shred
     assert error.certificate is None
+    with pytest.raises(Erased):
+        await cell.put("late", "from what is going", scope=NOTES, derived_from=(source.version_id,))
     await tenure.shredder.run()
     assert (await gone(cell, "k")).certificate
 

@@ -681,6 +681,8 @@ async def test_what_had_its_time_has_it_after_a_restore(
             assert again.value.certificate == erased.value.certificate
         kept = {record for (record, _), parts in place.stored().items() if any(parts)}
         assert kept == {held}
+        assert place.rows("SELECT count(*) FROM cohorts WHERE state <> 'open' AND shred_id IS NULL") == [(0,)]
+        assert place.rows("SELECT count(*) FROM cohorts WHERE state = 'over'") == [(1,)]
         await _people(place, "fresh")
         released = await tenure.holds.release(place.one["dpo"], hold["id"])
         await tenure.shredder.run()
