@@ -13,6 +13,7 @@ import structlog
 import typer
 from rich.console import Console
 
+from bench import cold as freezing
 from bench import ledger as proving
 from bench import legs, limiting, postgres, profiling, report
 from bench import packs as packing
@@ -116,6 +117,13 @@ def shredding(
 def limits() -> None:
     """What rate limits cost each request, in µs of CPU time."""
     limiting.run(Console(width=None if sys.stdout.isatty() else 120))
+
+
+@app.command()
+def cold() -> None:
+    """Erasing people whose contents lie in packs, beside people whose are in the database."""
+    logging.getLogger().setLevel(logging.WARNING)
+    freezing.run(Console(width=None if sys.stdout.isatty() else 120))
 
 
 @app.command()

@@ -89,19 +89,11 @@ def run(console: Console, *, days: int) -> dict[str, Any]:
 
 
 async def _year(folder: Path, rules: list[dict[str, Any]], days: int) -> list[Sample]:
-    settings = Settings(
-        data_dir=folder / "data",
-        root_dir=folder / "root",
-        log_level="warning",
-        cell_jobs=False,
-        inspect_interval_s=0,
-        shred_interval_s=86_000,
-    )
-    passing = Days()
+    settings, passing = settings_in(folder), Days()
     with passing.passing():
         operator = parse_api_key(prepare(settings) or "")
         async with open_tenure(settings) as tenure:
-            ask = await _furnished(tenure, operator, rules)
+            ask, _ = await furnished(tenure, operator, rules)
             found = []
             for day in range(1, days + 1):
                 await _day(tenure, ask, day)
@@ -114,14 +106,29 @@ async def _year(folder: Path, rules: list[dict[str, Any]], days: int) -> list[Sa
     return found
 
 
-async def _furnished(tenure: Tenure, operator: Credential, rules: list[dict[str, Any]]) -> Ask:
+def settings_in(folder: Path) -> Settings:
+    """Of an embedded cell in which nothing happens by itself."""
+    return Settings(
+        data_dir=folder / "data",
+        root_dir=folder / "root",
+        log_level="warning",
+        cell_jobs=False,
+        inspect_interval_s=0,
+        shred_interval_s=86_000,
+    )
+
+
+async def furnished(
+    tenure: Tenure, operator: Credential, rules: list[dict[str, Any]]
+) -> tuple[Ask, Credential]:
+    """A tenant with these rules: its agent, and its administrator."""
     made = await tenure.tenants.create(operator, "year")
     admin = parse_api_key(made["admin_key"])
     await tenure.manifests.apply(admin, content.MANIFESTS, dry_run=False)
     if rules:
         await tenure.manifests.apply(admin, json.dumps(rules), dry_run=False)
     agent = await tenure.principals.create(admin, "agent", PrincipalKind.AGENT, ("support-agent",))
-    return Ask(parse_api_key(agent["api_key"]), content.PURPOSE)
+    return Ask(parse_api_key(agent["api_key"]), content.PURPOSE), admin
 
 
 async def _day(tenure: Tenure, ask: Ask, day: int) -> None:
