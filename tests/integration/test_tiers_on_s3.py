@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.s3]
 
 RULES = (
     rule("brief", categories=["contact"], hotFor="1d", deleteAfter="4d"),
-    rule("staged", categories=["travel"], hotFor="1d", coldFor="3d", archiveFor="1d", deleteAfter="6d"),
+    rule("staged", categories=["travel"], hotFor="1d", coldFor="3d", archiveFor="1d", deleteAfter="7d"),
     rule("archived", categories=["health"], hotFor="1d", coldFor="2d", archiveFor="90d"),
     rule("law", scopes=[NOTES], clock="event", event="customer.left", floor="30d", ground="§ 147 AO"),
 )
@@ -29,10 +29,10 @@ CATEGORY = {"brief": "contact", "second": "contact", "staged": "travel", "archiv
 """Of each record its category; `held` and `floor` are `contact`, too."""
 # A cohort of an hour, and two days in which the job may fail: the bucket deletes that much after the rules,
 # rounded up to days.
-CLASS = {"brief": "x6", "staged": "a3-x8", "archived": "a2", "held": "keep", "floor": "keep"}
+CLASS = {"brief": "x6", "staged": "a3-x9", "archived": "a2", "held": "keep", "floor": "keep"}
 DAYS = {
     "brief": {"STANDARD": 0, "COLD": 1, "gone": 6},
-    "staged": {"STANDARD": 0, "COLD": 1, "FROZEN": 3, "gone": 8},
+    "staged": {"STANDARD": 0, "COLD": 1, "FROZEN": 3, "gone": 9},
     "archived": {"STANDARD": 0, "COLD": 1, "FROZEN": 2},
     "held": {"STANDARD": 0, "COLD": 1},
     "floor": {"STANDARD": 0, "COLD": 1},
@@ -100,7 +100,7 @@ async def test_records_go_through_the_tiers_each_on_its_day(
         await cell.tenure.holds.place(cell.one["dpo"], "subject", await cell.person("customer:held"), "c")
     )["id"]
     applied = await cell.tenure.lifecycle.apply(cell.operator)
-    assert (applied["confirmed"], applied["classes"]) == (True, ["a2", "a3-x8", "keep", "x6"])
+    assert (applied["confirmed"], applied["classes"]) == (True, ["a2", "a3-x9", "keep", "x6"])
 
     # Hot, then cold objects: one for each class and scope.
     assert (await tier(cell.tenure))["packs"] == 0
@@ -133,12 +133,13 @@ async def test_records_go_through_the_tiers_each_on_its_day(
         assert list(found) == [state for state in days if state in found], key
         # Not before its day; the server counts whole seconds.
         assert all(at >= days[state] * DAY_S - 1 for state, at in found.items()), (key, found)
+    assert set(seen["staged"]) & {"COLD", "FROZEN"}, "it was elsewhere before it was gone"
     assert await reads(cell, records, "archived", "held", "floor") == {"cold"}
     assert theirs_now(bucket) == foreign
     assert not (await cell.tenure.lifecycle.plan(cell.operator))["drift"]
 
     # What the rules end is erased like any other, and what a hold or a law keeps stays.
-    travel.on(days=9)
+    travel.on(days=8)
     assert (await evicted(cell))["versions"] == 4
     for key in ("brief", "second", "staged", "held"):
         await assert_certified(cell, await cell.erasure((await gone(cell, key)).shred or ""))
