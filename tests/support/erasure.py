@@ -67,7 +67,7 @@ def kept_by(cell: Cell, hold: str) -> list[bytes]:
             found.append(open_key(binding, one.header, state.derive).open("content", whole.content or b""))
         return found
 
-    return ground.database.read(cell.one.id, look)
+    return ground.database.write(cell.one.id, look)  # for the locks that this takes
 
 
 def root_versions(cell: Cell) -> dict[str, list[int]]:
