@@ -1,7 +1,9 @@
 """What else looks at contents finds those in packs: searches, inspections, drills; and real buckets."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -9,10 +11,11 @@ from moto import mock_aws
 from moto.moto_api import state_manager
 
 from support.cell import Cell
+from support.erasure import assert_certified
 from support.rgw import Bucket
-from support.tiering import Later, hot, moody, objects, packed, stocked, tier
+from support.tiering import Later, as_promised, hot, moody, objects, packed, stocked, tier
 from tenure import safekeeping
-from tenure.errors import Denied, NotYet, Unavailable
+from tenure.errors import Denied, Erased, NotYet, Unavailable
 from tenure.governance.packclasses import declared_classes
 
 pytestmark = pytest.mark.anyio
@@ -97,36 +100,81 @@ async def test_in_a_real_bucket(embedded: Cell, bucket: Bucket, later: Later) ->
         assert await cell.value("k2") == 2
 
 
-async def test_what_an_archive_has_is_asked_for_and_read_later(
-    embedded: Cell, later: Later, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Against moto: Ceph knows no restore. Its archive gives out what it is asked for at the second look."""
+@pytest.fixture
+def archive(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of moto, which has the bucket `cold`: Ceph knows no restore.
+
+    Its archive gives out what it is asked for at the second look.
+    """
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    cell = embedded
     with mock_aws():
         client = boto3.client("s3")
         client.create_bucket(Bucket="cold")
         state_manager.set_transition("s3::keyrestore", {"progression": "manual", "times": 2})
-        async with cell.opened(objects_url="s3://cold/cell"):
-            await stocked(cell)
-            before = await cell.get("k1")
-            later(25)
-            await tier(cell.tenure)
-            (key,) = [
-                one["Key"] for one in client.list_objects_v2(Bucket="cold", Prefix="cell/packs/")["Contents"]
-            ]
-            client.copy_object(Bucket="cold", Key=key, CopySource=f"cold/{key}", StorageClass="GLACIER")
-            with pytest.raises(Denied):
-                await cell.get("k1", ask=cell.one.ask("marketer", "customer-support"))
-            assert "Restore" not in client.head_object(Bucket="cold", Key=key), "not for who may not read it"
-            settings = cell.settings.model_copy(update={"objects_url": "s3://cold/cell"})
-            made = await asyncio.to_thread(safekeeping.backup, settings, tmp_path / "backup")
-            assert not [one for one in made.files if "packs/" in one.name], "a backup does without it"
-            with pytest.raises(NotYet) as told:
-                await cell.get("k1")
-            assert told.value.retry_after > 60
-            assert 'ongoing-request="true"' in client.head_object(Bucket="cold", Key=key)["Restore"]
-            after = await cell.get("k1")
-            assert (after.content, after.tier) == (before.content, "cold")
+        yield client
+
+
+def put_away(archive: Any) -> dict[str, Any]:
+    """Have the only pack go to the archive; what is asked about it from now on."""
+    (key,) = [one["Key"] for one in packs_in(archive)]
+    archive.copy_object(Bucket="cold", Key=key, CopySource=f"cold/{key}", StorageClass="GLACIER")
+    return {"Bucket": "cold", "Key": key}
+
+
+def packs_in(archive: Any) -> list[dict[str, Any]]:
+    """As they are listed: names, ETags, instants, storage classes."""
+    return list(archive.list_objects_v2(Bucket="cold", Prefix="cell/packs/")["Contents"])
+
+
+async def test_what_an_archive_has_is_asked_for_and_read_later(
+    embedded: Cell, later: Later, archive: Any, tmp_path: Path
+) -> None:
+    cell = embedded
+    async with cell.opened(objects_url="s3://cold/cell"):
+        await stocked(cell)
+        before = await cell.get("k1")
+        later(25)
+        await tier(cell.tenure)
+        pack = put_away(archive)
+        with pytest.raises(Denied):
+            await cell.get("k1", ask=cell.one.ask("marketer", "customer-support"))
+        assert "Restore" not in archive.head_object(**pack), "not for who may not read it"
+        settings = cell.settings.model_copy(update={"objects_url": "s3://cold/cell"})
+        made = await asyncio.to_thread(safekeeping.backup, settings, tmp_path / "backup")
+        assert not [one for one in made.files if "packs/" in one.name], "a backup does without it"
+        with pytest.raises(NotYet) as told:
+            await cell.get("k1")
+        assert told.value.retry_after > 60
+        assert 'ongoing-request="true"' in archive.head_object(**pack)["Restore"]
+        after = await cell.get("k1")
+        assert (after.content, after.tier) == (before.content, "cold")
+
+
+async def test_who_lies_in_an_archive_is_erased_there_and_the_others_are_read_later(
+    embedded: Cell, later: Later, archive: Any
+) -> None:
+    cell = embedded
+    async with cell.opened(objects_url="s3://cold/cell"):
+        await stocked(cell, 0)
+        records = [await cell.put(f"k{n}", n, f"customer:{n}") for n in range(3)]
+        later(25)
+        await tier(cell.tenure)
+        pack = put_away(archive)
+        before, store = packs_in(archive), moody(cell.tenure)
+        await assert_certified(cell, await cell.erase("customer:1"))
+        with pytest.raises(Erased):
+            await cell.get("k1")
+        assert (packs_in(archive), dict(store.calls)) == (before, {}), "no object is read or written for it"
+        assert "Restore" not in archive.head_object(**pack), "and no archive asked"
+        with pytest.raises(NotYet):
+            await cell.get("k0")
+        assert 'ongoing-request="true"' in archive.head_object(**pack)["Restore"]
+        for n in (0, 2):
+            found = await cell.get(f"k{n}")
+            assert (found.content, found.tier) == (f'{{"v": {n}}}'.encode(), "cold")
+            assert as_promised(cell, records[n], found.content), "what the entry that wrote it committed to"
+            assert not as_promised(cell, records[n], b"{}"), "the control"
+        with pytest.raises(Erased):
+            await cell.get("k1")

@@ -17,6 +17,7 @@ from tenure.ledger.certificate import verify_certificate
 from tenure.listing import Query
 from tenure.store import holds as stored_holds
 from tenure.store.session import Tx
+from tenure.thawing import warm, where
 
 When = Literal["before", "after"]
 
@@ -61,10 +62,12 @@ def kept_by(cell: Cell, hold: str) -> list[bytes]:
         for one in stored_holds.versions(tx, hold, limit=100):
             assert one.header is not None
             binding = Binding(cell.one.id, one.scope, one.record_id, one.version)
-            found.append(open_key(binding, one.header, state.derive).open("content", one.content or b""))
+            place = where(cell.one.id, one)
+            whole = warm(cell.one.id, one, {place: cell.tenure._thaw.read(place)} if place else None)
+            found.append(open_key(binding, one.header, state.derive).open("content", whole.content or b""))
         return found
 
-    return ground.database.read(cell.one.id, look)
+    return ground.database.write(cell.one.id, look)  # for the locks that this takes
 
 
 def root_versions(cell: Cell) -> dict[str, list[int]]:

@@ -11,8 +11,14 @@ from support.moody import Moody
 from tenure import ids
 from tenure.bootstrap import Tenure
 from tenure.jobs.job import Run
+from tenure.keyring import stored_state
+from tenure.keys.seal import Binding, open_key
+from tenure.ledger.base64 import from_base64
+from tenure.ledger.commitment import commitment
 from tenure.model.lifetime import HOUR_US
+from tenure.model.record import Written
 from tenure.store import packs
+from tenure.store.session import Tx
 
 
 class Later:
@@ -72,3 +78,28 @@ async def stocked(cell: Cell, count: int = 3) -> None:
     await declare(cell, rule("talks", hotFor="1d", coldFor="30d", archiveFor="60d", deleteAfter="91d"))
     for n in range(count):
         await cell.put(f"k{n}", n, f"customer:{n}")
+
+
+def as_promised(cell: Cell, written: Written, content: bytes | None) -> bool:
+    """Whether a content is what the entry that wrote it committed to: made again with the version's key."""
+    ground, tenant = cell.tenure.shredder._ground, cell.one.id
+    (entry,) = [one for one in cell.entries() if f"{one['writer']}-{one['n']}" == written.entry]
+    header = cell.stored()[written.record, written.version][0]
+    assert header is not None
+
+    def opened(tx: Tx) -> bytes:
+        state = stored_state(tx, ground.keyring.manifest().tenants[tenant])
+        binding = Binding(tenant, written.scope, written.record, written.version)
+        key = open_key(binding, header, state.derive)
+        salt = key.opening_salt(from_base64(entry["nonce"]), written.record, written.version)
+        return commitment(
+            salt,
+            tenant=tenant,
+            decision=entry.get("decision"),
+            record=written.record,
+            version=written.version,
+            content=content or b"",
+        )
+
+    made = ground.database.read(tenant, opened)
+    return [made] == [from_base64(one["commitment"]) for one in entry["accesses"]]
