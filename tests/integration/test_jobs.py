@@ -270,13 +270,13 @@ async def test_what_raises_leaves_everything_else_going(database: Database) -> N
 
 async def test_nothing_of_anybody_is_in_rows_and_log(place: Cell, database: Database) -> None:
     async def bug(_run: Run) -> None:
-        raise ValueError("Ada Lovelace, customer:42")
+        raise ValueError("Ada Lovelace, customer of ours")
 
     with structlog.testing.capture_logs() as log:
         await Process(database, bug).looked()
     told = repr(log) + repr(place.rows("SELECT * FROM jobs"))
     assert "ValueError" in told
-    assert not [word for word in ("Ada", "customer", "42") if word in told.replace("\\", "")]
+    assert not [word for word in ("Ada", "customer") if word in told]
 
 
 async def test_a_stop_gives_the_run_up_and_the_next_one_begins_at_once(database: Database) -> None:
@@ -484,7 +484,7 @@ async def test_a_failure_in_one_does_not_stop_the_others(cell: Cell) -> None:
 # ── the operator ──────────────────────────────────────────────────────────────────────────────────
 async def test_the_operator_sees_and_runs_jobs(cell: Cell) -> None:
     items = {one["name"]: one for one in (await cell.tenure.jobs.every(cell.operator))["items"]}
-    assert [*items] == ["rederive", "shred", "storage"]
+    assert [*items] == ["evict", "rederive", "shred", "storage"]
     assert items["shred"]["outcome"] is None
     await cell.put("k", 1, "customer:1")
     shred = await cell.request("customer:1")
