@@ -136,8 +136,10 @@ def _places(cell: Cell, shelf: Shelf, verdict: Verdict) -> None:
             verdict.other.append(f"{pack} is {state}, with {len(data[pack])} bytes of {size}")
         if members - gone != living[pack] or gone_bytes:
             verdict.other.append(f"{pack} counts {gone} of {members} dead, and has {living[pack]}")
-    if left := set(objects.names(FOLDER)) - set(names.values()):
-        verdict.other.append(f"objects that no row names: {sorted(left)}")
+    if left := [path.name for path in (cell.settings.data_dir / "objects" / FOLDER).rglob(".*")]:
+        verdict.other.append(f"files that were only begun: {left}")
+    if unnamed := set(objects.names(FOLDER)) - set(names.values()):
+        verdict.other.append(f"objects that no row names: {sorted(unnamed)}")
     if len(packs) != 1:
         verdict.doubled.append(f"{len(packs)} packs")
 
