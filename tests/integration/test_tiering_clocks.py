@@ -1,4 +1,4 @@
-"""What is due is told by the database's clock: where a process's own is wrong, nothing moves early or twice."""
+"""What is due is told by the database's clock: with one of its own wrong, nothing moves early."""
 
 import pytest
 
