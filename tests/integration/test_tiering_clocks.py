@@ -1,4 +1,4 @@
-"""What is due is told by the database's clock: with one of its own wrong, nothing moves early."""
+"""What is due is told by the database's clock: a process that is days off moves nothing early."""
 
 import pytest
 

@@ -10,7 +10,7 @@ from signal import SIGKILL
 from typing import Any, NamedTuple
 
 from fault.matrix.children import Child
-from fault.tiers.dying import HALF, dying
+from fault.tiers.dying import NAMING, dying
 from fault.tiers.faults import BUCKET, FILES, Fault
 from fault.tiers.places import Shelf
 from fault.tiers.scene import Act, Scene
@@ -20,7 +20,7 @@ from support.rgw import Bucket, S3Server
 from tenure.ids import new_id
 
 PATIENCE_S = 90.0
-_BEFORE = ("claim", "move", "give up", HALF)
+_BEFORE = ("claim", "move", "give up", NAMING)
 """Steps before whose end there is something half done: a transaction, or a file."""
 _SAME = ("give up", "forget")
 """Steps, like the half done ones, that are the database's alone: with a bucket they are not played again."""

@@ -22,8 +22,8 @@ from tenure.cold.packs import FOLDER
 from tenure.store import packs
 from tenure.store.wire import SqliteWire
 
-HALF = "half of a PUT"
-"""A file is written and has not its name yet."""
+NAMING = "naming the file"
+"""Half of a PUT: it is written and has not its name yet, or has two."""
 _STEPS = {"give_up": "give up", "forget": "forget", "plan": "claim", "stored": "move"}
 """What a transaction of the job is called, by what it does to packs."""
 _real_now = ids.now
@@ -40,8 +40,8 @@ def dying(cell: Cell, shelf: Shelf, fault: Fault, kill: tuple[Step, When] | None
             async with cell.opened() as tenure:
                 store = stack.enter_context(shelf.faulty(tenure, watch.store))
                 stack.enter_context(watch.on())
-                await _tell(cell, say, "early")
                 store.fault = fault
+                await _tell(cell, say, "early")
                 store.during = _during(asyncio.get_running_loop(), lambda: _tell(cell, say, "meanwhile"))
                 say(run=await _run(cell))
                 if fault.ends:
@@ -133,8 +133,8 @@ class _Watch:
         def link(source: Any, there: Any, **kw: Any) -> None:
             if Path(there).parents[1].name != FOLDER:
                 return real(source, there, **kw)
-            self._seen[HALF] += 1
-            step = Step(HALF, self._seen[HALF])
+            self._seen[NAMING] += 1
+            step = Step(NAMING, self._seen[NAMING])
             self._at(step, "before")
             real(source, there, **kw)
             return self._at(step, "after")
