@@ -18,6 +18,7 @@ from rich.console import Console
 from fault.tiers import report
 from fault.tiers.broken import BREAKAGES, Breakage
 from fault.tiers.cases import Case, Stage, side_by_side
+from fault.tiers.places import warmed
 from fault.tiers.scene import Act, Scene
 from fault.tiers.verdict import Verdict
 from support.rgw import missing, s3_server
@@ -56,6 +57,7 @@ def main(
                 server = stack.enter_context(s3_server(folder / "rgw"))
                 os.environ |= {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_EC2_METADATA_DISABLED": "true"}
                 os.environ["AWS_SECRET_ACCESS_KEY"] = server.secret_key
+                stack.enter_context(warmed())
             since = time.monotonic()
             stage = Stage(scenes, folder, server, {})
             played = _played(stage, [one for one in stage.faults if one in (fault or [one])], cut, jobs, keep)

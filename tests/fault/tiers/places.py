@@ -5,6 +5,8 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 from unittest.mock import patch
 
+import boto3
+
 from fault.tiers.faults import Faulty
 from support.cell import Cell
 from support.rgw import Bucket
@@ -58,6 +60,15 @@ class Shelf(NamedTuple):
 
     def _files(self) -> FileObjects:
         return FileObjects(self.cell.settings.data_dir / "objects")
+
+
+@contextmanager
+def warmed() -> Iterator[None]:
+    """The SDK reads its description of S3 once, for all processes that are forked meanwhile."""
+    session = boto3.session.Session()
+    session.client("s3", region_name="us-east-1")
+    with patch.object(boto3.session, "Session", return_value=session):
+        yield
 
 
 def use(tenure: Tenure, store: Objects) -> None:

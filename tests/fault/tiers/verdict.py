@@ -15,6 +15,7 @@ from fault.tiers.faults import Fault
 from fault.tiers.places import Shelf, use
 from fault.tiers.scene import CONTENTS, TALK, WARM, WORDS, Scene, due
 from support.cell import NOTES, Cell
+from tenure.cold.objects import Objects
 from tenure.cold.packs import FOLDER
 from tenure.errors import TenureError
 from tenure.governance import tiering
@@ -72,7 +73,8 @@ def judging(cell: Cell, scene: Scene, shelf: Shelf, said: list[dict[str, Any]]) 
             # What is swept is a day old: by the age in its id, which nobody waits for here.
             stack.enter_context(patch.object(tiering, "_made_before", lambda *_: True))
             async with cell.opened() as tenure:
-                use(tenure, shelf.objects())
+                objects = shelf.objects()
+                use(tenure, objects)
                 for _ in range(2):  # what the first one replaced the second one removes
                     tenure.tiering._swept = None
                     ran = await tenure.jobs.run(cell.operator, "tier")
@@ -80,7 +82,7 @@ def judging(cell: Cell, scene: Scene, shelf: Shelf, said: list[dict[str, Any]]) 
                         verdict.other.append(f"the run on a healthy store ended with {ran}")
                 await _reads(cell, verdict, said)
                 await _committed(cell, scene, verdict)
-                _places(cell, shelf, verdict)
+                _places(cell, objects, verdict)
                 await _told(cell, verdict)
         say(verdict=asdict(verdict))
 
@@ -126,9 +128,8 @@ async def _committed(cell: Cell, scene: Scene, verdict: Verdict) -> None:
         verdict.lost.append(f"the decision's openings show {seen}")
 
 
-def _places(cell: Cell, shelf: Shelf, verdict: Verdict) -> None:
+def _places(cell: Cell, objects: Objects, verdict: Verdict) -> None:
     """Each content in its row or in one pack; each object named by a row, which counts it right."""
-    objects = shelf.objects()
     packs = cell.rows("SELECT CAST(id AS TEXT), state, members, dead, dead_bytes, size, sha256 FROM packs")
     names = {row[0]: f"{FOLDER}/{cell.one.id}/{row[0]}" for row in packs}
     data = {pack: objects.get(name) or b"" for pack, name in names.items()}
