@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash-matrix lint serve bench lock clean
+.PHONY: help demo test crash-matrix tier-matrix lint serve bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ test: $(VENV)/dev ## All tests, on SQLite and PostgreSQL (which comes from PyPI)
 
 crash-matrix: $(VENV)/dev ## An erasure killed after each durable step, and what may follow, on both databases: a table
 	@PYTHONPATH=tests $(BIN)/python -m fault.matrix
+
+tier-matrix: $(VENV)/dev ## Moving contents to packs, killed at each step for every fault of the object store: tables
+	@PYTHONPATH=tests $(BIN)/python -m fault.tiers
 
 lint: $(VENV)/dev ## Style, types and layers
 	$(BIN)/ruff check .

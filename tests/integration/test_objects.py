@@ -51,6 +51,24 @@ def test_what_is_kept_is_never_overwritten(objects: Objects) -> None:
     assert objects.keep("kept", b"third")
 
 
+def test_what_a_put_that_died_had_begun_goes_with_its_object(tmp_path: Path) -> None:
+    """`tests/fault/tiers` kills processes there."""
+    objects = FileObjects(tmp_path)
+    for name in ("p", "p-q", "alone"):
+        objects.keep(name, b"x")
+    (tmp_path / ".put-p-abcdefgh").hardlink_to(tmp_path / "p")
+    for begun in (".put-gone-abcdefgh", ".put-p-q-abcdefgh", ".put-alone-abcdefgh"):
+        (tmp_path / begun).write_bytes(b"x")
+    for name in ("p", "gone"):
+        objects.delete(name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".put-alone-abcdefgh",
+        ".put-p-q-abcdefgh",
+        "alone",
+        "p-q",
+    ]
+
+
 def test_names_are_of_a_folder_and_sorted(objects: Objects) -> None:
     for name in ("b/2", "a/1", "b/x1/3", "bb/4", "b/1"):
         objects.put(name, b"x")

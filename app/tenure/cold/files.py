@@ -9,6 +9,8 @@ from tenure import durable
 from tenure.cold.objects import NO_TAGS, checked_range, too_short, unusable
 from tenure.errors import Invalid
 
+_RANDOM = "?" * 8
+"""What `tempfile` puts behind a prefix: so long that no other object's file is taken for this one's."""
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]+(/(?!\.)[A-Za-z0-9._-]+)*")
 
 
@@ -23,7 +25,7 @@ class FileObjects:
         path = self._path(name)
         try:
             _make(path.parent)
-            durable.write(path, data, prefix=".put-")
+            durable.write(path, data, prefix=_begun(path))
         except OSError as failure:
             raise unusable("written") from failure
 
@@ -35,7 +37,7 @@ class FileObjects:
         path = self._path(name)
         try:
             _make(path.parent)
-            return durable.create(path, data, prefix=".put-") or self.get(name) == data
+            return durable.create(path, data, prefix=_begun(path)) or self.get(name) == data
         except OSError as failure:
             raise unusable("written") from failure
 
@@ -79,11 +81,16 @@ class FileObjects:
                 yield path.relative_to(self.directory).as_posix()
 
     def delete(self, name: str) -> None:
-        """Remove an object; nothing happens when there is none."""
+        """Remove an object, and what a put of it that died had begun; nothing happens when there is none."""
         path = self._path(name)
-        path.unlink(missing_ok=True)
-        if path.parent.is_dir():
-            durable.sync(path.parent)
+        try:
+            if not _unlink(path) and path.parent.is_dir():
+                for left in path.parent.glob(_begun(path) + _RANDOM):
+                    left.unlink(missing_ok=True)
+            if path.parent.is_dir():
+                durable.sync(path.parent)
+        except OSError as failure:
+            raise unusable("changed") from failure
 
     def _path(self, name: str) -> Path:
         return self.directory / checked_name(name)
@@ -99,6 +106,21 @@ def checked_name(name: str) -> str:
     if not is_name(name):
         raise Invalid("An object name is not well-formed.", field="name", rule="letters, digits, . _ - /")
     return name
+
+
+def _begun(path: Path) -> str:
+    """How the temporary file of an object begins: a put that dies leaves it beside the object, or instead."""
+    return f".put-{path.name}-"
+
+
+def _unlink(path: Path) -> bool:
+    """Remove a file; whether its content is gone with it: it is not under its temporary name as well."""
+    try:
+        alone = path.stat().st_nlink == 1
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return alone
 
 
 def _make(directory: Path) -> None:
