@@ -19,7 +19,7 @@ import pytest
 from support.cell import SCOPE, SUPPORT, Cell
 from support.memory import readable, secrets_of, seen, used
 from support.serving import served
-from tenure.keys.nodes import Node
+from tenure.keys.nodes import Node, leaf_key
 from tenure.keys.seal import Binding
 
 pytestmark = pytest.mark.skipif(
@@ -130,7 +130,9 @@ def test_what_was_derived_and_let_go_of_is_nowhere() -> None:
         must_be_readable(process.pid)
         root = Node(0, 0, sha256(b"a test's seed").digest())
         assert seen(process.pid, {"seed": bytes(root.seed)}) == {"seed"}
-        assert seen(process.pid, used(root, 5000, Binding("tenant", "scope", "record", 1), header)) == set()
+        alone = {5000: bytes(leaf_key(root.seed, root.depth, 5000))}
+        keys = used(root, 5000, alone, Binding("tenant", "scope", "record", 1), header)
+        assert seen(process.pid, keys) == set()
         process.communicate("")
 
 

@@ -63,6 +63,7 @@ def bench(cell: Cell, folder: Path) -> Iterator[Bench]:
             made.close()
 
 
+@pytest.mark.timeout(900)  # less than a minute of computing; a machine may be busy
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=False)
 async def test_everything_that_is_corrupted_is_noticed(lived: Cell) -> None:
     """Every table of ledger, records, certificates and keys has a row here; the live store is not touched."""

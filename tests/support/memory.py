@@ -87,10 +87,12 @@ def secrets_of(cell: Cell, record: str, tenant: str) -> Secrets:
     (blob,) = cell.rows("SELECT blob FROM key_manifests WHERE seq = (SELECT MAX(seq) FROM key_manifests)")[0]
     cell_keys: list[bytes] = []
     manifest = open_manifest(bytes(blob), _Watched(roots, cell_keys))
-    ((scope, header),) = cell.rows(
-        "SELECT scope, header FROM versions WHERE CAST(record_id AS TEXT) = :r AND version = 1", r=record
+    ((scope, header, cohort),) = cell.rows(
+        "SELECT scope, header, cohort FROM versions WHERE CAST(record_id AS TEXT) = :r AND version = 1",
+        r=record,
     )
-    ((leaf,),) = header_leaves(bytes(header))
+    (slot,) = header_leaves(bytes(header))
+    (leaf,) = {*slot} - {cohort}
     for ref in manifest.tenants[tenant].shards:
         ((sealed,),) = cell.rows(
             "SELECT blob FROM key_shards WHERE CAST(tenant_id AS TEXT) = :t"
@@ -107,7 +109,8 @@ def secrets_of(cell: Cell, record: str, tenant: str) -> Secrets:
     ((bucket,),) = cell.rows(
         "SELECT bucket FROM subjects WHERE CAST(tenant_id AS TEXT) = :t AND leaf = :l", t=tenant, l=leaf
     )
-    keys = used(node, leaf, Binding(tenant, scope, record, 1), bytes(header))
+    leaf_keys = {one: bytes(shard.key_of(one) or b"") for one in slot}
+    keys = used(node, leaf, leaf_keys, Binding(tenant, scope, record, 1), bytes(header))
     live = {name: keys.pop(name) for name in ("leaf key", "DEK", "key of the DEK's keys")}
     live |= {
         "covering seed": bytes(node.seed),
@@ -122,11 +125,18 @@ def secrets_of(cell: Cell, record: str, tenant: str) -> Secrets:
     )
 
 
-def used(node: Node, leaf: int, binding: Binding, header: bytes) -> dict[str, bytes]:
-    """Every key between a covering seed and the parts of a version under one of its leaves."""
+def used(
+    node: Node, leaf: int, leaf_keys: dict[int, bytes], binding: Binding, header: bytes
+) -> dict[str, bytes]:
+    """Every key between a covering seed and the parts of a version under one of its leaves.
+
+    `leaf_keys`: of all the leaves of its slot, which are mixed.
+    """
     key = bytes(leaf_key(node.seed, node.depth, leaf))
-    opened = open_key(binding, header, lambda _: key)
-    prk = extract(lp(leaf.to_bytes(5), key), parse(header).slots[0].salt)
+    assert leaf_keys[leaf] == key
+    opened = open_key(binding, header, leaf_keys.__getitem__)
+    mixed = [one for number in sorted(leaf_keys) for one in (number.to_bytes(5), leaf_keys[number])]
+    prk = extract(lp(*mixed), parse(header).slots[0].salt)
     return {
         **{f"seed at depth {one.depth}": bytes(one.seed) for one in _path(node, leaf)},
         "leaf key": key,
