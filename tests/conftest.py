@@ -26,6 +26,12 @@ if "PYTEST_DEBUG_TEMPROOT" not in os.environ and os.access(_MEMORY, os.W_OK):
     if _left.f_bavail * _left.f_frsize > _ENOUGH and not _left.f_flag & os.ST_NOEXEC:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)
 
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: much of what is tested waits for servers, leases and days."""
+    return (os.cpu_count() or 1) + 1
+
+
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
 
 

@@ -254,6 +254,7 @@ class Tenure:
                 True,
                 "Has the newest checkpoint of the cell's log time stamped",
             ),
+            "lifecycle": (self._reconcile, True, "Repairs drift of the bucket's lifecycle rules"),
             "storage": (self._count, True, "Counts what each tenant stores, once a day"),
             "tier": (
                 self.tiering.run,
@@ -292,6 +293,9 @@ class Tenure:
 
     async def _evict(self, run: Run) -> dict[str, int]:
         return await Evict(self._batcher, self._database, self._schedule.requested).run(run)
+
+    async def _reconcile(self, _run: Run) -> dict[str, int]:
+        return await self.lifecycle.reconcile()
 
     async def _inspect(self, _run: Run) -> None:
         await asyncio.to_thread(self.patrol.run)
@@ -408,6 +412,8 @@ def planned(settings: Settings) -> dict[str, float]:
         found["evict"] = settings.evict_interval_s
     if settings.inspect_interval_s:
         found["inspect"] = settings.inspect_interval_s
+    if settings.lifecycle_interval_s and settings.objects_url.startswith("s3:"):
+        found["lifecycle"] = settings.lifecycle_interval_s
     if settings.storage_interval_s:
         found["storage"] = settings.storage_interval_s
     if settings.tier_interval_s:

@@ -14,7 +14,7 @@ import pytest
 
 from support.cell import Cell, Tenant
 from support.rgw import DAY_S, Bucket
-from tenure.bootstrap import Tenure
+from tenure.bootstrap import Tenure, planned
 from tenure.cold.bucketrules import BucketRules
 from tenure.cold.classes import RetentionClass
 from tenure.cold.lifecycle import Configuration, Place, drifted, merge, rules_for, words
@@ -241,6 +241,27 @@ async def test_a_plan_changes_nothing_an_apply_does_it_once_and_drift_is_mended(
         await tenure.lifecycle.apply(on_s3.operator, plan["seen"])
         assert not (await tenure.lifecycle.plan(on_s3.operator))["drift"]
         assert theirs_now(bucket) == {name: one for name, one in before.items() if name != "two-tags"}
+
+
+@s3
+async def test_drift_is_repaired_by_the_service_itself(on_s3: Cell, bucket: Bucket) -> None:
+    before = put_theirs(bucket)
+    async with on_s3.opened(lifecycle_interval_s=3600) as tenure:
+        assert "lifecycle" in planned(tenure.settings)
+        assert await tenure.lifecycle.reconcile() == {"drift": 1, "applied": 1}
+        await declare(tenure, on_s3.one, "all", deleteAfter="90d")
+        assert await tenure.lifecycle.reconcile() == {"drift": 1, "applied": 1}
+        assert await tenure.lifecycle.reconcile() == {"drift": 0, "applied": 0}
+        rules = rules_of(bucket)
+        rules.write(Configuration(tuple(one for one in rules.read().rules if "x99" not in one["ID"])))
+        assert (await tenure.lifecycle.plan(on_s3.operator))["drift"]
+        await tenure.lifecycle.reconcile()
+        assert not (await tenure.lifecycle.plan(on_s3.operator))["drift"]
+    assert theirs_now(bucket) == before
+    said = acts(on_s3)
+    assert [one["outcome"] for one in said] == ["begun", "applied"] * 3
+    assert {one.get("principal") for one in said} == {None}, "nobody asked for it"
+    assert "lifecycle" not in planned(on_s3.settings), "by itself only where that was asked for"
 
 
 @s3

@@ -13,8 +13,9 @@ else's put may be lost: S3 has no condition for it (`cold.bucketrules`).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tenure.cold.classes import RetentionClass
@@ -31,9 +32,11 @@ from tenure.cold.lifecycle import (
     words,
 )
 from tenure.cold.storage import StorageClasses
+from tenure.crew import Desk
 from tenure.errors import Conflict, TenureError
 from tenure.governance.service import Service
-from tenure.ledger.entry import Kind
+from tenure.ids import CELL
+from tenure.ledger.entry import EntryDraft, Kind
 from tenure.model.principal import Credential
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 
 SCOPE: Final = "tenure.lifecycle"
 _FOLDER: Final = (
-    "The objects lie in a folder, which needs no rules; this version moves and deletes nothing there."
+    "The objects lie in a folder, which needs no rules: the service deletes packs there that nobody is in."
 )
 _REACHES: Final = (
     "Rule {id} is not this cell's and reaches what the cell has {where}: it may move or delete that."
@@ -67,8 +70,16 @@ class _Plan:
     steps: list[Change]
     drift: bool
 
-    def count(self, change: str) -> int:
-        return sum(one.change == change for one in self.steps)
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the ledger says of carrying it out."""
+        names = ("added", "changed", "removed", "foreign")
+        counts = {name: sum(one.change == name for one in self.steps) for name in names}
+        return {"rules": Configuration(self.wanted).digest, **counts}
+
+
+_Recorder = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+"""Puts an outcome with its data into the cell's log."""
 
 
 class Lifecycle:
@@ -113,15 +124,20 @@ class Lifecycle:
         shown = self._shown(bucket, plan)
         if not plan.drift:
             return {**shown, "applied": False, "confirmed": True}
-        merged = merge(plan.have, bucket.place, plan.wanted)
-        await self._record(credential, plan, "begun")
-        try:
-            confirmed = await asyncio.to_thread(_put, bucket, plan, merged)
-        except TenureError:
-            await self._record(credential, plan, "failed")
-            raise
-        await self._record(credential, plan, "applied")
+        confirmed = await self._carry_out(bucket, plan, partial(self._by, credential))
         return {**shown, "applied": True, "confirmed": confirmed}
+
+    async def reconcile(self) -> dict[str, int]:
+        """Repair drift, by no principal: `{"drift","applied"}`, each 0 or 1. On record as any apply.
+
+        Raises Conflict when somebody else changed the rules meanwhile: the next run looks again.
+        """
+        if self._bucket is None:
+            return {"drift": 0, "applied": 0}
+        plan = await asyncio.to_thread(self._look, self._bucket)
+        if plan.drift:
+            await self._carry_out(self._bucket, plan, self._by_itself)
+        return {"drift": int(plan.drift), "applied": int(plan.drift)}
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────
     def _look(self, bucket: Bucket) -> _Plan:
@@ -136,15 +152,28 @@ class Lifecycle:
             drifted(have, bucket.place, wanted),
         )
 
-    async def _record(self, credential: Credential, plan: _Plan, outcome: str) -> None:
-        counts = {change: plan.count(change) for change in ("added", "changed", "removed", "foreign")}
-        rules = Configuration(plan.wanted).digest
+    async def _carry_out(self, bucket: Bucket, plan: _Plan, record: "_Recorder") -> bool:
+        """Put the rules, on record before it and after; whether the bucket showed them then."""
+        merged = merge(plan.have, bucket.place, plan.wanted)
+        await record("begun", plan.data)
+        try:
+            confirmed = await asyncio.to_thread(_put, bucket, plan, merged)
+        except TenureError:
+            await record("failed", plan.data)
+            raise
+        await record("applied", plan.data)
+        return confirmed
+
+    async def _by(self, credential: Credential, outcome: str, data: Mapping[str, Any]) -> None:
         await self._service.run(
-            credential,
-            SCOPE,
-            "write",
-            lambda seat: seat.record(Kind.LIFECYCLE_CHANGE, outcome, rules=rules, **counts),
+            credential, SCOPE, "write", lambda seat: seat.record(Kind.LIFECYCLE_CHANGE, outcome, **data)
         )
+
+    async def _by_itself(self, outcome: str, data: Mapping[str, Any]) -> None:
+        def work(desk: Desk) -> None:
+            desk.tx.append(EntryDraft(Kind.LIFECYCLE_CHANGE, desk.now, outcome, data=data))
+
+        await self._service.inside(CELL, work)
 
     def _shown(self, bucket: Bucket, plan: _Plan) -> dict[str, Any]:
         advice = (bucket.storage.advice(one) for one in sorted(plan.classes, key=lambda one: one.name))
