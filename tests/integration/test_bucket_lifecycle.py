@@ -171,7 +171,7 @@ async def test_in_a_bucket_with_versions_what_is_over_is_gone_too(on_s3: Cell, b
     async with on_s3.opened() as tenure:
         await declare(tenure, on_s3.one, "short", deleteAfter="1d")
         await tenure.lifecycle.apply(on_s3.operator)
-    client.put_object(Bucket=bucket.name, Key=name, Body=b"x", Tagging="tenure-class=x1")
+    client.put_object(Bucket=bucket.name, Key=name, Body=b"x", Tagging="tenure-class=x4")
     client.put_object(Bucket=bucket.name, Key="theirs/p", Body=b"x")
     client.delete_object(Bucket=bucket.name, Key="theirs/p")
     for key in (name, "theirs/upload"):

@@ -260,8 +260,9 @@ async def test_each_edit_is_found_and_named(place: Cell, monkeypatch: pytest.Mon
 async def _each_edit(lived: Cell) -> None:
     assert await patrolled(lived) == []
     unnoticed = []
-    # Every check on SQLite; on PostgreSQL a third, for how its types come back (and `test_selftest`).
-    edits = list(EDITS.items())[:: 1 if lived.dialect == "sqlite" else 3]
+    # What looks is the same on both databases, and `test_selftest` goes over all fields: each has its share.
+    share = {0, 1} if lived.dialect == "sqlite" else {2}
+    edits = [one for at, one in enumerate(EDITS.items()) if at % 3 in share]
     for name, (edit, table) in edits:
         with Undone(lived, name.replace(" ", ".").partition(".")[0]):
             with lived.raw() as connection:

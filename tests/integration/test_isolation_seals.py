@@ -40,6 +40,8 @@ SEALED = {
 NOT_SEALED = {
     "access_lists.body": "the ledger's: opaque ids, named by their digest",
     "cell_checkpoints.path": "the ledger's: hashes",
+    "packs.sha256": "a digest of ciphertext",
+    "versions.pack_sha256": "a digest of ciphertext",
     "cell_checkpoints.salt": "the ledger's: opens a place in the cell's log",
     "cell_queue.root": "the ledger's: a hash",
     "entries.body": "the ledger's: opaque ids, under a signed tree",
