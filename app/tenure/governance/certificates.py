@@ -33,6 +33,11 @@ FILES = {
     "postgresql": "Purged row versions leave the files with VACUUM, and the write-ahead log as it is "
     "recycled; archives keep theirs. What is in them opens with no key that is left.",
 }
+OBJECTS = {
+    False: "No pack in the object store has any of what was purged; a tenant's packs are deleted with it.",
+    True: "Packs in the object store have ciphertext of {} of the versions. It opens with no key that is "
+    "left. A pack is deleted when nobody is left in it, and made anew without the dead when half of it is.",
+}
 _UNLABELLED = {
     False: "Anything about free text on the person in records that do not carry the person as a subject.",
     True: "Anything about free text on the person, in records that do not carry the person as a subject, in "
@@ -75,6 +80,12 @@ def irrecoverable_at(keys: Mapping[str, Any]) -> str | None:
     return max((str(one["irrecoverable_at"]) for one in keys["root_versions_destroyed"]), default=None)
 
 
+def objects_of(findings: Mapping[str, Any]) -> str:
+    """What the object store has of what was purged, in words."""
+    packed = findings.get("packed", 0)
+    return OBJECTS[bool(packed)].format(packed)
+
+
 def issue(signer: Signer, evidence: Evidence) -> str:
     """Sign the certificate of one erasure: a DSSE envelope as JSON text. Names no personal data."""
     return issue_certificate(_payload(signer.name, evidence), signer)
@@ -107,7 +118,7 @@ def _payload(origin: str, evidence: Evidence) -> dict[str, Any]:
                 "segments_purged_from_kept_versions": findings["segments"],
             },
             "database_files": FILES[findings["database"]],
-            "objects": "hold no sealed content in this version",
+            "objects": objects_of(findings),
         },
         "residue": {
             "read_back": findings["remnants"],

@@ -24,6 +24,8 @@ class Fates(NamedTuple):
     partly: list[Place]
     segments: int
     """How many segments go."""
+    packed: int = 0
+    """Of how many versions what goes lies in a pack, which nobody rewrites for it."""
 
     def counts(self) -> dict[str, int]:
         """For the findings of an erasure."""
@@ -32,6 +34,7 @@ class Fates(NamedTuple):
             "kept": len(self.open),
             "held": len(self.held) + len(self.partly),
             "segments": self.segments,
+            "packed": self.packed,
         }
 
 
@@ -49,6 +52,8 @@ def judged(desk: Desk, found: Sequence[StoredVersion]) -> Fates:
         elif all(keys.is_withheld(slot) for slot in living):
             whole = fates.held
         whole.append(one.place)
+        if whole is fates.dead and one.pack_id is not None:
+            fates = fates._replace(packed=fates.packed + 1)
         if one.segments and whole is not fates.dead:
             fates = _judge_segments(keys, one, fates, partly=fates.partly if whole is fates.open else [])
     return fates
@@ -62,7 +67,9 @@ def _judge_segments(keys: TenantKeyring, one: StoredVersion, fates: Fates, partl
         fates.cut.append((one.place, segments.encode(left)))
     if any(living and all(keys.is_withheld(slot) for slot in living) for living in ways):
         partly.append(one.place)
-    return fates._replace(segments=fates.segments + left.count(None) - sealed.count(None))
+    gone = left.count(None) - sealed.count(None)
+    packed = fates.packed + bool(gone and one.pack_id is not None)
+    return fates._replace(segments=fates.segments + gone, packed=packed)
 
 
 def _living(keys: TenantKeyring, header: bytes) -> list[tuple[int, ...]]:

@@ -17,9 +17,9 @@ from tenure.governance.packclasses import KEEP, Ahead, ahead
 from tenure.ids import new_id
 from tenure.keys import segments
 from tenure.keys.seal import header_leaves
-from tenure.model.cohorts import late_hours
-from tenure.model.configuration import Configuration
-from tenure.model.lifetime import HOUR_US, Clocks, applying, lifetime
+from tenure.model.cohorts import by_write, late_hours
+from tenure.model.lifetime import HOUR_US, Clocks, lifetime
+from tenure.model.rulebook import Rulebook
 from tenure.store import holds, packs, subjects
 from tenure.store.holds import Hold
 from tenure.store.packs import Candidate, Content, Inmate, Moved, StoredPack
@@ -77,12 +77,11 @@ def fingerprint(policy: Policy, active: Sequence[Hold]) -> str:
     return sha256(said.encode()).hexdigest()
 
 
-def due(tx: Tx, configuration: Configuration) -> list[list[Due]]:
+def due(tx: Tx, rulebook: Rulebook) -> list[list[Due]]:
     """What goes to packs in this tenant, scope by scope. One statement."""
     found = []
     for scope, labels in packs.label_sets(tx):
-        rules = applying(configuration.retentions, configuration.categories, scope, labels.split(","))
-        if (coming := ahead(rules)) is not None:
+        if (coming := ahead(rulebook.of(scope, labels).rules)) is not None:
             found.append(Due(scope, labels, coming))
     return [list(group) for _, group in groupby(found, key=lambda one: one.scope)]
 
@@ -186,7 +185,7 @@ def held(tx: Tx, active: Sequence[Hold], some: Sequence[Candidate] | Sequence[In
     return kept
 
 
-def must_stay(tx: Tx, configuration: Configuration, pack: StoredPack, active: Sequence[Hold]) -> bool:
+def must_stay(tx: Tx, rulebook: Rulebook, pack: StoredPack, active: Sequence[Hold]) -> bool:
     """Whether a pack must not go, or not be archived, as its tag says. Two statements.
 
     A version in it is held, or its rules end it later than the bucket would, or by a clock that the bucket
@@ -200,9 +199,8 @@ def must_stay(tx: Tx, configuration: Configuration, pack: StoredPack, active: Se
         return False
     gone_at = pack.planned_at + days * DAY_US
     for one in inmates:
-        labels = one.labels.split(",")
-        rules = applying(configuration.retentions, configuration.categories, one.scope, labels)
-        if any(spec.clock != "write" for spec in rules.values()):
+        rules = rulebook.of(one.scope, one.labels).rules
+        if not by_write(rules):
             return True
         end = lifetime(rules, Clocks(one.created_at, expires_at=one.expires_at)).gone
         if end is None or end.at + late_hours(rules) * HOUR_US > gone_at:

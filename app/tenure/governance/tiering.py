@@ -217,8 +217,8 @@ class Tiering:
     def _sweep(self, turn: Turn) -> int:
         """Delete objects that no row names: what is left of packs that were given up. One list of all."""
         before = ids.now() - int(_DAY_S * 1_000_000)
-        addresses = (name.split("/")[1:] for name in self._objects.names(FOLDER))
-        old = [(one[0], one[1]) for one in addresses if len(one) == 2 and _made_before(one[1], before)]  # noqa: PLR2004
+        addresses = (name.removeprefix(f"{FOLDER}/").partition("/") for name in self._objects.names(FOLDER))
+        old = [(tenant_id, pack_id) for tenant_id, _, pack_id in addresses if _made_before(pack_id, before)]
         removed = 0
         for tenant_id, mine in groupby(old, key=lambda one: one[0]):
             mine_ids = [pack_id for _, pack_id in mine]
@@ -245,7 +245,7 @@ def _bury(desk: Desk) -> None:
 
 
 def _due(tx: Tx, policy: Policy) -> list[list[Due]]:
-    return packing.due(tx, policy.configuration)
+    return packing.due(tx, policy.rulebook)
 
 
 def _doubtful(tx: Tx, policy: Policy) -> list[tuple[StoredPack, str, bool]]:
@@ -253,7 +253,7 @@ def _doubtful(tx: Tx, policy: Policy) -> list[tuple[StoredPack, str, bool]]:
     active = holds.active(tx)
     judged = packing.fingerprint(policy, active)
     found = packs.stored_unlike(tx, judged, KEEP.name, limit=20)
-    return [(one, judged, packing.must_stay(tx, policy.configuration, one, active)) for one in found]
+    return [(one, judged, packing.must_stay(tx, policy.rulebook, one, active)) for one in found]
 
 
 def _move(desk: Desk, *, planned: Planned, replaces: StoredPack | None) -> int:

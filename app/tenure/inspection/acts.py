@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tenure import ids, rowseals
-from tenure.governance.certificates import FILES
+from tenure.governance.certificates import FILES, objects_of
 from tenure.ids import CELL
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import SETTLED, SKEW_US, View, differing, each, guarded
@@ -285,6 +285,8 @@ def _certified(view: View, shred: Shred, certificate: Row) -> Iterator[Finding]:
         "scan", "not asked for"
     ):
         yield view.finding("shred", _S, (shred.id,), "findings", "its certificate has another kind or search")
+    if "packed" in found and said["stores"]["objects"] != objects_of(found):
+        yield view.finding("shred", _S, (shred.id,), "findings", "its certificate says otherwise of packs")
     for name, value in more.items():
         if said.get(name) != (value or None):
             yield view.finding("shred", _S, (shred.id,), "findings", f"its certificate has other {name}")
