@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support import victim
-from support.cell import Cell
+from support.cell import BRIEF_S, Cell
 from tenure.errors import Erased
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +65,7 @@ def victims(cell: Cell, folder: Path, forgetting: float) -> Iterator[Victim]:
         name: str(getattr(cell.settings, name))
         for name in ("data_dir", "root_dir", "database_url", "migration_url")
     }
-    settings["replica_lease_s"] = str(cell.settings.replica_lease_s)
+    settings["replica_lease_s"] = str(BRIEF_S)
     given = {"settings": settings, "agent": cell.one.keys["agent"], "dpo": cell.one.keys["dpo"]}
     (folder / "victim.json").write_text(json.dumps(given | {"forgetting": forgetting}))
     command = [sys.executable, str(victim.__file__), str(folder / "victim.json")]

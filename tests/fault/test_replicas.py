@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.cell import SCOPE, Cell
+from support.cell import BRIEF_S, SCOPE, Cell
 from support.erasure import assert_certified, assert_erased, root_versions
 from tenure.errors import Unavailable
 from tenure.store import replicas
@@ -29,7 +29,7 @@ class Neighbour:
 
     def __init__(self, cell: Cell, folder: Path) -> None:
         given = {
-            "settings": json.loads(cell.settings.model_dump_json()),
+            "settings": json.loads(cell.settings.model_dump_json()) | {"replica_lease_s": BRIEF_S},
             "agent": cell.one.keys["agent"],
             "scope": SCOPE,
             "key": "k",
@@ -154,7 +154,7 @@ async def test_no_coordinator_swaps_to_a_root_that_its_successor_destroyed(
         neighbour.tell("shred")
         await neighbour.stopped()
         shredder = cell.tenure.shredder
-        await asyncio.sleep(cell.settings.replica_lease_s + 0.5)
+        await asyncio.sleep(BRIEF_S + 0.5)
         term = await shredder._term()
         assert term is not None
         destroyed = await shredder._destroy(

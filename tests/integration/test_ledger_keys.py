@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from integration.test_ledger_live import _decide
 from integration.test_witnessed import Pair
 from support import killed
-from support.cell import Cell, crash
+from support.cell import BRIEF_S, Cell, crash
 from tenure import publisher, witnesses
 from tenure.cli.entry import app
 from tenure.client.source import DirSource
@@ -205,7 +205,7 @@ async def test_killed_at_any_step_the_log_is_whole(place: Cell, tmp_path, point,
     past = head(place.published())
     fields = ("data_dir", "root_dir", "database_url", "migration_url")
     settings = {one: str(getattr(place.settings, one)) for one in fields}
-    settings["replica_lease_s"] = str(place.settings.replica_lease_s)
+    settings["replica_lease_s"] = str(BRIEF_S)
     given = {"settings": settings, "api_key": place.one.keys["admin"]}
     (tmp_path / "killed.json").write_text(json.dumps({**given, "point": point, "when": when, "name": name}))
     command = [sys.executable, str(killed.__file__), str(tmp_path / "killed.json")]

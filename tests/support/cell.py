@@ -1,6 +1,7 @@
 """A prepared cell with two tenants: made once per database kind, copied for each test."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -10,19 +11,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, NullPool, create_engine, event, text
+from sqlalchemy import Connection, NullPool, create_engine, event, text, update
 from sqlalchemy.engine import make_url
 
 from support.postgres import APP, BACKUP, OWNER, Server
 from tenure.access import Ask
 from tenure.bootstrap import Tenure, open_tenure, prepare
 from tenure.client.source import DirSource
+from tenure.errors import TenureError
+from tenure.ids import CELL
 from tenure.ledger.audit import AuditReport, audit
 from tenure.ledger.note import Verifier
 from tenure.model.apikey import parse_api_key
 from tenure.model.principal import Credential, PrincipalKind
 from tenure.model.record import Draft, Version, Written
 from tenure.settings import Settings
+from tenure.store import clock
+from tenure.store.session import Tx
+from tenure.store.tables import replicas
 
 SCOPE = "support.conversations"
 JOINT = "support.joint"
@@ -30,6 +36,8 @@ NOTES = "support.notes"
 SUPPORT = "customer-support"
 NEVER = 86_000.0
 """A shred interval that no test lives to see: batches run when the test says so."""
+PATIENT_S, BRIEF_S = 20.0, 2.0
+"""Leases: of cells that a busy machine may hold up for a while, and of processes whose end is waited for."""
 
 MANIFESTS = """
 apiVersion: tenure/v1
@@ -339,8 +347,17 @@ async def crash(tenure: Tenure) -> None:
     if threads is not None:
         threads.shutdown(wait=True)
     tenure._replica.abandon()
+    if tenure._database.dialect == "postgresql":
+        with contextlib.suppress(TenureError):
+            tenure._database.write(CELL, lambda tx: _age(tx, tenure._replica.id))
     tenure._database.close()
     tenure._lock.close()
+
+
+def _age(tx: Tx, replica_id: str) -> None:
+    """As if the last beat had been a while ago: a lease that soon runs out."""
+    left = clock.now(tx) + int(BRIEF_S * clock.SECOND)
+    tx.execute(update(replicas).where(replicas.c.id == replica_id).values(lease_until=left))
 
 
 async def furnish(settings: Settings, admin_url: str) -> Cell:
@@ -397,7 +414,7 @@ def blank(
         "inspect_interval_s": 0,
         "tier_interval_s": 0,
         "cell_jobs": False,
-        "replica_lease_s": 2.0,
+        "replica_lease_s": PATIENT_S,
         "local_issuers": True,
     }
     if kind == "sqlite":
