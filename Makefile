@@ -13,7 +13,7 @@ demo: $(VENV)/server ## The whole story on an embedded store: write, read, denia
 	@$(BIN)/tenure demo
 
 test: $(VENV)/dev ## All tests, on SQLite and PostgreSQL (which comes from PyPI)
-	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 crash-matrix: $(VENV)/dev ## An erasure killed after each durable step, and what may follow, on both databases: a table
 	@PYTHONPATH=tests $(BIN)/python -m fault.matrix

@@ -23,6 +23,7 @@ side by side, a few at a time, so that lanes are left for operations; 6 to 8 run
 """
 
 import asyncio
+import contextlib
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
@@ -104,7 +105,7 @@ class Sequencer:
         self._under_way: set[str] = set()
         self._failures: Counter[str] = Counter()
         self._wake: asyncio.Event | None = None
-        self._stopping = False
+        self._stop = asyncio.Event()
 
     # ── one tenant ───────────────────────────────────────────────────────────────────────────────
     async def run(self, tenant_id: str) -> Head | None:
@@ -251,10 +252,10 @@ class Sequencer:
             self._wake.set()
         turns = asyncio.Semaphore(self._at_once)
         async with asyncio.TaskGroup() as tasks:
-            while not self._stopping:
+            while not self._stop.is_set():
                 await self._wake.wait()
-                if not self._stopping:
-                    await asyncio.sleep(GATHER_S)
+                with contextlib.suppress(TimeoutError):  # who stops waits for no company
+                    await asyncio.wait_for(self._stop.wait(), GATHER_S)
                 self._wake.clear()
                 woken, self._woken = self._woken, set()
                 self._due |= woken
@@ -265,7 +266,7 @@ class Sequencer:
 
     def stop(self) -> None:
         """Let `serve` finish what is woken now and return."""
-        self._stopping = True
+        self._stop.set()
         if self._wake is not None:
             self._wake.set()
 
