@@ -1,5 +1,6 @@
 """Both databases for every test that asks for one. PostgreSQL is started once, on a socket of its own."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ import structlog
 from hypothesis import settings
 from sqlalchemy.engine import make_url
 
+from support import compiled
 from support.cell import Cell, Stock, blank
 from support.postgres import Server, server
 from support.rgw import Bucket, S3Server, missing, s3_server
@@ -30,6 +32,15 @@ if "PYTEST_DEBUG_TEMPROOT" not in os.environ and os.access(_MEMORY, os.W_OK):
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: much of what is tested waits for servers, leases and days."""
     return (os.cpu_count() or 1) + 1
+
+
+compiled.share()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays until the end: nothing looks through it again for what is over."""
+    gc.collect()
+    gc.freeze()
 
 
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))

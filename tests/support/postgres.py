@@ -48,7 +48,6 @@ class Server:
         if template is not None and self._free:
             name = self._free.pop()
             self.refill(name, template)
-            self._close(name)  # whoever had it may have made it anew
             return name
         name = f"tenure_test_{secrets.token_hex(6)}"
         self._made.append(name)
@@ -56,15 +55,8 @@ class Server:
             self._deploy(name)
         else:
             self.run(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER}")
-            self._close(name)
+            self.run(*_closed(name))
         return name
-
-    def _close(self, name: str) -> None:
-        """A copy has the template's tables with their rights, but not the database's own."""
-        self.run(
-            f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
-            f"GRANT CONNECT ON DATABASE {name} TO {APP}, {BACKUP}",
-        )
 
     def give_back(self, name: str) -> None:
         """A copy that is no longer needed: refilling one is ten times faster than making one."""
@@ -81,11 +73,15 @@ class Server:
         if template not in self._kept:
             self._kept[template] = list(self._dump(template))
         psycopg = importlib.import_module("psycopg")
+        kept = self._kept[template]
+        first = [f"DELETE FROM {table}" for table, _ in kept]
+        first += _closed(name)  # whoever had it may have made it anew
         with psycopg.connect(self.url(name)) as connection:
-            for table, content in self._kept[template]:
-                connection.execute(f"DELETE FROM {table}")
-                with connection.cursor().copy(f"COPY {table} FROM STDIN") as into:
-                    into.write(content)
+            connection.execute("; ".join(first))
+            for table, content in kept:
+                if content:
+                    with connection.cursor().copy(f"COPY {table} FROM STDIN") as into:
+                        into.write(content)
 
     def _dump(self, name: str) -> Iterator[tuple[str, bytes]]:
         psycopg = importlib.import_module("psycopg")
@@ -119,6 +115,14 @@ class Server:
         for name, value in given.items():
             command += ["-v", f"{name}={value}"]
         subprocess.run([*command, self.url(str(self.admin.database))], check=True, capture_output=True)
+
+
+def _closed(name: str) -> tuple[str, str]:
+    """A copy has the template's tables with their rights, but not the database's own."""
+    return (
+        f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
+        f"GRANT CONNECT ON DATABASE {name} TO {APP}, {BACKUP}",
+    )
 
 
 @contextmanager
