@@ -16,7 +16,7 @@ _CACHE: LRUCache[Any, Any] = LRUCache(_KEPT)
 
 
 def share() -> None:
-    """From now on, in this process. Compiled statements are kept by dialect, too: two of a kind count as one."""
+    """From now on, in this process. What is compiled is kept by dialect, too: two of a kind are one."""
     for dialect in (SQLiteDialect_pysqlite, PGDialect_psycopg):
         dialect.__eq__ = lambda one, other: type(one) is type(other)  # type: ignore[method-assign]
         dialect.__hash__ = lambda one: hash(type(one))  # type: ignore[method-assign]
