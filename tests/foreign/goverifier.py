@@ -1,9 +1,12 @@
 """Builds and runs the foreign verifier. Other tests use it on logs that a server publishes."""
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,16 +23,30 @@ def build(directory: Path) -> Path:
             pytest.fail("needs go and golang.org/x/mod (Debian: golang-go golang-golang-x-mod-dev)")
         pytest.skip("needs go and golang.org/x/mod (Debian: golang-go golang-golang-x-mod-dev)")
     binary = directory / "verify"
-    environment = {
-        **os.environ,
-        "GO111MODULE": "off",
-        "GOPATH": _GOPATH,
-        "GOCACHE": str(directory / "cache"),
-        "GOFLAGS": "",
-        "CGO_ENABLED": "0",
-    }
-    subprocess.run([go, "build", "-o", binary, _SOURCE], env=environment, check=True)
+    with _compiled() as cache:
+        environment = {
+            **os.environ,
+            "GO111MODULE": "off",
+            "GOPATH": _GOPATH,
+            "GOCACHE": str(cache),
+            "GOFLAGS": "",
+            "CGO_ENABLED": "0",
+        }
+        subprocess.run([go, "build", "-o", binary, _SOURCE], env=environment, check=True)
     return binary
+
+
+@contextmanager
+def _compiled() -> Iterator[Path]:
+    """What Go compiled before: its library takes ten seconds of computing, once for all tests of a machine.
+
+    One build at a time: a second one that begins beside the first would compile everything again.
+    """
+    cache = Path(tempfile.gettempdir()) / f"tenure-tests-go-{os.getuid()}"
+    cache.mkdir(mode=0o700, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield cache
 
 
 def run(binary: Path, target: str, vkey: str, earlier: Sequence[Path] = ()) -> tuple[bool, str]:

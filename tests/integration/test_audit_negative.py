@@ -83,19 +83,36 @@ class Log(NamedTuple):
         return found.exit_code, json.loads(found.stdout)
 
 
+@pytest.fixture(scope="module")
+def published() -> dict[str, Log]:
+    """The log that every harm is done to a copy of; the first test makes it."""
+    return {}
+
+
 @pytest.fixture
-async def log(embedded: Cell, tmp_path: Path) -> Log:
+async def log(
+    embedded: Cell, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, published: dict[str, Log]
+) -> Log:
+    """A copy of it; the checkpoint from before is for reading only."""
+    if "log" not in published:
+        published["log"] = await _published(embedded, tmp_path_factory.mktemp("published"))
+    made = published["log"]
+    shutil.copytree(made.folder, tmp_path / "log")
+    return made._replace(folder=tmp_path / "log")
+
+
+async def _published(embedded: Cell, folder: Path) -> Log:
     """As a cell published it in which something of everything happened."""
     async with embedded.opened():
         await live(embedded)
         kept = embedded.published() / "checkpoint"
-        (tmp_path / "earlier").write_bytes(kept.read_bytes())
+        (folder / "earlier").write_bytes(kept.read_bytes())
         await embedded.put("later", 1, "customer:1")
         await embedded.put("later", 2, "customer:1")
         await embedded.tenure.sequencer.run(embedded.one.id)
         signer = signer_of(embedded)
-    shutil.copytree(embedded.published(), tmp_path / "log")
-    return Log(tmp_path / "log", signer.vkey, signer, tmp_path / "earlier")
+    shutil.copytree(embedded.published(), folder / "log")
+    return Log(folder / "log", signer.vkey, signer, folder / "earlier")
 
 
 def signer_of(cell: Cell) -> Signer:

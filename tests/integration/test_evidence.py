@@ -181,7 +181,8 @@ async def test_no_change_to_a_pack_goes_unseen(cell: Cell, tmp_path: Path) -> No
 
         return change
 
-    for name in names:
+    # What looks is the same on both databases: all files of the one's pack, a share of the other's.
+    for name in names if cell.dialect == "sqlite" else names[::4]:
         assert changed(flipped(name)), f"a flipped bit in {name}"
         assert changed(lambda copy, name=name: (copy / name).unlink()), f"{name} is gone"
         for other in (b"", b"[]", b"null", b'{"items": [{"vkey": 3}]}', b"\xff", b"[" * 100_000):

@@ -11,11 +11,14 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import boto3
+import botocore.loaders
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -253,10 +256,17 @@ def client_of(endpoint: str) -> Any:  # noqa: ANN401 - boto3 has no types of its
         proxies={} if here else None,
     )
     # AWS's region comes from where the SDK looks for it; another server's name for itself is of no account.
-    region = "us-east-1" if endpoint and boto3.session.Session().region_name is None else None
-    return boto3.session.Session().client(
-        "s3", endpoint_url=endpoint or None, region_name=region, config=config
-    )
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _models())
+    session = boto3.session.Session(botocore_session=core)
+    region = "us-east-1" if endpoint and session.region_name is None else None
+    return session.client("s3", endpoint_url=endpoint or None, region_name=region, config=config)
+
+
+@cache
+def _models() -> Any:  # noqa: ANN401 - botocore has no types of its own
+    """The SDK's descriptions of S3 and of AWS's endpoints: megabytes of JSON, read once for all clients."""
+    return botocore.loaders.create_loader()
 
 
 def _is_this_machine(endpoint: str) -> bool:

@@ -48,8 +48,8 @@ def decisions(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     found = inspecting.where(
         view.tx,
         table,
-        table.c.decision_id.in_([row["id"] for row in page]),
-        table.c.kind.in_([Kind.DECISION_OPEN.value, Kind.DECISION_SEAL.value]),
+        decision_id=[row["id"] for row in page],
+        kind=[Kind.DECISION_OPEN.value, Kind.DECISION_SEAL.value],
     )
     by: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in found:
@@ -140,7 +140,7 @@ def shreds(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     """Each erasure, against its request, its batch, its purge and its certificate."""
     asked = view.asked(Kind.SHRED, [row["id"] for row in page])
     named = {row["certificate_id"] for row in page} - {None}
-    kept = {row["id"]: row for row in inspecting.where(view.tx, _C, _C.c.id.in_(named))}
+    kept = {row["id"]: row for row in inspecting.where(view.tx, _C, id=named)}
     for row in page:
         found = _shred(view, row, asked.get(row["id"]), kept.get(row["certificate_id"]))
         yield from guarded(view, "shred", _S, (row["id"],), found)
@@ -310,7 +310,7 @@ def certificates(view: View, row: Row) -> Iterator[Finding]:
     if mirrored is not None and mirrored[0] == row["id"] and mirrored[1] != row["envelope"]:
         yield view.finding("certificate", _C, key, "envelope", "the mirror has another")
     table = tables.shreds
-    named = inspecting.where(view.tx, table, table.c.id == row["shred_id"])
+    named = inspecting.where(view.tx, table, id=row["shred_id"])
     if not named or named[0]["certificate_id"] != row["id"]:
         yield view.finding("certificate", _C, key, "shred_id", "no such erasure names this certificate")
 
@@ -346,7 +346,7 @@ def _verified(view: View, row: Row, report: Any) -> Iterator[Finding]:  # noqa: 
             yield view.finding("certificate", _C, key, column, "the signed certificate says otherwise")
     issued, tenant = {said["issued_at"]}, view.tenant_id
     table = tables.shreds
-    for shred in inspecting.where(view.tx, table, table.c.id == row["shred_id"]):
+    for shred in inspecting.where(view.tx, table, id=row["shred_id"]):
         tenant = shred["target_id"] if shred["kind"] == "tenant" else tenant
         if (replayed := json.loads(shred["steps"]).get("replayed")) is not None:
             issued = {replayed}

@@ -31,8 +31,8 @@ Entry = dict[str, Any]
 def elevations(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     """Each elevation is as its newest step left it."""
     table = tables.entries
-    mine = table.c.breakglass_id.in_([row["id"] for row in page])
-    found = inspecting.where(view.tx, table, mine, table.c.kind == Kind.BREAKGLASS.value)
+    mine = [row["id"] for row in page]
+    found = inspecting.where(view.tx, table, breakglass_id=mine, kind=Kind.BREAKGLASS.value)
     names = [f"{row['writer']}-{row['n']}" for row in found]
     view.want(names)
     steps: dict[str, list[Entry]] = {}

@@ -108,7 +108,7 @@ def rounds(view: View, page: Sequence[Row]) -> Iterator[Finding]:
         return
     writers, numbers = {row["writer"] for row in held}, {row["n"] for row in held}
     found: dict[inspecting.EntryId, list[Row]] = {}
-    for row in inspecting.where(view.tx, _TAKEN, _TAKEN.c.writer.in_(writers), _TAKEN.c.n.in_(numbers)):
+    for row in inspecting.where(view.tx, _TAKEN, writer=writers, n=numbers):
         found.setdefault((row["writer"], row["n"]), []).append(row)
     for entry in held:
         key = (entry["writer"], entry["n"])
@@ -152,7 +152,7 @@ def waits_or_taken(view: View, newest: Row) -> Iterator[Finding]:
 def _standing(tx: Tx, tenant_id: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """(generation, size) of what waits, asked first, and of the newest that were taken."""
     return (
-        [(row["generation"], row["size"]) for row in inspecting.where(tx, _QUEUE, _QUEUE.c.id == tenant_id)],
+        [(row["generation"], row["size"]) for row in inspecting.where(tx, _QUEUE, id=tenant_id)],
         inspecting.newest_taken(tx, tenant_id),
     )
 
@@ -197,7 +197,7 @@ def stamps_shown(view: View) -> Iterator[Finding]:
         return
     for row in inspecting.where(view.tx, tables.logs):
         generation = row["generation"]
-        mine = inspecting.where(view.tx, _STAMPS, _STAMPS.c.generation == generation)
+        mine = inspecting.where(view.tx, _STAMPS, generation=generation)
         known = {one["size"] for one in mine}
         for name in view.anchors.ground.objects.names(_stamps_name(view, generation)):
             size = name.rpartition("/")[2].removesuffix(".tsr")
@@ -221,7 +221,7 @@ def _theirs(view: View, tenant_id: str, rows: Sequence[Row]) -> list[Theirs]:
 
 
 def _of_log(tx: Tx, generation: int, size: int) -> Theirs:
-    rows = inspecting.where(tx, tables.logs, tables.logs.c.generation == generation)
+    rows = inspecting.where(tx, tables.logs, generation=generation)
     if not rows or not 0 < size <= rows[0]["size"]:
         return Theirs(rows[0] if rows else None, None, kept=False)
     try:
@@ -240,5 +240,4 @@ def _of_log(tx: Tx, generation: int, size: int) -> Theirs:
 def _left(view: View, tenant_id: str) -> bool:
     """Whether there was such a tenant, that left and took its ledger along."""
     table = tables.shreds
-    mine = (table.c.kind == "tenant", table.c.target_id == tenant_id)
-    return bool(inspecting.where(view.tx, table, *mine, limit=1))
+    return bool(inspecting.where(view.tx, table, limit=1, kind="tenant", target_id=tenant_id))

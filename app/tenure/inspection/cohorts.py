@@ -18,7 +18,7 @@ def cohorts(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     """Each cohort as it was begun, and ended by an erasure of it just when its key is gone."""
     named = {row["shred_id"] for row in page} - {None}
     table = tables.shreds
-    erasures = {row["id"]: row for row in inspecting.where(view.tx, table, table.c.id.in_(named))}
+    erasures = {row["id"]: row for row in inspecting.where(view.tx, table, id=named)}
     for row in page:
         found = _cohort(view, row, erasures.get(row["shred_id"]))
         yield from guarded(view, "cohort", _T, (row["id"],), found)

@@ -69,7 +69,7 @@ class Inspector:
         read = self._anchors.ground.database.read
         listed = read(CELL, tenants.all_ids)
         shreds = tables.shreds
-        left = read(CELL, lambda tx: inspecting.where(tx, shreds, shreds.c.kind == "tenant"))
+        left = read(CELL, lambda tx: inspecting.where(tx, shreds, kind="tenant"))
         kept = [row["target_id"] for row in left if row["target_id"] not in listed]
         return [CELL, *listed, *dict.fromkeys(kept)]
 

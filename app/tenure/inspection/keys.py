@@ -116,7 +116,7 @@ def _over(view: View, row: Row, plan: Plan) -> Iterator[Finding]:
 
 def _states(tx: Tx, op_id: str) -> set[str]:
     table = tables.shreds
-    return {row["state"] for row in inspecting.where(tx, table, table.c.op_id == op_id)}
+    return {row["state"] for row in inspecting.where(tx, table, op_id=op_id)}
 
 
 def _is_part(plan: Plan, journalled: Plan) -> bool:

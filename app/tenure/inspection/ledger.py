@@ -71,8 +71,7 @@ def _placed(view: View, page: Sequence[Row]) -> Iterator[Finding]:
         numbers.setdefault(row["writer"], []).append(row["n"])
     runs = inspecting.runs(view.tx, {one: (min(have), max(have)) for one, have in numbers.items()})
     marks = {
-        row["writer"]: row["next"]
-        for row in inspecting.where(view.tx, tables.writers, tables.writers.c.writer.in_(numbers))
+        row["writer"]: row["next"] for row in inspecting.where(view.tx, tables.writers, writer=set(numbers))
     }
     spans = inspecting.spans(view.tx, numbers.keys())
     opened = _reopened(view)
@@ -101,7 +100,7 @@ def _keys_named(view: View, read: Sequence[tuple[Row, dict[str, Any]]]) -> Itera
         if placed is None or placed.idx is None:
             continue
         at = (placed.generation, placed.idx)
-        if not inspecting.where(view.tx, keys, keys.c.generation == at[0], keys.c.idx == at[1]):
+        if not inspecting.where(view.tx, keys, generation=at[0], idx=at[1]):
             detail = "the log changed its key here, and the new one is not on record"
             yield view.finding("ledger-key", keys, at, "", detail)
 
@@ -168,7 +167,7 @@ def _makes(view: View, row: Row, entry: dict[str, Any]) -> Iterator[tuple[str, s
 def _awaited(view: View, certificate_id: str) -> bool:
     """Whether an erasure that is done waits for a search before this certificate is signed."""
     table = tables.shreds
-    waiting = inspecting.where(view.tx, table, table.c.state == "awaiting-scan")
+    waiting = inspecting.where(view.tx, table, state="awaiting-scan")
     return any(certificate_id in row["findings"] for row in waiting)
 
 

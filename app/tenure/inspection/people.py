@@ -31,9 +31,7 @@ NEAR_US = 60_000_000
 def subjects(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     """Each person: found under their index, opened by their leaf; or gone with it."""
     named = {row["shred_id"] for row in page} - {None}
-    erasures = {
-        row["id"]: row for row in inspecting.where(view.tx, tables.shreds, tables.shreds.c.id.in_(named))
-    }
+    erasures = {row["id"]: row for row in inspecting.where(view.tx, tables.shreds, id=named)}
     for row in page:
         key = (row["id"],)
         yield from guarded(view, "subject", _S, key, _subject(view, row, erasures))
@@ -104,7 +102,8 @@ def events(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     """Each event is of somebody who is here, and is what the entry that it names says."""
     view.want(row["entry"] for row in page)
     people = {row["subject_id"] for row in page}
-    there = {row["id"] for row in inspecting.where(view.tx, _S, _S.c.id.in_(people), _S.c.state != "erased")}
+    here = inspecting.where(view.tx, _S, id=people, but={"state": ["erased"]})
+    there = {row["id"] for row in here}
     for row in page:
         key = inspecting.key_of(_E, row)
         if row["subject_id"] not in there and not view.erasing:
@@ -177,7 +176,7 @@ def scope_leaves(view: View, row: Row) -> Iterator[Finding]:
         if other is not table and inspecting.known_ids(view.tx, other.c.leaf, [row["leaf"]]):
             yield view.finding("scope-leaf", table, key, "leaf", f"it is also in {other.name}")
     kept = tables.records
-    if not inspecting.where(view.tx, kept, kept.c.scope == row["scope"], limit=1):
+    if not inspecting.where(view.tx, kept, limit=1, scope=row["scope"]):
         yield view.finding("scope-leaf", table, key, "scope", "there is no record in this scope")
 
 
@@ -186,7 +185,7 @@ def holds(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     """Each hold as the ledger says it was placed, and as its release says it ended."""
     placed = view.asked(Kind.HOLD_PLACE, [row["id"] for row in page])
     table = tables.shreds
-    released = {row["target_id"]: row for row in inspecting.where(view.tx, table, table.c.kind == "hold")}
+    released = {row["target_id"]: row for row in inspecting.where(view.tx, table, kind="hold")}
     for row in page:
         found = _hold(view, row, placed.get(row["id"]), released.get(row["id"]))
         yield from guarded(view, "hold", _H, (row["id"],), found)

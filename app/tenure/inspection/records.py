@@ -95,47 +95,33 @@ def _around(view: View, page: Sequence[Row]) -> _Around:
     record_ids = {row["record_id"] for row in page}
     links: dict[tuple[str, int], list[Row]] = {}
     linked = tables.version_subjects
-    for link in inspecting.where(tx, linked, linked.c.record_id.in_(record_ids)):
+    for link in inspecting.where(tx, linked, record_id=record_ids):
         links.setdefault((link["record_id"], link["version"]), []).append(link)
     parents: dict[str, set[str]] = {}
-    child = tables.lineage.c.child_id
-    for line in inspecting.where(tx, tables.lineage, child.in_([row["id"] for row in page])):
+    for line in inspecting.where(tx, tables.lineage, child_id=[row["id"] for row in page]):
         parents.setdefault(line["child_id"], set()).add(line["parent_id"])
     kept = tables.held_versions
-    held = inspecting.where(tx, kept, kept.c.record_id.in_(record_ids))
+    held = inspecting.where(tx, kept, record_id=record_ids)
     leaves = {leaf for row in page for leaf in _leaves(row)}
     holds = tables.holds
     return _Around(
-        records={
-            row["id"]: row
-            for row in inspecting.where(tx, tables.records, tables.records.c.id.in_(record_ids))
-        },
+        records={row["id"]: row for row in inspecting.where(tx, tables.records, id=record_ids)},
         links=links,
         parents=parents,
         held={(row["record_id"], row["version"]) for row in held},
-        people={
-            row["leaf"]: row
-            for row in inspecting.where(tx, tables.subjects, tables.subjects.c.leaf.in_(leaves))
-        },
+        people={row["leaf"]: row for row in inspecting.where(tx, tables.subjects, leaf=leaves)},
         scopes={row["scope"]: row["leaf"] for row in inspecting.where(tx, tables.scope_leaves)},
         cohorts={
             row["leaf"]: row
-            for row in inspecting.where(
-                tx, tables.cohorts, tables.cohorts.c.leaf.in_({row["cohort"] for row in page} - {None})
-            )
+            for row in inspecting.where(tx, tables.cohorts, leaf={row["cohort"] for row in page})
         },
-        holds={row["leaf"]: row["id"] for row in inspecting.where(tx, holds, holds.c.state != "released")},
+        holds={row["leaf"]: row["id"] for row in inspecting.where(tx, holds, but={"state": ["released"]})},
         shreds={
             row["id"]: row
-            for row in inspecting.where(
-                tx, tables.shreds, tables.shreds.c.id.in_({row["shred_id"] for row in page} - {None})
-            )
+            for row in inspecting.where(tx, tables.shreds, id={row["shred_id"] for row in page})
         },
         packs={
-            row["id"]: row
-            for row in inspecting.where(
-                tx, tables.packs, tables.packs.c.id.in_({row["pack_id"] for row in page} - {None})
-            )
+            row["id"]: row for row in inspecting.where(tx, tables.packs, id={row["pack_id"] for row in page})
         },
         labels={(row["scope"], row["labels"]) for row in inspecting.where(tx, tables.label_sets)},
     )

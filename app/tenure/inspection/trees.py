@@ -84,7 +84,7 @@ def _audited(anchors: Anchors, over: Pass, row: Row) -> Iterator[list[Finding]]:
         yield []
     with viewed(anchors, over) as view:
         # A tenant's ledger that was handed over meanwhile is no finding.
-        still = inspecting.where(view.tx, _LOGS, _LOGS.c.generation == row["generation"])
+        still = inspecting.where(view.tx, _LOGS, generation=row["generation"])
         # A key that was changed just while it was looked up is none either: the next pass knows it.
         known = view.log_keys(row["generation"], row["origin"]) == keys
         yield list(_reported(view, row, report)) if still and known else []
@@ -117,7 +117,7 @@ def heads(view: View) -> Iterator[Finding]:
     known = {row["generation"] for row in rows}
     for name in ("places", "checkpoints", "tiles", "ledger_keys"):
         table = tables.metadata.tables[name]
-        for stray in inspecting.where(view.tx, table, table.c.generation.not_in(known), limit=20):
+        for stray in inspecting.where(view.tx, table, limit=20, but={"generation": known}):
             detail = "there is no log of this generation"
             yield view.finding("log", table, inspecting.key_of(table, stray), "generation", detail)
 

@@ -106,8 +106,9 @@ class View:
     def handed_over(self) -> bool:
         """Whether the tenant left with its ledger: then nothing of it is here."""
         table = tables.shreds
-        mine = (table.c.kind == "tenant", table.c.target_id == self.tenant_id)
-        found = self.anchors.ground.database.read(CELL, lambda tx: inspecting.where(tx, table, *mine))
+        found = self.anchors.ground.database.read(
+            CELL, lambda tx: inspecting.where(tx, table, kind="tenant", target_id=self.tenant_id)
+        )
         return any(json.loads(row["findings"]).get("ledger") == "hand-over" for row in found)
 
     def leaf_key(self, leaf: int) -> Secret:
@@ -280,9 +281,9 @@ class View:
         """Whether an erasure of this tenant is under way: then rows may be in between."""
         if self._unfinished is None:
             table = tables.shreds
-            self._unfinished = bool(
-                inspecting.where(self.tx, table, table.c.state.not_in(SETTLED), limit=1)
-            ) or any(one.state != shreds.DONE and self.tenant_id in one.plan for one in self.plans())
+            self._unfinished = bool(inspecting.where(self.tx, table, limit=1, but={"state": SETTLED})) or any(
+                one.state != shreds.DONE and self.tenant_id in one.plan for one in self.plans()
+            )
         return self._unfinished
 
     def plans(self, *, fresh: bool = False) -> list[Batch]:

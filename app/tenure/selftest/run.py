@@ -340,11 +340,11 @@ def _kinds(tx: Tx, table: Table, row: Row) -> frozenset[str]:
         kinds.add("of erased")
     if table.name == "lineage":
         versions = tables.versions
-        child = inspecting.where(tx, versions, versions.c.id == row["child_id"])
+        child = inspecting.where(tx, versions, id=row["child_id"])
         kinds |= {"of erased"} if not child or child[0]["header"] is None else set()
     if table.name == "records":
         versions = tables.versions
-        whole = inspecting.where(tx, versions, versions.c.record_id == row["id"])
+        whole = inspecting.where(tx, versions, record_id=row["id"])
         kinds |= set() if any(one["header"] is not None for one in whole) else {"of erased"}
     if table.name == "subjects":
         linked = _alike(tx, tables.version_subjects, subject_id=row["id"])
@@ -364,7 +364,7 @@ def _proof_kinds(tx: Tx, table: Table, row: Row) -> set[str]:
 
 
 def _alike(tx: Tx, table: Table, **columns: Any) -> list[Row]:  # noqa: ANN401 - values of columns
-    return inspecting.where(tx, table, *(table.c[name] == value for name, value in columns.items()))
+    return inspecting.where(tx, table, **columns)
 
 
 def _of_round(tx: Tx, table: Table, row: Row) -> set[str]:

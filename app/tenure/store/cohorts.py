@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, func, select, update
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, update
 
 from tenure.store import tables
 from tenure.store.erasing import Headed, headed
@@ -30,6 +30,11 @@ BY_ANCHOR = Select(
     select(*_COLUMNS).where(_t.c.tenant_id == bindparam("tenant_id"), AnyOf(_t.c.anchor, "anchors"))
 )
 """Rows of `Cohort`."""
+_WITHHELD = Select(
+    select(_t.c.leaf).where(
+        _t.c.tenant_id == bindparam("tenant_id"), _t.c.state == literal_column(f"'{ENDING}'")
+    )
+)
 INSERT = Insert(_t)
 
 
@@ -52,9 +57,7 @@ def page(tx: Tx, *, after: str | None, limit: int) -> list[Cohort]:
 
 def withheld(tx: Tx) -> list[int]:
     """The leaves of cohorts that are ending: no key is given out for them any more."""
-    return list(
-        tx.execute(select(_t.c.leaf).where(_t.c.tenant_id == tx.tenant_id, _t.c.state == ENDING)).scalars()
-    )
+    return [leaf for (leaf,) in tx.look((_WITHHELD, {}))[0]]
 
 
 def move(tx: Tx, cohort_id: str, **values: Any) -> None:  # noqa: ANN401 - column values

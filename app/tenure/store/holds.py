@@ -2,15 +2,21 @@
 
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
 
 from tenure.store import tables
 from tenure.store.erasing import Headed, headers_by
 from tenure.store.records import StoredVersion, base
 from tenure.store.session import Tx
+from tenure.store.statements import Select
 
 _h, _k = tables.holds, tables.held_versions
 ACTIVE, RELEASING, RELEASED = "active", "releasing", "released"
+_LEAVES = Select(
+    select(_h.c.leaf).where(
+        _h.c.tenant_id == bindparam("tenant_id"), _h.c.state != literal_column(f"'{RELEASED}'")
+    )
+)
 
 
 class Located(Protocol):
@@ -80,8 +86,7 @@ def active(tx: Tx) -> list[Hold]:
 
 def leaves(tx: Tx) -> list[int]:
     """The leaves of all holds that were not released: a hold keeps, it never lets anybody read."""
-    rows = tx.execute(select(_h.c.leaf).where(_h.c.tenant_id == tx.tenant_id, _h.c.state != RELEASED))
-    return list(rows.scalars())
+    return [leaf for (leaf,) in tx.look((_LEAVES, {}))[0]]
 
 
 def move(tx: Tx, hold_id: str, **values: Any) -> None:  # noqa: ANN401

@@ -3,11 +3,20 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from tenure.ids import CELL
 from tenure.store import tables
 from tenure.store.session import Tx
+from tenure.store.statements import Select
+
+_p, _m, _s = tables.key_pointer, tables.key_manifests, tables.key_shards
+_POINTER = Select(select(_p.c.seq, _p.c.digest).where(_p.c.tenant_id == bindparam("tenant_id")))
+_ALL = select(_m.c.blob).where(_m.c.tenant_id == bindparam("tenant_id"))
+_MANIFESTS, _MANIFEST = Select(_ALL), Select(_ALL.where(_m.c.seq == bindparam("seq")))
+_SHARDS = Select(
+    select(_s.c.depth, _s.c.prefix, _s.c.seq, _s.c.blob).where(_s.c.tenant_id == bindparam("tenant_id"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +39,19 @@ class SealedShard:
 
 def pointer(tx: Tx) -> Pointer | None:
     """The live pointer; None in a cell that was never initialised. Cell transaction."""
-    table = tables.key_pointer
-    row = tx.execute(select(table.c.seq, table.c.digest).where(table.c.tenant_id == CELL)).one_or_none()
-    return Pointer(row.seq, row.digest) if row else None
+    rows = tx.look((_POINTER, {"tenant_id": CELL}))[0]
+    return Pointer(*rows[0]) if rows else None
 
 
 def manifest(tx: Tx, seq: int) -> bytes | None:
     """A sealed cell manifest by its number. Cell transaction."""
-    table = tables.key_manifests
-    return tx.execute(
-        select(table.c.blob).where(table.c.tenant_id == CELL, table.c.seq == seq)
-    ).scalar_one_or_none()
+    rows = tx.look((_MANIFEST, {"tenant_id": CELL, "seq": seq}))[0]
+    return rows[0][0] if rows else None
 
 
 def manifests(tx: Tx) -> list[bytes]:
     """Every sealed cell manifest that is still here. Cell transaction."""
-    table = tables.key_manifests
-    return list(tx.execute(select(table.c.blob).where(table.c.tenant_id == CELL)).scalars())
+    return [blob for (blob,) in tx.look((_MANIFESTS, {"tenant_id": CELL}))[0]]
 
 
 def stage_manifest(tx: Tx, seq: int, digest: bytes, blob: bytes) -> None:
@@ -78,13 +83,7 @@ def drop_manifests_before(tx: Tx, seq: int) -> None:
 
 def shards(tx: Tx) -> list[SealedShard]:
     """Every shard of the transaction's tenant, all versions."""
-    table = tables.key_shards
-    rows = tx.execute(
-        select(table.c.depth, table.c.prefix, table.c.seq, table.c.blob).where(
-            table.c.tenant_id == tx.tenant_id
-        )
-    )
-    return [SealedShard(*row) for row in rows]
+    return [SealedShard(*row) for row in tx.look((_SHARDS, {}))[0]]
 
 
 def stage_shards(tx: Tx, new: Iterable[SealedShard]) -> None:

@@ -6,7 +6,7 @@ opened keys are of yesterday signs nothing. A log of before this table has no ro
 
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from tenure.errors import TenureError
 from tenure.ledger.keychain import build_chain
@@ -14,10 +14,16 @@ from tenure.ledger.receipt import build_receipt
 from tenure.ledger.tree import inclusion
 from tenure.store import log, tables
 from tenure.store.session import Tx
-from tenure.store.statements import Insert
+from tenure.store.statements import Insert, Select
 
 _k = tables.ledger_keys
 _RECORD = Insert(_k)
+_ALL = (
+    select(_k.c.idx, _k.c.vkey, _k.c.size)
+    .where(_k.c.tenant_id == bindparam("tenant_id"), _k.c.generation == bindparam("generation"))
+    .order_by(_k.c.idx.desc())
+)
+_HISTORY, _HISTORY_UPTO = Select(_ALL), Select(_ALL.where(_k.c.size <= bindparam("upto")))
 
 
 class LedgerKey(NamedTuple):
@@ -30,12 +36,8 @@ class LedgerKey(NamedTuple):
 
 def history(tx: Tx, generation: int, *, upto: int | None = None) -> list[LedgerKey]:
     """Keys of a generation, newest first; `upto` leaves out those of checkpoints beyond that size."""
-    query = select(_k.c.idx, _k.c.vkey, _k.c.size).where(
-        _k.c.tenant_id == tx.tenant_id, _k.c.generation == generation
-    )
-    if upto is not None:
-        query = query.where(_k.c.size <= upto)
-    return [LedgerKey(*row) for row in tx.execute(query.order_by(_k.c.idx.desc()))]
+    question = _HISTORY if upto is None else _HISTORY_UPTO
+    return [LedgerKey(*row) for row in tx.look((question, {"generation": generation, "upto": upto}))[0]]
 
 
 def newest(tx: Tx, generation: int, *, upto: int | None = None) -> str | None:

@@ -11,7 +11,7 @@ from tenure.ledger.cosignature import merge
 from tenure.ledger.entry import Kind
 from tenure.store import tables
 from tenure.store.session import Tx
-from tenure.store.statements import Insert, Row, Select, Update
+from tenure.store.statements import Insert, Params, Row, Select, Update, at_most
 
 _e, _g, _c, _t = tables.entries, tables.logs, tables.checkpoints, tables.tiles
 _p, _w = tables.places, tables.writers
@@ -89,15 +89,17 @@ def open_log(tx: Tx, generation: int, origin: str, root: bytes) -> None:
     )
 
 
+_LOGS = select(_g.c.generation, _g.c.origin, _g.c.size, _g.c.root, _g.c.published).where(
+    _g.c.tenant_id == bindparam("tenant_id")
+)
+_NEWEST = Select(at_most(_LOGS.order_by(_g.c.generation.desc())))
+_GENERATIONS = Select(_LOGS.order_by(_g.c.generation))
+
+
 def newest(tx: Tx) -> Log | None:
     """The generation that grows."""
-    row = tx.execute(
-        select(_g.c.generation, _g.c.origin, _g.c.size, _g.c.root, _g.c.published)
-        .where(_g.c.tenant_id == tx.tenant_id)
-        .order_by(_g.c.generation.desc())
-        .limit(1)
-    ).one_or_none()
-    return Log(*row) if row else None
+    rows = tx.look((_NEWEST, {}))[0]
+    return Log(*rows[0]) if rows else None
 
 
 def leave_behind(tx: Tx) -> None:
@@ -168,9 +170,7 @@ def keep_checkpoint(tx: Tx, generation: int, size: int, note: str, *, at: int) -
 
 def generations(tx: Tx) -> list[Log]:
     """Every generation of the tenant's log, the oldest first."""
-    query = select(_g.c.generation, _g.c.origin, _g.c.size, _g.c.root, _g.c.published)
-    rows = tx.execute(query.where(_g.c.tenant_id == tx.tenant_id).order_by(_g.c.generation))
-    return [Log(*row) for row in rows]
+    return [Log(*row) for row in tx.look((_GENERATIONS, {}))[0]]
 
 
 def placed(tx: Tx, generation: int, first: int, count: int) -> dict[int, bytes]:
@@ -211,28 +211,44 @@ def keep_cosigned(tx: Tx, generation: int, size: int, note: str) -> None:
         tx.execute(update(_c).where(*mine).values(note=whole))
 
 
+_NOTES = (
+    select(_c.c.note)
+    .where(_c.c.tenant_id == bindparam("tenant_id"), _c.c.generation == bindparam("generation"))
+    .order_by(_c.c.size.desc())
+)
+_NOTE = Select(at_most(_NOTES))
+_NOTE_OF = Select(_NOTES.where(_c.c.size == bindparam("size")))
+_NOTE_UPTO = Select(at_most(_NOTES.where(_c.c.size <= bindparam("size"))))
+_TILE = Select(
+    select(_t.c.data).where(
+        _t.c.tenant_id == bindparam("tenant_id"),
+        _t.c.generation == bindparam("generation"),
+        _t.c.level == bindparam("level"),
+        _t.c.n == bindparam("n"),
+    )
+)
+
+
 def checkpoint(
     tx: Tx, generation: int, *, size: int | None = None, newest_upto: int | None = None
 ) -> str | None:
     """The signed checkpoint of a size, or the newest one up to a size."""
-    query = select(_c.c.note).where(_c.c.tenant_id == tx.tenant_id, _c.c.generation == generation)
-    if size is not None:
-        query = query.where(_c.c.size == size)
-    if newest_upto is not None:
-        query = query.where(_c.c.size <= newest_upto)
-    return tx.execute(query.order_by(_c.c.size.desc()).limit(1)).scalar_one_or_none()
+    upto = newest_upto if size is None else size
+    question = _NOTE_OF if size is not None else _NOTE if newest_upto is None else _NOTE_UPTO
+    note: str | None = _only(tx, question, {"generation": generation, "size": upto})
+    return note
 
 
 def tile(tx: Tx, generation: int, level: int, n: int) -> bytes | None:
     """The present content of a tile: 1 to 256 hashes."""
-    return tx.execute(
-        select(_t.c.data).where(
-            _t.c.tenant_id == tx.tenant_id,
-            _t.c.generation == generation,
-            _t.c.level == level,
-            _t.c.n == n,
-        )
-    ).scalar_one_or_none()
+    data: bytes | None = _only(tx, _TILE, {"generation": generation, "level": level, "n": n})
+    return data
+
+
+def _only(tx: Tx, question: Select, params: Params) -> Any:  # noqa: ANN401 - a column's value
+    """The one value of the one row that there may be."""
+    rows = tx.look((question, params))[0]
+    return rows[0][0] if rows else None
 
 
 def put_tile(tx: Tx, generation: int, level: int, n: int, data: bytes) -> None:
@@ -240,47 +256,46 @@ def put_tile(tx: Tx, generation: int, level: int, n: int, data: bytes) -> None:
     tx.put(_PUT_TILE, {"generation": generation, "level": level, "n": n, "data": data})
 
 
-def _run_at(tx: Tx, generation: int, idx: int) -> Any:  # noqa: ANN401 - a scalar subquery
+def _run_at(tenant_id: Any, generation: Any, idx: Any) -> Any:  # noqa: ANN401 - values or parameters
     """The first place of the run that `idx` stands in."""
-    return (
-        select(func.max(_p.c.idx))
-        .where(_p.c.tenant_id == tx.tenant_id, _p.c.generation == generation, _p.c.idx <= idx)
-        .scalar_subquery()
+    mine = (_p.c.tenant_id == tenant_id, _p.c.generation == generation, _p.c.idx <= idx)
+    return select(func.max(_p.c.idx)).where(*mine).scalar_subquery()
+
+
+_tenant: Any = bindparam("tenant_id")
+_generation: Any = bindparam("generation")
+_BODIES = Select(
+    select(_e.c.body)
+    .join_from(_p, _e, _IN_RUN)
+    .where(
+        _p.c.tenant_id == _tenant,
+        _p.c.generation == _generation,
+        _p.c.idx >= _run_at(_tenant, _generation, bindparam("first")),
+        _p.c.idx < bindparam("end"),
+        _idx >= bindparam("first"),
+        _idx < bindparam("end"),
     )
+    .order_by(_p.c.idx, _e.c.n)
+)
+_mine = (_p.c.tenant_id == _tenant, _p.c.writer == bindparam("writer"), _p.c.n <= bindparam("n"))
+_run = select(func.max(_p.c.n)).where(*_mine).scalar_subquery()
+_ENTRY = Select(
+    select(*_PLACED)
+    .join_from(_e, _p, and_(_IN_RUN, _p.c.n == _run), isouter=True)
+    .where(_e.c.tenant_id == _tenant, _e.c.writer == bindparam("writer"), _e.c.n == bindparam("n"))
+)
 
 
 def bodies(tx: Tx, generation: int, first: int, count: int) -> list[bytes]:
     """Raw entries at places first … first + count - 1."""
-    return list(
-        tx.execute(
-            select(_e.c.body)
-            .join_from(_p, _e, _IN_RUN)
-            .where(
-                _p.c.tenant_id == tx.tenant_id,
-                _p.c.generation == generation,
-                _p.c.idx >= _run_at(tx, generation, first),
-                _p.c.idx < first + count,
-                _idx >= first,
-                _idx < first + count,
-            )
-            .order_by(_p.c.idx, _e.c.n)
-        ).scalars()
-    )
+    which = {"generation": generation, "first": first, "end": first + count}
+    return [body for (body,) in tx.look((_BODIES, which))[0]]
 
 
 def entry(tx: Tx, writer: str, n: int) -> Placed | None:
     """One entry by its id."""
-    run = (
-        select(func.max(_p.c.n))
-        .where(_p.c.tenant_id == tx.tenant_id, _p.c.writer == writer, _p.c.n <= n)
-        .scalar_subquery()
-    )
-    row = tx.execute(
-        select(*_PLACED)
-        .join_from(_e, _p, and_(_IN_RUN, _p.c.n == run), isouter=True)
-        .where(_e.c.tenant_id == tx.tenant_id, _e.c.writer == writer, _e.c.n == n)
-    ).one_or_none()
-    return Placed(*row) if row else None
+    rows = tx.look((_ENTRY, {"writer": writer, "n": n}))[0]
+    return Placed(*rows[0]) if rows else None
 
 
 def of_decision(tx: Tx, decision_id: str, *, limit: int | None = None) -> list[tuple[str, bytes]]:
@@ -320,7 +335,7 @@ def search(tx: Tx, generation: int, filters: Search, *, after: int, limit: int) 
     conditions: list[Any] = [
         _p.c.tenant_id == tx.tenant_id,
         _p.c.generation == generation,
-        _p.c.idx >= func.coalesce(_run_at(tx, generation, after), 0),
+        _p.c.idx >= func.coalesce(_run_at(tx.tenant_id, generation, after), 0),
         _idx > after,
     ]
     for column, value in (
@@ -340,12 +355,17 @@ def search(tx: Tx, generation: int, filters: Search, *, after: int, limit: int) 
     return [Placed(*row) for row in rows]
 
 
+_LIST = Select(
+    select(tables.access_lists.c.body).where(
+        tables.access_lists.c.tenant_id == _tenant, tables.access_lists.c.digest == bindparam("digest")
+    )
+)
+
+
 def access_list(tx: Tx, digest: str) -> bytes | None:
     """A kept list of accesses."""
-    table = tables.access_lists
-    return tx.execute(
-        select(table.c.body).where(table.c.tenant_id == tx.tenant_id, table.c.digest == digest)
-    ).scalar_one_or_none()
+    body: bytes | None = _only(tx, _LIST, {"digest": digest})
+    return body
 
 
 def access_list_sizes(tx: Tx, digests: Sequence[str]) -> dict[str, int]:

@@ -15,7 +15,7 @@ Decode = Callable[[bytes], Any]
 
 
 def parameter(value: Any) -> bytes | None:  # noqa: ANN401
-    """One value: text, number, bytes, None, or a list of texts (as an array)."""
+    """One value: text, number, bytes, None, or a list of texts or of numbers (as an array)."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -23,7 +23,7 @@ def parameter(value: Any) -> bytes | None:  # noqa: ANN401
     if isinstance(value, bytes):
         return b"\\x" + b2a_hex(value)
     if isinstance(value, list):
-        return texts(value)
+        return plain(value) if value and isinstance(value[0], int) else texts(value)
     return str(value).encode()
 
 

@@ -131,6 +131,12 @@ class Tx:
         self._epochs = Epochs(*state[0]) if state else None
         return answers
 
+    def look(self, *questions: Question) -> list[list[Row]]:
+        """`ask`, together with what was `put` so far: the answers know of it. Still one round trip."""
+        if self._changes:
+            self.send()
+        return self.ask(*questions)
+
     def put(self, change: Insert | Update, *rows: Mapping[str, Any]) -> None:
         """Collect rows for the commit. `tenant_id` is filled in for each."""
         scoped = ({"tenant_id": self.tenant_id, **row} for row in rows)

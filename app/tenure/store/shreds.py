@@ -4,11 +4,12 @@ import json
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, literal_column, select, update
 
 from tenure.ids import CELL
 from tenure.store import tables
 from tenure.store.session import Tx
+from tenure.store.statements import Select
 
 _s, _c, _b, _q = tables.shreds, tables.certificates, tables.key_batches, tables.shred_queue
 
@@ -16,6 +17,17 @@ DONE = "completed"
 AWAITING = "awaiting-scan"
 """The state of an erasure that is done but for a search that was asked for; as `scan` among the findings:
 that one was asked for."""
+
+
+_DONE: ColumnElement[Any] = literal_column(f"'{DONE}'")
+_BATCHES = (
+    select(_b.c.op_id, _b.c.plan, _b.c.state)
+    .where(_b.c.tenant_id == bindparam("tenant_id"))
+    .order_by(_b.c.created_at)
+)
+_FINISHED, _UNDER_WAY = (
+    Select(_BATCHES.where(condition)) for condition in (_b.c.state == _DONE, _b.c.state != _DONE)
+)
 
 
 class Kind(StrEnum):
@@ -168,13 +180,8 @@ def move_batch(tx: Tx, op_id: str, old: str, new: str) -> bool:
 
 def batches(tx: Tx, *, finished: bool = False) -> list[Batch]:
     """Batches that are under way, or all that finished, oldest first. Cell transaction."""
-    condition = _b.c.state == DONE if finished else _b.c.state != DONE
-    rows = tx.execute(
-        select(_b.c.op_id, _b.c.plan, _b.c.state)
-        .where(_b.c.tenant_id == CELL, condition)
-        .order_by(_b.c.created_at)
-    )
-    return [Batch(row.op_id, json.loads(row.plan), row.state) for row in rows]
+    rows = tx.look((_FINISHED if finished else _UNDER_WAY, {"tenant_id": CELL}))[0]
+    return [Batch(op_id, json.loads(plan), state) for op_id, plan, state in rows]
 
 
 def _select(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Table, Text, bindparam
+from sqlalchemy import Column, Table, Text, bindparam, literal_column
 from sqlalchemy import Select as CoreSelect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -23,6 +23,8 @@ from tenure.store.pgtext import Decode, array_encoder, decoder, parameter
 _POSTGRES = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _SQLITE = sqlite.dialect(paramstyle="named")
 _SQLITE.supports_native_boolean = True  # an IN is a condition by itself; "= 1" would hide the index
+
+_ONE: ColumnElement[Any] = literal_column("1")
 
 Params = Mapping[str, Any]
 Row = tuple[Any, ...]
@@ -82,6 +84,11 @@ class Select:
     def sqlite(self) -> str:
         """SQL text with `:name` parameters; row locks do not exist there and are left out."""
         return str(self._statement.compile(dialect=_SQLITE))
+
+
+def at_most(query: CoreSelect[Any], limit: ColumnElement[Any] = _ONE) -> CoreSelect[Any]:
+    """The query's first rows. For SQLite, SQLAlchemy makes a parameter of an offset that is not given."""
+    return query.limit(limit).offset(literal_column("0"))
 
 
 def sqlite_params(params: Params) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 
 from tenure.store import tables
 from tenure.store.session import Tx
@@ -29,6 +29,12 @@ BY_REF = Select(
 SCOPE_LEAVES = Select(
     select(_l.c.scope, _l.c.leaf).where(_l.c.tenant_id == bindparam("tenant_id"), AnyOf(_l.c.scope, "scopes"))
 )
+_ERASING = Select(
+    select(_s.c.leaf, _s.c.shred_id).where(
+        _s.c.tenant_id == bindparam("tenant_id"), _s.c.state == literal_column("'erasing'")
+    )
+)
+_BUCKETS = Select(select(_b.c.bucket, _b.c.leaf).where(_b.c.tenant_id == bindparam("tenant_id")))
 INSERT = Insert(tables.subjects)
 INSERT_SCOPE_LEAF = Insert(tables.scope_leaves)
 
@@ -55,10 +61,7 @@ def by_leaves(tx: Tx, leaves: list[int]) -> list[StoredSubject]:
 
 def erasing(tx: Tx) -> dict[int, str]:
     """Leaf → shred of every subject whose erasure has begun: 410 from here on."""
-    rows = tx.execute(
-        select(_s.c.leaf, _s.c.shred_id).where(_s.c.tenant_id == tx.tenant_id, _s.c.state == "erasing")
-    )
-    return {row.leaf: row.shred_id for row in rows}
+    return dict(tx.look((_ERASING, {}))[0])
 
 
 def set_state(tx: Tx, subject_id: str, **values: Any) -> None:  # noqa: ANN401
@@ -78,8 +81,7 @@ class Sealed(NamedTuple):
 
 def bucket_leaves(tx: Tx) -> dict[int, int]:
     """Bucket → its leaf, for the buckets that an erasure moved from their first one."""
-    rows = tx.execute(select(_b.c.bucket, _b.c.leaf).where(_b.c.tenant_id == tx.tenant_id))
-    return {row.bucket: row.leaf for row in rows}
+    return dict(tx.look((_BUCKETS, {}))[0])
 
 
 def move_bucket(tx: Tx, bucket: int, leaf: int) -> None:
