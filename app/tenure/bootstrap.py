@@ -54,6 +54,8 @@ from tenure.governance.replaying import Replaying
 from tenure.governance.replica import Replica
 from tenure.governance.residue import Residue
 from tenure.governance.restore import refuse_unfinished
+from tenure.governance.restoring import Restoring
+from tenure.governance.retrievals import Retrievals
 from tenure.governance.rootkeys import RootKeys
 from tenure.governance.service import Service
 from tenure.governance.shred import Shredder
@@ -221,6 +223,8 @@ class Tenure:
         self._batcher.thaw_with(self._thaw.fetch)
         pace = Pace(settings.tier_pack_mb << 20, settings.tier_mb_s * (1 << 20))
         self.tiering = Tiering(self._batcher, self._database, tenancies, ground.objects, pace)
+        self._restoring = Restoring(self._batcher, self._database, ground.objects)
+        self.retrievals = Retrievals(service, self._database, self._restoring)
         self.timestamps = TimeStamps(
             self._batcher,
             self._database,
@@ -260,6 +264,11 @@ class Tenure:
                 self.tiering.run,
                 True,
                 "Moves what its Retention manifests say to packs in the object store",
+            ),
+            "retrieve": (
+                self._restoring.run,
+                True,
+                "Looks whether an archive gave out what it was asked for",
             ),
         }
         jobs = [
@@ -347,6 +356,7 @@ class Tenure:
         await asyncio.to_thread(self._replica.stop)
         self.timestamps.close()
         self._thaw.close()
+        self._restoring.close()
         for sources in self._key_sources:
             sources.close()
         if self.witnesses is not None:
@@ -418,6 +428,8 @@ def planned(settings: Settings) -> dict[str, float]:
         found["storage"] = settings.storage_interval_s
     if settings.tier_interval_s:
         found["tier"] = settings.tier_interval_s
+    if settings.retrieval_interval_s:
+        found["retrieve"] = settings.retrieval_interval_s
     if settings.tsa_url:
         found["timestamps"] = settings.tsa_interval_s
     return found

@@ -38,6 +38,8 @@ class Query:
     since: int | None = None
     until: int | None = None
     as_of: int | None = None
+    keys: tuple[str, ...] = ()
+    """Records by name; no others. Not of lists."""
     include_content: bool = False
     limit: int = 50
     cursor: str | None = None
@@ -91,13 +93,13 @@ def query(desk: Desk, ask: Ask, scope: str, wanted: Query) -> Page | Denied:
     if not caller.sees_any("list", scope):
         spec = desk.tenancy.policy.configuration.scopes[scope]
         return caller.refuse(Kind.ACCESS, caller.decide("list", scope, tuple(spec.categories)), nonce=nonce)
-    _check_categories(desk, wanted.categories)
-    subject_id = _subject_id(desk, wanted.subject)
+    check_categories(desk, wanted.categories)
+    subject_id = subject_of(desk, wanted.subject)
     if wanted.subject is not None and subject_id is None:
         return Page([], None, 0, caller.record(Kind.ACCESS, "ok", nonce=nonce))
     filters = Filter(scope, subject_id, wanted.since, wanted.until, wanted.as_of)
-    shown, hidden = _split(caller, scope, wanted)
-    after, withheld = _read_cursor(desk, scope, wanted)
+    shown, hidden = split(caller, scope, wanted)
+    after, withheld = read_cursor(desk, scope, wanted)
     if withheld is None:
         withheld = records.count(desk.tx, filters, hidden, now=desk.now)
     found, last = _collect(caller, filters, shown, wanted, after, nonce)
@@ -108,7 +110,7 @@ def query(desk: Desk, ask: Ask, scope: str, wanted: Query) -> Page | Denied:
     if wanted.include_content:
         for one in found:
             clocks.accessed(desk, one.stored, one.accesses, entry)
-    return Page(items, _cursor(desk, scope, wanted, last, withheld) if last else None, withheld, entry)
+    return Page(items, cursor_after(desk, scope, wanted, last, withheld) if last else None, withheld, entry)
 
 
 def history(
@@ -140,7 +142,7 @@ def history(
     return History(items, following, withheld, entry)
 
 
-def _split(caller: Caller, scope: str, wanted: Query) -> tuple[list[str], list[str]]:
+def split(caller: Caller, scope: str, wanted: Query) -> tuple[list[str], list[str]]:
     """The label sets that may be shown and those that may not, under the category filter."""
     shown: list[str] = []
     hidden: list[str] = []
@@ -210,7 +212,8 @@ def _open(caller: Caller, stored: StoredVersion, wanted: Query, nonce: bytes) ->
     return _Opened(stored, as_version(stored, head, None, entry=stored.entry), (listed,))
 
 
-def _check_categories(desk: Desk, categories: tuple[str, ...]) -> None:
+def check_categories(desk: Desk, categories: tuple[str, ...]) -> None:
+    """Only declared ones are filtered by. Raises Invalid."""
     declared = desk.tenancy.policy.configuration.categories
     for place, category in enumerate(categories):
         if category not in declared:
@@ -222,7 +225,8 @@ def _check_categories(desk: Desk, categories: tuple[str, ...]) -> None:
             )
 
 
-def _subject_id(desk: Desk, reference: str | None) -> str | None:
+def subject_of(desk: Desk, reference: str | None) -> str | None:
+    """The id of whom a reference names; None when nobody. One round trip."""
     if reference is None:
         return None
     index = desk.tenancy.keys.blind_index("subject", reference)
@@ -231,12 +235,14 @@ def _subject_id(desk: Desk, reference: str | None) -> str | None:
 
 
 # ── cursors: opaque, bound to their query by a key of the tenant ───────────────────────────────────
-def _cursor(desk: Desk, scope: str, wanted: Query, after: str, withheld: int) -> str:
+def cursor_after(desk: Desk, scope: str, wanted: Query, after: str, withheld: int) -> str:
+    """Where the next page goes on: after this record, with the same count of what is withheld."""
     body = json.dumps([after, withheld], separators=(",", ":"))
     return base64.urlsafe_b64encode(f"{_seal(desk, scope, wanted, body)}.{body}".encode()).decode()
 
 
-def _read_cursor(desk: Desk, scope: str, wanted: Query) -> tuple[str | None, int | None]:
+def read_cursor(desk: Desk, scope: str, wanted: Query) -> tuple[str | None, int | None]:
+    """After which record to go on, and what was counted as withheld; nothing on the first page."""
     if wanted.cursor is None:
         return None, None
     try:
@@ -257,5 +263,5 @@ def _read_cursor(desk: Desk, scope: str, wanted: Query) -> tuple[str | None, int
 
 def _seal(desk: Desk, scope: str, wanted: Query, body: str) -> str:
     facts: list[Any] = [scope, wanted.subject, wanted.prefix, wanted.categories, wanted.since]
-    facts += [wanted.until, wanted.as_of, wanted.include_content]
+    facts += [wanted.until, wanted.as_of, wanted.include_content, *wanted.keys]
     return desk.tenancy.keys.blind_index("cursor", json.dumps(facts), body)[:32]

@@ -30,6 +30,7 @@ PATH = {
     "credentials/credential_id": "credential",
     "scopes/scope": "scope",
     "records/key": "key",
+    "retrievals/id": "retrieval",
     "shreds/id": "shred",
     "subjects/id": "subject",
     "tenants/id": "tenant",
@@ -51,6 +52,7 @@ HEADERS = {
 MEMBERS = {
     "derived_from": "version",
     "key": "key",
+    "keys": "key",
     "policy": "policy",
     "prefix": "key",
     "ref": "reference",

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from tenure.cold.objects import NO_TAGS, Objects, unusable
+from tenure.cold.objects import NO_TAGS, Objects, Standing, unusable
 
-Method = Literal["put", "keep", "retag", "get", "get_range", "names", "delete"]
+Method = Literal["put", "keep", "retag", "restore", "state", "get", "get_range", "names", "delete"]
 Mood = Literal["before", "after", "truncated", "other", "nothing", "slow"]
 """How the next call of a method goes wrong.
 
@@ -48,7 +48,16 @@ class Moody:
         _end(mood, "changed")
 
     def restore(self, name: str) -> None:
-        self._base.restore(name)
+        mood = self._begin("restore")
+        if mood != "nothing":
+            self._base.restore(name)
+        _end(mood, "restored")
+
+    def state(self, name: str) -> Standing | None:
+        mood = self._begin("state")
+        found = self._base.state(name)
+        _end(mood, "read")
+        return found
 
     def get(self, name: str) -> bytes | None:
         mood = self._begin("get")

@@ -49,6 +49,7 @@ def moody(tenure: Tenure) -> Moody:
     store = Moody(tenure.tiering._objects)
     tenure.tiering._objects = store
     tenure._thaw._objects = store
+    tenure._restoring._objects = store
     return store
 
 

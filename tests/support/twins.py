@@ -188,6 +188,8 @@ class Family:
         self.ok(agent, "POST", f"{place}:query", json=everything)
         found = self.ok(dpo, "POST", "/v1/subjects:lookup", json={"ref": twin.own["reference"]})
         twin.own["subject"] = found["items"][0]["id"]
+        soon = self.ok(agent, "POST", "/v1/retrievals", json={"scope": twin.own["scope"]})
+        twin.own["retrieval"] = soon["id"]
         held = {"by": "scope", "target": SCOPE, "ground": f"a case of {name}"}
         twin.own["hold"] = self.ok(dpo, "POST", "/v1/holds", json=held, headers=once)["id"]
 

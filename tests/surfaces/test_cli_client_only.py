@@ -21,7 +21,18 @@ COMMANDS = {
     *("init", "serve", "demo", "doctor", "jobs"),
     *("backup", "restore", "drill", "ledger", "lifecycle"),
     *("apply", "diff", "get", "describe", "history", "rollback", "schema", "policy"),
-    *("tenant", "principal", "issuer", "shred", "breakglass", "event", "retention", "storage", "cost"),
+    *(
+        "tenant",
+        "principal",
+        "issuer",
+        "shred",
+        "breakglass",
+        "event",
+        "retrieve",
+        "retention",
+        "storage",
+        "cost",
+    ),
     *("verify", "audit", "population", "evidence", "residue", "selftest", "witness"),
 }
 PROGRAM = f"""

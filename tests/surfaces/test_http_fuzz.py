@@ -93,6 +93,7 @@ BY_NOUN = {
     "limits": "operator",
     "holds": "dpo",
     "events": "agent",
+    "retrievals": "agent",
     "record": "agent",
     "decision": "agent",
 }

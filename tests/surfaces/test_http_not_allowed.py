@@ -74,6 +74,11 @@ ROWS = {
     "getRecordByBody": Row(
         "POST", "/v1/records:get", "agent", "admin", body={"scope": SCOPE, "key": "known"}
     ),
+    "retrieveRecords": Row(
+        "POST", "/v1/retrievals", "agent", "auditor", body={"scope": SCOPE}, elsewhere=200
+    ),
+    "retrieveSubject": Row("POST", "/v1/subjects/{subject}:retrieve", "dpo", "agent"),
+    "getRetrieval": Row("GET", "/v1/retrievals/{retrieval}", "agent", "lead", refusal=404),
     # Whoever may call may decide; what it reads is judged access by access.
     "openDecision": Row(
         "POST",
@@ -217,6 +222,7 @@ def furnish(world: World) -> World:
     for ref, name in (("customer:1", "subject"), ("customer:2", "doomed"), ("customer:3", "gone")):
         found = world.ok("dpo", "POST", "/v1/subjects:lookup", json={"ref": ref})
         world.ids[name] = found["items"][0]["id"]
+    world.ids["retrieval"] = world.ok("agent", "POST", "/v1/retrievals", json={"scope": SCOPE})["id"]
     hold = {"by": "scope", "target": SCOPE, "ground": "a case"}
     world.ids["hold"] = world.ok("dpo", "POST", "/v1/holds", json=hold)["id"]
     world.ids["tenant"] = world.ok("operator", "POST", "/v1/tenants", json={"name": "leaving"})["id"]

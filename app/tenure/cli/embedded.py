@@ -26,7 +26,9 @@ class Cell:
 
     def connect(self, api_key: str) -> Connection:
         """A connection to this cell."""
-        return Connection(api_key, _BASE, transport=self._transport)
+        made = Connection(api_key, _BASE, transport=self._transport)
+        made.served = False
+        return made
 
 
 @contextlib.asynccontextmanager

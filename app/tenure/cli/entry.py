@@ -23,6 +23,7 @@ from tenure.cli import (
     principals,
     residue,
     retention,
+    retrieve,
     rootstore,
     selftest,
     shred,
@@ -67,6 +68,7 @@ app.add_typer(issuers.app, name="issuer", rich_help_panel=_GOVERN)
 app.add_typer(shred.app, name="shred", rich_help_panel=_GOVERN)
 app.add_typer(holds.app, name="hold", rich_help_panel=_GOVERN)
 app.command(rich_help_panel=_GOVERN)(events.event)
+app.command(rich_help_panel=_GOVERN)(retrieve.retrieve)
 app.add_typer(breakglass.app, name="breakglass", rich_help_panel=_GOVERN)
 app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_CELL)

@@ -49,6 +49,8 @@ class Connection:
         retries: int = RETRIES,
     ) -> None:
         """`retries`: see above; with 0 a refusal is raised at once."""
+        self.served = True
+        """Whether the cell runs on when this connection is closed."""
         self._retries = retries
         self._client = httpx.AsyncClient(
             base_url=base,

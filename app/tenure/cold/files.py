@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tenure import durable
-from tenure.cold.objects import NO_TAGS, checked_range, too_short, unusable
+from tenure.cold.objects import HERE, NO_TAGS, Standing, checked_range, too_short, unusable
 from tenure.errors import Invalid
 
 _RANDOM = "?" * 8
@@ -46,6 +46,13 @@ class FileObjects:
 
     def restore(self, name: str) -> None:
         """Nothing: a folder is no archive."""
+
+    def state(self, name: str) -> Standing | None:
+        """Here, if it is there."""
+        try:
+            return HERE if self._path(name).is_file() else None
+        except OSError as failure:
+            raise unusable("read") from failure
 
     def get(self, name: str) -> bytes | None:
         """An object's bytes, or None."""

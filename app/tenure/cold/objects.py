@@ -2,11 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from tenure.errors import Invalid, Tampered, Unavailable, Unsupported
 
 NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Standing(NamedTuple):
+    """Whether an object can be read: `here`, `archived`, or `coming` out of the archive, which was asked.
+
+    `until`, in microseconds: for how long what an archive gave out is here.
+    """
+
+    place: Literal["here", "archived", "coming"]
+    until: int | None = None
+
+
+HERE: Final = Standing("here")
 
 
 class Objects(Protocol):
@@ -34,6 +47,10 @@ class Objects(Protocol):
 
     def restore(self, name: str) -> None:
         """Ask for an object that an archive has (`Archived`), for some days. Safe to repeat."""
+        ...
+
+    def state(self, name: str) -> Standing | None:
+        """Where an object is; None without one. Nothing of it is read."""
         ...
 
     def get(self, name: str) -> bytes | None:

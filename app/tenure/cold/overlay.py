@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tenure.cold.files import FileObjects
-from tenure.cold.objects import Objects
+from tenure.cold.objects import Objects, Standing
 from tenure.errors import KeyFailure
 
 
@@ -24,6 +24,10 @@ class Overlay(FileObjects):
         """Some bytes of the object written here, else of the one beneath."""
         own = super().get_range(name, start, length)
         return self._base.get_range(name, start, length) if own is None else own
+
+    def state(self, name: str) -> Standing | None:
+        """Of the object written here, else of the one beneath."""
+        return super().state(name) or self._base.state(name)
 
     def names(self, prefix: str) -> Iterator[str]:
         """Names of both, sorted."""

@@ -11,6 +11,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
 from functools import cache
 from hashlib import sha256
 from typing import Any, Final
@@ -31,7 +32,8 @@ from botocore.exceptions import (
 )
 
 from tenure.cold.files import checked_name
-from tenure.cold.objects import NO_TAGS, archived, checked_range, too_short
+from tenure.cold.objects import HERE, NO_TAGS, Standing, archived, checked_range, too_short
+from tenure.cold.storage import gives_at_once
 from tenure.errors import TenureError, Unavailable, Unsupported
 
 _CONNECT_S, _READ_S, _ATTEMPTS = 3, 20, 5
@@ -42,6 +44,7 @@ _SHORT: Final = frozenset({"InvalidRange", "416"})
 _UNKNOWN: Final = frozenset({"NotImplemented", "501"})
 _BROKEN_OFF: Final = (ResponseStreamingError, IncompleteReadError, ReadTimeoutError)
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
+_RESTORED: Final = re.compile(r'ongoing-request="(true|false)"(?:, *expiry-date="([^"]*)")?')
 _CHUNK: Final = 1 << 18
 RESTORED_DAYS: Final = 3
 """For how long what an archive was asked for can be read: it costs as much as other storage meanwhile."""
@@ -106,6 +109,20 @@ class S3Objects:
             except ClientError as failure:
                 if failure.response["Error"]["Code"] != "RestoreAlreadyInProgress":
                     raise
+
+    def state(self, name: str) -> Standing | None:
+        """Where an object is. One request (HEAD), which reads nothing of it.
+
+        Of a storage class that AWS does not have it is taken for granted that it gives out at once.
+        """
+        with _mapped("read"):
+            try:
+                found = self._client.head_object(Bucket=self._bucket, Key=self._key(name))
+            except ClientError as failure:
+                if failure.response["Error"]["Code"] in _ABSENT:
+                    return None
+                raise
+        return _standing(found.get("StorageClass", ""), found.get("ArchiveStatus"), found.get("Restore", ""))
 
     def get(self, name: str) -> bytes | None:
         """An object's bytes, or None. One request."""
@@ -291,6 +308,19 @@ def _headers(name: str) -> dict[str, str]:
 
 def _tagging(tags: Mapping[str, str]) -> dict[str, str]:
     return {"Tagging": urlencode(sorted(tags.items()))} if tags else {}
+
+
+def _standing(storage_class: str, archive_status: str | None, restore: str) -> Standing:
+    """From the answer's headers (S3 API, HeadObject): `x-amz-restore` is there from the first request on."""
+    given = _RESTORED.match(restore)
+    if given is not None and given[1] == "true":
+        return Standing("coming")
+    if given is not None:
+        try:
+            return Standing("here", int(parsedate_to_datetime(given[2] or "").timestamp()) * 1_000_000)
+        except ValueError:
+            return HERE
+    return HERE if gives_at_once(storage_class) and not archive_status else Standing("archived")
 
 
 @contextmanager

@@ -103,6 +103,11 @@ class StorageClasses:
         return f"{ahead.name}: packs are in {name} for {end - day} days, and {paid} are paid for."
 
 
+def gives_at_once(name: str) -> bool:
+    """Whether objects of a storage class are read without a restore; so of one that is not known."""
+    return _known(name).at_once
+
+
 def _known(name: str) -> Known:
     return AWS.get(name, _OTHER)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
-from tenure.cold.objects import NO_TAGS, Objects, cut
+from tenure.cold.objects import HERE, NO_TAGS, Objects, Standing, cut
 from tenure.errors import KeyFailure
 
 
@@ -25,6 +25,12 @@ class Veil:
     def get(self, name: str) -> bytes | None:
         """What is shown, else what is there."""
         return self._shown[name] if name in self._shown else self._base.get(name)
+
+    def state(self, name: str) -> Standing | None:
+        """Of what is shown, else of what is there."""
+        if name not in self._shown:
+            return self._base.state(name)
+        return None if self._shown[name] is None else HERE
 
     def get_range(self, name: str, start: int, length: int) -> bytes | None:
         """Some bytes of what is shown, else of what is there."""

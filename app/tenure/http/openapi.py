@@ -90,6 +90,8 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "setTenantLimits": (_ONCE,),
     "setCredentialLimits": (_ONCE,),
     "postEvent": (_PURPOSE, _DECISION, _ONCE),
+    "retrieveRecords": (_PURPOSE, _DECISION, _ONCE),
+    "retrieveSubject": (_ONCE,),
     "placeHold": (_ONCE,),
     "releaseHold": (_ONCE,),
     "requestElevation": (_ONCE,),
@@ -131,6 +133,8 @@ _MAY_ALSO: dict[str, tuple[str, ...]] = {
     "endElevation": ("409",),
     "reviewElevation": ("409",),
     "postEvent": ("409", "410"),
+    "retrieveRecords": ("409", "410"),
+    "retrieveSubject": ("410",),
     "placeHold": ("409",),
     "releaseHold": ("409",),
     "shredTenant": ("409",),
@@ -164,6 +168,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "addIssuer": wire.NewIssuer,
     "lookupSubject": wire.SubjectReference,
     "postEvent": wire.NewEvent,
+    "retrieveRecords": wire.RetrievalRequest,
     "placeHold": wire.NewHold,
     "requestElevation": wire.NewElevation,
     "reviewElevation": wire.Review,
@@ -172,7 +177,10 @@ _BODIES: dict[str, type[wire.Body]] = {
 }
 _MAY_HAVE_NO_BODY = {"shredTenant", "rotateLedgerKey", "createCredential", "applyLifecycle"}
 _MANIFESTS: Json = {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}}
+_RETRY_AFTER: Json = {"description": "Seconds.", "schema": {"type": "integer"}}
 _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
+_WAITING = {"retrieveRecords", "retrieveSubject", "getRetrieval"}
+"""Their 202 has a document of its own, and says when to look again."""
 _OPEN = {"isAlive", "isReady"}
 _PUBLIC = {*_OPEN, "getMetrics"}
 _LATER = {
@@ -244,13 +252,7 @@ def _complete(operation: Json) -> Json:
         }
     if name in ("applyManifests", "diffManifests"):
         operation["requestBody"] = {"required": True, "content": _MANIFESTS}
-    responses = {status: answer for status, answer in operation["responses"].items() if status[0] == "2"}
-    for answer in responses.values():
-        if not answer.get("headers"):
-            answer.pop("headers", None)
-    if name in _ETAGS:
-        etag = {"ETag": {"description": 'The version, for example "3".', "schema": {"type": "string"}}}
-        responses[_ETAGS[name]]["headers"] = etag
+    responses = _successes(name, operation)
     if name in _LATER:
         responses["202"] = _problem(_LATER[name], "Retry-After")
     if name in _OPEN:
@@ -261,6 +263,19 @@ def _complete(operation: Json) -> Json:
         responses |= {status: {"$ref": f"#/components/responses/Problem-{status}"} for status in documented}
     operation["responses"] = responses
     return operation
+
+
+def _successes(name: str, operation: Json) -> Json:
+    responses = {status: answer for status, answer in operation["responses"].items() if status[0] == "2"}
+    for answer in responses.values():
+        if not answer.get("headers"):
+            answer.pop("headers", None)
+    if name in _ETAGS:
+        etag = {"ETag": {"description": 'The version, for example "3".', "schema": {"type": "string"}}}
+        responses[_ETAGS[name]]["headers"] = etag
+    if name in _WAITING:
+        responses["202"]["headers"] = {"Retry-After": _RETRY_AFTER}
+    return responses
 
 
 def _plain(parameter: Json) -> Json:
@@ -281,7 +296,7 @@ def _problem(description: str, header: str | None = None) -> Json:
     schema = {"$ref": "#/components/schemas/Problem"}
     answer: Json = {"description": description, "content": {"application/problem+json": {"schema": schema}}}
     if header is not None:
-        answer["headers"] = {header: {"description": "Seconds.", "schema": {"type": "integer"}}}
+        answer["headers"] = {header: _RETRY_AFTER}
     return answer
 
 

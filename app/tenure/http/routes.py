@@ -23,6 +23,7 @@ from tenure.http import (
     principals,
     records,
     rederivations,
+    retrievals,
     rootstore,
     shreds,
     storage,
@@ -33,6 +34,7 @@ from tenure.http.auth import provide_ask, provide_credential
 
 _NOUNS = (
     records,
+    retrievals,
     decisions,
     manifests,
     configurations,

@@ -40,6 +40,8 @@ M = TypeVar("M", bound=BaseModel)
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
 MAX_CURSOR = 4096
+MAX_KEYS = 1000
+"""Of a retrieval: as many versions as one is about."""
 
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
@@ -317,6 +319,20 @@ class RecordQuery(Body):
     as_of: Past | None = None
     include: Annotated[tuple[Literal["content"], ...], Field(max_length=1)] = ()
     limit: PageSize = DEFAULT_PAGE
+    cursor: Cursor | None = None
+
+
+class RetrievalRequest(Body):
+    """Which records are wanted soon: as in a query, or by their keys. `since` is included, `until` is not."""
+
+    scope: Annotated[str, Field(max_length=200)]
+    subject: Reference | None = None
+    prefix: Annotated[str, Field(max_length=MAX_KEY)] | None = None
+    keys: Annotated[tuple[str, ...], Field(max_length=MAX_KEYS)] = ()
+    categories: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
+    since: Instant | None = None
+    until: Instant | None = None
+    as_of: Past | None = None
     cursor: Cursor | None = None
 
 

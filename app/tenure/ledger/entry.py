@@ -57,6 +57,8 @@ class Kind(StrEnum):
     RETENTION_PREVIEW = "retention.preview"
     """It was looked at what other Retention manifests would do; data: the digest of the policy with them."""
     TIER_MOVE = "tier.move"
+    TIER_RESTORED = "tier.restored"
+    """What an archive was asked for can be read, or did not come; data: the retrieval, counts."""
     LIFECYCLE_CHANGE = "lifecycle.change"
     """In the cell's log: the bucket's lifecycle rules are changed; data: digest of ours, counts."""
     RESTORE = "restore"

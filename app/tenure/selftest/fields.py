@@ -67,6 +67,7 @@ LEFT_OUT = {
     "coordinator": "a lease of seconds",
     "jobs": "leases, and how each job went last; what jobs change is checked where it is",
     "packs": "what to tidy up; contents in packs are bound by their versions: digest, seal and commitment",
+    "retrievals": "what archives were asked for; of no content, and what is read is checked where it is read",
     "shred_queue": "a hint where to look; whoever waits is in shreds",
     "rederivations": "reminders to applications; what became of them is in the ledger",
     "rederivation_queue": "a hint where to look",

@@ -11,6 +11,7 @@ from sqlalchemy import (
     bindparam,
     func,
     literal,
+    null,
     select,
     tuple_,
 )
@@ -96,6 +97,8 @@ _COLUMNS = (
     _v.c.pack_length,
     _v.c.pack_sha256,
 )
+_BARE = tuple(null().label("content") if one is _v.c.content else one for one in _COLUMNS)
+"""The same without contents: they may be large, and are not needed to tell where they lie."""
 _OF_RECORD = and_(_v.c.tenant_id == _r.c.tenant_id, _v.c.record_id == _r.c.id)
 
 CURRENT = Select(
@@ -220,6 +223,8 @@ class Filter(NamedTuple):
     until: int | None = None
     as_of: int | None = None
     categories: tuple[str, ...] = ()
+    key_indexes: tuple[str, ...] = ()
+    """Only these records, if there are any here."""
 
 
 def label_sets(tx: Tx, scope: str) -> list[str]:
@@ -233,10 +238,21 @@ def label_sets(tx: Tx, scope: str) -> list[str]:
 
 
 def page(
-    tx: Tx, filters: Filter, labels: Sequence[str], *, now: int, after: str | None, limit: int
+    tx: Tx,
+    filters: Filter,
+    labels: Sequence[str],
+    *,
+    now: int,
+    after: str | None,
+    limit: int,
+    bare: bool = False,
 ) -> list[StoredVersion]:
-    """Live versions under the filters whose label set is one of `labels`, by record id."""
-    query = _listing(tx, _COLUMNS, filters, labels, now).order_by(_r.c.id).limit(limit)
+    """Live versions under the filters whose label set is one of `labels`, by record id.
+
+    `bare`: without contents.
+    """
+    columns = _BARE if bare else _COLUMNS
+    query = _listing(tx, columns, filters, labels, now).order_by(_r.c.id).limit(limit)
     if after is not None:
         query = query.where(_r.c.id > after)
     return [StoredVersion(*row) for row in tx.execute(query)]
@@ -289,6 +305,8 @@ def _listing(
                 _s.c.version == _v.c.version,
             ),
         )
+    if filters.key_indexes:
+        query = query.where(_r.c.key_index.in_(filters.key_indexes))
     if filters.since is not None:
         query = query.where(_v.c.created_at >= filters.since)
     if filters.until is not None:

@@ -402,6 +402,20 @@ packs = _table(
     Column("replaced_at", Instant),  # since when another pack has its living members
     Index("ix_packs_state", "tenant_id", "state", "id"),
 )
+# What archives were asked to give out (`store.retrievals`). Packs only: nothing says what it was about.
+retrievals = _table(
+    "retrievals",
+    Column("id", Id, primary_key=True),
+    Column("principal_id", Id, nullable=False),  # who asked
+    Column("state", Token, nullable=False),  # waiting, ready, failed
+    Column("versions", BigInteger, nullable=False),
+    Column("packs", Text, nullable=False),  # JSON list of ids
+    Column("missing", Text, nullable=False),  # those of them that could not be read yet
+    Column("asked_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    Column("until", Instant),  # when the first of what an archive gave out goes back
+    Index("ix_retrievals_state", "tenant_id", "state", "id"),
+)
 version_subjects = _table(
     "version_subjects",
     Column("subject_id", Id, primary_key=True),

@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from support.wire import Wire
-from tenure.cold.objects import NO_TAGS, Objects
+from tenure.cold.objects import NO_TAGS, Objects, Standing
 from tenure.cold.s3 import S3Objects, failure_of
 
 DAY_US: Final = 86_400_000_000
@@ -75,6 +75,9 @@ class Faulty:
 
     def restore(self, name: str) -> None:
         self._base.restore(name)
+
+    def state(self, name: str) -> Standing | None:
+        return self._base.state(name)
 
     def get_range(self, name: str, start: int, length: int) -> bytes | None:
         return self._base.get_range(name, start, length)

@@ -25,6 +25,7 @@ SCOPES = (
     "tenure.shreds",
     "tenure.holds",
     "tenure.rederivations",
+    "tenure.retrievals",
     "tenure.certificates",
     "tenure.ledger",
     "tenure.decisions",
