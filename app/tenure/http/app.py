@@ -22,31 +22,32 @@ class Surface(Litestar):
     """Litestar, with paths settled before they are routed, behind a turnstile."""
 
     turnstile: Turnstile
-    absent: set[str]
-    """Nouns that are registered when something of theirs is asked for."""
+    here: set[int] | None
+    """Which handlers are registered, if they are when they are asked for; None when all of them are."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
         """Serve one request."""
         if scope["type"] == ScopeType.HTTP:
-            if self.absent:
-                self._bring_in(routes.word_of(scope["path"]))
             settle(cast("MutableMapping[str, Any]", scope))
+            if self.here is not None:
+                self._bring_in(scope["path"], self.here)
             await self.turnstile.serve(super().__call__, scope, receive, send)
             return
         await super().__call__(scope, receive, send)
 
-    def _bring_in(self, word: str) -> None:
-        wanted = [noun for noun, words in routes.NOUNS.items() if noun in self.absent and word in words]
-        self.absent.difference_update(wanted)
-        for handler in routes.handlers(wanted):
-            self.register(handler)
+    def _bring_in(self, path: str, here: set[int]) -> None:
+        """Register all that may answer at a path: whoever is routed there is routed as among all calls."""
+        for handler in routes.handlers_at(path):
+            if id(handler) not in here:
+                here.add(id(handler))
+                self.register(handler)
 
 
 def create_app(tenure: "Tenure", *, at_once: bool = True) -> Surface:
     """The application over a cell. It starts the cell, and then closes it, unless that is done outside.
 
-    `at_once`: every call is read and registered now, as a server wants it. Without, each noun when it is
-    asked for: most commands ask for one of two dozen.
+    `at_once`: every call is read and registered now, as a server wants it. Without, each when it is asked
+    for: most commands make one or two of a hundred.
     """
 
     @contextlib.asynccontextmanager
@@ -70,7 +71,7 @@ def create_app(tenure: "Tenure", *, at_once: bool = True) -> Surface:
         request_max_body_size=tenure.settings.max_body_bytes,
         state=State({"tenure": tenure}),
     )
-    surface.absent = set() if at_once else set(routes.NOUNS)
+    surface.here = None if at_once else set()
     surface.turnstile = Turnstile(
         tenure.gate, tenure.knows, tenure.tokens.owner, networks(tenure.settings.trusted_proxies)
     )
