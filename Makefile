@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
+# Without it each of the thousands of processes that tests start compiles what it imports: some seconds each.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test crash-matrix tier-matrix lint serve bench lock clean
 
 help: ## Show this list

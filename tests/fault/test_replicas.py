@@ -5,8 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from support import nursery
 from support.cell import BRIEF_S, SCOPE, Cell
 from support.erasure import assert_certified, assert_erased, root_versions
 from tenure.errors import Unavailable
@@ -35,23 +34,20 @@ class Neighbour:
             "key": "k",
         }
         (folder / "neighbour.json").write_text(json.dumps(given))
-        self._process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(folder / "neighbour.json")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        (ear, told), (heard, mouth) = os.pipe(), os.pipe()
+        self._process = nursery.start(SCRIPT, str(folder / "neighbour.json"), stdin=ear, stdout=mouth)
+        os.close(ear)
+        os.close(mouth)
+        self._told, self._heard = os.fdopen(told, "w"), os.fdopen(heard)
 
     def tell(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        self._told.write(line + "\n")
+        self._told.flush()
 
     async def says(self) -> dict[str, Any]:
         """Its next word, whatever else is printed."""
-        assert self._process.stdout is not None
         while True:
-            line = await asyncio.to_thread(self._process.stdout.readline)
+            line = await asyncio.to_thread(self._heard.readline)
             assert line, "the neighbour ended"
             with contextlib.suppress(ValueError):
                 return dict(json.loads(line))
@@ -72,8 +68,7 @@ class Neighbour:
         with contextlib.suppress(ProcessLookupError):
             self.signal(signal.SIGKILL)
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
+        for pipe in (self._told, self._heard):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 

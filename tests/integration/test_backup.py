@@ -8,12 +8,12 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support import nursery
 from support.cell import Cell, crash
 from support.elsewhere import Elsewhere, elsewhere, fingerprint, put_back, take
 from support.erasure import InjectedError, assert_certified, assert_erased
@@ -369,13 +369,8 @@ def _killed(cell: Cell, module: str, step: str, *arguments: str) -> None:
     names = ("data_dir", "root_dir", "database_url", "migration_url", "backup_url", "pg_bin")
     settings = {f"TENURE_{name.upper()}": str(getattr(cell.settings, name)) for name in names}
     code = KILLED.format(module=module, step=step)
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env={**os.environ, **settings},
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    done = nursery.run(code, *arguments, env={**os.environ, **settings})
+    assert done.returncode == -signal.SIGKILL, done.stdout.decode()
 
 
 @pytest.mark.parametrize("step", ["dump", "_copy_objects", "described"])

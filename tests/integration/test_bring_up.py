@@ -7,7 +7,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +17,7 @@ from sqlalchemy.engine import make_url
 from test_inspection import inspected
 
 from foreign import goverifier
+from support import nursery
 from support.cell import Cell, crash
 from support.erasure import assert_certified, assert_erased
 from support.postgres import OWNER, Server
@@ -496,13 +496,11 @@ async def test_killed_while_it_is_brought_up(place: Cell, copies: Copies, when: 
     names = ("data_dir", "root_dir", "database_url", "migration_url")
     settings = {f"TENURE_{name.upper()}": str(getattr(place.settings, name)) for name in names}
     done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-c", KILLED, when, str(nth), "doctor"],
+        nursery.run,
+        *(KILLED, when, str(nth), "doctor"),
         env={**os.environ, **settings},
-        capture_output=True,
-        check=False,
     )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert done.returncode == -signal.SIGKILL, done.stdout.decode()
     async with place.opened():
         await _goes_on(place, last)
         assert sum(entry["data"]["to_size"] == _size(last) for entry in _restores(place)) == 1

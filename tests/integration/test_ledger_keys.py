@@ -2,11 +2,8 @@
 
 import asyncio
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,7 @@ from typer.testing import CliRunner
 
 from integration.test_ledger_live import _decide
 from integration.test_witnessed import Pair
-from support import killed
+from support import killed, nursery
 from support.cell import BRIEF_S, Cell, crash
 from tenure import publisher, witnesses
 from tenure.cli.entry import app
@@ -31,7 +28,6 @@ from tenure.ledger.receipt import verify_receipt
 from tenure.store import ledgerkeys, log
 
 pytestmark = pytest.mark.anyio
-APP = Path(__file__).parents[2] / "app"
 
 
 @pytest.fixture(autouse=True)
@@ -208,12 +204,8 @@ async def test_killed_at_any_step_the_log_is_whole(place: Cell, tmp_path, point,
     settings["replica_lease_s"] = str(BRIEF_S)
     given = {"settings": settings, "api_key": place.one.keys["admin"]}
     (tmp_path / "killed.json").write_text(json.dumps({**given, "point": point, "when": when, "name": name}))
-    command = [sys.executable, str(killed.__file__), str(tmp_path / "killed.json")]
-    environment = {**os.environ, "PYTHONPATH": str(APP)}
-    ended = await asyncio.to_thread(
-        subprocess.run, command, env=environment, check=False, stdout=subprocess.DEVNULL
-    )
-    assert ended.returncode == -signal.SIGKILL
+    ended = await asyncio.to_thread(nursery.run, Path(killed.__file__), str(tmp_path / "killed.json"))
+    assert ended.returncode == -signal.SIGKILL, ended.stdout.decode()
     async with place.opened() as tenure:
         assert not tenure.recovered.restored
         await place.put("k", 2, "customer:1")

@@ -8,6 +8,7 @@ object each: `{"entry"}` acknowledged, `{"step"}` reached, `{"killed"}` the step
 """
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import tenure.store.pipeline  # noqa: F401 - and psycopg: a child would import it by itself
 from support.durable import Step, When, witnessed
 from tenure.access import Ask
 from tenure.bootstrap import open_tenure
@@ -64,6 +66,7 @@ async def live(given: dict[str, Any], kill: tuple[Step, When] | None) -> None:
 def main() -> None:
     """Fork for every line, so that nothing is imported twice."""
     given = json.loads(Path(sys.argv[1]).read_text())
+    gc.freeze()  # a child looks through what it made itself
     for line in sys.stdin:
         wanted = json.loads(line)
         kill = (Step(*wanted["step"]), wanted["when"]) if "step" in wanted else None

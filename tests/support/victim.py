@@ -7,6 +7,7 @@ input, forks a child that works until it is killed. Lines on the output, one JSO
 """
 
 import asyncio
+import gc
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import tenure.store.pipeline  # noqa: F401 - and psycopg: a child would import it by itself
 from tenure.access import Ask
 from tenure.bootstrap import Tenure, open_tenure
 from tenure.errors import TenureError
@@ -74,6 +76,7 @@ async def live(given: dict[str, Any], round_: int) -> None:
 def main() -> None:
     """Fork for every line, so that nothing is imported twice."""
     given = json.loads(Path(sys.argv[1]).read_text())
+    gc.freeze()  # a child looks through what it made itself
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

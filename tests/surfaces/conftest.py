@@ -147,7 +147,8 @@ def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     places = ["--data-dir", str(folder / "data"), "--root-dir", str(folder / "root")]
     program = [sys.executable, "-c", "from tenure.cli.entry import main; main()"]
-    made = subprocess.run([*program, "init", *places, "--json"], check=True, capture_output=True)
+    made = CliRunner().invoke(app, ["init", *places, "--json"])
+    assert made.exit_code == 0, made.output
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

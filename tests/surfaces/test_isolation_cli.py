@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from litestar.testing import TestClient
-from sqlalchemy import create_engine, select
+from sqlalchemy import NullPool, create_engine, select
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -218,6 +218,8 @@ class Shell:
             f"apiVersion: tenure/v1\nkind: Retention\nmetadata: {{name: another}}\nspec: {spec}\n"
         )
         (folder / "values").write_text("Ada Lovelace\n")
+        # One for all looks, which knows its statements; nothing is held open between them.
+        self._engine = create_engine(f"sqlite:///{folder / 'data' / 'tenure.db'}", poolclass=NullPool)
 
     def run(self, key: str, name: str, given: dict[str, str]) -> tuple[int, str]:
         """(exit code, what it said): JSON and messages."""
@@ -246,17 +248,14 @@ class Shell:
         return found.exit_code, found.output
 
     def rows_of(self, tenant: Twin) -> dict[str, list[Any]]:
-        engine = create_engine(f"sqlite:///{self.folder / 'data' / 'tenure.db'}")
-        with engine.connect() as connection:
-            found = {
+        with self._engine.connect() as connection:
+            return {
                 table.name: sorted(
                     map(tuple, connection.execute(select(table).where(table.c.tenant_id == tenant.id))),
                     key=repr,
                 )
                 for table in tables.metadata.sorted_tables
             }
-        engine.dispose()
-        return found
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ class Cell:
         from tenure.http.app import create_app  # noqa: PLC0415 - not in the bare install
 
         self.restored = tenure.recovered.restored
-        self._transport = httpx.ASGITransport(create_app(tenure))  # type: ignore[arg-type]  # a stricter type of the same
+        self._transport = httpx.ASGITransport(create_app(tenure, at_once=False))  # type: ignore[arg-type]  # a stricter type of the same
 
     def connect(self, api_key: str) -> Connection:
         """A connection to this cell."""

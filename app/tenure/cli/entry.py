@@ -1,40 +1,56 @@
 """The `tenure` command. Only what the bare client install has is imported here."""
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from tenure.cli import (
-    breakglass,
-    cell,
-    configurations,
-    doctor,
-    events,
-    evidence,
-    holds,
-    issuers,
-    jobs,
-    keeping,
-    ledger,
-    lifecycle,
-    manifests,
-    policy,
-    principals,
-    residue,
-    retention,
-    retrieve,
-    rootstore,
-    selftest,
-    shred,
-    storage,
-    tenants,
-    verify,
-    witness,
-)
-from tenure.cli.demo import command as demo
+from tenure.cli.lazily import Place, group_of
+
+_CELL, _KEEP, _GOVERN, _PROVE = "The cell", "Keep", "Govern", "Prove"
+
+# In the order of the help.
+_COMMANDS = {
+    "init": Place("cell", "init", _CELL),
+    "serve": Place("cell", "serve", _CELL),
+    "demo": Place("demo.command", "demo", _CELL),
+    "doctor": Place("doctor", "doctor", _CELL),
+    "backup": Place("keeping", "backup", _KEEP),
+    "restore": Place("keeping", "restore", _KEEP),
+    "drill": Place("keeping", "drill", _KEEP),
+    "apply": Place("manifests", "apply", _GOVERN),
+    "diff": Place("manifests", "diff", _GOVERN),
+    "get": Place("manifests", "get", _GOVERN),
+    "describe": Place("manifests", "describe", _GOVERN),
+    "history": Place("configurations", "history", _GOVERN),
+    "rollback": Place("configurations", "rollback", _GOVERN),
+    "schema": Place("manifests", "schema", _GOVERN),
+    "storage": Place("storage", "storage", _GOVERN),
+    "cost": Place("storage", "cost", _GOVERN),
+    "event": Place("events", "event", _GOVERN),
+    "retrieve": Place("retrieve", "retrieve", _GOVERN),
+    "verify": Place("verify", "verify", _PROVE),
+    "audit": Place("verify", "audit", _PROVE),
+    "population": Place("evidence", "population", _PROVE),
+    "evidence": Place("evidence", "evidence", _PROVE),
+    "selftest": Place("selftest", "selftest", _PROVE),
+    "residue": Place("residue", "residue", _PROVE),
+    "policy": Place("policy", "app", _GOVERN),
+    "retention": Place("retention", "app", _GOVERN),
+    "tenant": Place("tenants", "app", _GOVERN),
+    "principal": Place("principals", "app", _GOVERN),
+    "issuer": Place("issuers", "app", _GOVERN),
+    "shred": Place("shred", "app", _GOVERN),
+    "hold": Place("holds", "app", _GOVERN),
+    "breakglass": Place("breakglass", "app", _GOVERN),
+    "rootstore": Place("rootstore", "app", _CELL),
+    "jobs": Place("jobs", "app", _CELL),
+    "ledger": Place("ledger", "app", _CELL),
+    "lifecycle": Place("lifecycle", "app", _CELL),
+    "witness": Place("witness", "app", _PROVE),
+}
 
 app = typer.Typer(
+    cls=group_of(_COMMANDS),
     no_args_is_help=True,
     add_completion=False,
     # A traceback with local variables would print API keys.
@@ -42,49 +58,11 @@ app = typer.Typer(
     help="Governed context for AI agents. Exit codes: 0 yes, 1 no, 2 wrong use.",
 )
 
-_CELL, _KEEP, _GOVERN, _PROVE = "The cell", "Keep", "Govern", "Prove"
-
-app.command(rich_help_panel=_CELL)(cell.init)
-app.command(rich_help_panel=_CELL)(cell.serve)
-app.command(rich_help_panel=_CELL)(demo.demo)
-app.command(rich_help_panel=_CELL)(doctor.doctor)
-app.command(rich_help_panel=_KEEP)(keeping.backup)
-app.command(rich_help_panel=_KEEP)(keeping.restore)
-app.command(rich_help_panel=_KEEP)(keeping.drill)
-app.command(rich_help_panel=_GOVERN)(manifests.apply)
-app.command(rich_help_panel=_GOVERN)(manifests.diff)
-app.command(rich_help_panel=_GOVERN)(manifests.get)
-app.command(rich_help_panel=_GOVERN)(manifests.describe)
-app.command(rich_help_panel=_GOVERN)(configurations.history)
-app.command(rich_help_panel=_GOVERN)(configurations.rollback)
-app.command(rich_help_panel=_GOVERN)(manifests.schema)
-app.add_typer(policy.app, name="policy", rich_help_panel=_GOVERN)
-app.add_typer(retention.app, name="retention", rich_help_panel=_GOVERN)
-app.command(rich_help_panel=_GOVERN)(storage.storage)
-app.command(rich_help_panel=_GOVERN)(storage.cost)
-app.add_typer(tenants.app, name="tenant", rich_help_panel=_GOVERN)
-app.add_typer(principals.app, name="principal", rich_help_panel=_GOVERN)
-app.add_typer(issuers.app, name="issuer", rich_help_panel=_GOVERN)
-app.add_typer(shred.app, name="shred", rich_help_panel=_GOVERN)
-app.add_typer(holds.app, name="hold", rich_help_panel=_GOVERN)
-app.command(rich_help_panel=_GOVERN)(events.event)
-app.command(rich_help_panel=_GOVERN)(retrieve.retrieve)
-app.add_typer(breakglass.app, name="breakglass", rich_help_panel=_GOVERN)
-app.add_typer(rootstore.app, name="rootstore", rich_help_panel=_CELL)
-app.add_typer(jobs.app, name="jobs", rich_help_panel=_CELL)
-app.add_typer(ledger.app, name="ledger", rich_help_panel=_CELL)
-app.add_typer(lifecycle.app, name="lifecycle", rich_help_panel=_CELL)
-app.command(rich_help_panel=_PROVE)(verify.verify)
-app.command(rich_help_panel=_PROVE)(verify.audit)
-app.command(rich_help_panel=_PROVE)(evidence.population)
-app.command(rich_help_panel=_PROVE)(evidence.evidence)
-app.command(rich_help_panel=_PROVE)(selftest.selftest)
-app.command(rich_help_panel=_PROVE)(residue.residue)
-app.add_typer(witness.app, name="witness", rich_help_panel=_PROVE)
-
 
 def _version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version  # noqa: PLC0415 - takes a while to import, for this alone
+
         typer.echo(f"tenure {version('tenure')}")
         raise typer.Exit
 

@@ -132,7 +132,7 @@ Cursor = Annotated[str, Field(max_length=MAX_CURSOR)]
 class Body(BaseModel):
     """A request body: exactly these members."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Rollback(Body):

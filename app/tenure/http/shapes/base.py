@@ -13,7 +13,7 @@ Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 class Shape(BaseModel):
     """An answer. Members may be added in later versions."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
 
 class Health(Shape):

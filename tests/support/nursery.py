@@ -1,0 +1,159 @@
+"""Python processes that start at once: forked off one that has imported everything already.
+
+Starting Python and importing Tenure takes a second, and a test that kills a process at one of a dozen points
+needs a dozen of them. The parent, one for each process that runs tests, does nothing but fork: a child has
+its own arguments, environment and streams, and everything of Tenure as it is right after the import.
+
+`python nursery.py FD` is that parent. Each message on the socket brings what to run and four descriptors:
+the child's standard streams, and one on which a line says its process id and another how it ended.
+"""
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).parents[1]
+PATH = os.pathsep.join((str(TESTS.parent / "app"), str(TESTS)))
+_BORN = (
+    *("tenure.bootstrap", "tenure.safekeeping", "tenure.governance.restore", "tenure.store.pipeline"),
+    *("tenure.cli.entry", "tenure.cli.doctor", "tenure.cli.keeping", "tenure.cli.embedded"),
+    *("tenure.http.app", "psycopg.types.string", "sqlalchemy.dialects.postgresql.psycopg"),
+)
+"""What a child has imported."""
+_MOST = 1 << 20
+
+
+class Child:
+    """A process that was forked."""
+
+    def __init__(self, status: int) -> None:
+        self._status = os.fdopen(status)
+        self.pid = int(self._status.readline())
+        self.returncode: int | None = None
+
+    def wait(self) -> int:
+        """How it ended: its exit code, or the signal's number below zero."""
+        if self.returncode is None:
+            self.returncode = int(self._status.readline())
+            self._status.close()
+        return self.returncode
+
+
+def start(
+    program: Path | str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    stdin: int | None = None,
+    stdout: int | None = None,
+    stderr: int | None = None,
+) -> Child:
+    """Run a script, or a program's text, with arguments. Streams that are left out lead nowhere."""
+    request = {
+        "script" if isinstance(program, Path) else "code": str(program),
+        "arguments": arguments,
+        "env": dict(os.environ if env is None else env),
+    }
+    status, told = os.pipe()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    streams = [nowhere if one is None else one for one in (stdin, stdout, stderr)]
+    try:
+        socket.send_fds(_parent(), [json.dumps(request).encode()], [*streams, told])
+    finally:
+        os.close(told)
+        os.close(nowhere)
+    return Child(status)
+
+
+def run(
+    program: Path | str, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """The same to its end, with what it said on either stream."""
+    with tempfile.TemporaryFile() as out:
+        code = start(program, *arguments, env=env, stdout=out.fileno(), stderr=out.fileno()).wait()
+        out.seek(0)
+        return subprocess.CompletedProcess(arguments, code, out.read())
+
+
+@cache
+def _parent() -> socket.socket:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    process = subprocess.Popen(
+        [sys.executable, __file__, str(theirs.fileno())],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[theirs.fileno()],
+        env={**os.environ, "PYTHONPATH": PATH},
+    )
+    theirs.close()
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+# ── the parent ─────────────────────────────────────────────────────────────────────────────────────
+def main(requests: socket.socket) -> None:
+    """Fork for every request. Between the parent and the child is one who waits for it."""
+    for name in _BORN:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # those who waited need nobody to wait for them
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(requests, _MOST, 4)
+        if not message:
+            return
+        if os.fork() == 0:
+            requests.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            child = os.fork()
+            if child == 0:
+                _become(descriptors)
+                _run(**json.loads(message))
+                return
+            status = descriptors[3]
+            os.write(status, b"%d\n" % child)
+            for one in descriptors[:3]:
+                os.close(one)
+            os.write(status, b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            os._exit(0)
+        for one in descriptors:
+            os.close(one)
+
+
+def _become(descriptors: Sequence[int]) -> None:
+    for number, one in enumerate(descriptors[:3]):
+        os.dup2(one, number)
+    for one in descriptors:
+        os.close(one)
+
+
+def _run(
+    arguments: list[str], env: dict[str, str], script: str | None = None, code: str | None = None
+) -> None:
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = [script or "-c", *arguments]
+    if script is not None:
+        runpy.run_path(script, run_name="__main__")
+    else:
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec(code or "", names)
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))
