@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
@@ -20,7 +20,7 @@ from tenure.batcher import Batcher
 from tenure.cold.lifecycle import Place
 from tenure.cold.mirror import Mirror
 from tenure.cold.objects import Objects
-from tenure.cold.open import BucketPlace, open_objects, open_rules, place_of
+from tenure.cold.open import open_objects, open_rules
 from tenure.cold.storage import StorageClasses
 from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
@@ -82,6 +82,7 @@ from tenure.limiting import Gate
 from tenure.model.limits import NAMES, Limits
 from tenure.model.prices import FIELD, Prices, read_prices
 from tenure.oidc.sources import KeySources
+from tenure.places import check_locks, object_lock_of, places_of
 from tenure.publisher import PUTTING
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
@@ -131,6 +132,7 @@ class Tenure:
         with self._database.connect() as connection:
             revision.require_current(connection)
         _require_border(self._database)
+        check_locks(settings)
         self.recovered = recover(ground)
         tenancies = Tenancies(ground.keyring, limits_of(settings))
         self._replica = Replica(self._database, ground.keyring, tenancies, lease_s=settings.replica_lease_s)
@@ -171,6 +173,7 @@ class Tenure:
             self.sequencer,
             self._replica,
             batch_size=settings.shred_batch_size,
+            lock_days=lock.days if (lock := object_lock_of(settings)) else None,
         )
         self.rederivations = Rederivations(service, self._batcher, self.sequencer)
         anchors = Anchors(ground, believed(settings.tsa_certs))
@@ -384,6 +387,7 @@ def prepare(settings: Settings) -> str | None:
     """Migrate the schema and make the cell's first keys; the operator's API key, or None if it has one."""
     with contextlib.closing(lock_of(settings)):
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_locks(settings)
         bring_up(settings)
         ground = ground_of(settings)
         try:
@@ -498,7 +502,11 @@ def ground_of(settings: Settings, *, restoring: bool = False) -> Ground:
 def objects_of(settings: Settings) -> Objects:
     """The object tier."""
     return open_objects(
-        settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL", settings.s3_endpoint
+        settings.objects_url,
+        settings.data_dir / "objects",
+        "TENURE_OBJECTS_URL",
+        settings.s3_endpoint,
+        object_lock_of(settings),
     )
 
 
@@ -512,22 +520,7 @@ def bucket_of(settings: Settings) -> Bucket | None:
     if isinstance(place, Path):
         return None
     rules = open_rules(place, "TENURE_OBJECTS_URL", settings.s3_endpoint)
-    return Bucket(rules, Place(place.prefix), storage)
-
-
-class Places(NamedTuple):
-    """Where objects and mirror lie: folders, or places in buckets."""
-
-    objects: Path | BucketPlace
-    mirror: Path | BucketPlace
-
-
-def places_of(settings: Settings) -> Places:
-    """Invalid when a URL names no place."""
-    return Places(
-        place_of(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL"),
-        place_of(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"),
-    )
+    return Bucket(rules, Place(place.prefix), storage, object_lock_of(settings))
 
 
 def remembered(settings: Settings) -> tuple[int, int, dict[str, bytes]]:
