@@ -22,6 +22,7 @@ from tenure.cold.mirror import Mirror
 from tenure.cold.objects import Objects
 from tenure.cold.open import open_objects, open_rules
 from tenure.cold.storage import StorageClasses
+from tenure.cold.tallied import RequestTally, Tallied
 from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, Invalid, TenureError
@@ -52,6 +53,7 @@ from tenure.governance.recovery import recover
 from tenure.governance.rederive import Rederivations
 from tenure.governance.replaying import Replaying
 from tenure.governance.replica import Replica
+from tenure.governance.requests import RequestCounts
 from tenure.governance.residue import Residue
 from tenure.governance.restore import refuse_unfinished
 from tenure.governance.rootkeys import RootKeys
@@ -220,10 +222,13 @@ class Tenure:
     def _build_around_objects(
         self, settings: Settings, ground: Ground, service: Service, tenancies: Tenancies
     ) -> None:
-        self._thaw = Thaw(ground.objects)
+        tally = RequestTally()
+        packs: Objects = Tallied(ground.objects, tally) if settings.storage_interval_s else ground.objects
+        self._requests = RequestCounts(self._batcher, tally)
+        self._thaw = Thaw(packs)
         self._batcher.thaw_with(self._thaw.fetch)
         pace = Pace(settings.tier_pack_mb << 20, settings.tier_mb_s * (1 << 20))
-        self.tiering = Tiering(self._batcher, self._database, tenancies, ground.objects, pace)
+        self.tiering = Tiering(self._batcher, self._database, tenancies, packs, pace)
         self.timestamps = TimeStamps(
             self._batcher,
             self._database,
@@ -259,6 +264,11 @@ class Tenure:
             ),
             "lifecycle": (self._reconcile, True, "Repairs drift of the bucket's lifecycle rules"),
             "storage": (self._count, True, "Counts what each tenant stores, once a day"),
+            "requests": (
+                self._keep_requests,
+                False,
+                "Writes down what was asked of the object store since the last time",
+            ),
             "tier": (
                 self.tiering.run,
                 True,
@@ -306,6 +316,9 @@ class Tenure:
     async def _stamp(self, _run: Run) -> dict[str, int]:
         return {"stamped": int(await self.timestamps.run() is not None)}
 
+    async def _keep_requests(self, _run: Run) -> dict[str, int]:
+        return await self._requests.keep()
+
     async def _count(self, run: Run) -> dict[str, int]:
         return await self._counting.run(run.check, run.in_thread)
 
@@ -345,6 +358,10 @@ class Tenure:
         self.sequencer.stop()
         if self._sequencing is not None:
             await self._sequencing
+        try:
+            await self._requests.keep()
+        except TenureError as failure:
+            _log.error("what was asked of the object store was not written down", error=failure.kind)
         await self._batcher.close(writer_end)
         self.sequencer.close()
         await asyncio.to_thread(self._replica.stop)
@@ -419,7 +436,7 @@ def planned(settings: Settings) -> dict[str, float]:
     if settings.lifecycle_interval_s and settings.objects_url.startswith("s3:"):
         found["lifecycle"] = settings.lifecycle_interval_s
     if settings.storage_interval_s:
-        found["storage"] = settings.storage_interval_s
+        found["storage"] = found["requests"] = settings.storage_interval_s
     if settings.tier_interval_s:
         found["tier"] = settings.tier_interval_s
     if settings.tsa_url:

@@ -169,7 +169,8 @@ class S3Objects:
     # ── one request each ─────────────────────────────────────────────────────────────────────────
     def _locked(self, name: str, data: bytes, tags: Mapping[str, str] = NO_TAGS) -> dict[str, Any]:
         """What a put says of a lock. S3 takes one only with a checksum, and every server knows this one."""
-        until = self._lock.until(name, tags, datetime.now(UTC)) if self._lock else None
+        now = datetime.now(UTC).replace(microsecond=0)  # servers read dates of several spellings, not of all
+        until = self._lock.until(name, tags, now) if self._lock else None
         if self._lock is None or until is None:
             return {}
         return {
