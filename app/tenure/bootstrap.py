@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
@@ -20,8 +20,9 @@ from tenure.batcher import Batcher
 from tenure.cold.lifecycle import Place
 from tenure.cold.mirror import Mirror
 from tenure.cold.objects import Objects
-from tenure.cold.open import BucketPlace, open_objects, open_rules, place_of
+from tenure.cold.open import open_objects, open_rules
 from tenure.cold.storage import StorageClasses
+from tenure.cold.tallied import RequestTally, Tallied
 from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
 from tenure.errors import ONE_PROCESS, Conflict, Invalid, TenureError
@@ -52,6 +53,7 @@ from tenure.governance.recovery import recover
 from tenure.governance.rederive import Rederivations
 from tenure.governance.replaying import Replaying
 from tenure.governance.replica import Replica
+from tenure.governance.requests import RequestCounts
 from tenure.governance.residue import Residue
 from tenure.governance.restore import refuse_unfinished
 from tenure.governance.restoring import Restoring
@@ -84,6 +86,7 @@ from tenure.limiting import Gate
 from tenure.model.limits import NAMES, Limits
 from tenure.model.prices import FIELD, Prices, read_prices
 from tenure.oidc.sources import KeySources
+from tenure.places import check_locks, object_lock_of, places_of
 from tenure.publisher import PUTTING
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
@@ -133,6 +136,7 @@ class Tenure:
         with self._database.connect() as connection:
             revision.require_current(connection)
         _require_border(self._database)
+        check_locks(settings)
         self.recovered = recover(ground)
         tenancies = Tenancies(ground.keyring, limits_of(settings))
         self._replica = Replica(self._database, ground.keyring, tenancies, lease_s=settings.replica_lease_s)
@@ -173,6 +177,7 @@ class Tenure:
             self.sequencer,
             self._replica,
             batch_size=settings.shred_batch_size,
+            lock_days=lock.days if (lock := object_lock_of(settings)) else None,
         )
         self.rederivations = Rederivations(service, self._batcher, self.sequencer)
         anchors = Anchors(ground, believed(settings.tsa_certs))
@@ -219,11 +224,14 @@ class Tenure:
     def _build_around_objects(
         self, settings: Settings, ground: Ground, service: Service, tenancies: Tenancies
     ) -> None:
-        self._thaw = Thaw(ground.objects)
+        tally = RequestTally()
+        packs: Objects = Tallied(ground.objects, tally) if settings.storage_interval_s else ground.objects
+        self._requests = RequestCounts(self._batcher, tally)
+        self._thaw = Thaw(packs)
         self._batcher.thaw_with(self._thaw.fetch)
         pace = Pace(settings.tier_pack_mb << 20, settings.tier_mb_s * (1 << 20))
-        self.tiering = Tiering(self._batcher, self._database, tenancies, ground.objects, pace)
-        self._restoring = Restoring(self._batcher, self._database, ground.objects)
+        self.tiering = Tiering(self._batcher, self._database, tenancies, packs, pace)
+        self._restoring = Restoring(self._batcher, self._database, packs)
         self.retrievals = Retrievals(service, self._database, self._restoring)
         self.timestamps = TimeStamps(
             self._batcher,
@@ -260,6 +268,11 @@ class Tenure:
             ),
             "lifecycle": (self._reconcile, True, "Repairs drift of the bucket's lifecycle rules"),
             "storage": (self._count, True, "Counts what each tenant stores, once a day"),
+            "requests": (
+                self._keep_requests,
+                False,
+                "Writes down what was asked of the object store since the last time",
+            ),
             "tier": (
                 self.tiering.run,
                 True,
@@ -312,6 +325,9 @@ class Tenure:
     async def _stamp(self, _run: Run) -> dict[str, int]:
         return {"stamped": int(await self.timestamps.run() is not None)}
 
+    async def _keep_requests(self, _run: Run) -> dict[str, int]:
+        return await self._requests.keep()
+
     async def _count(self, run: Run) -> dict[str, int]:
         return await self._counting.run(run.check, run.in_thread)
 
@@ -351,6 +367,10 @@ class Tenure:
         self.sequencer.stop()
         if self._sequencing is not None:
             await self._sequencing
+        try:
+            await self._requests.keep()
+        except TenureError as failure:
+            _log.error("what was asked of the object store was not written down", error=failure.kind)
         await self._batcher.close(writer_end)
         self.sequencer.close()
         await asyncio.to_thread(self._replica.stop)
@@ -394,6 +414,7 @@ def prepare(settings: Settings) -> str | None:
     """Migrate the schema and make the cell's first keys; the operator's API key, or None if it has one."""
     with contextlib.closing(lock_of(settings)):
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_locks(settings)
         bring_up(settings)
         ground = ground_of(settings)
         try:
@@ -425,7 +446,7 @@ def planned(settings: Settings) -> dict[str, float]:
     if settings.lifecycle_interval_s and settings.objects_url.startswith("s3:"):
         found["lifecycle"] = settings.lifecycle_interval_s
     if settings.storage_interval_s:
-        found["storage"] = settings.storage_interval_s
+        found["storage"] = found["requests"] = settings.storage_interval_s
     if settings.tier_interval_s:
         found["tier"] = settings.tier_interval_s
     if settings.retrieval_interval_s:
@@ -510,7 +531,11 @@ def ground_of(settings: Settings, *, restoring: bool = False) -> Ground:
 def objects_of(settings: Settings) -> Objects:
     """The object tier."""
     return open_objects(
-        settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL", settings.s3_endpoint
+        settings.objects_url,
+        settings.data_dir / "objects",
+        "TENURE_OBJECTS_URL",
+        settings.s3_endpoint,
+        object_lock_of(settings),
     )
 
 
@@ -524,22 +549,7 @@ def bucket_of(settings: Settings) -> Bucket | None:
     if isinstance(place, Path):
         return None
     rules = open_rules(place, "TENURE_OBJECTS_URL", settings.s3_endpoint)
-    return Bucket(rules, Place(place.prefix), storage)
-
-
-class Places(NamedTuple):
-    """Where objects and mirror lie: folders, or places in buckets."""
-
-    objects: Path | BucketPlace
-    mirror: Path | BucketPlace
-
-
-def places_of(settings: Settings) -> Places:
-    """Invalid when a URL names no place."""
-    return Places(
-        place_of(settings.objects_url, settings.data_dir / "objects", "TENURE_OBJECTS_URL"),
-        place_of(settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL"),
-    )
+    return Bucket(rules, Place(place.prefix), storage, object_lock_of(settings))
 
 
 def remembered(settings: Settings) -> tuple[int, int, dict[str, bytes]]:

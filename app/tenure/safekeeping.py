@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from tenure import bootstrap, ids
 from tenure.batcher import Batcher
-from tenure.bootstrap import ground_of, objects_of, places_of, writer_end
+from tenure.bootstrap import ground_of, objects_of, writer_end
 from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
 from tenure.cold.overlay import Overlay
@@ -36,6 +36,7 @@ from tenure.inspection.inspector import Inspector
 from tenure.inspection.view import Anchors
 from tenure.jobs.due import trouble
 from tenure.keyring import Keyring
+from tenure.places import places_of
 from tenure.rootstore.unseal_only import UnsealOnly
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings

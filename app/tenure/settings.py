@@ -40,6 +40,10 @@ class Settings(BaseSettings):
     """The storage class that a bucket's rules move packs to first (`docs/lifecycle.md`). Empty: none."""
     archive_class: str = "GLACIER"
     """The storage class that is the archive. Empty: nothing is archived."""
+    object_lock: Annotated[str, Field(pattern="^(governance|compliance)?$")] = ""
+    """How published logs and packs in a bucket are locked (`docs/lifecycle.md`). Empty: not at all."""
+    object_lock_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """For how many days, packs no longer than they live. There is no default: a lock cannot be taken back."""
     prices: str = ""
     """What storage costs: a JSON object or a file with one (`docs/storage.md`). Empty: bytes only."""
     ledger_origin: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(/[a-z0-9._-]+)*$")] = "tenure.localhost"

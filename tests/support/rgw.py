@@ -48,11 +48,11 @@ class S3Server:
             config=Config(proxies={}, s3={"addressing_style": "path"}),
         )
 
-    def bucket(self) -> "Bucket":
-        """A new bucket."""
+    def bucket(self, *, locks: bool = False) -> "Bucket":
+        """A new bucket; with Object Lock, and so with versions, if it `locks`."""
         name = f"test-{secrets.token_hex(6)}"
         client = self.client()
-        client.create_bucket(Bucket=name)
+        client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=locks)
         return Bucket(self, name, client)
 
 

@@ -51,6 +51,7 @@ def test_lists_what_happens_by_itself(place: Cell) -> None:
         ("evict", True),
         ("inspect", False),
         ("rederive", False),
+        ("requests", False),
         ("retrieve", True),
         ("shred", False),
         ("storage", True),

@@ -43,6 +43,22 @@ def shell(embedded, tmp_path):
     return run
 
 
+def test_requests_are_told_with_their_price(shell):
+    assert "Requests" not in shell("storage")
+    shell.cell.change(
+        "INSERT INTO object_requests (tenant_id, day, tier, puts, gets, restores, retrieved)"
+        " SELECT tenant_id, max(day), 'cold', 1234, 5678, 0, 9100000 FROM storage_samples"
+        " WHERE tenant_id = :t GROUP BY tenant_id",
+        t=shell.cell.one.id,
+    )
+    prices = '{"currency": "EUR", "tiers": {"cold": {"puts_1000": "5"}}}'
+    for said in (shell("storage", prices=prices), shell("cost", "--days", "3", prices=prices)):
+        assert "Requests to the object store since" in said
+        for words in ("1234", "5678", "9.1 MB", "cost (EUR)", "6.17"):
+            assert words in said
+    assert "cost (EUR)" not in shell("storage")
+
+
 def test_storage_as_a_table_and_as_json(shell):
     said = shell("storage", who="operator")
     assert "(all)" in said

@@ -78,14 +78,15 @@ def _examine(settings: "Settings") -> Iterator[Finding]:
         yield Finding("opens", "failed", "there is no database here", "Run 'tenure init'.")
         return
     yield from _opening(settings)
+    yield from _locks(settings)
     yield from _reviews(settings)
     yield from _jobs(settings)
     yield from _remembered(settings)
 
 
 def _places(settings: "Settings") -> Iterator[Finding]:
-    from tenure.bootstrap import places_of  # noqa: PLC0415 - not in the bare install
     from tenure.governance.backup import overlap  # noqa: PLC0415 - not in the bare install
+    from tenure.places import places_of  # noqa: PLC0415 - not in the bare install
 
     data, root = settings.data_dir.resolve(), settings.root_dir.resolve()
     try:
@@ -208,6 +209,20 @@ def _opening(settings: "Settings") -> Iterator[Finding]:
             "the database was restored to an older state; erasures were replayed, ledgers brought up or begun"
         )
         yield Finding("restored", "warning", detail)
+
+
+def _locks(settings: "Settings") -> Iterator[Finding]:
+    """Whether the bucket can lock what it is asked to, and locks nothing else; without locks nothing."""
+    from tenure.places import object_lock_of, require_locks  # noqa: PLC0415 - not in the bare install
+
+    try:
+        lock = object_lock_of(settings)
+        require_locks(settings)
+    except TenureError as failure:
+        yield Finding("object lock", "failed", failure.detail, failure.remedy or "")
+        return
+    if lock is not None:
+        yield Finding("object lock", "ok", lock.words)
 
 
 def _reviews(settings: "Settings") -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from tenure.client.http import Connection
 
 _ROWS = 12
 _TIERS = ("hot", "cold", "archive")
+_ASKED = ("puts", "gets", "restores")
 Day = Annotated[str | None, typer.Option(metavar="DAY", help="Day by day: from here on, as 2026-01-31.")]
 End = Annotated[str | None, typer.Option(metavar="DAY", help="Day by day: until before this day.")]
 
@@ -39,6 +40,7 @@ async def show(connection: Connection, output: Output, path: str, **params: str 
     output.table(("scope", "tier", "versions", "size", *_prices(found, "a month")), rows)
     if found["at"] is not None:
         output.line(f"Counted at {found['at']}.")
+    _requests(output, found)
     if found.get("days") is not None:
         days = [(one["day"], [sum(tier["bytes"] for tier in one["tiers"])]) for one in found["days"]]
         bars(output, ("day", "stored"), days)
@@ -89,8 +91,28 @@ async def cost(
             for name, point, price in last
         ],
     )
+    _requests(output, found)
     _say(output, found)
     return found
+
+
+def _requests(output: Output, found: dict[str, Any]) -> None:
+    """What was asked of the object store lately, if anything was."""
+    asked = found["requests"]
+    if not asked["tiers"]:
+        return
+    output.line(f"Requests to the object store since {asked['since']}:")
+    priced = _prices(found, "cost")
+    rows = [
+        (
+            one["tier"],
+            *(one[name] for name in _ASKED),
+            size(one["retrieved"]),
+            *([_money(one.get("cost"))] if priced else []),
+        )
+        for one in asked["tiers"]
+    ]
+    output.table(("tier", *_ASKED, "retrieved", *priced), rows)
 
 
 def _cells(one: dict[str, Any]) -> tuple[object, ...]:

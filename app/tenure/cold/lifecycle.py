@@ -25,6 +25,8 @@ MAX_RULES: Final = 1000
 LEFTOVERS: Final = "leftovers"
 NONCURRENT_DAYS: Final = 1
 UPLOAD_DAYS: Final = 1
+REPLACED: Final = ("handover/", "ledger/", "probe/")
+"""What else of the cell's leaves earlier versions behind, in a bucket that has Object Lock."""
 
 Rule = Mapping[str, Any]
 Is = Literal["added", "changed", "removed", "unchanged", "foreign"]
@@ -75,10 +77,17 @@ class Place(NamedTuple):
         return str(rule.get("ID", "")).startswith(self.stem)
 
 
-def rules_for(place: Place, classes: Iterable[RetentionClass], storage: StorageClasses) -> tuple[Rule, ...]:
-    """The rules of a cell: one for each class with something ahead of it, and one for what is left over."""
+def rules_for(
+    place: Place, classes: Iterable[RetentionClass], storage: StorageClasses, *, locking: bool = False
+) -> tuple[Rule, ...]:
+    """The rules of a cell: one for each class with something ahead of it, and one for what is left over.
+
+    `locking`: the bucket has Object Lock, and so versions of whatever is replaced or deleted. S3 lets no rule
+    take one that is locked still.
+    """
     wanted = sorted(set(classes), key=lambda one: one.name)
-    return (*(rule for one in wanted for rule in _of_class(place, one, storage)), _leftovers(place))
+    rules = [rule for one in wanted for rule in _of_class(place, one, storage)]
+    return (*rules, _leftovers(place), *(_replaced(place, one) for one in REPLACED if locking))
 
 
 def merge(have: Configuration, place: Place, wanted: Sequence[Rule]) -> Configuration:
@@ -197,6 +206,16 @@ def _leftovers(place: Place) -> Rule:
         "Expiration": {"ExpiredObjectDeleteMarker": True},
         "NoncurrentVersionExpiration": {"NoncurrentDays": NONCURRENT_DAYS},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": UPLOAD_DAYS},
+    }
+
+
+def _replaced(place: Place, folder: str) -> Rule:
+    return {
+        "ID": f"{place.stem}{LEFTOVERS}-{folder.removesuffix('/')}",
+        "Status": "Enabled",
+        "Filter": {"Prefix": place.prefix + folder},
+        "Expiration": {"ExpiredObjectDeleteMarker": True},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": NONCURRENT_DAYS},
     }
 
 

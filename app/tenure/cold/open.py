@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from tenure.cold.files import FileObjects, is_name
+from tenure.cold.objectlock import ObjectLock
 from tenure.cold.objects import Objects
 from tenure.errors import Invalid
 
@@ -54,8 +55,10 @@ def place_of(url: str, default: Path, field: str) -> Path | BucketPlace:
     return BucketPlace(bucket, f"{prefix}/" if prefix else "")
 
 
-def open_objects(url: str, default: Path, field: str, endpoint: str = "") -> Objects:
-    """The object tier of a URL. `endpoint` is the S3 server's URL; AWS's own when empty.
+def open_objects(
+    url: str, default: Path, field: str, endpoint: str = "", lock: ObjectLock | None = None
+) -> Objects:
+    """The object tier of a URL. `endpoint` is the S3 server's URL; AWS's own when empty. `lock`: in a bucket.
 
     Raises Invalid naming `field`, rule and remedy. Nothing is asked of a store yet.
     """
@@ -66,7 +69,7 @@ def open_objects(url: str, default: Path, field: str, endpoint: str = "") -> Obj
         from tenure.cold.s3 import open_bucket  # noqa: PLC0415 - an extra of its own
     except ImportError:
         raise _not_installed(field) from None
-    return open_bucket(place.bucket, place.prefix, endpoint)
+    return open_bucket(place.bucket, place.prefix, endpoint, lock)
 
 
 def open_rules(place: BucketPlace, field: str, endpoint: str = "") -> "BucketRules":
@@ -76,6 +79,18 @@ def open_rules(place: BucketPlace, field: str, endpoint: str = "") -> "BucketRul
     except ImportError:
         raise _not_installed(field) from None
     return BucketRules(place.bucket, endpoint)
+
+
+def require_lock(place: BucketPlace, field: str, endpoint: str, *, locking: bool) -> None:
+    """Conflict unless a place's bucket locks what it is asked to (`locking`: there is any) and nothing else.
+
+    One request. Unavailable when it cannot be asked now.
+    """
+    try:
+        from tenure.cold.bucketlock import require  # noqa: PLC0415 - an extra of its own
+    except ImportError:
+        raise _not_installed(field) from None
+    require(place.bucket, endpoint, field=field, locking=locking)
 
 
 def _not_installed(field: str) -> Invalid:

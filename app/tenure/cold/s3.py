@@ -11,9 +11,10 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from hashlib import sha256
+from hashlib import md5, sha256
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -32,6 +33,7 @@ from botocore.exceptions import (
 )
 
 from tenure.cold.files import checked_name
+from tenure.cold.objectlock import MODE_FIELD, ObjectLock
 from tenure.cold.objects import HERE, NO_TAGS, Standing, archived, checked_range, too_short
 from tenure.cold.storage import gives_at_once
 from tenure.errors import TenureError, Unavailable, Unsupported
@@ -42,6 +44,7 @@ _TAKEN: Final = frozenset({"PreconditionFailed", "412"})
 _RACING: Final = frozenset({"ConditionalRequestConflict", "409"})
 _SHORT: Final = frozenset({"InvalidRange", "416"})
 _UNKNOWN: Final = frozenset({"NotImplemented", "501"})
+_UNLOCKABLE: Final = frozenset({"InvalidRequest", "ObjectLockConfigurationNotFoundError", *_UNKNOWN})
 _BROKEN_OFF: Final = (ResponseStreamingError, IncompleteReadError, ReadTimeoutError)
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
 _RESTORED: Final = re.compile(r'ongoing-request="(true|false)"(?:, *expiry-date="([^"]*)")?')
@@ -58,34 +61,42 @@ _TEXT, _BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 class S3Objects:
     """Objects below a prefix of a bucket. A put is visible whole or not at all: S3 says so."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:  # noqa: ANN401 - boto3 has no types of its own
-        """`prefix` is empty or ends with a slash."""
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401 - boto3 has no types of its own
+        bucket: str,
+        prefix: str,
+        lock: ObjectLock | None = None,
+    ) -> None:
+        """`prefix` is empty or ends with a slash. `lock`: how what may be locked is; None: nothing is."""
         self._client = client
         self._bucket = bucket
         self._prefix = prefix
+        self._lock = lock
         self._probing = threading.Lock()
         self._conditional: bool | None = None
 
     def put(self, name: str, data: bytes) -> None:
-        """Create or replace an object. One request."""
+        """Create or replace an object. One request. A state before it that is locked stays, out of sight."""
         with _mapped("written"):
-            self._put(name, data)
+            self._put(name, data, **self._locked(name, data))
 
     def keep(self, name: str, data: bytes, *, tags: Mapping[str, str] = NO_TAGS) -> bool:
         """Create an object unless there is one; whether it now is there with this content.
 
         One request for a new object, two for one that is there. Two on a store without `If-None-Match`,
         where of two writers at the same instant the later one holds. Unsupported on a store without tags,
-        when there are some: then nothing was created.
+        when there are some: then nothing was created. What is there already is not locked, nor for longer.
         """
+        more = {**_tagging(tags), **self._locked(name, data, tags)}
         with _mapped("written"):
             if not self._is_conditional():
                 there = self._get(name)
                 if there is None:
-                    self._put(name, data, **_tagging(tags))
+                    self._put(name, data, **more)
                 return there in (None, data)
             for _ in range(_ATTEMPTS):
-                if self._create(name, data, **_tagging(tags)):
+                if self._create(name, data, **more):
                     return True
                 there = self._get(name)
                 if there is not None:
@@ -167,12 +178,28 @@ class S3Objects:
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def delete(self, name: str) -> None:
-        """Remove an object; nothing happens when there is none. One request."""
+        """Remove an object; nothing happens when there is none. One request.
+
+        In a bucket with versions, as one with Object Lock is, it is only hidden behind a delete marker: for
+        reads and lists it is gone, and its bytes go by the bucket's rules, after its lock.
+        """
         with _mapped("changed"):
             self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
     # ── one request each ─────────────────────────────────────────────────────────────────────────
-    def _put(self, name: str, data: bytes, **more: str) -> None:
+    def _locked(self, name: str, data: bytes, tags: Mapping[str, str] = NO_TAGS) -> dict[str, Any]:
+        """What a put says of a lock. S3 takes one only with a checksum, and every server knows this one."""
+        now = datetime.now(UTC).replace(microsecond=0)  # servers read dates of several spellings, not of all
+        until = self._lock.until(name, tags, now) if self._lock else None
+        if self._lock is None or until is None:
+            return {}
+        return {
+            "ObjectLockMode": self._lock.mode.upper(),
+            "ObjectLockRetainUntilDate": until,
+            "ContentMD5": b64encode(md5(data, usedforsecurity=False).digest()).decode(),
+        }
+
+    def _put(self, name: str, data: bytes, **more: Any) -> None:  # noqa: ANN401 - boto3 has no types of its own
         # The store compares the checksum, if it knows it, before it keeps anything. As a header and not, as
         # is the SDK's own way over TLS, in a trailer, which other servers than AWS's may take for content.
         try:
@@ -185,14 +212,22 @@ class S3Objects:
                 **more,
             )
         except ClientError as failure:
-            if "Tagging" in more and failure.response["Error"]["Code"] in _UNKNOWN:
+            code = failure.response["Error"]["Code"]
+            if "ObjectLockMode" in more and code in _UNLOCKABLE:
+                raise Unsupported(
+                    f"The bucket does not lock objects ({code}); nothing was written.",
+                    field=MODE_FIELD,
+                    rule="a bucket that was made with Object Lock",
+                    remedy=f"Use one that was made with it, or leave {MODE_FIELD} empty.",
+                ) from failure
+            if "Tagging" in more and code in _UNKNOWN:
                 raise Unsupported(
                     "The object store knows no tags on objects; nothing was written.",
                     remedy="Use one that does: its rules find packs of one retention class by their tag.",
                 ) from failure
             raise
 
-    def _create(self, name: str, data: bytes, **more: str) -> bool:
+    def _create(self, name: str, data: bytes, **more: Any) -> bool:  # noqa: ANN401 - as `_put`
         """Put under `If-None-Match: *` (RFC 9110 §13.1.2); False when something has the name."""
         try:
             self._put(name, data, IfNoneMatch="*", **more)
@@ -254,9 +289,9 @@ class S3Objects:
         return self._prefix + checked_name(name)
 
 
-def open_bucket(bucket: str, prefix: str, endpoint: str) -> S3Objects:
+def open_bucket(bucket: str, prefix: str, endpoint: str, lock: ObjectLock | None = None) -> S3Objects:
     """A bucket of AWS, or of the S3 server at `endpoint`. Nothing is asked of it yet."""
-    return S3Objects(client_of(endpoint), bucket, prefix)
+    return S3Objects(client_of(endpoint), bucket, prefix, lock)
 
 
 def client_of(endpoint: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
@@ -363,7 +398,7 @@ def _of_code(not_done: str, code: str) -> TenureError:
             f"S3 refuses these credentials ({code}); {not_done}.",
             retry_after=5,
             remedy="They need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there; packs "
-            "need s3:PutObjectTagging and s3:RestoreObject, too.",
+            "need s3:PutObjectTagging and s3:RestoreObject, too, and Object Lock s3:PutObjectRetention.",
         )
     return _busy(code)
 

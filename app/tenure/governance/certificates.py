@@ -38,6 +38,10 @@ OBJECTS = {
     True: "Packs in the object store have ciphertext of {} of the versions. It opens with no key that is "
     "left. A pack is deleted when nobody is left in it, and made anew without the dead when half of it is.",
 }
+LOCKED = (
+    " What was deleted there is under Object Lock and only hidden until its lock is over: by the setting of "
+    "that day, no later than {} days after it was put."
+)
 _UNLABELLED = {
     False: "Anything about free text on the person in records that do not carry the person as a subject.",
     True: "Anything about free text on the person, in records that do not carry the person as a subject, in "
@@ -56,9 +60,15 @@ class Evidence(NamedTuple):
     at: int
 
 
-def stated(capabilities: Capabilities, destroyed: Mapping[int, Destruction]) -> dict[str, Any]:
-    """What was done to the keys, for the findings of an erasure: kept until its certificate is signed."""
+def stated(
+    capabilities: Capabilities, destroyed: Mapping[int, Destruction], lock_days: int | None = None
+) -> dict[str, Any]:
+    """What was done to the keys, for the findings of an erasure: kept until its certificate is signed.
+
+    `lock_days`: for how long objects are locked in their bucket; None: they are not.
+    """
     return {
+        **({"lock_days": lock_days} if lock_days else {}),
         "keys": {
             "provider": capabilities.provider,
             "guarantee": capabilities.guarantee,
@@ -71,7 +81,7 @@ def stated(capabilities: Capabilities, destroyed: Mapping[int, Destruction]) -> 
                 }
                 for version, one in sorted(destroyed.items())
             ],
-        }
+        },
     }
 
 
@@ -82,8 +92,8 @@ def irrecoverable_at(keys: Mapping[str, Any]) -> str | None:
 
 def objects_of(findings: Mapping[str, Any]) -> str:
     """What the object store has of what was purged, in words."""
-    packed = findings.get("packed", 0)
-    return OBJECTS[bool(packed)].format(packed)
+    packed, days = findings.get("packed", 0), findings.get("lock_days")
+    return OBJECTS[bool(packed)].format(packed) + (LOCKED.format(days) if days else "")
 
 
 def issue(signer: Signer, evidence: Evidence) -> str:

@@ -31,6 +31,7 @@ from tenure.cold.lifecycle import (
     rules_for,
     words,
 )
+from tenure.cold.objectlock import ObjectLock
 from tenure.cold.storage import StorageClasses
 from tenure.crew import Desk
 from tenure.errors import Conflict, TenureError
@@ -46,6 +47,7 @@ SCOPE: Final = "tenure.lifecycle"
 _FOLDER: Final = (
     "The objects lie in a folder, which needs no rules: the service deletes packs there that nobody is in."
 )
+_LOCKED: Final = "Object Lock: {words}. What a rule or the service deletes there goes when its lock is over."
 _REACHES: Final = (
     "Rule {id} is not this cell's and reaches what the cell has {where}: it may move or delete that."
 )
@@ -53,11 +55,12 @@ _REACHES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The bucket that the cell's objects lie in: its rules, our place in it, where packs are moved."""
+    """The bucket that the cell's objects lie in: its rules, our place in it, where packs are moved, locks."""
 
     rules: "BucketRules"
     place: Place
     storage: StorageClasses
+    lock: ObjectLock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ class Lifecycle:
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────
     def _look(self, bucket: Bucket) -> _Plan:
         have, classes = bucket.rules.read(), self._classes()
-        wanted = rules_for(bucket.place, classes, bucket.storage)
+        wanted = rules_for(bucket.place, classes, bucket.storage, locking=bucket.lock is not None)
         merge(have, bucket.place, wanted)  # a plan that cannot be applied is none
         return _Plan(
             have,
@@ -182,6 +185,8 @@ class Lifecycle:
             _REACHES.format(id=one.get("ID", "without id"), where=where)
             for one in reaching(plan.have, bucket.place)
         ]
+        if bucket.lock is not None:
+            notes.append(_LOCKED.format(words=bucket.lock.words))
         return {
             "place": "bucket",
             "bucket": bucket.rules.bucket,

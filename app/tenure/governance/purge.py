@@ -16,12 +16,11 @@ from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import KeyFailure
 from tenure.governance import derived
-from tenure.governance.certificates import Evidence, issue, stated
+from tenure.governance.certificates import Evidence, issue
 from tenure.governance.fates import judged
 from tenure.governance.plan import Erasure
 from tenure.keys.blind import FIRST_FREE
 from tenure.keys.ggm import leaf_number
-from tenure.keys.rootstore import Capabilities, Destruction
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.sequencer import Sequencer
@@ -226,18 +225,11 @@ def _finished(desk: Desk, shred: Shred) -> Shred:
 
 
 # ── the certificate ────────────────────────────────────────────────────────────────────────────────
-async def certify(
-    batcher: Batcher,
-    sequencer: Sequencer,
-    batch: Batch,
-    capabilities: Capabilities,
-    destroyed: Mapping[int, Destruction],
-) -> None:
+async def certify(batcher: Batcher, sequencer: Sequencer, batch: Batch, said: Mapping[str, Any]) -> None:
     """Sign the certificates of a batch whose old root keys are all destroyed. Safe to repeat.
 
-    Of those only that are purged and read back.
+    Of those only that are purged and read back. `said`: what is `stated` of keys and stores.
     """
-    keys = stated(capabilities, destroyed)
 
     def work(desk: Desk) -> None:
         tx = desk.tx
@@ -245,7 +237,7 @@ async def certify(
         for shred in shreds.in_batch(tx, batch.op_id):
             if shred.state == DONE or "entry" not in shred.findings:
                 continue
-            shred = shred._replace(findings={**shred.findings, **keys})  # noqa: PLW2901 - with what is known now
+            shred = shred._replace(findings={**shred.findings, **said})  # noqa: PLW2901 - with what is known now
             if shred.findings.get("scan") == AWAITING:
                 shreds.move(tx, stepped(shred, AWAITING))
                 continue

@@ -31,6 +31,7 @@ from tenure.cold.packs import drop_packs
 from tenure.crew import Desk, Solo
 from tenure.errors import Conflict, KeyFailure, NotYet, RootLost, TenureError, Unavailable
 from tenure.governance import handover, purge, rekey, rewrap, rewrapped
+from tenure.governance.certificates import stated
 from tenure.governance.ground import Ground, keep_certificates, re_mirror
 from tenure.governance.keychange import (
     Staged,
@@ -76,13 +77,22 @@ class Shredder:
     """Runs batches of erasures, one at a time in the cell."""
 
     def __init__(
-        self, batcher: Batcher, ground: Ground, sequencer: Sequencer, replica: Replica, *, batch_size: int
+        self,
+        batcher: Batcher,
+        ground: Ground,
+        sequencer: Sequencer,
+        replica: Replica,
+        *,
+        batch_size: int,
+        lock_days: int | None = None,
     ) -> None:
+        """`lock_days`: for how long objects are locked in their bucket, for certificates; None: not."""
         self._batcher = batcher
         self._ground = ground
         self._sequencer = sequencer
         self._replica = replica
         self._size = batch_size
+        self._lock_days = lock_days
         self._handover = handover.Handover(ground, sequencer.objects)
         self._busy = asyncio.Lock()
         self._asked: dict[str, float] = {}
@@ -181,9 +191,8 @@ class Shredder:
             await asyncio.to_thread(self._handover.drop_published, tenant_id)
         if pending:
             return False
-        await purge.certify(
-            self._batcher, self._sequencer, batch, self._ground.roots.capabilities(), destroyed
-        )
+        said = stated(self._ground.roots.capabilities(), destroyed, self._lock_days)
+        await purge.certify(self._batcher, self._sequencer, batch, said)
         await asyncio.to_thread(keep_certificates, self._ground, plan)
         if not whole:
             return False

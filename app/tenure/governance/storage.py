@@ -21,9 +21,10 @@ from tenure.model.identity import check_id
 from tenure.model.layers import DAY_US, STORED, RulesOf, rules_of
 from tenure.model.prices import HOW, Prices, money
 from tenure.model.principal import Credential
+from tenure.store import requests, tenants
 from tenure.store import storage as store
-from tenure.store import tenants
 from tenure.store.database import Database
+from tenure.store.requests import Requests
 from tenure.store.session import Tx
 from tenure.store.storage import ALL, Sample
 
@@ -54,6 +55,15 @@ class Span(NamedTuple):
     end: int
 
 
+class Found(NamedTuple):
+    """What was kept: of the newest count, day by day; requests of the last days together, and by day."""
+
+    newest: list[Sample]
+    days: list[Sample]
+    asked: list[Requests]
+    asked_days: list[Requests]
+
+
 class Storage:
     """Shows what is stored."""
 
@@ -76,8 +86,9 @@ class Storage:
     ) -> dict[str, Any]:
         """The caller's tenant; for the operator, the cell. One transaction, unless counted `afresh`.
 
-        `{"at","complete","tiers","items","notes"}`, with `span` `days` and `gaps`, with prices `prices`.
-        `items` are by scope and tier, `at` is when they were counted.
+        `{"at","complete","tiers","items","requests","notes"}`, with `span` `days` and `gaps`, with prices
+        `prices`. `items` are by scope and tier, `at` is when they were counted. `requests` are of the last
+        days, by tier.
         """
         if afresh and credential.tenant_id == CELL:
             raise Invalid(
@@ -86,14 +97,12 @@ class Storage:
                 rule="of a tenant",
                 remedy="Leave it out: 'tenure jobs run storage' counts who was not counted today.",
             )
-        samples, days = await self._service.run(
-            credential, SCOPE, "read", lambda seat: _read(seat.desk.tx, span)
-        )
+        found = await self._service.run(credential, SCOPE, "read", lambda seat: _read(seat.desk.tx, span))
         counted = None
         if afresh:
             counted = await self._counting.layers(credential.tenant_id, afresh=True)
-            samples = store.summed(counted.day, counted.at, counted.layers)
-        return self._shown(samples, span, days, complete=counted is None or counted.complete)
+            found = found._replace(newest=store.summed(counted.day, counted.at, counted.layers))
+        return self._shown(found, span, complete=counted is None or counted.complete)
 
     async def of_tenant(
         self, credential: Credential, tenant_id: str, span: Span | None = None
@@ -101,7 +110,7 @@ class Storage:
         """For the operator: the same of a tenant, as it was counted last. Raises NotFound."""
         check_id(tenant_id, "tenant")
 
-        def work(seat: Seat) -> tuple[list[Sample], list[Sample]]:
+        def work(seat: Seat) -> Found:
             tx = seat.desk.tx
             if tenant_id == CELL or tenants.get(tx, tenant_id) is None:
                 raise NotFound("There is no such tenant; nothing was done.", field="id")
@@ -110,17 +119,17 @@ class Storage:
             tx.as_tenant(CELL)
             return found
 
-        samples, days = await self._service.run(credential, _TENANTS, "read", work)
-        return self._shown(samples, span, days, complete=True)
+        found = await self._service.run(credential, _TENANTS, "read", work)
+        return self._shown(found, span, complete=True)
 
     async def ahead(self, credential: Credential, days: int, proposed: str | None = None) -> dict[str, Any]:
         """What will be stored in so many days, under the retention of today, and beside it under another.
 
-        `{"at","complete","current":{"points","unknown"},"proposed"?,"notes"}`; with prices `prices`, and
-        `cost` of each. `proposed`: the text of Retention manifests; needs the right to apply them, and raises
-        what the apply would. It is on record then.
+        `{"at","complete","current":{"points","unknown"},"proposed"?,"requests","notes"}`; with prices
+        `prices`, and `cost` of each. `requests` are those of the last days. `proposed`: the text of Retention
+        manifests; needs the right to apply them, and raises what the apply would. It is on record then.
         """
-        now = await self._service.run(credential, SCOPE, "read", _configuration)
+        now, asked = await self._service.run(credential, SCOPE, "read", _standing)
         if credential.tenant_id == CELL:
             raise Invalid(
                 "What is to come is told of one tenant, by its own rules; nothing was done.",
@@ -134,7 +143,8 @@ class Storage:
             await self._proposing.record(credential, proposal)
             other = proposal.configuration
         counted = await self._counting.layers(credential.tenant_id)
-        return await asyncio.to_thread(self._foreseen, counted, days, now, other)
+        found = await asyncio.to_thread(self._foreseen, counted, days, now, other)
+        return {**found, "requests": self._requests(asked)}
 
     async def standing(self) -> dict[str, int]:
         """Bytes of all tenants by tier, as they were counted last: for metrics. One short transaction."""
@@ -142,13 +152,13 @@ class Storage:
         return {one.tier: one.bytes for one in rows}
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────
-    def _shown(
-        self, samples: Sequence[Sample], span: Span | None, days: Sequence[Sample], *, complete: bool
-    ) -> dict[str, Any]:
+    def _shown(self, found: Found, span: Span | None, *, complete: bool) -> dict[str, Any]:
+        samples, days = found.newest, found.days
         notes = [] if samples else [_NEVER]
         notes += [] if complete else [_SOME]
         shown: dict[str, Any] = {"at": ids.rfc3339(samples[0].at) if samples else None, "complete": complete}
         shown |= self._rows(samples, month=True)
+        shown["requests"] = self._requests(found.asked)
         if span is not None:
             by_day: dict[int, list[Sample]] = {}
             for one in days:
@@ -158,7 +168,15 @@ class Storage:
                 first = days[-1].day + 1  # of the oldest day not all is here
                 notes.append(_CUT)
             seen = [day for day in range(first, span.end) if day in by_day]
-            shown["days"] = [{"day": _date(day), **self._rows(by_day[day], month=False)} for day in seen]
+            asked = {day: [one for one in found.asked_days if one.day == day] for day in seen}
+            shown["days"] = [
+                {
+                    "day": _date(day),
+                    **self._rows(by_day[day], month=False),
+                    "requests": [self._asked(one) for one in asked[day]],
+                }
+                for day in seen
+            ]
             ends = min(span.end, ids.now() // DAY_US + 1)
             shown["gaps"] = [_date(day) for day in range(first, ends) if day not in by_day]
         return {**shown, **self._table(notes)}
@@ -177,6 +195,15 @@ class Storage:
             price = (self._prices.month if month else self._prices.day)(one.tier, one.bytes)
             row |= {} if price is None else {"month" if month else "cost": money(price)}
         return row
+
+    def _requests(self, asked: Sequence[Requests]) -> dict[str, Any]:
+        since = _date(asked[0].day) if asked else None
+        return {"since": since, "tiers": [self._asked(one) for one in asked]}
+
+    def _asked(self, one: Requests) -> dict[str, Any]:
+        numbers = {name: getattr(one, name) for name in ("puts", "gets", "restores", "retrieved")}
+        cost = None if self._prices is None else self._prices.requests(one.tier, **numbers)
+        return {"tier": one.tier, **numbers, **({} if cost is None else {"cost": money(cost)})}
 
     def _table(self, notes: list[str]) -> dict[str, Any]:
         if self._prices is None:
@@ -237,13 +264,21 @@ def span_of(first: int | None, end: int | None) -> Span:
     return Span(first, end)
 
 
-def _read(tx: Tx, span: Span | None) -> tuple[list[Sample], list[Sample]]:
-    days = [] if span is None else store.between(tx, span.first, span.end, MAX_ROWS + 1)
-    return store.newest(tx), days
+def _read(tx: Tx, span: Span | None) -> Found:
+    if span is None:
+        return Found(store.newest(tx), [], _lately(tx), [])
+    days = store.between(tx, span.first, span.end, MAX_ROWS + 1)
+    return Found(store.newest(tx), days, _lately(tx), requests.between(tx, span.first, span.end))
 
 
-def _configuration(seat: Seat) -> Configuration:
-    return seat.desk.tenancy.policy.configuration
+def _lately(tx: Tx) -> list[Requests]:
+    """What was asked on the last days, today included, by tier."""
+    end = ids.now() // DAY_US + 1
+    return requests.summed(tx, end - _LAST, end)
+
+
+def _standing(seat: Seat) -> tuple[Configuration, list[Requests]]:
+    return seat.desk.tenancy.policy.configuration, _lately(seat.desk.tx)
 
 
 def _date(day: int) -> str:

@@ -18,7 +18,7 @@ from tenure.model.lifetime import Tier
 FIELD: Final = "TENURE_PRICES"
 GB: Final = 10**9
 DAYS_A_YEAR: Final = 365
-KINDS: Final = ("gb_month", "puts_1000", "gets_1000", "gb_retrieved")
+KINDS: Final = ("gb_month", "puts_1000", "gets_1000", "restores_1000", "gb_retrieved")
 HOW: Final = (
     "No prices are set, so costs are not shown: give TENURE_PRICES a table of prices (docs/storage.md)."
 )
@@ -43,6 +43,18 @@ class Prices:
         """The same for a day."""
         month = self.month(tier, size)
         return None if month is None else month * 12 / DAYS_A_YEAR
+
+    def requests(self, tier: Tier, *, puts: int, gets: int, restores: int, retrieved: int) -> Decimal | None:
+        """What requests cost, and `retrieved` bytes: as far as there are prices; None without any."""
+        given = self.tiers.get(tier, {})
+        amounts = {
+            "puts_1000": Decimal(puts) / 1000,
+            "gets_1000": Decimal(gets) / 1000,
+            "restores_1000": Decimal(restores) / 1000,
+            "gb_retrieved": Decimal(retrieved) / GB,
+        }
+        costs = [given[kind] * amount for kind, amount in amounts.items() if kind in given]
+        return sum(costs, Decimal(0)) if costs else None
 
     def shown(self) -> dict[str, Any]:
         """As it was given."""

@@ -57,6 +57,7 @@ LEFT_OUT = {
     "usage": "a sum over versions, which are checked themselves; it decides about room for more",
     "storage_samples": "sums over versions, which are checked themselves; for bills and charts",
     "storage_layers": "sums over versions, which are checked themselves; for forecasts and previews",
+    "object_requests": "sums of what was asked of the object store; for bills and charts",
     "credentials": "configuration: hashes of secrets that only their holders know",
     "issuers": "configuration: whose tokens are taken is in the ledger as changes",
     "identities": "configuration: who an issuer's subject is here is in the ledger as changes",

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, bindparam, case, delete, func, literal, liter
 
 from tenure.model.layers import DAY_US, STORED, Layer
 from tenure.model.lifetime import Tier
-from tenure.store import tables
+from tenure.store import requests, tables
 from tenure.store.records import Place, beyond
 from tenure.store.session import Tx
 from tenure.store.statements import Insert, Select
@@ -114,6 +114,7 @@ def keep_samples(tx: Tx, at: int, samples: Iterable[Sample]) -> None:
     tx.put(_KEEP, *(one._asdict() for one in samples))
     old = at // DAY_US - KEPT_DAYS
     tx.execute(delete(_s).where(_s.c.tenant_id == tx.tenant_id, _s.c.day < old))
+    requests.forget(tx, before=old)
 
 
 def kept_layers(tx: Tx) -> tuple[int, list[Layer]] | None:

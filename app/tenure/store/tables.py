@@ -188,6 +188,16 @@ storage_layers = _table(
     Column("at", Instant, nullable=False),
     Column("body", Text, nullable=False),  # JSON
 )
+# What was asked of the object store for the tenant's packs on a day; the cell's own rows are of all tenants.
+object_requests = _table(
+    "object_requests",
+    Column("day", Integer, primary_key=True, autoincrement=False),  # UTC days since 1970
+    Column("tier", Token, primary_key=True),
+    Column("puts", BigInteger, nullable=False),
+    Column("gets", BigInteger, nullable=False),
+    Column("restores", BigInteger, nullable=False),
+    Column("retrieved", BigInteger, nullable=False),  # bytes
+)
 # Whose access tokens are taken (ADR 23). A row never changes: another configuration is another id.
 issuers = _table(
     "issuers",

@@ -23,6 +23,17 @@ def test_costs_are_exact():
     }
 
 
+def test_requests_cost_what_there_are_prices_for():
+    prices = read_prices(
+        '{"currency": "EUR", "tiers": {"cold": {"puts_1000": "5", "gb_retrieved": "0.01"},'
+        ' "archive": {"restores_1000": "50"}, "hot": {"gb_month": 1}}}'
+    )
+    asked = {"puts": 3, "gets": 2000, "restores": 4, "retrieved": 5 * 10**8}
+    assert prices.requests("cold", **asked) == Decimal("0.02")
+    assert prices.requests("archive", **asked) == Decimal("0.2")
+    assert prices.requests("hot", **asked) is None
+
+
 @pytest.mark.parametrize(
     ("text", "where"),
     [

@@ -85,6 +85,8 @@ def _tell(told: dataset.DataSet, folder: Path, screen: Screen) -> tuple[str, Pat
         migration_url="",
         objects_url="",
         mirror_url="",
+        object_lock="",
+        object_lock_days=0,
         shred_interval_s=0,
     )
     story = Story(told, folder, screen)

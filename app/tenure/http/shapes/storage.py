@@ -31,18 +31,37 @@ class StoredScope(StoredTier):
     scope: str
 
 
+class AskedTier(Shape):
+    """What was asked of the object store for packs. `retrieved`: bytes. `cost`: with prices of these only."""
+
+    tier: _Tier
+    puts: int
+    gets: int
+    restores: int
+    retrieved: int
+    cost: str | None = None
+
+
+class AskedLately(Shape):
+    """Of the last 30 days, `since` the first of them; of the tiers of which nothing was asked nothing."""
+
+    since: str | None
+    tiers: list[AskedTier]
+
+
 class StoredDay(Shape):
     """One day."""
 
     day: str
     tiers: list[StoredTier]
     items: list[StoredScope]
+    requests: list[AskedTier]
 
 
 class PriceTable(Shape):
-    """Prices as the operator gave them: tier → `gb_month`, `puts_1000`, `gets_1000`, `gb_retrieved`.
+    """Prices as the operator gave them: tier → kind → price. A GB is 10⁹ bytes.
 
-    A GB is 10⁹ bytes. Only `gb_month` is counted.
+    Kinds are `gb_month`, and of requests `puts_1000`, `gets_1000`, `restores_1000` and `gb_retrieved`.
     """
 
     currency: str
@@ -59,6 +78,7 @@ class Storage(Shape):
     complete: bool
     tiers: list[StoredTier]
     items: list[StoredScope]
+    requests: AskedLately
     days: list[StoredDay] | None = None
     gaps: list[str] | None = None
     prices: PriceTable | None = None
@@ -99,6 +119,7 @@ class Forecast(Shape):
     complete: bool
     current: ForecastCourse
     proposed: ForecastCourse | None = None
+    requests: AskedLately
     prices: PriceTable | None = None
     notes: list[str]
 
