@@ -99,7 +99,7 @@ class Tallied:
         """As the store's own."""
         return self._got(name, lambda: self._base.get_range(name, start, length))
 
-    def state(self, name: str) -> Standing:
+    def state(self, name: str) -> Standing | None:
         """As the store's own: S3 charges a look as a get."""
         self._count(name, Asked(gets=1))
         return self._base.state(name)
