@@ -320,8 +320,8 @@ def test_checksums_are_headers_over_tls_too(monkeypatch: pytest.MonkeyPatch, end
 @pytest.fixture
 def wire(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     """In front of the bucket's server; nothing is waited for long."""
-    monkeypatch.setattr("tenure.cold.s3._READ_S", 1)
-    monkeypatch.setattr("tenure.cold.s3._ATTEMPTS", 2)
+    monkeypatch.setattr("tenure.cold.s3client._READ_S", 1)
+    monkeypatch.setattr("tenure.cold.s3client._ATTEMPTS", 2)
     with wire_to(bucket.server.endpoint) as between:
         yield between
 

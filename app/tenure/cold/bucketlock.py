@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tenure.cold.objectlock import MODE_FIELD
-from tenure.cold.s3 import REFUSED, client_of, failure_of
+from tenure.cold.s3client import REFUSED, client_of, failure_of
 from tenure.errors import Conflict
 
 _NONE: Final = frozenset(

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tenure.cold.lifecycle import Configuration, Rule
-from tenure.cold.s3 import REFUSED, client_of, failure_of
+from tenure.cold.s3client import REFUSED, client_of, failure_of
 from tenure.errors import Conflict, TenureError, Unavailable, Unsupported
 
 _NONE: Final = "NoSuchLifecycleConfiguration"

@@ -1,44 +1,30 @@
-"""Objects in an S3 bucket. boto3's calls block: whoever is on an event loop makes them in a thread.
+"""Objects in an S3 bucket. boto3's calls block: whoever is on an event loop makes them in a thread."""
 
-Credentials and region are found by the AWS SDK (environment, profile, role), never here. Retries of throttled
-and lost calls are botocore's. An error of the store is Unavailable; its code is shown, its message, which
-names accounts and people, is not.
-"""
-
-import ipaddress
 import re
 import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from hashlib import md5, sha256
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-import boto3
-import botocore.loaders
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     IncompleteReadError,
-    NoCredentialsError,
-    PartialCredentialsError,
     ReadTimeoutError,
     ResponseStreamingError,
 )
 
 from tenure.cold.files import checked_name
 from tenure.cold.objectlock import MODE_FIELD, ObjectLock
-from tenure.cold.objects import HERE, NO_TAGS, Standing, archived, checked_range, too_short
+from tenure.cold.objects import HERE, NO_TAGS, Standing, checked_range, too_short
+from tenure.cold.s3client import busy, client_of, mapped
 from tenure.cold.storage import gives_at_once
-from tenure.errors import TenureError, Unavailable, Unsupported
+from tenure.errors import Unsupported
 
-_CONNECT_S, _READ_S, _ATTEMPTS = 3, 20, 5
 _ABSENT: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 _TAKEN: Final = frozenset({"PreconditionFailed", "412"})
 _RACING: Final = frozenset({"ConditionalRequestConflict", "409"})
@@ -48,12 +34,9 @@ _UNLOCKABLE: Final = frozenset({"InvalidRequest", "ObjectLockConfigurationNotFou
 _BROKEN_OFF: Final = (ResponseStreamingError, IncompleteReadError, ReadTimeoutError)
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
 _RESTORED: Final = re.compile(r'ongoing-request="(true|false)"(?:, *expiry-date="([^"]*)")?')
-_CHUNK: Final = 1 << 18
+_TRIES, _CHUNK = 5, 1 << 18
 RESTORED_DAYS: Final = 3
 """For how long what an archive was asked for can be read: it costs as much as other storage meanwhile."""
-REFUSED: Final = frozenset(
-    {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
-)
 _PROBE: Final = "probe/if-none-match"
 _TEXT, _BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 
@@ -78,7 +61,7 @@ class S3Objects:
 
     def put(self, name: str, data: bytes) -> None:
         """Create or replace an object. One request. A state before it that is locked stays, out of sight."""
-        with _mapped("written"):
+        with mapped("written"):
             self._put(name, data, **self._locked(name, data))
 
     def keep(self, name: str, data: bytes, *, tags: Mapping[str, str] = NO_TAGS) -> bool:
@@ -89,24 +72,24 @@ class S3Objects:
         when there are some: then nothing was created. What is there already is not locked, nor for longer.
         """
         more = {**_tagging(tags), **self._locked(name, data, tags)}
-        with _mapped("written"):
+        with mapped("written"):
             if not self._is_conditional():
                 there = self._get(name)
                 if there is None:
                     self._put(name, data, **more)
                 return there in (None, data)
-            for _ in range(_ATTEMPTS):
+            for _ in range(_TRIES):
                 if self._create(name, data, **more):
                     return True
                 there = self._get(name)
                 if there is not None:
                     return there == data
-        raise _busy("ConditionalRequestConflict")
+        raise busy("ConditionalRequestConflict")
 
     def retag(self, name: str, tags: Mapping[str, str]) -> None:
         """Give an object these tags in place of its own. One request."""
         chosen = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
-        with _mapped("tagged"):
+        with mapped("tagged"):
             self._client.put_object_tagging(
                 Bucket=self._bucket, Key=self._key(name), Tagging={"TagSet": chosen}
             )
@@ -114,7 +97,7 @@ class S3Objects:
     def restore(self, name: str) -> None:
         """Ask for an archived object, for `RESTORED_DAYS` days. One request; it takes the archive hours."""
         wanted = {"Days": RESTORED_DAYS, "GlacierJobParameters": {"Tier": "Standard"}}
-        with _mapped("restored"):
+        with mapped("restored"):
             try:
                 self._client.restore_object(Bucket=self._bucket, Key=self._key(name), RestoreRequest=wanted)
             except ClientError as failure:
@@ -126,7 +109,7 @@ class S3Objects:
 
         Of a storage class that AWS does not have it is taken for granted that it gives out at once.
         """
-        with _mapped("read"):
+        with mapped("read"):
             try:
                 found = self._client.head_object(Bucket=self._bucket, Key=self._key(name))
             except ClientError as failure:
@@ -137,7 +120,7 @@ class S3Objects:
 
     def get(self, name: str) -> bytes | None:
         """An object's bytes, or None. One request."""
-        with _mapped("read"):
+        with mapped("read"):
             return self._get(name)
 
     def get_range(self, name: str, start: int, length: int) -> bytes | None:
@@ -149,8 +132,8 @@ class S3Objects:
         checked_range(start, length)
         found = bytearray()
         same: dict[str, str] = {}
-        with _mapped("read"):
-            for _ in range(_ATTEMPTS):
+        with mapped("read"):
+            for _ in range(_TRIES):
                 answer = self._open_range(name, start + len(found), start + length - 1, same)
                 if answer is None:
                     return None
@@ -161,7 +144,7 @@ class S3Objects:
                 if len(found) >= length:
                     break
         if len(found) != length:
-            raise _busy("IncompleteBody")
+            raise busy("IncompleteBody")
         return bytes(found)
 
     def names(self, prefix: str) -> Iterator[str]:
@@ -169,7 +152,7 @@ class S3Objects:
         below = f"{self._prefix}{checked_name(prefix)}/" if prefix else self._prefix
         token: dict[str, str] = {}
         while True:
-            with _mapped("listed"):
+            with mapped("listed"):
                 page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=below, **token)
             names = (one["Key"].removeprefix(self._prefix) for one in page.get("Contents", ()))
             yield from (name for name in names if name != _PROBE)
@@ -183,7 +166,7 @@ class S3Objects:
         In a bucket with versions, as one with Object Lock is, it is only hidden behind a delete marker: for
         reads and lists it is gone, and its bytes go by the bucket's rules, after its lock.
         """
-        with _mapped("changed"):
+        with mapped("changed"):
             self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
     # ── one request each ─────────────────────────────────────────────────────────────────────────
@@ -259,7 +242,7 @@ class S3Objects:
             if code in _SHORT:
                 raise too_short() from failure
             if code in _TAKEN:
-                raise _busy("PreconditionFailed") from failure
+                raise busy("PreconditionFailed") from failure
             raise
         given = _RANGE.fullmatch(answer.get("ContentRange", ""))
         if given is not None and (int(given[1]), int(given[2])) == (first, last):
@@ -294,41 +277,6 @@ def open_bucket(bucket: str, prefix: str, endpoint: str, lock: ObjectLock | None
     return S3Objects(client_of(endpoint), bucket, prefix, lock)
 
 
-def client_of(endpoint: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
-    """A client for AWS, or for the S3 server at `endpoint`."""
-    here = _is_this_machine(endpoint)
-    config = Config(
-        connect_timeout=_CONNECT_S,
-        read_timeout=_READ_S,
-        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-        max_pool_connections=16,
-        # Other servers than AWS's rarely have a host name for each bucket.
-        s3={"addressing_style": "path" if endpoint else "auto"},
-        # This machine is never asked through a proxy, which would be the proxy's machine.
-        proxies={} if here else None,
-    )
-    # AWS's region comes from where the SDK looks for it; another server's name for itself is of no account.
-    core = botocore.session.get_session()
-    core.register_component("data_loader", _models())
-    session = boto3.session.Session(botocore_session=core)
-    region = "us-east-1" if endpoint and session.region_name is None else None
-    return session.client("s3", endpoint_url=endpoint or None, region_name=region, config=config)
-
-
-@cache
-def _models() -> Any:  # noqa: ANN401 - botocore has no types of its own
-    """The SDK's descriptions of S3 and of AWS's endpoints: megabytes of JSON, read once for all clients."""
-    return botocore.loaders.create_loader()
-
-
-def _is_this_machine(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _headers(name: str) -> dict[str, str]:
     """How an object is served (C2SP tlog-tiles): type, and for how many seconds it may be kept."""
     last = name.rpartition("/")[2]
@@ -356,56 +304,3 @@ def _standing(storage_class: str, archive_status: str | None, restore: str) -> S
         except ValueError:
             return HERE
     return HERE if gives_at_once(storage_class) and not archive_status else Standing("archived")
-
-
-@contextmanager
-def _mapped(doing: str) -> Iterator[None]:
-    """The SDK's errors as ours."""
-    try:
-        yield
-    except (ClientError, BotoCoreError) as failure:
-        raise failure_of(f"objects cannot be {doing}", failure) from failure
-
-
-def failure_of(not_done: str, failure: ClientError | BotoCoreError) -> TenureError:
-    """The SDK's error as ours; `not_done` says what came of it, such as "objects cannot be read"."""
-    if isinstance(failure, ClientError):
-        return _of_code(not_done, failure.response["Error"]["Code"])
-    if isinstance(failure, NoCredentialsError | PartialCredentialsError):
-        return Unavailable(
-            f"There are no credentials for S3; {not_done}.",
-            retry_after=5,
-            remedy="Give this process a role, or credentials where the AWS SDK looks for them.",
-        )
-    return Unavailable(
-        f"S3 cannot be reached; {not_done}. What was asked is safe to repeat.",
-        retry_after=5,
-        remedy="Check TENURE_S3_ENDPOINT, the region and the network.",
-    )
-
-
-def _of_code(not_done: str, code: str) -> TenureError:
-    if code == "InvalidObjectState":
-        return archived()
-    if code == "NoSuchBucket":
-        return Unavailable(
-            f"There is no such bucket; {not_done}.",
-            retry_after=5,
-            remedy="Make the bucket, or correct TENURE_OBJECTS_URL, TENURE_MIRROR_URL or TENURE_S3_ENDPOINT.",
-        )
-    if code in REFUSED:
-        return Unavailable(
-            f"S3 refuses these credentials ({code}); {not_done}.",
-            retry_after=5,
-            remedy="They need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there; packs "
-            "need s3:PutObjectTagging and s3:RestoreObject, too, and Object Lock s3:PutObjectRetention.",
-        )
-    return _busy(code)
-
-
-def _busy(code: str) -> Unavailable:
-    return Unavailable(
-        f"S3 cannot do this now ({code}); what was asked is safe to repeat.",
-        retry_after=5,
-        remedy="Repeat it later; if it stays so, ask whoever runs the store.",
-    )

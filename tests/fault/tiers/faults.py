@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from support.wire import Wire
 from tenure.cold.objects import NO_TAGS, Objects, Standing
-from tenure.cold.s3 import S3Objects, failure_of
+from tenure.cold.s3 import S3Objects
+from tenure.cold.s3client import failure_of
 
 DAY_US: Final = 86_400_000_000
 _SLOW_S: Final = 0.15
