@@ -12,7 +12,7 @@ from moto.moto_api import state_manager
 from support.cell import SCOPE, Cell, crash
 from support.tiering import Later, as_promised, declare, moody, rule, tier
 from tenure import ids, locating
-from tenure.cold.s3 import RESTORED_DAYS
+from tenure.cold.objects import RESTORED_DAYS
 from tenure.errors import Denied, Erased, Malformed, NotFound
 from tenure.governance import restoring
 from tenure.jobs.job import Run

@@ -7,6 +7,8 @@ from typing import Final, Literal, NamedTuple, Protocol
 from tenure.errors import Invalid, Tampered, Unavailable, Unsupported
 
 NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
+RESTORED_DAYS: Final = 3
+"""For how long what an archive was asked for can be read: it costs as much as other storage meanwhile."""
 
 
 class Standing(NamedTuple):

@@ -20,7 +20,7 @@ from botocore.exceptions import (
 
 from tenure.cold.files import checked_name
 from tenure.cold.objectlock import MODE_FIELD, ObjectLock
-from tenure.cold.objects import HERE, NO_TAGS, Standing, checked_range, too_short
+from tenure.cold.objects import HERE, NO_TAGS, RESTORED_DAYS, Standing, checked_range, too_short
 from tenure.cold.s3client import busy, client_of, mapped
 from tenure.cold.storage import gives_at_once
 from tenure.errors import Unsupported
@@ -35,8 +35,6 @@ _BROKEN_OFF: Final = (ResponseStreamingError, IncompleteReadError, ReadTimeoutEr
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
 _RESTORED: Final = re.compile(r'ongoing-request="(true|false)"(?:, *expiry-date="([^"]*)")?')
 _TRIES, _CHUNK = 5, 1 << 18
-RESTORED_DAYS: Final = 3
-"""For how long what an archive was asked for can be read: it costs as much as other storage meanwhile."""
 _PROBE: Final = "probe/if-none-match"
 _TEXT, _BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 

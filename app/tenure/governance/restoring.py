@@ -23,10 +23,9 @@ import structlog
 
 from tenure import ids
 from tenure.batcher import Batcher
-from tenure.cold.objects import Objects, Standing
+from tenure.cold.objects import RESTORED_DAYS, Objects, Standing
 from tenure.cold.pack import Front
 from tenure.cold.packs import name_of
-from tenure.cold.s3 import RESTORED_DAYS
 from tenure.crew import Desk, Solo
 from tenure.errors import TenureError, Unavailable
 from tenure.governance.packclasses import KEEP
