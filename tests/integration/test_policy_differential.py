@@ -30,7 +30,7 @@ from support.policies import (
 from tenure import ids, resources
 from tenure.access import Ask, Caller
 from tenure.crew import Desk, Found
-from tenure.listing import Query, _split
+from tenure.listing import Query, split
 from tenure.model.configuration import Configuration
 from tenure.model.manifests import parse_manifests
 from tenure.model.principal import Credential, Principal, PrincipalKind
@@ -101,7 +101,7 @@ def listed(tx: Tx, policy: Policy, asked: Question, wanted: Query) -> tuple[set[
     principal = Principal(tx.tenant_id, ids.new_id(), "somebody", PrincipalKind.AGENT, asked.roles)
     ask = Ask(Credential(tx.tenant_id, "0"), asked.purpose)
     caller = Caller(Desk(tx, tenancy, Found(), asked.now), ask, principal)
-    shown, hidden = _split(caller, asked.scope, wanted)
+    shown, hidden = split(caller, asked.scope, wanted)
     assert caller.sees_any("list", asked.scope) == bool(caller.visible("list", asked.scope))
     assert caller.sees_any("list", asked.scope) or not shown
     found = records.page(tx, Filter(asked.scope), shown, now=1, after=None, limit=1000) if shown else []
