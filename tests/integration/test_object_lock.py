@@ -16,7 +16,7 @@ from support.rgw import Bucket
 from support.tiering import Later, packed, stocked, tier
 from tenure.bootstrap import mirror_of, prepare
 from tenure.cli.doctor import _locks
-from tenure.cold import s3
+from tenure.cold import s3client
 from tenure.cold.bucketrules import BucketRules
 from tenure.cold.lifecycle import Configuration, Place, rules_for
 from tenure.cold.objectlock import ObjectLock
@@ -241,5 +241,5 @@ async def test_a_bucket_that_cannot_lock_or_locks_everything_is_refused(
     embedded.settings = right.model_copy(
         update={**lock, "objects_url": fine.url(), "s3_endpoint": "http://127.0.0.1:9"}
     )
-    monkeypatch.setattr(s3, "_ATTEMPTS", 1)
+    monkeypatch.setattr(s3client, "_ATTEMPTS", 1)
     await asyncio.to_thread(prepare, embedded.settings)

@@ -108,7 +108,10 @@ def _escaped(text: str) -> Iterator[tuple[str, str]]:
     yield "sql", text.replace("\\", r"\\")
     yield "sql", text.replace("\\", r"\\").replace("'", r"\'").replace('"', r"\"")
     yield "csv", text.replace('"', '""')
-    yield "quoted-printable", "".join(_quoted(byte) for byte in text.encode())
+    quoted = "".join(_quoted(byte) for byte in text.encode())
+    yield "quoted-printable", quoted
+    if quoted[-1:] == " ":  # RFC 2045 §6.7, rule 3: at the end of a line it is not left as it is
+        yield "quoted-printable", f"{quoted[:-1]}=20"
 
 
 def _quoted(byte: int) -> str:
