@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from support import compiled
 from support.cell import Cell, Stock, blank
 from support.postgres import Server, server
-from support.rgw import Bucket, S3Server, missing, s3_server
+from support.rgw import Bucket, S3Server, started
 from support.softhsm import SoftHsm
 from support.softhsm import begin as softhsm_token
 
@@ -136,12 +136,7 @@ def database_url(database_kind: str, _server: Server | None, tmp_path: Path) -> 
 @pytest.fixture(scope="session")
 def _s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server | str]:
     """The server, or why there is none."""
-    why = missing()
-    if why:
-        yield why
-        return
-    with s3_server(tmp_path_factory.mktemp("s3") / "rgw") as running:
-        yield running
+    yield from started(tmp_path_factory.mktemp("s3"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from support.cell import Cell, Tenant
-from support.rgw import DAY_S, Bucket
+from support.rgw import DAY_S, Bucket, S3Server, started
 from tenure.bootstrap import Tenure, planned
 from tenure.cold.bucketrules import BucketRules
 from tenure.cold.classes import RetentionClass
@@ -57,6 +57,12 @@ def retention(name: str, **spec: Any) -> str:
 
 async def declare(tenure: Tenure, tenant: Tenant, name: str, **spec: Any) -> None:
     await tenure.manifests.apply(tenant["admin"], retention(name, **spec), dry_run=False)
+
+
+@pytest.fixture(scope="module")
+def _s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server | str]:
+    """One whose rules nobody else has used."""
+    yield from started(tmp_path_factory.mktemp("s3"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from test_evictions import findings
 
 from support.cell import Cell
 from support.erasure import assert_certified
-from support.rgw import Bucket
+from support.rgw import Bucket, S3Server, started
 from support.tiering import Later, packed, stocked, tier
 from tenure.bootstrap import mirror_of, prepare
 from tenure.cli.doctor import _locks
@@ -27,6 +27,12 @@ from tenure.errors import Conflict, Unsupported
 
 pytestmark = [pytest.mark.anyio, pytest.mark.s3]
 PATIENCE_S = 100.0
+
+
+@pytest.fixture(scope="module")
+def _s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server | str]:
+    """One whose rules nobody else has used."""
+    yield from started(tmp_path_factory.mktemp("s3"))
 
 
 @pytest.fixture

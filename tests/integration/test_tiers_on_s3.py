@@ -12,7 +12,7 @@ from test_evictions import evicted, findings, gone
 
 from support.cell import NOTES, SCOPE, Cell
 from support.erasure import assert_certified, kept_by
-from support.rgw import DAY_S, Bucket
+from support.rgw import DAY_S, Bucket, S3Server, started
 from support.tiering import Later, as_promised, declare, rule, tier
 from support.travel import Travel
 from tenure.model.record import Written
@@ -39,6 +39,12 @@ DAYS = {
 }
 """Storage class → the day, since the pack was put, on which the rules move it there."""
 SCOPES = {"floor": NOTES}
+
+
+@pytest.fixture(scope="module")
+def _s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server | str]:
+    """One whose rules nobody else has used."""
+    yield from started(tmp_path_factory.mktemp("s3"))
 
 
 @pytest.fixture

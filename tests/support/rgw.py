@@ -102,6 +102,20 @@ def missing() -> str:
     return "" if os.geteuid() == 0 else "Ceph RGW needs to run as root here"
 
 
+def started(folder: Path) -> Iterator[S3Server | str]:
+    """A server for as long as a fixture lasts, or why there is none.
+
+    Rules of lifecycle are looked at every few seconds, until some tests with them are done: what comes later
+    on the same server may wait for ever. Files of tests that wait for rules have a server of their own.
+    """
+    why = missing()
+    if why:
+        yield why
+        return
+    with s3_server(folder / "rgw") as running:
+        yield running
+
+
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
     """A running server with one user and no buckets."""
