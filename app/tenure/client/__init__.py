@@ -1,16 +1,22 @@
-"""What customers import. Offline: verify receipts, certificates and populations, audit a whole log."""
+"""What customers import: `Client` and `AsyncClient`, and what they answer (`results`).
+
+And offline: verify receipts, certificates and populations, audit a whole log.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tenure.client.audit import audit_log
+    from tenure.client.clients import AsyncClient, Client
     from tenure.client.own import AuditedConnection, OwnReport
     from tenure.client.source import DirSource, UrlSource, open_source
     from tenure.client.verify import Verified, verify_file, verify_text
 
 __all__ = [
+    "AsyncClient",
     "AuditedConnection",
+    "Client",
     "DirSource",
     "OwnReport",
     "UrlSource",
@@ -21,7 +27,9 @@ __all__ = [
     "verify_text",
 ]
 _MODULES = {
+    "AsyncClient": "clients",
     "AuditedConnection": "own",
+    "Client": "clients",
     "DirSource": "source",
     "OwnReport": "own",
     "UrlSource": "source",

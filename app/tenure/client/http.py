@@ -7,22 +7,14 @@ must not come back together.
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from tenure.errors import (
-    Denied,
-    Erased,
-    Invalid,
-    QuotaExceeded,
-    RateLimited,
-    TenureError,
-    Unavailable,
-    Unverified,
-)
+from tenure.client.problems import error_of
+from tenure.errors import RateLimited, Unavailable
 
 _TIMEOUT = 30.0
 _PROBLEM = "application/problem+json"
@@ -135,42 +127,3 @@ def pause(retry_after: int, attempt: int) -> float:
     How much more is left to chance: up to as long again, doubled with every refusal, a minute at most.
     """
     return retry_after + _chance.uniform(0, min(max(retry_after, 1) << attempt, 60))
-
-
-def error_of(problem: Mapping[str, Any]) -> TenureError:
-    """The error that a problem document (RFC 9457) stands for; a plain `TenureError` for an unknown kind."""
-    name = str(problem.get("type", "")).rpartition(":")[2]
-    kind = _KINDS.get(name, TenureError)
-    detail, remedy = str(problem.get("detail", "The service refused.")), problem.get("remedy")
-    if kind is Denied:
-        return Denied(
-            detail, entry=problem.get("entry"), rules=tuple(problem.get("rules", ())), remedy=remedy
-        )
-    if kind is Erased:
-        return Erased(detail, certificate=problem.get("certificate"), shred=problem.get("shred"))
-    if kind in (RateLimited, QuotaExceeded):
-        return _limited(kind, detail, problem)
-    if issubclass(kind, Unavailable):
-        return kind(detail, retry_after=int(problem.get("retry_after", 1)), remedy=remedy)
-    failure = kind(detail, field=problem.get("field"), rule=problem.get("rule"), remedy=remedy)
-    if isinstance(failure, Invalid):
-        failure.line, failure.file = problem.get("line"), problem.get("file")
-    return failure
-
-
-def _limited(kind: type[TenureError], detail: str, problem: Mapping[str, Any]) -> TenureError:
-    limit, rule, remedy = str(problem.get("limit", "")), problem.get("rule"), problem.get("remedy")
-    if kind is QuotaExceeded:
-        return QuotaExceeded(detail, limit=limit, rule=rule, remedy=remedy)
-    after = int(problem.get("retry_after", 1))
-    return RateLimited(detail, limit=limit, retry_after=after, rule=rule, remedy=remedy)
-
-
-def _family(kind: type[TenureError]) -> Iterator[type[TenureError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _family(child)
-
-
-# A class without a kind of its own is a server's: a case of another, told as that one.
-_KINDS = {kind.kind: kind for kind in _family(TenureError) if "kind" in vars(kind) and kind is not Unverified}
