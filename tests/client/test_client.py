@@ -209,11 +209,16 @@ def test_a_decision_is_a_block_and_what_it_saw_is_proven(site: Site) -> None:
 
 
 def test_a_block_that_fails_is_sealed_so_and_the_failure_goes_on(site: Site) -> None:
-    client, name = site(), ""
-    with pytest.raises(ZeroDivisionError), client.decision() as decision:
-        name = decision.bound.decision
-        raise ZeroDivisionError
-    assert client.get_decision(name).outcome == "failed"
+    client, begun = site(), []
+
+    def fails() -> None:
+        with client.decision() as decision:
+            begun.append(decision.bound.decision)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert client.get_decision(*begun).outcome == "failed"
     with client.decision() as decision:
         name = decision.bound.decision
     assert client.get_decision(name).outcome == "completed"
