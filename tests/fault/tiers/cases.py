@@ -67,6 +67,8 @@ class Stage(NamedTuple):
                 step = Step(*line["step"])
                 kills += [(step, "before")] if step.name in _BEFORE and not self.server else []
                 kills += [(step, "after")] if step.name not in _SAME or not self.server else []
+        if not kills:  # a table without cases would say that all is well
+            raise AssertionError(f"{act}, {fault}: nothing was done: {_log(slot).read_text()[-600:]}")
         return kills
 
     def play(self, case: Case, slot: Path) -> Playing:

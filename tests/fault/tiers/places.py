@@ -12,7 +12,7 @@ from support.cell import Cell
 from support.rgw import Bucket
 from support.wire import wire_to
 from tenure.bootstrap import Tenure
-from tenure.cold import s3
+from tenure.cold import s3, s3client
 from tenure.cold.files import FileObjects
 from tenure.cold.objects import Objects
 from tenure.cold.packs import FOLDER
@@ -50,7 +50,7 @@ class Shelf(NamedTuple):
             return
         with ExitStack() as stack:
             for name, value in (("_READ_S", 2), ("_ATTEMPTS", 2)):  # nothing is waited for long
-                stack.enter_context(patch.object(s3, name, value))
+                stack.enter_context(patch.object(s3client, name, value))
             wire = stack.enter_context(wire_to(self.bucket.server.endpoint))
             base = s3.open_bucket(self.bucket.name, self.prefix, wire.endpoint)
             base._is_conditional()  # what it knows is asked while the wire is good
