@@ -134,3 +134,23 @@ def test_an_embedded_cell_needs_nothing_but_the_server(tmp_path):
     operator = json.loads(made.stdout)["operator_key"]
     listed = bare("jobs", "--json", absent=EXTRAS, cwd=tmp_path, **{**places, "TENURE_API_KEY": operator})
     assert listed.returncode == 0, listed.stderr
+
+
+def test_a_service_elsewhere_is_reached_and_none_is_opened_here():
+    program = PROGRAM.replace(
+        "from tenure.cli.entry import main\nmain()\n",
+        "import tenure\n"
+        "from tenure.client import AsyncClient, Client\n"
+        "with tenure.open('http://127.0.0.1:9', 'tnr_x', retries=0) as client:\n"
+        "    print(type(client) is Client)\n"
+        "try:\n"
+        "    tenure.open('tenure-data', 'tnr_x')\n"
+        "except tenure.errors.Unsupported as refused:\n"
+        "    print(refused.remedy)\n",
+    )
+    env = {"PYTHONPATH": str(Path(tenure.__file__).parents[1])}
+    command = [sys.executable, "-W", "error", "-c", program, ABSENT]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.splitlines()[0] == "True"
+    assert "tenure[server]" in said.stdout

@@ -14,12 +14,12 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar, Unpack
 
 import httpx
 
 from tenure.client.calls import Bound
-from tenure.client.decisions import Decisions
+from tenure.client.decisions import About, Decisions
 from tenure.client.operation import Work
 from tenure.client.records import Records
 from tenure.client.steps import RETRIES, TIMEOUT_S, Answer, NotAnswered, NotSent, Pause, Send
@@ -80,7 +80,7 @@ class Client(_Common):
             return _answer(self._http.send(_request(self._http, step)))
 
     @contextmanager
-    def decision(self, **about: Any) -> Iterator[Self]:  # noqa: ANN401 - of `open_decision`
+    def decision(self, **about: Unpack[About]) -> Iterator[Self]:
         """A decision around a block: a client whose accesses belong to it, sealed when the block ends.
 
         Takes what `open_decision` takes. Set `outcome` in the block; otherwise it is `completed`, or `failed`
@@ -154,7 +154,7 @@ class AsyncClient(_Common):
             return _answer(await self._http.send(_request(self._http, step)))
 
     @asynccontextmanager
-    async def decision(self, **about: Any) -> AsyncIterator[Self]:  # noqa: ANN401 - of `open_decision`
+    async def decision(self, **about: Unpack[About]) -> AsyncIterator[Self]:
         """As of `Client`."""
         opened = await self.open_decision(**about)
         inside = self.for_purpose(opened.purpose, on_behalf_of=self.bound.on_behalf_of).within(opened.id)

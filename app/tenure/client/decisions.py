@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final, Self
+from enum import Enum
+from typing import Final, Self, TypedDict
 from urllib.parse import quote
 
 from tenure.client.calls import Calls
@@ -12,8 +13,23 @@ from tenure.client.results import Decided, Json, Opened, Sealed, Seen
 from tenure.client.steps import Pause
 from tenure.errors import NotYet
 
-_NOTHING: Final[Any] = object()
 _LOOK_S: Final = 0.2
+
+
+class Nothing(Enum):
+    """That nothing was given, where None is something."""
+
+    NOTHING = "nothing"
+
+
+class About(TypedDict, total=False):
+    """What a decision is about: the arguments of `open_decision`."""
+
+    purpose: str | None
+    subject: str | None
+    agent: str | None
+    model: str | None
+    input_sha256: str | None
 
 
 class Decisions(Calls):
@@ -51,14 +67,19 @@ class Decisions(Calls):
 
     @operation
     def seal_decision(
-        self, decision: str, outcome: str, *, output: Json = _NOTHING, output_sha256: str | None = None
+        self,
+        decision: str,
+        outcome: str,
+        *,
+        output: Json | Nothing = Nothing.NOTHING,
+        output_sha256: str | None = None,
     ) -> Work[Sealed]:
         """Close a decision: it takes no more accesses. `outcome` is a code of yours, such as `approved`.
 
         Of `output`, any JSON, only the SHA-256 is kept. Raises Conflict when it is sealed already, NotFound.
         """
         body: dict[str, Json] = {"outcome": outcome}
-        if output is not _NOTHING:
+        if output is not Nothing.NOTHING:
             body["output"] = output
         if output_sha256 is not None:
             body["output_sha256"] = output_sha256
