@@ -39,6 +39,11 @@ class _Common(Records, Decisions):
     outcome: str = COMPLETED
     """Of the decision that this client belongs to: said when its block ends."""
 
+    def _with(self, bound: Bound) -> Self:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, bound=bound)
+        return other
+
 
 class Client(_Common):
     """Calls that block."""
@@ -95,11 +100,6 @@ class Client(_Common):
                 self.seal_decision(opened.id, FAILED)
             raise
         self.seal_decision(opened.id, inside.outcome)
-
-    def _with(self, bound: Bound) -> Self:
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__, bound=bound)
-        return other
 
     def close(self) -> None:
         """Close the connections, of every client made from this one, too."""
@@ -165,11 +165,6 @@ class AsyncClient(_Common):
                 await self.seal_decision(opened.id, FAILED)
             raise
         await self.seal_decision(opened.id, inside.outcome)
-
-    def _with(self, bound: Bound) -> Self:
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__, bound=bound)
-        return other
 
     async def aclose(self) -> None:
         """As `Client.close`."""
