@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from support.cell import NOTES, SCOPE, SUPPORT, Cell, in_time
+from support.cell import NOTES, SCOPE, SUPPORT, Cell
 from tenure import ids
 from tenure.access import Ask
 from tenure.errors import Conflict, Denied, Invalid, NotFound, TenureError, Unauthenticated
@@ -189,7 +189,7 @@ async def test_other_roles_hold_from_the_next_transaction_on(cell: Cell) -> None
     assert await may(cell, cell.one["agent"]) == NOTHING
     await cell.tenure.principals.change(admin, agent, roles=("support-agent", "clerk", "clerk"))
     assert await may(cell, cell.one["agent"]) == ALL
-    told = [one["data"] for one in in_time(cell) if one["kind"] == "principal.change"][-2:]
+    told = [one["data"] for one in cell.entries() if one["kind"] == "principal.change"][-2:]
     assert [(one["change"], one["principal"], one["roles"]) for one in told] == [
         ("roles", agent, ["marketer"]),
         ("roles", agent, ["clerk", "support-agent"]),
@@ -219,7 +219,7 @@ async def test_a_disabled_principal_is_nobody_until_it_is_enabled(cell: Cell) ->
     assert (await cell.tenure.principals.change(admin, agent, disabled=True))["disabled_at"]
     await cell.tenure.principals.change(admin, agent, disabled=False)
     assert await may(cell, spare) == ALL
-    told = [one["data"]["change"] for one in in_time(cell) if one["kind"] == "principal.change"]
+    told = [one["data"]["change"] for one in cell.entries() if one["kind"] == "principal.change"]
     assert told[-2:] == ["disabled", "enabled"], "what changes nothing makes no entry"
 
 
@@ -248,7 +248,7 @@ async def test_acting_for_somebody_is_on_record_and_takes_both_rights(cell: Cell
     agent, clerk = cell.one["agent"], cell.one.principals["clerk"]
     ask = Ask(replace(agent, on_behalf_of=clerk), SUPPORT)
     found = await cell.get("contact", ask=ask)
-    (entry,) = [one for one in in_time(cell) if f"{one['writer']}-{one['n']}" == found.entry]
+    (entry,) = [one for one in cell.entries() if f"{one['writer']}-{one['n']}" == found.entry]
     assert (entry["principal"], entry["on_behalf_of"]) == (cell.one.principals["agent"], clerk)
     assert [rule.partition("#")[0] for rule in entry["rules"]] == [
         "grant/agents-work",
@@ -256,7 +256,7 @@ async def test_acting_for_somebody_is_on_record_and_takes_both_rights(cell: Cell
     ]
     with pytest.raises(Denied):
         await cell.get("travel", ask=ask)
-    denied = [one for one in in_time(cell) if one["outcome"] == "denied"][-1]
+    denied = [one for one in cell.entries() if one["outcome"] == "denied"][-1]
     assert denied["on_behalf_of"] == clerk
     page = await cell.tenure.gateway.query(ask, SCOPE, Query())
     assert ([one.key for one in page.items], page.withheld) == (["contact"], 1)
@@ -264,7 +264,7 @@ async def test_acting_for_somebody_is_on_record_and_takes_both_rights(cell: Cell
     asked = Ask(replace(cell.one["clerk"], on_behalf_of=cell.one.principals["agent"]), SUPPORT)
     with pytest.raises(Denied):
         await cell.get("travel", ask=asked)
-    assert "on_behalf_of" not in in_time(cell)[0]
+    assert "on_behalf_of" not in cell.entries()[0]
     assert (await cell.audited()).ok
 
 
@@ -275,7 +275,7 @@ async def test_governing_for_somebody(cell: Cell) -> None:
     assert await cell.tenure.ledger.key(replace(cell.one["auditor"], on_behalf_of=auditor))
     with pytest.raises(Denied):
         await cell.tenure.holds.place(acting, "scope", SCOPE, "a case")
-    assert [one for one in in_time(cell) if one.get("on_behalf_of") == auditor]
+    assert [one for one in cell.entries() if one.get("on_behalf_of") == auditor]
 
 
 @anyio
@@ -291,4 +291,4 @@ async def test_nobody_is_acted_for_who_is_not_there(cell: Cell) -> None:
         assert len(cell.entries()) == before
     me = replace(cell.one["agent"], on_behalf_of=cell.one.principals["agent"])
     assert (await cell.get("k", ask=Ask(me, SUPPORT))).key == "k", "for oneself is for nobody else"
-    assert not [one for one in in_time(cell) if "on_behalf_of" in one]
+    assert not [one for one in cell.entries() if "on_behalf_of" in one]

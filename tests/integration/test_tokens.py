@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.cell import SUPPORT, Cell, Tenant, in_time
+from support.cell import SUPPORT, Cell, Tenant
 from support.issuer import Issuer as Running
 from support.issuer import issuer as running_issuer
 from tenure.access import Ask
@@ -74,7 +74,7 @@ async def test_a_client_of_the_issuer_is_an_agent_here_from_its_first_token_on(
     second = entry(cell, await read(cell, issuer.token("agent-7")))
     other = entry(cell, await read(cell, issuer.token("agent-8")))
     assert first["principal"] == second["principal"] != other["principal"]
-    made = [one for one in in_time(cell) if one.get("data", {}).get("change") == "provisioned"]
+    made = [one for one in cell.entries() if one.get("data", {}).get("change") == "provisioned"]
     assert [one["data"]["principal"] for one in made] == [first["principal"], other["principal"]]
     assert made[0]["data"]["roles"] == ["support-agent"]
     listed = await cell.tenure.principals.every(cell.one["admin"], after="", limit=200)
@@ -201,7 +201,7 @@ async def test_a_removed_issuers_token_is_refused_in_the_very_next_transaction(
     with pytest.raises(NotFound):
         await cell.tenure.issuers.remove(admin, issuer_id)
     assert [one["id"] for one in (await cell.tenure.issuers.every(admin))["items"]] == [other]
-    told = [one["data"]["change"] for one in in_time(cell) if one["kind"] == "principal.change"]
+    told = [one["data"]["change"] for one in cell.entries() if one["kind"] == "principal.change"]
     assert told[-4:] == ["issuer-added", "issuer-added", "provisioned", "issuer-removed"]
 
 

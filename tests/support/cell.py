@@ -309,19 +309,18 @@ class Cell:
         return logs / str(newest if generation is None else generation)
 
     def entries(self, tenant: Tenant | None = None) -> list[dict[str, Any]]:
-        """Every entry in the database, by writer and number, with its place as `_at`."""
+        """Every entry in the database in the order of their instants, with its place as `_at`.
+
+        A cell has several writers, and whichever is free takes the next operation: their order says nothing.
+        """
         found = self.rows(
             "SELECT e.body, p.generation, p.idx + e.n - p.n FROM entries e LEFT JOIN places p"
             " ON p.tenant_id = e.tenant_id AND p.writer = e.writer AND e.n BETWEEN p.n AND p.n + p.count - 1"
             " WHERE CAST(e.tenant_id AS TEXT) = :t ORDER BY e.writer, e.n",
             t=(tenant or self.one).id,
         )
-        return [{**json.loads(bytes(body)), "_at": (generation, idx)} for body, generation, idx in found]
-
-
-def in_time(cell: Cell) -> list[dict[str, Any]]:
-    """A tenant's entries in the order of their instants, whoever wrote them."""
-    return sorted(cell.entries(), key=lambda one: str(one["at"]))
+        entries = [{**json.loads(bytes(body)), "_at": (generation, idx)} for body, generation, idx in found]
+        return sorted(entries, key=lambda one: str(one["at"]))
 
 
 async def crash(tenure: Tenure) -> None:
