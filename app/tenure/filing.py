@@ -36,4 +36,6 @@ def filed(keys: TenantKeyring, scope: str, record_id: str, path: Path) -> list[F
 def file(desk: Desk, scope: str, record_id: str, *ways: Path) -> None:
     """File a record under these paths, with the commit. Again is no harm. No round trip."""
     for path in ways:
-        desk.tx.put(paths.INSERT, *(one._asdict() for one in filed(desk.tenancy.keys, scope, record_id, path)))
+        desk.tx.put(
+            paths.INSERT, *(one._asdict() for one in filed(desk.tenancy.keys, scope, record_id, path))
+        )
