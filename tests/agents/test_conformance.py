@@ -1,4 +1,4 @@
-"""LangGraph's own conformance suite for savers, every capability: on both databases, in process, over HTTP."""
+"""LangGraph's own conformance suite for savers, with every capability; on both databases, also over HTTP."""
 
 from collections.abc import AsyncIterator
 
