@@ -27,6 +27,11 @@ def beginnings(path: Path) -> Iterable[Path]:
     return (path[:length] for length in range(1, len(path) + 1))
 
 
+def is_under(paths: Iterable[Path], wanted: Path) -> bool:
+    """Whether one of the paths is this one, or begins with it."""
+    return any(tuple(path[: len(wanted)]) == tuple(wanted) for path in paths)
+
+
 def filed(keys: TenantKeyring, scope: str, record_id: str, path: Path) -> list[Filed]:
     """The rows that file a record under a path."""
     found = (Filed(index_of(keys, scope, one), record_id) for one in beginnings(path))
@@ -36,6 +41,5 @@ def filed(keys: TenantKeyring, scope: str, record_id: str, path: Path) -> list[F
 def file(desk: Desk, scope: str, record_id: str, *ways: Path) -> None:
     """File a record under these paths, with the commit. Again is no harm. No round trip."""
     for path in ways:
-        desk.tx.put(
-            paths.INSERT, *(one._asdict() for one in filed(desk.tenancy.keys, scope, record_id, path))
-        )
+        rows = filed(desk.tenancy.keys, scope, record_id, path)
+        desk.tx.put(paths.INSERT, *(one._asdict() for one in rows))

@@ -21,7 +21,7 @@ from tenure.access import Ask, check_scope_name
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.listing import History, Page, Query
-from tenure.model.record import Draft, Version, Written, check_key, check_people, check_subject
+from tenure.model.record import Draft, Version, Written, check_key, check_paths, check_people, check_subject
 from tenure.reading import Read
 from tenure.retention import Explain, Retained
 from tenure.writing import Condition, Delete, Write
@@ -72,6 +72,7 @@ class Gateway:
         """
         check_address(scope, key)
         check_people(draft)
+        check_paths(draft.paths)
         lineage.check_ids(draft.derived_from)
         draft = replace(draft, categories=tuple(sorted(set(draft.categories))))
         operation = Write(ask, scope, key, draft, condition or Condition(), idempotency_key)
@@ -94,6 +95,8 @@ class Gateway:
         check_scope_name(scope)
         if wanted.subject is not None:
             check_subject(wanted.subject)
+        if wanted.path:
+            check_paths((wanted.path,))
         return await self._alone(ask, lambda desk: listing.query(desk, ask, scope, wanted))  # type: ignore[no-any-return]
 
     async def history(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tenure import clocks
+from tenure import clocks, filing
 from tenure.access import Ask, Caller
 from tenure.crew import Desk
 from tenure.errors import Denied, Erased, Invalid, Malformed
@@ -34,6 +34,8 @@ class Query:
 
     subject: str | None = None
     prefix: str | None = None
+    path: tuple[str, ...] = ()
+    """Only what is filed here, at any depth."""
     categories: tuple[str, ...] = ()
     since: int | None = None
     until: int | None = None
@@ -98,6 +100,8 @@ def query(desk: Desk, ask: Ask, scope: str, wanted: Query) -> Page | Denied:
     if wanted.subject is not None and subject_id is None:
         return Page([], None, 0, caller.record(Kind.ACCESS, "ok", nonce=nonce))
     filters = Filter(scope, subject_id, wanted.since, wanted.until, wanted.as_of)
+    if wanted.path:
+        filters = filters._replace(path_index=filing.index_of(desk.tenancy.keys, scope, wanted.path))
     shown, hidden = split(caller, scope, wanted)
     after, withheld = read_cursor(desk, scope, wanted)
     if withheld is None:
@@ -193,7 +197,7 @@ def _collect(
 
 
 def _open(caller: Caller, stored: StoredVersion, wanted: Query, nonce: bytes) -> _Opened | None:
-    """An opened item with its accesses; None when erased meanwhile or the prefix does not match."""
+    """An opened item with its accesses; None when erased meanwhile, or neither prefix nor path match."""
     desk = caller.desk
     try:
         opened = unseal(desk.tx, desk.tenancy.keys, stored)
@@ -202,6 +206,8 @@ def _open(caller: Caller, stored: StoredVersion, wanted: Query, nonce: bytes) ->
     head = open_head(desk.tenancy.keys, opened, stored)
     if wanted.prefix is not None and not head.key.startswith(wanted.prefix):
         return None
+    if wanted.path and not filing.is_under(head.paths, wanted.path):
+        return None  # filed elsewhere since: the index keeps where it was
     if wanted.include_content:
         released = release(caller, stored, opened, head, nonce=nonce)
         return _Opened(stored, as_version(stored, head, released, entry=stored.entry), released.accesses)
@@ -263,5 +269,5 @@ def read_cursor(desk: Desk, scope: str, wanted: Query) -> tuple[str | None, int 
 
 def _seal(desk: Desk, scope: str, wanted: Query, body: str) -> str:
     facts: list[Any] = [scope, wanted.subject, wanted.prefix, wanted.categories, wanted.since]
-    facts += [wanted.until, wanted.as_of, wanted.include_content, *wanted.keys]
+    facts += [wanted.until, wanted.as_of, wanted.include_content, wanted.path, *wanted.keys]
     return desk.tenancy.keys.blind_index("cursor", json.dumps(facts), body)[:32]

@@ -81,4 +81,5 @@ def as_version(stored: StoredVersion, head: Head, released: Released | None, *, 
         expires_at=stored.expires_at,
         tier=stored.tier,
         segments=released.segments if released else (),
+        path=head.paths[0] if head.paths else (),
     )

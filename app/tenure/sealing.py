@@ -1,8 +1,8 @@
 """Between a version as people know it and a version as it lies in the database.
 
-A version has two sealed parts under one key: the *head* (record key, subject references, metadata, lineage)
-and the *content*. Lists open heads only. In a version with segments, each of them is sealed in the same way
-to people of its own, and all of them together are the content.
+A version has two sealed parts under one key: the *head* (record key, subject references, metadata, lineage,
+paths) and the *content*. Lists open heads only. In a version with segments, each of them is sealed in the
+same way to people of its own, and all of them together are the content.
 """
 
 import json
@@ -41,6 +41,7 @@ class Head(NamedTuple):
     metadata: dict[str, Any]
     derived_from: tuple[str, ...]
     slots: tuple[Slots, ...] = ()
+    paths: tuple[tuple[str, ...], ...] = ()
 
 
 class SealedVersion(NamedTuple):
@@ -65,6 +66,8 @@ def seal_version(
         "derived_from": draft.derived_from,
         "expires_at": draft.expires_at,
     }
+    if draft.paths:
+        head["paths"] = draft.paths
     if not draft.segments:
         sealed, opened = seal(
             binding, _keyed(keys, slots[0], cohort), {HEAD: _json(head), CONTENT: draft.content}
@@ -140,7 +143,8 @@ def open_head(keys: TenantKeyring, opened: OpenedKey, stored: StoredVersion) -> 
     if (stored.segments or 0) != len(slots):
         raise Tampered("A version has not the segments that it was sealed with; nothing was returned.")
     people = _staying(keys, stored.header or b"", head["subjects"])
-    return Head(head["key"], people, head["metadata"], tuple(head["derived_from"]), slots)
+    paths = tuple(tuple(path) for path in head.get("paths", ()))
+    return Head(head["key"], people, head["metadata"], tuple(head["derived_from"]), slots, paths)
 
 
 def _staying(keys: TenantKeyring, header: bytes, people: Sequence[str]) -> tuple[str, ...]:

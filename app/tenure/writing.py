@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from tenure import cohorts, ids, lineage, quota, rowseals
+from tenure import cohorts, filing, ids, lineage, quota, rowseals
 from tenure.access import Caller
 from tenure.crew import Desk, Needs
 from tenure.errors import Denied, Erased, KeyReused, NotFound, Stale
@@ -154,6 +154,7 @@ class Write(OnRecord):
             records.INSERT_LINEAGE,
             *({"parent_id": source, "child_id": new.version_id} for source in set(draft.derived_from)),
         )
+        filing.file(desk, self.scope, record_id, *draft.paths)
         written = Written(
             record=record_id,
             version=number,
@@ -191,6 +192,8 @@ class Write(OnRecord):
     def _payload_hash(self, desk: Desk, caller: Caller) -> str:
         parts = [(hashlib.sha256(part.content).hexdigest(), part.subjects) for part in self.draft.parts]
         facts = {**asdict(self.draft), "content": None, "segments": parts}
+        if not self.draft.paths:
+            del facts["paths"]  # what was first sent to a service that knew of no paths may be sent again
         whole: list[Any] = [self.scope, self.key, self.ask.purpose, asdict(self.condition), facts]
         if caller.principal.acts_for is not None:
             whole.append(caller.principal.acts_for)

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from support.cell import Cell
 from support.lived import Undone, live
+from tenure import ids
 from tenure.bootstrap import ground_of
 from tenure.governance import celllog
 from tenure.ids import CELL
@@ -196,6 +197,10 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "versions.segments": (setting("versions", "segments", None, segments=2), "versions"),
     "versions deleted": (deleting("versions", state="erased"), "versions"),
     "version_subjects.derived": (setting("version_subjects", "derived", more), "version_subjects"),
+    "record_paths.path_index": (setting("record_paths", "path_index", shorter), "record_paths"),
+    "record_paths.record_id": (setting("record_paths", "record_id", ids.new_id()), "record_paths"),
+    "record_paths.seal": (setting("record_paths", "seal", shorter), "record_paths"),
+    "record_paths deleted": (deleting("record_paths"), "record_paths"),
     "version_subjects deleted": (deleting("version_subjects"), "version_subjects"),
     "label_sets deleted": (deleting("label_sets"), "label_sets"),
     "subjects.leaf": (setting("subjects", "leaf", lambda leaf: leaf + 1000, state="active"), "subjects"),

@@ -98,7 +98,8 @@ def leaves(cell: Cell) -> list[int]:
 
 async def _people(cell: Cell, *names: str, tenant: Tenant | None = None) -> None:
     for name in names:
-        await cell.put(name, f"about {name}", f"customer:{name}", tenant=tenant)
+        filed = (("people", name),)
+        await cell.put(name, f"about {name}", f"customer:{name}", tenant=tenant, paths=filed)
 
 
 async def test_a_backup_from_before_the_erasure(place: Cell, backups: Backups) -> None:
@@ -120,6 +121,8 @@ async def test_a_backup_from_before_the_erasure(place: Cell, backups: Backups) -
         await assert_erased(place, "gone", certificate=state["certificate"])
         assert await place.certificate(state["certificate"]) == envelope
         assert await place.value("stays") == "about stays"
+        under = await tenure.gateway.query(place.one.ask(), SCOPE, Query(path=("people",)))
+        assert [one.key for one in under.items] == ["stays"]
         assert await place.value("theirs", tenant=place.two) == "about theirs"
         assert (await place.tenure.subjects.lookup(place.one["dpo"], "customer:gone"))["items"] == []
         with pytest.raises(NotFound):

@@ -31,7 +31,7 @@ async def offboard(cell: Cell) -> dict[str, str]:
 
 
 async def test_a_tenant_is_gone_and_its_ledger_stays(cell: Cell) -> None:
-    await cell.put("k", 1, "customer:1")
+    await cell.put("k", 1, "customer:1", paths=(("users", "1"),))
     await cell.put("k", "theirs", "customer:1", tenant=cell.two)
     verifier = await cell.verifier()
     asked = await offboard(cell)

@@ -128,6 +128,7 @@ OF_ITS_OWN = {
     "output",
     "segments",
     "metadata",
+    "path",
     "expires_at",
     "since",
     "until",

@@ -28,7 +28,8 @@ async def live(cell: Cell) -> None:
     for who in ("customer:0", "customer:1"):
         await tenure.events.post(tenant.ask(), SCOPE, "customer.left", who)
     await tenure.ledger_keys.rotate(tenant["admin"])
-    await cell.put("talk-1", "more words", "customer:1", expires_at=4_000_000_000_000_000)
+    filed = (("users", "1", "talks"),)
+    await cell.put("talk-1", "more words", "customer:1", expires_at=4_000_000_000_000_000, paths=filed)
     await cell.put("short", "gone soon", "customer:1", categories=("contact", "travel"))
     await tenure.gateway.delete(tenant.ask(), SCOPE, "short")
     await cell.put("note", "about nobody", scope=NOTES)

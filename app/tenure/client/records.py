@@ -26,6 +26,7 @@ class Records(Calls):
         derived_from: Sequence[str] = (),
         expires_at: datetime | None = None,
         metadata: Mapping[str, Json] | None = None,
+        path: Sequence[str] = (),
         if_match: int | None = None,
         if_absent: bool = False,
         idempotency_key: str | None = None,
@@ -33,7 +34,8 @@ class Records(Calls):
         """Store a new version. One call, repeated safely: under a fresh idempotency key unless one is given.
 
         `content`: any JSON. `subjects`: whom it is about, by reference such as `customer:42`. `derived_from`:
-        version ids. `if_match`: only if the record is at this version; `if_absent`: only if there is none.
+        version ids. `path`: where it is filed, such as `("users", "42")`, and found under each beginning.
+        `if_match`: only if the record is at this version; `if_absent`: only if there is none.
 
         Raises Denied, Erased (somebody it names is), Stale, NotFound (the scope), Invalid, QuotaExceeded.
         """
@@ -46,6 +48,8 @@ class Records(Calls):
         }
         if expires_at is not None:
             body["expires_at"] = instant(expires_at, "expires_at")
+        if path:
+            body["path"] = list(path)
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         if if_match is not None:
             headers["If-Match"] = f'"{if_match}"'
@@ -85,6 +89,7 @@ class Records(Calls):
         *,
         subject: str | None = None,
         prefix: str | None = None,
+        path: Sequence[str] = (),
         categories: Sequence[str] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -95,11 +100,14 @@ class Records(Calls):
     ) -> Work[Page]:
         """A page of records that this caller may list, with their content on request.
 
-        `cursor`: the `next` of the page before. Raises Denied, NotFound (the scope), Invalid.
+        `path`: what is filed there, at any depth. `cursor`: the `next` of the page before.
+
+        Raises Denied, NotFound (the scope), Invalid.
         """
         given = {
             "subject": subject,
             "prefix": prefix,
+            "path": list(path) or None,
             "categories": None if categories is None else list(categories),
             "since": None if since is None else instant(since, "since"),
             "until": None if until is None else instant(until, "until"),

@@ -78,6 +78,7 @@ class Record(Written):
     derived_from: tuple[str, ...]
     expires_at: datetime | None
     tier: str
+    path: tuple[str, ...] = ()
     content: Json = None
     segments: tuple[Segment, ...] = ()
 

@@ -151,7 +151,7 @@ def _opened(desk: Desk, stored: StoredVersion) -> list[bytes]:
     keys = desk.tenancy.keys
     opened = unseal(desk.tx, keys, stored)
     head = open_head(keys, opened, stored)
-    said = [str((head.key, head.subjects, head.metadata, labels_of(stored))).encode()]
+    said = [str((head.key, head.subjects, head.metadata, head.paths, labels_of(stored))).encode()]
     if not head.slots:
         return [*said, b"\x00", open_content(opened, stored)]
     for segment in open_segments(desk.tx, keys, stored, head):

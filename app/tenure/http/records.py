@@ -122,6 +122,7 @@ async def query_records(request: Call, scope_name: FromPath[str], ask: NamedDepe
     wanted = Query(
         subject=data.subject,
         prefix=data.prefix,
+        path=data.path or (),
         categories=data.categories,
         since=data.since,
         until=data.until,
@@ -190,6 +191,7 @@ def _draft(body: wire.NewVersion) -> Draft:
         derived_from=body.derived_from,
         expires_at=body.expires_at,
         metadata=body.metadata,
+        paths=(body.path,) if body.path else (),
         segments=tuple(
             Segment(_content(one.content, f"segments[{place}].content"), one.subjects)
             for place, one in enumerate(body.segments)
@@ -288,6 +290,8 @@ def _shown(found: Version) -> dict[str, Any]:
         "expires_at": None if found.expires_at is None else ids.rfc3339(found.expires_at),
         "tier": found.tier,
     }
+    if found.path:
+        shown["path"] = found.path
     if found.content is not None:
         shown["content"] = msgspec.Raw(found.content)
     if found.segments:

@@ -33,7 +33,7 @@ from tenure.model.layers import DAY_US
 from tenure.model.limits import MAX_BURST_S, MAX_LIMIT
 from tenure.model.names import NAME_MAX
 from tenure.model.reach import MAX_NAMES
-from tenure.model.record import MAX_DEPTH, MAX_DERIVED, MAX_KEY, MAX_SEGMENTS
+from tenure.model.record import MAX_DEPTH, MAX_DERIVED, MAX_KEY, MAX_PART, MAX_PARTS, MAX_SEGMENTS
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -124,6 +124,10 @@ Prose = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Reference = Annotated[str, Field(max_length=256, examples=["customer:42"])]
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 VersionNumber = Annotated[int, Field(strict=True, ge=1, le=MAX_INTEGER)]
+Path = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=MAX_PART)], ...],
+    Field(min_length=1, max_length=MAX_PARTS, examples=[["users", "42"]]),
+]
 PageSize = Annotated[int, Field(strict=True, ge=1, le=MAX_PAGE)]
 Cursor = Annotated[str, Field(max_length=MAX_CURSOR)]
 
@@ -291,7 +295,7 @@ class NewSegment(Body):
 
 
 class NewVersion(Body):
-    """A version to store: any JSON, whom it is about, and how it is labelled.
+    """A version to store: any JSON, whom it is about, how it is labelled, and where it is filed.
 
     In `segments`, instead of `content` and `subjects`, each part has people of its own.
     """
@@ -303,16 +307,18 @@ class NewVersion(Body):
     derived_from: Annotated[tuple[Id, ...], Field(max_length=MAX_DERIVED)] = ()
     expires_at: Future | None = None
     metadata: Annotated[dict[str, Any], Field(default_factory=dict)]
+    path: Path | None = None
 
 
 EXPLAIN = "retention"
 
 
 class RecordQuery(Body):
-    """Which records to list. `since` is included, `until` is not."""
+    """Which records to list. `path`: filed there, at any depth. `since` is included, `until` is not."""
 
     subject: Reference | None = None
     prefix: Annotated[str, Field(max_length=MAX_KEY)] | None = None
+    path: Path | None = None
     categories: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
     since: Instant | None = None
     until: Instant | None = None

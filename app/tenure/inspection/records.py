@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from tenure import ids, rowseals
+from tenure import filing, ids, rowseals
 from tenure.errors import Shredded, Tampered
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import View, differing, each, guarded
@@ -23,6 +23,7 @@ from tenure.model.cohorts import Anchor
 from tenure.sealing import CONTENT, HEAD
 from tenure.store import inspecting, packs, tables
 from tenure.store.inspecting import Row
+from tenure.store.paths import Filed
 from tenure.store.records import StoredVersion
 
 _V = tables.versions
@@ -310,6 +311,22 @@ def _by_head(view: View, row: Row, head: dict[str, Any], around: _Around) -> Ite
     if around.parents.get(row["id"], set()) != set(head["derived_from"]):
         detail = "its sealed head names other sources"
         yield view.finding("version-head", "lineage", key, "parent_id", detail)
+    yield from _filed(view, row, head)
+
+
+def _filed(view: View, row: Row, head: dict[str, Any]) -> Iterator[Finding]:
+    """It is found under each beginning of its paths."""
+    if view.keys is None:
+        return
+    keys, record_id = view.keys, row["record_id"]
+    named = [filing.filed(keys, row["scope"], record_id, path) for path in head.get("paths", ())]
+    wanted = {one.path_index for path in named for one in path}
+    if not wanted:
+        return
+    rows = inspecting.where(view.tx, tables.record_paths, path_index=wanted, record_id=record_id)
+    for index in sorted(wanted - {one["path_index"] for one in rows}):
+        detail = "a record that is filed there is not found there"
+        yield view.finding("paths", tables.record_paths, (index, record_id), "", detail)
 
 
 def _linked(view: View, row: Row, around: _Around, *, about: bool) -> Iterator[Finding]:
@@ -346,7 +363,7 @@ def _linked(view: View, row: Row, around: _Around, *, about: bool) -> Iterator[F
             yield view.finding("version-links", "version_subjects", (subject_id, *key), "derived", detail)
 
 
-# ── records, links, lineage, label sets ────────────────────────────────────────────────────────────
+# ── records, links, lineage, paths, label sets ─────────────────────────────────────────────────────
 def records(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     """A record shows its latest version, and has all of them."""
     table = tables.records
@@ -417,6 +434,18 @@ def lineage(view: View, page: Sequence[Row]) -> Iterator[Finding]:
             if row[column] not in there:
                 key = (row["parent_id"], row["child_id"])
                 yield view.finding("lineage", tables.lineage, key, column, "there is no such version")
+
+
+def paths(view: View, page: Sequence[Row]) -> Iterator[Finding]:
+    """What is filed is a record that is here, and each row is as it was made."""
+    table = tables.record_paths
+    there = inspecting.known_ids(view.tx, tables.records.c.id, {row["record_id"] for row in page})
+    for row in page:
+        key = (row["path_index"], row["record_id"])
+        if row["record_id"] not in there:
+            yield view.finding("paths", table, key, "record_id", "there is no such record")
+        if view.keys is not None and row["seal"] != rowseals.of_filed(view.keys, Filed(**row)):
+            yield view.finding("paths", table, key, "seal", "index or record are not as they were filed")
 
 
 @each("label-set", tables.label_sets)

@@ -55,6 +55,7 @@ SECTIONS = (
     Section("records", tables.records, records.records),
     Section("links", tables.version_subjects, records.links),
     Section("lineage", tables.lineage, records.lineage),
+    Section("paths", tables.record_paths, records.paths),
     Section("label sets", tables.label_sets, records.label_sets),
     Section("subjects", tables.subjects, people.subjects),
     Section("events", tables.events, people.events),

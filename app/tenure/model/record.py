@@ -13,6 +13,9 @@ MAX_DEPTH = 64
 MAX_METADATA_BYTES = 16 << 10
 MAX_DERIVED = 64
 MAX_SEGMENTS = 64
+MAX_PATHS = 8
+MAX_PARTS = 16
+MAX_PART = 256
 MAX_BEHIND = 1024
 """Most people behind one derived version: each of their keys is mixed into its own."""
 
@@ -43,6 +46,8 @@ class Draft:
     expires_at: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
+    paths: tuple[tuple[str, ...], ...] = ()
+    """Where it is filed: found there, and under each beginning of these."""
 
     @property
     def parts(self) -> tuple[Segment, ...]:
@@ -104,6 +109,8 @@ class Version:
     expires_at: int | None
     tier: str = "hot"
     segments: tuple[Shown, ...] = ()
+    path: tuple[str, ...] = ()
+    """Where it is filed; the first, if it is filed under several."""
 
 
 def check_key(key: str) -> None:
@@ -116,6 +123,34 @@ def check_key(key: str) -> None:
             remedy="Use a shorter key, for example an id of your own, and keep the long form in metadata.",
         )
     _check_text(key, "key")
+
+
+def check_paths(paths: tuple[tuple[str, ...], ...], field_name: str = "path") -> None:
+    """A record is filed under at most 8 paths; each has 1 to 16 parts of 1 to 256 characters."""
+    if len(paths) > MAX_PATHS:
+        raise Invalid(
+            "The record is to be filed under too many paths; nothing was done.",
+            field=field_name,
+            rule=f"at most {MAX_PATHS} paths",
+            remedy="File it under fewer; it is found under each beginning of a path, too.",
+        )
+    for path in paths:
+        if not 1 <= len(path) <= MAX_PARTS:
+            raise Invalid(
+                f"The path has {len(path)} parts; nothing was done.",
+                field=field_name,
+                rule=f"1 to {MAX_PARTS} parts",
+                remedy="Join parts that are never searched apart, or leave the path out.",
+            )
+        for place, part in enumerate(path):
+            if not 1 <= len(part) <= MAX_PART:
+                raise Invalid(
+                    f"A part of the path has {len(part)} characters; nothing was done.",
+                    field=f"{field_name}[{place}]",
+                    rule=f"1 to {MAX_PART} characters",
+                    remedy="Use a shorter part, for example an id of your own.",
+                )
+            _check_text(part, f"{field_name}[{place}]")
 
 
 def check_people(draft: Draft) -> None:

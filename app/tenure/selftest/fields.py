@@ -131,6 +131,7 @@ EXEMPT = (
     ),
     Exempt("version_subjects", "*", "of erased", "links of a version that is gone lead to nothing"),
     Exempt("lineage", "*", "of erased", "lines of descent of a version that is gone lead to nothing"),
+    Exempt("record_paths", "*", "of erased", "where a version was filed that is gone: it leads to nothing"),
     Exempt(
         "records", "key_index", "of erased", "the key that it was made of is erased: nobody can make it again"
     ),

@@ -346,6 +346,9 @@ def _kinds(tx: Tx, table: Table, row: Row) -> frozenset[str]:
         versions = tables.versions
         whole = inspecting.where(tx, versions, record_id=row["id"])
         kinds |= set() if any(one["header"] is not None for one in whole) else {"of erased"}
+    if table.name == "record_paths":
+        gone = inspecting.where(tx, tables.versions, limit=1, record_id=row["record_id"], state="erased")
+        kinds |= {"of erased"} if gone else set()
     if table.name == "subjects":
         linked = _alike(tx, tables.version_subjects, subject_id=row["id"])
         kinds |= set() if linked or row["state"] != "active" else {"alone"}

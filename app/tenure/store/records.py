@@ -24,7 +24,7 @@ from tenure.store.statements import AnyOf, Insert, InsertFound, Select, Update
 Place = tuple[str, int]
 """(record id, number) of a version."""
 _r, _v, _s, _d = tables.records, tables.versions, tables.version_subjects, tables.lineage
-_p, _l = tables.subjects, tables.scope_leaves
+_p, _l, _f = tables.subjects, tables.scope_leaves, tables.record_paths
 
 _AT_ONCE = 500
 
@@ -253,6 +253,8 @@ class Filter(NamedTuple):
     categories: tuple[str, ...] = ()
     key_indexes: tuple[str, ...] = ()
     """Only these records, if there are any here."""
+    path_index: str | None = None
+    """Only records that are, or were, filed there."""
 
 
 def label_sets(tx: Tx, scope: str) -> list[str]:
@@ -280,9 +282,11 @@ def page(
     `bare`: without contents.
     """
     columns = _BARE if bare else _COLUMNS
-    query = _listing(tx, columns, filters, labels, now).order_by(_r.c.id).limit(limit)
+    # The same order either way; SQLite goes by the index of whichever is named.
+    by = _r.c.id if filters.path_index is None else _f.c.record_id
+    query = _listing(tx, columns, filters, labels, now).order_by(by).limit(limit)
     if after is not None:
-        query = query.where(_r.c.id > after)
+        query = query.where(by > after)
     return [StoredVersion(*row) for row in tx.execute(query)]
 
 
@@ -331,6 +335,15 @@ def _listing(
                 _s.c.derived == LABELLED,
                 _s.c.record_id == _v.c.record_id,
                 _s.c.version == _v.c.version,
+            ),
+        )
+    if filters.path_index is not None:
+        query = query.join(
+            _f,
+            and_(
+                _f.c.tenant_id == _r.c.tenant_id,
+                _f.c.path_index == filters.path_index,
+                _f.c.record_id == _r.c.id,
             ),
         )
     if filters.key_indexes:

@@ -38,6 +38,7 @@ class RecordHead(Written):
     derived_from: list[str]
     expires_at: Time | None
     tier: str
+    path: list[str] = []
 
 
 class Record(RecordHead):
