@@ -19,7 +19,7 @@ ABSENT = (
 )
 COMMANDS = {
     *("init", "serve", "demo", "doctor", "jobs"),
-    *("backup", "restore", "drill", "ledger", "lifecycle"),
+    *("backup", "restore", "drill", "import", "ledger", "lifecycle"),
     *("apply", "diff", "get", "describe", "history", "rollback", "schema", "policy"),
     *(
         "tenant",
