@@ -34,9 +34,11 @@ CREATE TABLE done (digest BLOB PRIMARY KEY) WITHOUT ROWID;
 class Journal:
     """Digests of what is done. One process at a time has a journal's file."""
 
-    def __init__(self, database: sqlite3.Connection, key: bytes) -> None:
+    def __init__(self, database: sqlite3.Connection, key: bytes, made: Path | None) -> None:
+        """`made`: the file, if this process began it."""
         self._database = database
         self._key = key
+        self._made = made
 
     @classmethod
     def begin(cls, path: Path, about: tuple[str, ...], *, resume: bool) -> "Journal":
@@ -60,7 +62,7 @@ class Journal:
         except (OSError, sqlite3.Error):
             raise _unusable(path, "cannot be made or opened") from None
         try:
-            return cls._open(database, path, about)
+            return cls._open(database, path, about, made=None if there else path)
         except BaseException:
             database.close()
             raise
@@ -75,7 +77,9 @@ class Journal:
         return cls._open(database, path, about)
 
     @classmethod
-    def _open(cls, database: sqlite3.Connection, path: Path, about: tuple[str, ...]) -> "Journal":
+    def _open(
+        cls, database: sqlite3.Connection, path: Path, about: tuple[str, ...], *, made: Path | None = None
+    ) -> "Journal":
         try:
             # Held until the end of the process, however that comes.
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -108,7 +112,7 @@ class Journal:
                 rule="one journal, one import",
                 remedy="Name another file with --journal.",
             )
-        return cls(database, known["key"])
+        return cls(database, known["key"], made)
 
     def digest(self, *parts: str | bytes) -> str:
         """A keyed digest in hex, for places in reports and for idempotency keys: it tells nothing."""
@@ -124,8 +128,11 @@ class Journal:
         self._database.execute("INSERT OR IGNORE INTO done VALUES (?)", (_digest(self._key, *parts),))
 
     def close(self) -> None:
-        """Let the next process have it."""
+        """Let the next process have it. One that has come to nothing goes: there is nothing to go on with."""
+        empty = self._database.execute("SELECT count(*) FROM done").fetchone()[0] == 0
         self._database.close()
+        if empty and self._made is not None:
+            self._made.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

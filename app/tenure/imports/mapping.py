@@ -23,7 +23,6 @@ from tenure.model.names import is_label, is_scope
 from tenure.model.record import check_subject
 
 M = TypeVar("M", bound="Mapping")
-Scalar = str | int | bool | None
 _DOCS = "See docs/import.md."
 
 
@@ -69,6 +68,13 @@ def _template(text: str) -> str:
     return text
 
 
+def _scalar(value: Any) -> Any:  # noqa: ANN401 - whatever the file says
+    if value is not None and not isinstance(value, str | int | float):
+        raise _broken("a text, a number, true, false or null", "Compare with one value.")
+    return value
+
+
+Scalar = Annotated[Any, AfterValidator(_scalar)]
 Pointer = Annotated[str, AfterValidator(_pointer)]
 ScopeName = Annotated[str, AfterValidator(_scope)]
 Label = Annotated[str, AfterValidator(_label)]

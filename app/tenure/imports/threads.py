@@ -2,8 +2,8 @@
 
     1 survey   every snapshot of a thread is read: can it be, whom does any of them name, where does it go? A
                thread that fails here is refused with nothing of it written
-    2 look     a thread of that id here that this import did not begin is another one, unless it has the first
-               snapshot; then it is gone on with
+    2 look     a thread of that id here whose newest snapshot the source does not have is another one, or has
+               gone its own way since it was imported: refused
     3 write    snapshot by snapshot, parents first, then the writes that were pending on it
     4 journal  each of them. A crash between 3 and 4 leaves one that is looked for before it is written again
 
@@ -73,7 +73,7 @@ class _Thread:
             return Outcome.WRITTEN
         bound = {"thread_id": self.id, "purpose": self.labeller.mapping.purpose, "subject": list(subjects)}
         here = _Here(self.opened(place), bound if subjects else {**bound, "subject": None})
-        begun = self._begun(here, next(iter(writes)))
+        begun = self._begun(here, writes)
         named = {one[:2]: one for one in writes}
         wrote = 0
         for one in left:
@@ -119,20 +119,19 @@ class _Thread:
             "values": found.checkpoint["channel_values"],
         }
 
-    def _begun(self, here: "_Here", first: Snapshot) -> bool:
+    def _begun(self, here: "_Here", snapshots: Collection[Snapshot]) -> bool:
         """Whether something of it may be here, so that each snapshot is looked for before it is written."""
-        if self.journal.has("begun", self.id):
-            return True
-        something = here.something()
-        if something and not here.has(first):
+        newest = here.newest()
+        if newest is not None and newest not in {one[:2] for one in snapshots}:
             raise Conflict(
-                "A thread of that id is here already, and it is another; nothing of it was written.",
+                "A thread of that id is here already and has gone its own way; nothing was written to it.",
                 field="thread_id",
-                rule="a thread that is new here, or was imported from the same source",
+                rule="a thread that is new here, or has no snapshot that the source has not",
                 remedy="Import it into another scope, or skip it.",
             )
+        begun = newest is not None or self.journal.has("begun", self.id)
         self.journal.add("begun", self.id)
-        return something
+        return begun
 
     def _count(self, snapshots: int, writes: int) -> None:
         self.parts[SNAPSHOTS] += snapshots
@@ -147,9 +146,14 @@ class _Here:
     bound: dict[str, Any]
     """What every call says: the thread, whom it is about, and what for."""
 
-    def something(self) -> bool:
-        """Whether there is such a thread."""
-        return next(iter(self.saver.list(self._config(), limit=1)), None) is not None
+    def newest(self) -> tuple[str, str] | None:
+        """Namespace and id of its newest snapshot: of the root's, if there is one."""
+        found = self.saver.get_tuple(self._config(""))
+        found = found or next(iter(self.saver.list(self._config(), limit=1)), None)
+        if found is None:
+            return None
+        named = found.config["configurable"]
+        return named["checkpoint_ns"], named["checkpoint_id"]
 
     def has(self, snapshot: Snapshot) -> bool:
         """Whether it has this snapshot."""
