@@ -158,10 +158,9 @@ def jsonl(work: Work, file: _Lines) -> None:
 def _savers(client: "Client", purpose: str) -> Callable[[Any], Any]:
     from tenure.imports.sources import library  # noqa: PLC0415 - see above
 
-    made = library("tenure.client.langgraph").TenureSaver
-
     @functools.cache
     def opened(place: Any) -> Any:  # noqa: ANN401 - a place, and LangGraph's interface
+        made = library("tenure.client.langgraph").TenureSaver
         return made(client, scope=place.scope, categories=list(place.categories), purpose=purpose)
 
     return opened
@@ -170,11 +169,11 @@ def _savers(client: "Client", purpose: str) -> Callable[[Any], Any]:
 def _stores(client: "Client", purpose: str) -> Callable[[Any, tuple[str, ...]], Any]:
     from tenure.imports.sources import library  # noqa: PLC0415 - see above
 
-    made = library("tenure.client.langgraph_store").TenureStore
     whom: list[tuple[str, ...]] = [()]
 
     @functools.cache
     def of(place: Any) -> Any:  # noqa: ANN401 - see above
+        made = library("tenure.client.langgraph_store").TenureStore
         labels = {"scope": place.scope, "categories": list(place.categories), "purpose": purpose}
         return made(client, **labels, subjects=lambda *_: list(whom[0]))
 
