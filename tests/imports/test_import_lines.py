@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ from imports.conftest import Site
 from support import nursery
 from support.cell import NOTES, SCOPE
 from tenure.cli.entry import app
-from tenure.errors import NotFound
+from tenure.errors import Invalid, NotFound
+from tenure.imports.mapping import LinesMapping, ThreadsMapping, read_mapping
 from tenure.imports.run import HOPELESS
 
 MAPPING = """
@@ -281,6 +284,16 @@ def test_a_wrong_mapping_is_told_by_field_and_line_before_anything_is_done(
     assert told["rule"]
     assert told["remedy"]
     assert not (site.folder / "m.jsonl.journal").exists()
+
+
+def test_the_mapping_of_the_documentation_is_one(site: Site) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "import.md").read_text()
+    common, lines, threads = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0].partition("# jsonl only:")
+    lines, _, threads = threads.partition("# checkpoints only:")
+    read_mapping(site.file("l.yaml", common + lines), LinesMapping)
+    read_mapping(site.file("t.yaml", common + threads), ThreadsMapping)
+    with pytest.raises(Invalid, match="no such field"):
+        read_mapping(site.file("t.yaml", common + lines), ThreadsMapping)
 
 
 def test_people_read_a_table(site: Site) -> None:

@@ -231,9 +231,9 @@ class Shell:
         (folder / "lines.jsonl").write_text('{"said": "hello"}')
         with closing(sqlite3.connect(folder / "theirs.sqlite")) as theirs:
             theirs.execute("CREATE TABLE store (prefix, key, value, expires_at)")
-            theirs.execute(
-                "CREATE TABLE checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id)"
-            )
+            named = "thread_id, checkpoint_ns, checkpoint_id"
+            theirs.execute(f"CREATE TABLE checkpoints ({named}, parent_checkpoint_id)")
+            theirs.execute(f"CREATE TABLE writes ({named}, task_id, idx, channel)")
         (folder / "values").write_text("Ada Lovelace\n")
         # One for all looks, which knows its statements; nothing is held open between them.
         self._engine = create_engine(f"sqlite:///{folder / 'data' / 'tenure.db'}", poolclass=NullPool)

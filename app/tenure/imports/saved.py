@@ -40,10 +40,12 @@ class Write(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A source of checkpoints. `classes`: those of the application that values may be of."""
+    """A source of checkpoints."""
 
     database: Database
     saver: "Saver"
+    has_path: bool
+    """Whether writes say their task's path: tables of older versions do not."""
 
     def count(self) -> int:
         """How many threads there are."""
@@ -81,8 +83,8 @@ class Saved:
 
     def writes(self, thread: str, snapshot: Snapshot) -> Sequence[Write]:
         """Of the snapshot's pending writes, in the order in which `read` has them, what it does not say."""
-        table = "checkpoint_writes" if self.database.postgres else "writes"
-        path = "task_path" if self.database.has(table, "task_path") else "''"
+        table = _writes(self.database)
+        path = "task_path" if self.has_path else "''"
         rows = self.database.asked(
             f"SELECT {path}, task_id, idx, channel FROM {table}"  # noqa: S608 - only the words above
             " WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?",
@@ -133,6 +135,10 @@ def tasks_of(
         yield task, path, [write for _, _, _, write in group]
 
 
+def _writes(database: Database) -> str:
+    return "checkpoint_writes" if database.postgres else "writes"
+
+
 def open_saved(database: Database, classes: Sequence[str]) -> Saved:
     """The saver that wrote it, reading. `classes`: `module:Class` names.
 
@@ -141,11 +147,22 @@ def open_saved(database: Database, classes: Sequence[str]) -> Saved:
     """
     wanted(database, "checkpoints", "thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id")
     serde = _serializer(classes)
+    wanted(
+        database,
+        _writes(database),
+        "thread_id",
+        "checkpoint_ns",
+        "checkpoint_id",
+        "task_id",
+        "idx",
+        "channel",
+    )
+    has_path = database.has(_writes(database), "task_path")
     if database.postgres:
+        wanted(database, _writes(database), "task_path")
         postgres = library("langgraph.checkpoint.postgres").PostgresSaver
-        return Saved(database, postgres(database.connection, serde=serde))
+        return Saved(database, postgres(database.connection, serde=serde), has_path)
     base: Any = library("langgraph.checkpoint.sqlite").SqliteSaver
-    has_path = database.has("writes", "task_path")
 
     class Reading(base):  # type: ignore[misc]  # a class that is known only here
         """Without the tables, columns and modes that the library's own set-up makes."""
@@ -155,7 +172,7 @@ def open_saved(database: Database, classes: Sequence[str]) -> Saved:
         def setup(self) -> None:
             self.is_setup = True
 
-    return Saved(database, Reading(database.connection, serde=serde))
+    return Saved(database, Reading(database.connection, serde=serde), has_path)
 
 
 def _serializer(classes: Sequence[str]) -> Any:  # noqa: ANN401 - LangGraph's serializers have no common type
