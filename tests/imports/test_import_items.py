@@ -73,7 +73,7 @@ class Import:
         given: Callable[..., Any] | None = None if dry_run else into
         with begin(self.folder / "j", ("t",), resume=True) as journal, opened(source) as database:
             labeller = Labeller(mapping, self.folder)
-            import_items(open_stored(database), labeller, journal, given, report, lambda *_: None)
+            import_items(open_stored(database), labeller, journal, given, report, lambda *_: None, 1)
         return report
 
     def store(self, scope: str) -> Here:

@@ -110,7 +110,7 @@ class Import:
         ):
             labeller = Labeller(mapping, self.folder, table_by=THREAD)
             saved = open_saved(database, mapping.classes)
-            import_threads(saved, labeller, journal, None if dry_run else into, report, lambda *_: None)
+            import_threads(saved, labeller, journal, None if dry_run else into, report, lambda *_: None, 3)
         return report
 
 

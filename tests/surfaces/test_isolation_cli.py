@@ -96,7 +96,7 @@ LEFT_OUT = {
     *("prune", "what_if", "form", "limit", "cursor", "quick", "disabled", "expires_at", "at", "category"),
     *("note", "state", "proof", "requests", "bytes_", "records", "burst_s", "concurrent", "reset"),
     *("stored_versions", "stored_bytes", "policy explain role"),
-    *("resume", "journal", "report"),
+    *("resume", "journal", "report", "at_once"),
     # Settings of the process.
     *("witnesses", "tsa_url", "tsa_certs", "tsa_interval_s", "host", "port", "max_body_bytes"),
     *("now", "days", "within", "prices", "storage_interval_s"),

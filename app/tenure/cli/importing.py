@@ -48,6 +48,9 @@ _ReportFile = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE", help="Keep the report, with every refusal, as JSON."),
 ]
+_AtOnce = Annotated[
+    int, typer.Option("--at-once", min=1, max=64, metavar="N", help="So many are at work together.")
+]
 _RETRIES: Final = 8
 """An import waits longer than an agent does."""
 _MOST_ROWS: Final = 50
@@ -63,6 +66,7 @@ class Work:
     client: "Client | None"
     report: "Report"
     shown: "Shown"
+    at_once: int
 
 
 Verb = Callable[..., None]
@@ -80,6 +84,7 @@ def _importing(kind: str, unit: str, mapping_class: str) -> Callable[[Verb], Ver
             resume: _Resume = False,
             journal: _JournalFile = None,
             report: _ReportFile = None,
+            at_once: _AtOnce = 8,
             api_key: ApiKey = None,
             url: Url = None,
             as_json: Json = False,
@@ -105,7 +110,7 @@ def _importing(kind: str, unit: str, mapping_class: str) -> Callable[[Verb], Ver
                 kept = stack.enter_context(begin(path, about, resume=resume))
                 client = None if dry_run else _client(stack, api_key or "", url, given, rules.purpose)
                 with _telling(output, told, report), bar(output) as shown:
-                    verb(Work(rules, mapping.parent, kept, client, told, shown), **values)
+                    verb(Work(rules, mapping.parent, kept, client, told, shown, at_once), **values)
             if not told.ok:
                 raise typer.Exit(NO)
 
@@ -129,7 +134,7 @@ def checkpoints(work: Work, source: _Source) -> None:
     saver = None if work.client is None else _savers(work.client, work.mapping.purpose)
     with opened(source) as database:
         saved = open_saved(database, work.mapping.classes)
-        import_threads(saved, labeller, work.journal, saver, work.report, work.shown)
+        import_threads(saved, labeller, work.journal, saver, work.report, work.shown, work.at_once)
 
 
 @app.command()
@@ -143,7 +148,9 @@ def store(work: Work, source: _Source) -> None:
     labeller = Labeller(work.mapping, work.folder)
     into = None if work.client is None else _stores(work.client, work.mapping.purpose)
     with opened(source) as database:
-        import_items(open_stored(database), labeller, work.journal, into, work.report, work.shown)
+        import_items(
+            open_stored(database), labeller, work.journal, into, work.report, work.shown, work.at_once
+        )
 
 
 @app.command()
@@ -152,7 +159,9 @@ def jsonl(work: Work, file: _Lines) -> None:
     """A file with one JSON object a line: each becomes a record."""
     from tenure.imports.lines import import_lines  # noqa: PLC0415 - needs the extra `import`
 
-    import_lines(file, work.mapping, work.folder, work.journal, work.client, work.report, work.shown)
+    import_lines(
+        file, work.mapping, work.folder, work.journal, work.client, work.report, work.shown, work.at_once
+    )
 
 
 def _savers(client: "Client", purpose: str) -> Callable[[Any], Any]:
@@ -169,17 +178,10 @@ def _savers(client: "Client", purpose: str) -> Callable[[Any], Any]:
 def _stores(client: "Client", purpose: str) -> Callable[[Any, tuple[str, ...]], Any]:
     from tenure.imports.sources import library  # noqa: PLC0415 - see above
 
-    whom: list[tuple[str, ...]] = [()]
-
-    @functools.cache
-    def of(place: Any) -> Any:  # noqa: ANN401 - see above
+    def opened(place: Any, subjects: tuple[str, ...]) -> Any:  # noqa: ANN401 - see above
         made = library("tenure.client.langgraph_store").TenureStore
         labels = {"scope": place.scope, "categories": list(place.categories), "purpose": purpose}
-        return made(client, **labels, subjects=lambda *_: list(whom[0]))
-
-    def opened(place: Any, subjects: tuple[str, ...]) -> Any:  # noqa: ANN401 - see above
-        whom[0] = subjects
-        return of(place)
+        return made(client, **labels, subjects=list(subjects))
 
     return opened
 

@@ -16,7 +16,7 @@ from tenure.errors import Conflict, Invalid
 from tenure.imports.journal import Journal
 from tenure.imports.labels import Labeller, Place
 from tenure.imports.report import Outcome, Report
-from tenure.imports.run import Run, Shown, Skipped
+from tenure.imports.run import Run, Shown, Skipped, Unit
 from tenure.imports.sources import Database, wanted
 
 if TYPE_CHECKING:
@@ -71,15 +71,20 @@ def import_items(
     opened: "OpenStore | None",
     report: Report,
     shown: Shown,
+    at_once: int,
 ) -> None:
     """Write every item. `opened` gives the store of a place, writing about these people; None for a dry run.
 
     The report is the caller's, who has it even when this is stopped by an error that it raises.
     """
-    run = Run(report, shown, source.count())
-    for number, item in enumerate(source.items(), 1):
-        place = f"item {number} ({journal.digest('item', *item.namespace, item.key)[:_SHOWN]})"
-        run.take(place, _Work(item, labeller, journal, opened).taken)
+    run = Run(report, shown, source.count(), at_once)
+    run.each(
+        Unit(
+            f"item {number} ({journal.digest('item', *item.namespace, item.key)[:_SHOWN]})",
+            _Work(item, labeller, journal, opened).taken,
+        )
+        for number, item in enumerate(source.items(), 1)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,24 +7,25 @@
     4 compare   a record with that key is there: fine if its first version is this very line, refused if not
     5 journal   a crash between 3 and 5 leaves a line that is put again, and found at 3 or 4
 
-Nothing is held but the line that is at work, however long the file is.
+Nothing is held but the lines that are at work, however long the file is.
 """
 
 import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from tenure.client import Client
-from tenure.errors import Conflict, Invalid, Malformed, NotFound, Stale, TooLarge
+from tenure.errors import Conflict, Invalid, Malformed, NotFound, Stale, TenureError, TooLarge
 from tenure.imports.journal import Journal
 from tenure.imports.labels import Labeller, Place
 from tenure.imports.mapping import LinesMapping
 from tenure.imports.pointer import MISSING, at, steps_of
 from tenure.imports.report import Outcome, Report
-from tenure.imports.run import Run, Shown, Skipped
+from tenure.imports.run import Run, Shown, Skipped, Unit
 from tenure.imports.template import Template
 from tenure.model.record import check_json, check_key, check_metadata
 
@@ -51,6 +52,7 @@ def import_lines(
     client: Client | None,
     report: Report,
     shown: Shown,
+    at_once: int,
 ) -> None:
     """Put every line. `client`: None for a dry run.
 
@@ -58,10 +60,11 @@ def import_lines(
     """
     labeller = Labeller(mapping, folder)
     with _opened(file) as lines:
-        run = Run(report, shown, _count(lines))
-        for number, line in _lines(lines):
-            work = _Line(number, line, file.name, labeller, mapping, journal, client)
-            run.take(f"line {number}", work.taken)
+        run = Run(report, shown, _count(lines), at_once)
+        run.each(
+            _Line(number, line, file.name, labeller, mapping, journal, client).unit()
+            for number, line in _lines(lines)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +77,26 @@ class _Line:
     journal: Journal
     client: Client | None
 
-    def taken(self) -> Outcome:
-        mark = ("line", str(self.number), self.raw)
-        if self.journal.has(*mark):
-            return Outcome.THERE
-        draft = self._draft(_parsed(self.raw))
+    def unit(self) -> Unit:
+        """Read and labelled at once, so that two lines of one key are not put together."""
+        place = f"line {self.number}"
+        if self.journal.has(*self._mark):
+            return Unit(place, lambda: Outcome.THERE)
+        try:
+            draft = self._draft(_parsed(self.raw))
+        except (TenureError, Skipped) as refused:
+            return Unit(place, partial(_raise, refused))
         if self.client is None:
-            return Outcome.WRITTEN
-        outcome = self._put(self.client, draft)
-        self.journal.add(*mark)
+            return Unit(place, lambda: Outcome.WRITTEN)
+        return Unit(place, partial(self._taken, self.client, draft), (draft.place.scope, draft.key))
+
+    @property
+    def _mark(self) -> tuple[str | bytes, ...]:
+        return "line", str(self.number), self.raw
+
+    def _taken(self, client: Client, draft: Draft) -> Outcome:
+        outcome = self._put(client, draft)
+        self.journal.add(*self._mark)
         return outcome
 
     def _draft(self, document: dict[str, Any]) -> Draft:
@@ -126,6 +140,10 @@ class _Line:
             _compare(client, draft)
             return Outcome.THERE
         return Outcome.WRITTEN
+
+
+def _raise(failure: Exception) -> Outcome:
+    raise failure
 
 
 def _compare(client: Client, draft: Draft) -> None:

@@ -1,8 +1,10 @@
 """One import under way: each line, thread or item by itself, and what stops all of them."""
 
-from collections import Counter
-from collections.abc import Callable
-from typing import Any, Final
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
 
 from tenure.errors import (
     Denied,
@@ -32,19 +34,56 @@ class Skipped(Exception):
         self.rule = rule
 
 
-class Run:
-    """Takes what is given, one by one. Refusals end in the report; what would stop the next one is raised."""
+class Unit(NamedTuple):
+    """A line, a thread or an item: where it is, and what takes it.
 
-    def __init__(self, report: Report, shown: Shown, total: int) -> None:
+    Of one `name` there is one at work at a time, in their order; None is nobody's name.
+    """
+
+    place: str
+    work: Callable[[], Outcome]
+    name: Hashable = None
+
+
+class Run:
+    """Takes unit by unit. Refusals end in the report; what would stop the next one is raised."""
+
+    def __init__(self, report: Report, shown: Shown, total: int, at_once: int) -> None:
+        """`at_once`: so many are at work together, as many share a commit of the service."""
         self.report = report
-        self._shown, self._total = shown, total
+        self._shown, self._total, self._at_once = shown, total, at_once
         self._denied: Counter[tuple[str, str | None, str | None]] = Counter()
         self._seen = 0
+        self._lock = threading.Lock()
 
-    def take(self, place: str, work: Callable[[], Outcome]) -> None:
-        """Do it and count how it ended. Raises what stops the whole import."""
+    def each(self, units: Iterable[Unit]) -> None:
+        """Take them all; how they ended is told in their order.
+
+        Raises what stops the whole import, once what is at work has come to its end.
+        """
+        window: deque[tuple[Unit, Future[Outcome]]] = deque()
+        with ThreadPoolExecutor(self._at_once, "tenure-import") as pool:
+            try:
+                for unit in units:
+                    names = {other.name for other, _ in window} - {None}
+                    while window and (len(window) >= self._at_once or unit.name in names):
+                        self._end(*window.popleft())
+                        names = {other.name for other, _ in window} - {None}
+                    window.append((unit, pool.submit(unit.work)))
+                while window:
+                    self._end(*window.popleft())
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def count(self, part: str, many: int) -> None:
+        """So many parts of a unit were written, whatever becomes of the unit."""
+        with self._lock:
+            self.report.parts[part] += many
+
+    def _end(self, unit: Unit, ended: Future[Outcome]) -> None:
+        place = unit.place
         try:
-            self.report.counts[work()] += 1
+            self.report.counts[ended.result()] += 1
         except Skipped as skipped:
             self.report.counts[Outcome.SKIPPED] += 1
             self.report.skipped[skipped.rule] += 1

@@ -1,6 +1,6 @@
 """What LangGraph's official savers have kept: threads, their snapshots, parents first, and pending writes."""
 
-from collections import Counter
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -218,14 +218,17 @@ def _class_named(number: int, name: str) -> tuple[str, str]:
 
 @contextmanager
 def _whole() -> Iterator[None]:
-    """Whatever a value was not read as what it was is a refusal, not a value that looks like it."""
-    blocked: Counter[str] = Counter()
+    """A value that was not read as what it was is a refusal, not another value that looks like it."""
+    blocked: set[str] = set()
+    reader = threading.get_ident()
+
+    def listen(event: dict[str, str]) -> None:
+        # Other threads read, too, and each of them hears of everything.
+        if event["kind"] in _BLOCKED and threading.get_ident() == reader:
+            blocked.add(f"{event['module']}:{event['name']}")
+
     hooks = library("langgraph.checkpoint.serde.event_hooks")
-    forget = hooks.register_serde_event_listener(
-        lambda event: blocked.update(
-            [f"{event['module']}:{event['name']}"] if event["kind"] in _BLOCKED else []
-        )
-    )
+    forget = hooks.register_serde_event_listener(listen)
     try:
         yield
     except TenureError:

@@ -7,10 +7,9 @@
     3 write    snapshot by snapshot, parents first, then the writes that were pending on it
     4 journal  each of them. A crash between 3 and 4 leaves one that is looked for before it is written again
 
-One snapshot is held at a time, and the names of those of one thread.
+Of each thread that is at work one snapshot is held at a time, and the names of the others.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +18,7 @@ from tenure.errors import Conflict, Invalid
 from tenure.imports.journal import Journal
 from tenure.imports.labels import Labeller, Place
 from tenure.imports.report import Outcome, Report
-from tenure.imports.run import Run, Shown, Skipped
+from tenure.imports.run import Run, Shown, Skipped, Unit
 from tenure.imports.saved import Saved, Snapshot, Write, tasks_of
 
 if TYPE_CHECKING:
@@ -41,15 +40,20 @@ def import_threads(
     opened: "OpenSaver | None",
     report: Report,
     shown: Shown,
+    at_once: int,
 ) -> None:
     """Write every thread. `opened` gives the saver of a scope and categories; None for a dry run.
 
     The report is the caller's, who has it even when this is stopped by an error that it raises.
     """
-    run = Run(report, shown, source.count())
-    for number, thread in enumerate(source.threads(), 1):
-        place = f"thread {number} ({journal.digest('thread', thread)[:_SHOWN]})"
-        run.take(place, _Thread(thread, source, labeller, journal, opened, report.parts).taken)
+    run = Run(report, shown, source.count(), at_once)
+    run.each(
+        Unit(
+            f"thread {number} ({journal.digest('thread', thread)[:_SHOWN]})",
+            _Thread(thread, source, labeller, journal, opened, run).taken,
+        )
+        for number, thread in enumerate(source.threads(), 1)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class _Thread:
     labeller: Labeller
     journal: Journal
     opened: "OpenSaver | None"
-    parts: Counter[str]
+    run: Run
 
     def taken(self) -> Outcome:
         writes = {one: self.source.writes(self.id, one) for one in self.source.snapshots(self.id)}
@@ -134,8 +138,8 @@ class _Thread:
         return begun
 
     def _count(self, snapshots: int, writes: int) -> None:
-        self.parts[SNAPSHOTS] += snapshots
-        self.parts[WRITES] += writes
+        self.run.count(SNAPSHOTS, snapshots)
+        self.run.count(WRITES, writes)
 
 
 @dataclass(frozen=True, slots=True)
