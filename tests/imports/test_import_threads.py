@@ -1,6 +1,8 @@
 """Threads of LangGraph's own savers, on real files and databases: everything comes along, and runs go on."""
 
 import operator
+import os
+import signal
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,6 +20,11 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
+from imports.conftest import Site
+from imports.test_import_lines import KILLED
+from support import nursery
+from support.cell import SCOPE
+from tenure.client.langgraph import TenureSaver
 from tenure.errors import Conflict, Denied, Invalid, Unavailable
 from tenure.imports.journal import Journal
 from tenure.imports.labels import Labeller, Place
@@ -65,6 +72,16 @@ def graph(saver: Any) -> Any:
     outer.add_edge("part", "inner")
     outer.add_edge("inner", END)
     return outer.compile(checkpointer=saver)
+
+
+def forked(saver: Any, thread: str) -> None:
+    """A thread that ended, went another way from a snapshot in its past, and was asked again."""
+    asked(saver, thread)
+    flow = graph(saver)
+    flow.invoke(Command(resume="yes"), configured(thread))
+    past = next(one for one in flow.get_state_history(configured(thread)) if one.next == ("inner",))
+    flow.update_state(past.config, {"messages": [HumanMessage("another way", id="h2")]})
+    flow.invoke({"messages": [HumanMessage("and again", id="h3")]}, configured(thread))
 
 
 def configured(thread: str, user: Any = 42) -> Any:
@@ -154,6 +171,44 @@ def test_every_snapshot_and_pending_write_comes_along_and_the_run_goes_on(
         assert [(one.kind, one.field) for one in again.refusals] == [("conflict", "thread_id")]
         assert everything(here, "one") == mine
         assert everything(here, "two") == everything(saver, "two")
+
+
+def test_into_a_cell_with_policy_seals_and_ledger_forks_and_all(source: str, site: Site) -> None:
+    mapping = site.file("m.yaml", MAPPING.replace("support.threads", SCOPE))
+    with theirs(source) as saver:
+        forked(saver, "one")
+        asked(saver, "two", user=43)
+        dry = site.run("checkpoints", source, "--mapping", mapping, "--dry-run", who=None)
+        told = site.run("checkpoints", source, "--mapping", mapping)
+        assert (told["counts"]["written"], told["parts"]) == (2, dry["parts"])
+        expected = {thread: everything(saver, thread) for thread in ("one", "two")}
+        ends = graph(saver).invoke(Command(resume="at last"), configured("two", user=43))
+    with site.client() as client:
+        here = TenureSaver(client, scope=SCOPE, categories=["contact"])
+        for thread in ("one", "two"):
+            assert everything(here, thread) == expected[thread]
+        mine = configured("two", user=43)
+        mine["configurable"]["subject"] = "customer:43"
+        assert graph(here).invoke(Command(resume="at last"), mine) == ends
+
+
+def test_killed_in_the_middle_of_a_thread_nothing_is_lost_or_doubled(site: Site, tmp_path: Path) -> None:
+    source = str(tmp_path / "theirs.sqlite")
+    mapping = site.file("m.yaml", MAPPING.replace("support.threads", SCOPE))
+    with theirs(source) as saver:
+        forked(saver, "one")
+        asked(saver, "two")
+        expected = {thread: everything(saver, thread) for thread in ("one", "two")}
+    arguments = ["checkpoints", source, "--mapping", str(mapping), "--resume", "--at-once", "2"]
+    for before in ("1", "0"):
+        env = {**os.environ, **site.env, "AFTER": "7", "BEFORE": before}
+        child = nursery.run(KILLED, "import", *arguments, env=env)
+        assert child.returncode == -signal.SIGKILL, child.stdout
+    assert site.run(*arguments)["ok"]
+    with site.client() as client:
+        here = TenureSaver(client, scope=SCOPE, categories=["contact"])
+        for thread in ("one", "two"):
+            assert everything(here, thread) == expected[thread]
 
 
 def test_people_of_every_snapshot_are_bound_to_the_thread(source: str, tmp_path: Path) -> None:

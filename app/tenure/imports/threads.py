@@ -11,7 +11,7 @@ Of each thread that is at work one snapshot is held at a time, and the names of 
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tenure.errors import Conflict, Invalid
@@ -149,6 +149,8 @@ class _Here:
     saver: "Saver"
     bound: dict[str, Any]
     """What every call says: the thread, whom it is about, and what for."""
+    last: dict[str, str] = field(default_factory=dict)
+    """By namespace, the snapshot that was written last."""
 
     def newest(self) -> tuple[str, str] | None:
         """Namespace and id of its newest snapshot: of the root's, if there is one."""
@@ -181,8 +183,9 @@ class _Here:
         new = {name: one for name, one in versions[snapshot].items() if before.get(name) != one}
         try:
             if not there:
-                above = self._config(snapshot.namespace, None if parent is None else parent.id)
+                above = self._above(snapshot.namespace, parent)
                 self.saver.put(above, found.checkpoint, found.metadata, new)
+                self.last[snapshot.namespace] = snapshot.id
             for task, path, made in tasks_of(found, writes):
                 self.saver.put_writes(self._config(snapshot.namespace, snapshot.id), made, task, path)
         except (TypeError, ValueError) as failure:
@@ -193,6 +196,15 @@ class _Here:
                 rule="values that LangGraph's serializer writes",
                 remedy="Leave that thread out: skip it.",
             ) from None
+
+    def _above(self, namespace: str, parent: Snapshot | None) -> "RunnableConfig":
+        """Behind what it is put. Where a thread forks, as LangGraph does it: the parent is loaded first."""
+        named = self._config(namespace, None if parent is None else parent.id)
+        if parent is None or self.last.get(namespace) == parent.id:
+            return named
+        loaded = self.saver.get_tuple(named)
+        more = {} if loaded is None else loaded.config["configurable"]
+        return {"configurable": {**more, **named["configurable"]}}
 
     def _config(self, namespace: str | None = None, snapshot: str | None = None) -> "RunnableConfig":
         named = {"checkpoint_ns": namespace, "checkpoint_id": snapshot}
