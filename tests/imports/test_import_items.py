@@ -11,6 +11,8 @@ from langgraph.store.memory import InMemoryStore
 from langgraph.store.postgres import PostgresStore
 from langgraph.store.sqlite import SqliteStore
 
+from imports.conftest import Site
+from support.cell import NOTES, SCOPE
 from tenure.errors import Invalid
 from tenure.imports.items import import_items, open_stored
 from tenure.imports.journal import Journal
@@ -133,6 +135,29 @@ def test_what_is_here_already_is_left_as_it_is(source: str, imported: Import) ->
     assert (report.counts["already there"], report.counts["refused"]) == (1, 1)
     assert (report.refusals[0].kind, report.refusals[0].field) == ("conflict", "key")
     assert here.get(("users", "1"), "other").value == {"n": 2}
+
+
+def test_into_a_cell_with_policy_seals_and_ledger(source: str, site: Site) -> None:
+    here = pytest.importorskip("tenure.client.langgraph_store", reason="the store comes beside this")
+    text = MAPPING.replace("support.memories", SCOPE).replace("support.cases", NOTES)
+    mapping = site.file("m.yaml", text + "skip: [{field: /key, equals: left out}]\n")
+    with theirs(source) as store:
+        for n in range(12):
+            store.put(("users", str(n % 3)), f"k{n}", {"n": n})
+        store.put(("cases", "9"), "k", {"open": False}, ttl=600)
+        store.put(("users", "1"), "left out", {})
+    told = site.run("store", source, "--mapping", mapping)
+    assert told["counts"] == {"written": 13, "already_there": 0, "skipped": 1, "refused": 0}
+    (site.folder / "m.store.journal").unlink()
+    assert site.run("store", source, "--mapping", mapping)["counts"]["already_there"] == 13
+    with site.client() as client:
+        users = here.TenureStore(client, scope=SCOPE, categories=["contact"])
+        assert {one.key: one.value["n"] for one in users.search(("users",), limit=50)} == {
+            f"k{n}": n for n in range(12)
+        }
+        assert {one.subjects for one in client.query(SCOPE, subject="customer:2")} == {("customer:2",)}
+        cases = here.TenureStore(client, scope=NOTES, categories=["contact"])
+        assert cases.get(("cases", "9"), "k").value == {"open": False}
 
 
 def test_a_source_without_a_store_is_said_so(tmp_path: Path, imported: Import) -> None:

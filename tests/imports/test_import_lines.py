@@ -190,6 +190,7 @@ def test_what_policy_refuses_is_told_and_a_missing_grant_stops_it(site: Site) ->
     told = site.run("jsonl", lines, "--mapping", site.file("m.yaml", MAPPING), code=1, who="marketer")
     assert told["counts"] == {"written": 0, "already_there": 0, "skipped": 0, "refused": HOPELESS}
     assert (told["stopped"]["kind"], told["stopped"]["rule"]) == ("denied", "policy")
+    assert told["stopped"]["why"].startswith("Nothing was taken")
     told = site.run("jsonl", lines, "--mapping", site.folder / "m.yaml", "--resume")
     assert told["counts"]["written"] == HOPELESS + 30
 

@@ -16,6 +16,7 @@ import hmac
 import os
 import secrets
 import sqlite3
+import threading
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
@@ -32,13 +33,14 @@ CREATE TABLE done (digest BLOB PRIMARY KEY) WITHOUT ROWID;
 
 
 class Journal:
-    """Digests of what is done. One process at a time has a journal's file."""
+    """Digests of what is done. One process at a time has a journal's file; its threads share it."""
 
     def __init__(self, database: sqlite3.Connection, key: bytes, made: Path | None) -> None:
         """`made`: the file, if this process began it."""
         self._database = database
         self._key = key
         self._made = made
+        self._lock = threading.Lock()
 
     @classmethod
     def begin(cls, path: Path, about: tuple[str, ...], *, resume: bool) -> "Journal":
@@ -120,12 +122,14 @@ class Journal:
 
     def has(self, *parts: str | bytes) -> bool:
         """Whether this was done."""
-        asked = self._database.execute("SELECT 1 FROM done WHERE digest = ?", (_digest(self._key, *parts),))
-        return asked.fetchone() is not None
+        question = "SELECT 1 FROM done WHERE digest = ?"
+        with self._lock:
+            return self._database.execute(question, (_digest(self._key, *parts),)).fetchone() is not None
 
     def add(self, *parts: str | bytes) -> None:
         """This is done: call it after the service has said so."""
-        self._database.execute("INSERT OR IGNORE INTO done VALUES (?)", (_digest(self._key, *parts),))
+        with self._lock:
+            self._database.execute("INSERT OR IGNORE INTO done VALUES (?)", (_digest(self._key, *parts),))
 
     def close(self) -> None:
         """Let the next process have it. One that has come to nothing goes: there is nothing to go on with."""

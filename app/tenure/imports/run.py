@@ -4,11 +4,11 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from tenure.errors import (
     Denied,
-    Invalid,
     KeyFailure,
     NotFound,
     QuotaExceeded,
@@ -104,10 +104,7 @@ class Run:
         refusal = Refusal.of(place, failure)
         self._denied[refusal.alike] += 1
         if self._denied[refusal.alike] >= HOPELESS:
-            self.report.stopped = refusal
-            raise Invalid(
-                f"Nothing was taken, and {HOPELESS} were refused alike: {failure.detail}",
-                field=failure.field,
-                rule=failure.rule,
-                remedy=failure.remedy or "Correct the mapping, or grant it, and go on with --resume.",
-            )
+            why = f"Nothing was taken, and {HOPELESS} were refused alike. {refusal.why}"
+            remedy = refusal.remedy or "Correct the mapping, or grant it, and go on with --resume."
+            self.report.stopped = replace(refusal, why=why, remedy=remedy)
+            raise failure
