@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from imports.conftest import Site
 from support import nursery
-from support.cell import NOTES, SCOPE
+from support.cell import NOTES, SCOPE, Cell
 from tenure.cli.entry import app
 from tenure.errors import Invalid, NotFound
 from tenure.imports.mapping import LinesMapping, ThreadsMapping, read_mapping
@@ -183,6 +183,19 @@ key: "{/kind}-{line}"
             {"customer:3", "customer:9"},
         )
         assert note.content == {"kind": "note", "tags": ["mail", "doctor"], "case": "C2"}
+
+
+def test_a_cell_on_postgresql_is_written_to_and_a_journal_knows_where(scaled: Cell, tmp_path: Path) -> None:
+    (folder := tmp_path / "work").mkdir()
+    site = Site(scaled, folder)
+    site.env |= {"TENURE_DATABASE_URL": scaled.settings.database_url}
+    lines, mapping = site.lines(*TALK[:2]), site.file("m.yaml", MAPPING)
+    assert site.run("jsonl", lines, "--mapping", mapping)["counts"]["written"] == 2
+    assert site.run("jsonl", lines, "--mapping", mapping, "--resume")["counts"]["already_there"] == 2
+    elsewhere = site.run(
+        "jsonl", lines, "--mapping", mapping, "--resume", "--url", "http://127.0.0.1:1", code=1
+    )
+    assert elsewhere["error"]["rule"] == "one journal, one import"
 
 
 def test_what_policy_refuses_is_told_and_a_missing_grant_stops_it(site: Site) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
@@ -190,6 +191,36 @@ def test_into_a_cell_with_policy_seals_and_ledger_forks_and_all(source: str, sit
         mine = configured("two", user=43)
         mine["configurable"]["subject"] = "customer:43"
         assert graph(here).invoke(Command(resume="at last"), mine) == ends
+
+
+def more_said(state: list[str], writes: Sequence[list[str]]) -> list[str]:
+    return [*state, *(one for write in writes for one in write)]
+
+
+class Deltas(TypedDict, total=False):
+    said: Annotated[list[str], DeltaChannel(more_said, snapshot_frequency=3)]
+
+
+def talking(saver: Any) -> Any:
+    flow = StateGraph(Deltas)
+    flow.add_node("answer", lambda state: {"said": [f"answer {len(state['said'])}"]})
+    flow.add_edge(START, "answer")
+    return flow.compile(checkpointer=saver)
+
+
+def test_channels_that_are_kept_as_deltas_are_what_they_were(source: str, site: Site) -> None:
+    mapping = site.file("m.yaml", MAPPING.replace("support.threads", SCOPE))
+    with theirs(source) as saver:
+        for n in range(5):
+            talking(saver).invoke({"said": [f"question {n}"]}, configured("one"))
+        past = [one.values for one in talking(saver).get_state_history(configured("one"))]
+        site.run("checkpoints", source, "--mapping", mapping)
+    with site.client() as client:
+        here = talking(TenureSaver(client, scope=SCOPE, categories=["contact"]))
+        assert [one.values for one in here.get_state_history(configured("one"))] == past
+        mine = configured("one")
+        mine["configurable"]["subject"] = "customer:42"
+        assert len(here.invoke({"said": ["one more"]}, mine)["said"]) == 12
 
 
 def test_killed_in_the_middle_of_a_thread_nothing_is_lost_or_doubled(site: Site, tmp_path: Path) -> None:
