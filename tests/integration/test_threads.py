@@ -133,8 +133,12 @@ async def test_writes_wait_in_order_the_first_of_a_task_counts_and_special_ones_
     first = await put(cell, "t")
     await write(cell, "t", early, "before", Write(0, "c", "text", b"came first"))
     await put(cell, "t", id=early, parent=first.id)
-    await write(cell, "t", early, "b", Write(0, "c", "text", b"b0"), Write(-1, "e", "text", b"old"), path="~2")
-    await write(cell, "t", early, "b", Write(0, "c", "text", b"late"), Write(-1, "e", "text", b"new"), path="~2")
+    await write(
+        cell, "t", early, "b", Write(0, "c", "text", b"b0"), Write(-1, "e", "text", b"old"), path="~2"
+    )
+    await write(
+        cell, "t", early, "b", Write(0, "c", "text", b"late"), Write(-1, "e", "text", b"new"), path="~2"
+    )
     await write(cell, "t", early, "a", Write(1, "c", "text", b"a1"), Write(0, "c", "text", b"a0"), path="~1")
     found = await get(cell, "t")
     assert [(one.task, one.idx, one.value) for one in found.writes] == [
@@ -223,7 +227,9 @@ async def test_pages_lead_on_newest_first_of_one_or_all(cell: Cell) -> None:
     assert (await threads.page(ask, NOTES, Wanted())).items == []
 
 
-async def test_an_erased_person_takes_the_thread_along_and_late_writes_do_not_bring_it_back(cell: Cell) -> None:
+async def test_an_erased_person_takes_the_thread_along_and_late_writes_do_not_bring_it_back(
+    cell: Cell,
+) -> None:
     first = await put(cell, "t", {"a": "1"})
     await write(cell, "t", first.id, "task", Write(0, "a", "text", b"2"))
     state = await cell.erase(ADA)
