@@ -1,7 +1,7 @@
 """What LangGraph's official savers have kept: threads, their snapshots, parents first, and pending writes."""
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -81,18 +81,21 @@ class Saved:
             )
         return found
 
-    def writes(self, thread: str, snapshot: Snapshot) -> Sequence[Write]:
-        """Of the snapshot's pending writes, in the order in which `read` has them, what it does not say."""
-        table = _writes(self.database)
+    def writes(self, thread: str) -> Mapping[tuple[str, str], Sequence[Write]]:
+        """Of the writes that are pending on a thread's snapshots, by namespace and id, what `read` does not say.
+
+        In the order in which `read` has them.
+        """
         path = "task_path" if self.has_path else "''"
         rows = self.database.asked(
-            f"SELECT {path}, task_id, idx, channel FROM {table}"  # noqa: S608 - only the words above
-            " WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?",
+            f"SELECT checkpoint_ns, checkpoint_id, {path}, task_id, idx, channel"  # noqa: S608 - names only
+            f" FROM {_writes(self.database)} WHERE thread_id = ?",
             thread,
-            snapshot.namespace,
-            snapshot.id,
         )
-        return sorted(Write(*row) for row in rows)
+        found: dict[tuple[str, str], list[Write]] = {}
+        for namespace, snapshot, *write in rows:
+            found.setdefault((namespace, snapshot), []).append(Write(*write))
+        return {named: sorted(writes) for named, writes in found.items()}
 
 
 def parents_first(snapshots: Iterable[Snapshot]) -> Sequence[Snapshot]:

@@ -66,7 +66,8 @@ class _Thread:
     run: Run
 
     def taken(self) -> Outcome:
-        writes = {one: self.source.writes(self.id, one) for one in self.source.snapshots(self.id)}
+        pending = self.source.writes(self.id)
+        writes = {one: pending.get(one[:2], ()) for one in self.source.snapshots(self.id)}
         left = [one for one in writes if not self.journal.has(*self._mark(one, writes[one]))]
         if not left:
             return Outcome.THERE
