@@ -87,11 +87,9 @@ class Saved:
         In the order in which `read` has them.
         """
         path = "task_path" if self.has_path else "''"
-        rows = self.database.asked(
-            f"SELECT checkpoint_ns, checkpoint_id, {path}, task_id, idx, channel"  # noqa: S608 - names only
-            f" FROM {_writes(self.database)} WHERE thread_id = ?",
-            thread,
-        )
+        named = f"SELECT checkpoint_ns, checkpoint_id, {path}, task_id, idx, channel"
+        question = f"{named} FROM {_writes(self.database)} WHERE thread_id = ?"  # noqa: S608 - names only
+        rows = self.database.asked(question, thread)
         found: dict[tuple[str, str], list[Write]] = {}
         for namespace, snapshot, *write in rows:
             found.setdefault((namespace, snapshot), []).append(Write(*write))
