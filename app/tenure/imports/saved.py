@@ -82,13 +82,13 @@ class Saved:
         return found
 
     def writes(self, thread: str) -> Mapping[tuple[str, str], Sequence[Write]]:
-        """Of the writes that are pending on a thread's snapshots, by namespace and id, what `read` does not say.
+        """What `read` does not say of the writes pending on a thread's snapshots, by namespace and id.
 
         In the order in which `read` has them.
         """
         path = "task_path" if self.has_path else "''"
         named = f"SELECT checkpoint_ns, checkpoint_id, {path}, task_id, idx, channel"
-        question = f"{named} FROM {_writes(self.database)} WHERE thread_id = ?"  # noqa: S608 - names only
+        question = f"{named} FROM {_writes(self.database)} WHERE thread_id = ?"
         rows = self.database.asked(question, thread)
         found: dict[tuple[str, str], list[Write]] = {}
         for namespace, snapshot, *write in rows:
