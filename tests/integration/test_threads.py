@@ -157,6 +157,8 @@ async def test_a_thread_keeps_its_people_and_categories(cell: Cell) -> None:
     for other in (Bound(("contact",), ("customer:bob",)), Bound(("travel",), (ADA,))):
         with pytest.raises(Conflict):
             await put(cell, "t", parent=first.id, bound=other)
+    again = await put(cell, "t", parent=first.id, bound=Bound(("contact",)))
+    assert (await get(cell, "t")).id == again.id, "whoever is not named again is who it was begun with"
     with pytest.raises(Invalid):
         await put(cell, "nobody's", bound=Bound(("contact",)))
     alone = await put(cell, "nobody's", bound=Bound(("contact",)), scope=NOTES)

@@ -52,10 +52,18 @@ class Channel(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a thread belongs to: people, and how it is labelled. The same for all of its snapshots."""
+    """What a thread belongs to: people, and how it is labelled. The same for all of its snapshots.
+
+    `subjects`: None for whomever it was begun with, or nobody when this begins it.
+    """
 
     categories: tuple[str, ...]
-    subjects: tuple[str, ...] = ()
+    subjects: tuple[str, ...] | None = None
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Whom it names."""
+        return self.subjects or ()
 
 
 @dataclass(frozen=True, slots=True)

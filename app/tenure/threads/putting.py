@@ -99,7 +99,7 @@ class PutSnapshot(Writing):
             home,
             Draft(
                 canonical({"state": new.state, "parts": parts}),
-                self.bound.subjects,
+                self.bound.people,
                 self.bound.categories,
                 metadata={
                     "thread": self.thread,
@@ -209,7 +209,7 @@ class PutWrites(Writing):
             home,
             Draft(
                 canonical(said),
-                self.bound.subjects,
+                self.bound.people,
                 self.bound.categories,
                 metadata={"thread": self.thread, "namespace": self.namespace, "snapshot": new.snapshot},
             ),

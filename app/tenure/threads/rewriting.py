@@ -26,8 +26,8 @@ from tenure.store import threads as store
 from tenure.store.records import EVERY, StoredVersion
 from tenure.store.subjects import StoredSubject
 from tenure.thawing import require
-from tenure.threads.ending import Thread, delete_found, head_of
-from tenure.threads.home import Home, Writing, lookup
+from tenure.threads.ending import Thread, delete_found
+from tenure.threads.home import Home, Writing, lookup, opened_head
 from tenure.threads.reading import Body, Facts, Reader, facts_of, snapshot_id
 from tenure.writing import Place
 
@@ -111,7 +111,7 @@ def _newest(facts: Sequence[Facts]) -> set[tuple[str, str]]:
 
 def _snapshots(desk: Desk, found: Thread) -> list[_Row]:
     """Every snapshot of a thread's generation, by record and number."""
-    rows = ((one, head_of(desk, one)) for one in store.everything(desk.tx, found.path_index()))
+    rows = ((one, opened_head(desk, one)) for one in store.everything(desk.tx, found.path_index()))
     return [(one, head, facts_of(head)) for one, head in rows if "channels" in head.metadata]
 
 
@@ -121,7 +121,7 @@ def _threads(desk: Desk, record_ids: Sequence[str]) -> set[str]:
     for stored in records.newest(desk.tx, record_ids):
         if stored.state == "live":
             with suppress(Erased):  # of a generation that ends
-                found.add(head_of(desk, stored).metadata["thread"])
+                found.add(opened_head(desk, stored).metadata["thread"])
     return found
 
 
@@ -152,7 +152,7 @@ class _Rewriter:
     def _meet(self, desk: Desk) -> None:
         """Whom the thread is about, or the leaf of its scope: what a batch would have asked for."""
         keys, bound = desk.tenancy.keys, self._writing.bound
-        refs = [keys.blind_index("subject", one) for one in bound.subjects]
+        refs = [keys.blind_index("subject", one) for one in bound.people]
         people, leaves = desk.tx.ask(
             (subjects.BY_REF, {"refs": refs}), (subjects.SCOPE_LEAVES, {"scopes": [self._writing.scope]})
         )
@@ -206,7 +206,7 @@ class _Rewriter:
         key = writes_key(self._writing.thread, home.generation, facts.namespace, facts.id)
         record, before = ids.new_id(), None
         for stored in living:
-            head = head_of(desk, stored)
+            head = opened_head(desk, stored)
             content = canonical(self._reader.json(stored, head))
             told = {**head.metadata, "thread": self._writing.thread}
             before = self._put(home, content, told, self._place(key, record, before, stored), None)
@@ -222,5 +222,5 @@ class _Rewriter:
         self, home: Home, content: bytes, told: dict[str, object], place: Place, version_id: str | None
     ) -> StoredVersion:
         bound = self._writing.bound
-        draft = Draft(content, bound.subjects, bound.categories, metadata=told)
+        draft = Draft(content, bound.people, bound.categories, metadata=told)
         return self._writing.put(self._caller, home, draft, place, secrets.token_bytes(16), version_id)[0]
