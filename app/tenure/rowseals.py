@@ -16,6 +16,7 @@ from tenure.store.cohorts import Cohort
 from tenure.store.configurations import Generation
 from tenure.store.events import Event
 from tenure.store.holds import Hold
+from tenure.store.paths import Filed
 from tenure.store.records import StoredVersion
 from tenure.store.shreds import Shred
 
@@ -40,6 +41,11 @@ def of_version(keys: TenantKeyring, stored: StoredVersion) -> str:
 def of_cohort(keys: TenantKeyring, cohort: Cohort) -> str:
     """Of a cohort as it was begun. It lies in the row itself: no entry is about a cohort before it ends."""
     return _seal(keys, "cohort", cohort.id, cohort.anchor, cohort.leaf)
+
+
+def of_filed(keys: TenantKeyring, filed: Filed) -> str:
+    """Of a row that files a record under a path. It lies in the row itself."""
+    return _seal(keys, "filed", filed.path_index, filed.record_id)
 
 
 def of_decision(keys: TenantKeyring, decision: Decision) -> str:

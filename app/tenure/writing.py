@@ -3,8 +3,9 @@
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tenure import cohorts, ids, lineage, quota, rowseals
 from tenure.access import Caller
@@ -15,7 +16,7 @@ from tenure.keys.seal import Binding
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.record import Draft, Written
 from tenure.reading import OnRecord, absent, is_current, not_found
-from tenure.sealing import WITHDRAWN, erased, labels_of, seal_reference, seal_version
+from tenure.sealing import WITHDRAWN, Slots, erased, labels_of, seal_reference, seal_version
 from tenure.store import idempotency, records, subjects, tenants
 from tenure.store.database import Clash
 from tenure.store.records import StoredVersion
@@ -117,7 +118,6 @@ class Write(OnRecord):
         desk, draft = caller.desk, self.draft
         record_id = stored.record_id if stored else ids.new_id()
         number = stored.latest + 1 if stored else 1
-        binding = Binding(desk.tx.tenant_id, self.scope, record_id, number)
         created_at = max(desk.now, stored.created_at + 1) if stored else desk.now
         people = {reference: subject_of(desk, reference) for reference in draft.people}
         behind = [] if people else lineage.living(desk, draft)
@@ -134,50 +134,14 @@ class Write(OnRecord):
             people=[one.id for one in people.values()],
             record=record_id,
         )
-        sealed = seal_version(desk.tenancy.keys, binding, self.key, draft, slots, cohort)
-        promises = []
-        for opened, part in zip(sealed.opened, draft.parts, strict=True):
-            promises.append(caller.promise(opened, part.content, record_id, number, nonce=nonce))
-            opened.wipe()
-        accesses = [
-            Access(record_id, number, Action.WRITTEN, commitment=promise, segment=place)
-            for place, promise in enumerate(promises)
-            if draft.segments
-        ] or [Access(record_id, number, Action.WRITTEN, commitment=promises[0])]
-        new = StoredVersion(
-            key_index=index,
-            record_id=record_id,
-            latest=number,
-            version=number,
-            version_id=ids.new_id(),
-            scope=self.scope,
-            labels=self._labels,
-            state="live",
-            created_at=created_at,
-            expires_at=draft.expires_at,
-            entry="",
-            header=sealed.header,
-            head=sealed.head,
-            content=sealed.content,
-            shred_id=None,
-            segments=len(draft.segments) or None,
-            cohort=cohort,
-            accessed_at=stored.accessed_at if stored else None,
-        )
-        row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
-        new = new._replace(entry=caller.record(Kind.WRITE, "ok", *accesses, nonce=nonce, data=row))
-        store_version(desk, new, caller.principal.id, first=stored is None)
-        desk.tx.put(
-            records.INSERT_SUBJECT_LINK,
-            *(
-                {
-                    "subject_id": one.id,
-                    "record_id": record_id,
-                    "version": number,
-                    "derived": records.LABELLED,
-                }
-                for one in people.values()
-            ),
+        new, promises = put_version(
+            caller,
+            draft,
+            Place(self.scope, self.key, index, stored, record_id, number, created_at),
+            slots,
+            cohort,
+            [one.id for one in people.values()],
+            nonce=nonce,
         )
         desk.tx.put(
             records.INSERT_DERIVED_LINK,
@@ -205,14 +169,13 @@ class Write(OnRecord):
         return written
 
     def _slots(self, desk: Desk, leaves: list[int], behind: list[int]) -> list[list[int]]:
-        """Leaves that open a part: all of one slot. *any*: one slot of all it names; *all*: a slot each.
+        """Slots of what names somebody; what does not is sealed to everybody `behind` its sources.
 
-        What names nobody is sealed to everybody `behind` its sources, so that it goes with the first of them.
+        So it goes with the first of them.
         """
         if not leaves:
-            return [behind or [self._scope_leaf(desk)]]
-        spec = desk.tenancy.policy.configuration.scopes[self.scope]
-        return [[leaf] for leaf in leaves] if spec.joint_erasure == "all" else [leaves]
+            return [behind or [scope_leaf(desk, self.scope)]]
+        return slots_of(desk, self.scope, leaves)
 
     def _erasing(self, desk: Desk) -> Erased | None:
         """The 410 if anybody the version is about, or whom it would be derived from, is being erased."""
@@ -221,14 +184,6 @@ class Write(OnRecord):
             if person is not None and person.state != "active":
                 return erased(desk.tx, person.shred_id)
         return lineage.gone(desk, self.scope, self.draft)
-
-    def _scope_leaf(self, desk: Desk) -> int:
-        leaf = desk.found.scopes.get(self.scope)
-        if leaf is None:
-            leaf = leaf_number(*tenants.take_leaves(desk.tx, 1))
-            desk.found.add(desk.found.scopes, self.scope, leaf)
-            desk.tx.put(subjects.INSERT_SCOPE_LEAF, {"scope": self.scope, "leaf": leaf})
-        return leaf
 
     def _key_hash(self, tenancy: Tenancy, principal_id: str) -> str:
         return idempotency.key_hash(tenancy.keys, principal_id, self.idempotency_key or "")
@@ -310,24 +265,7 @@ class Delete(OnRecord):
         self.condition.check(stored, desk.now)
         if not is_current(stored, desk.now):
             return not_found()
-        access = Access(record=stored.record_id, version=stored.latest + 1, action=Action.DELETED)
-        new = stored._replace(
-            latest=stored.latest + 1,
-            version=stored.latest + 1,
-            version_id=ids.new_id(),
-            state="deleted",
-            created_at=max(desk.now, stored.created_at + 1),
-            expires_at=None,
-            header=None,
-            head=None,
-            content=None,
-            segments=None,
-            shred_id=None,
-            cohort=None,
-        )
-        row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
-        new = new._replace(entry=caller.record(Kind.DELETE, "ok", access, nonce=nonce, data=row))
-        store_version(desk, new, caller.principal.id, first=False)
+        new = bury(caller, stored, nonce=nonce)
         return Written(
             record=new.record_id,
             version=new.version,
@@ -338,6 +276,30 @@ class Delete(OnRecord):
             entry=new.entry,
             commitment=None,
         )
+
+
+def bury(caller: Caller, stored: StoredVersion, *, nonce: bytes) -> StoredVersion:
+    """A tombstone after a record's newest version, on record."""
+    desk = caller.desk
+    access = Access(record=stored.record_id, version=stored.latest + 1, action=Action.DELETED)
+    new = stored._replace(
+        latest=stored.latest + 1,
+        version=stored.latest + 1,
+        version_id=ids.new_id(),
+        state="deleted",
+        created_at=max(desk.now, stored.created_at + 1),
+        expires_at=None,
+        header=None,
+        head=None,
+        content=None,
+        segments=None,
+        shred_id=None,
+        cohort=None,
+    )
+    row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
+    new = new._replace(entry=caller.record(Kind.DELETE, "ok", access, nonce=nonce, data=row))
+    store_version(desk, new, caller.principal.id, first=False)
+    return new
 
 
 def subject_of(desk: Desk, reference: str) -> StoredSubject:
@@ -363,6 +325,94 @@ def subject_of(desk: Desk, reference: str) -> StoredSubject:
     )
     desk.found.add(desk.found.subjects, index, person)
     return person
+
+
+class Place(NamedTuple):
+    """Where a new version goes: its record, under which key and index, after `stored` if there is one."""
+
+    scope: str
+    key: str
+    key_index: str
+    stored: StoredVersion | None
+    record: str
+    number: int
+    created_at: int
+
+
+def put_version(
+    caller: Caller,
+    draft: Draft,
+    place: Place,
+    slots: Sequence[Slots],
+    cohort: int | None,
+    people: Sequence[str],
+    *,
+    nonce: bytes,
+    version_id: str | None = None,
+) -> tuple[StoredVersion, list[bytes]]:
+    """Seal a version, put it on record, collect its rows: it as stored, and the commitments to its parts.
+
+    `slots`: of each part. `people`: ids of those whom it names. `version_id`: unless a fresh one will do.
+    """
+    desk, record_id, number = caller.desk, place.record, place.number
+    binding = Binding(desk.tx.tenant_id, place.scope, record_id, number)
+    sealed = seal_version(desk.tenancy.keys, binding, place.key, draft, slots, cohort)
+    promises = []
+    for opened, part in zip(sealed.opened, draft.parts, strict=True):
+        promises.append(caller.promise(opened, part.content, record_id, number, nonce=nonce))
+        opened.wipe()
+    accesses = [
+        Access(record_id, number, Action.WRITTEN, commitment=promise, segment=which)
+        for which, promise in enumerate(promises)
+        if draft.segments
+    ] or [Access(record_id, number, Action.WRITTEN, commitment=promises[0])]
+    new = StoredVersion(
+        key_index=place.key_index,
+        record_id=record_id,
+        latest=number,
+        version=number,
+        version_id=version_id or ids.new_id(),
+        scope=place.scope,
+        labels=",".join(draft.categories),
+        state="live",
+        created_at=place.created_at,
+        expires_at=draft.expires_at,
+        entry="",
+        header=sealed.header,
+        head=sealed.head,
+        content=sealed.content,
+        shred_id=None,
+        segments=len(draft.segments) or None,
+        cohort=cohort,
+        accessed_at=place.stored.accessed_at if place.stored else None,
+    )
+    row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
+    new = new._replace(entry=caller.record(Kind.WRITE, "ok", *accesses, nonce=nonce, data=row))
+    store_version(desk, new, caller.principal.id, first=place.stored is None)
+    desk.tx.put(
+        records.INSERT_SUBJECT_LINK,
+        *(
+            {"subject_id": one, "record_id": record_id, "version": number, "derived": records.LABELLED}
+            for one in people
+        ),
+    )
+    return new, promises
+
+
+def scope_leaf(desk: Desk, scope: str) -> int:
+    """The leaf of what is about nobody in a scope. Two round trips more for the first such version."""
+    leaf = desk.found.scopes.get(scope)
+    if leaf is None:
+        leaf = leaf_number(*tenants.take_leaves(desk.tx, 1))
+        desk.found.add(desk.found.scopes, scope, leaf)
+        desk.tx.put(subjects.INSERT_SCOPE_LEAF, {"scope": scope, "leaf": leaf})
+    return leaf
+
+
+def slots_of(desk: Desk, scope: str, leaves: list[int]) -> list[list[int]]:
+    """Leaves that open a part: all of one slot. *any*: one slot of all it names; *all*: a slot each."""
+    spec = desk.tenancy.policy.configuration.scopes[scope]
+    return [[leaf] for leaf in leaves] if spec.joint_erasure == "all" else [leaves]
 
 
 def store_version(desk: Desk, new: StoredVersion, principal_id: str, *, first: bool) -> None:

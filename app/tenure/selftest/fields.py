@@ -28,6 +28,7 @@ TABLES = (
     "versions",
     "version_subjects",
     "lineage",
+    "record_paths",
     "label_sets",
     "subjects",
     "events",

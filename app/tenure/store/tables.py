@@ -339,6 +339,13 @@ records = _table(
     Index("ix_records_key", "tenant_id", "key_index", unique=True),
     Index("ix_records_scope", "tenant_id", "scope", "state", "id"),
 )
+# Where records are filed (`tenure.filing`): a row for each path that leads to a record, by blind index.
+record_paths = _table(
+    "record_paths",
+    Column("path_index", Token, primary_key=True),
+    Column("record_id", Id, primary_key=True),
+    Column("seal", Token, nullable=False),
+)
 label_sets = _table(
     "label_sets",
     Column("scope", Token, primary_key=True),

@@ -1,0 +1,299 @@
+"""Threads: the saved state of an agent's run, snapshot by snapshot, and writes that wait for the next. Pure.
+
+    thread ─┬─ generation 1 ── namespace "" ── snapshots, each with its channels ── pending writes by task
+            │              └── namespace "child:…" ── …
+            └─ generation 2: after the thread was deleted and begun anew, pruned, or copied to
+
+A channel's value is bytes that a serializer made. Most of a long value is what it was a step before, so it is
+stored as *pieces*: bytes that are new, and slices of the same channel's value in the parent snapshot.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from tenure.errors import Invalid, TooLarge
+
+MAX_NAME: Final = 1024
+MAX_CHANNELS: Final = 4096
+MAX_WRITES: Final = 4096
+MAX_PIECES: Final = 64
+"""Slices that a channel's value is made of, at most: each may be another row to read."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MARK: Final = "\x1f"
+"""Begins the sealed key of every record that belongs to a thread: no record's own key has it."""
+_GREGORIAN: Final = 0x01B21DD213814000
+"""From 1582-10-15 to 1970-01-01 in units of 100 ns (RFC 9562 §5.1)."""
+
+Scalar = str | int | float
+"""The version of a channel, as its graph counts."""
+
+
+class Reuse(NamedTuple):
+    """A slice of a channel's value in the parent snapshot, where the channel is at version `of`."""
+
+    of: Scalar
+    start: int
+    length: int
+
+
+Pieces = Sequence[bytes | Reuse]
+
+
+class Channel(NamedTuple):
+    """A channel in a new snapshot. `pieces`: None when its value is the parent's at the same version."""
+
+    version: Scalar
+    type: str = ""
+    pieces: Pieces | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a thread belongs to: people, and how it is labelled. The same for all of its snapshots."""
+
+    categories: tuple[str, ...]
+    subjects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewSnapshot:
+    """A snapshot to store.
+
+    `latest`: ids of which one must be the newest snapshot of the namespace now; an empty one: there is none
+    yet; None: whatever it is. `run`: the run that it belongs to, if it may be deleted by that.
+    """
+
+    id: str
+    parent: str | None
+    channels: Mapping[str, Channel]
+    state: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    latest: tuple[str, ...] | None = None
+    run: str | None = None
+
+
+class Write(NamedTuple):
+    """What one task wrote to one channel. Of `idx` below 0 the last one counts, of others the first."""
+
+    idx: int
+    channel: str
+    type: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewWrites:
+    """What a task wrote, pending on a snapshot until the next one has taken it in."""
+
+    snapshot: str
+    task: str
+    writes: tuple[Write, ...]
+    path: str = ""
+
+
+class Stored(NamedTuple):
+    """A snapshot was stored, now or before. `pieces`: of how many each new channel value consists."""
+
+    id: str
+    version: int
+    entry: str
+    pieces: Mapping[str, int]
+
+
+class Value(NamedTuple):
+    """A channel's value. `pieces`: of how many slices it was put together."""
+
+    version: Scalar
+    type: str
+    value: bytes
+    pieces: int
+
+
+class Pending(NamedTuple):
+    """A write that waits for the next snapshot, in the order (path, task, idx)."""
+
+    path: str
+    task: str
+    idx: int
+    channel: str
+    type: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot as it is read. `latest`: id of the newest of its namespace now."""
+
+    thread: str
+    namespace: str
+    id: str
+    parent: str | None
+    created_at: int
+    entry: str
+    latest: str
+    metadata: Mapping[str, Any]
+    state: Mapping[str, Any]
+    channels: Mapping[str, Value]
+    writes: tuple[Pending, ...]
+
+
+# ── sealed names ───────────────────────────────────────────────────────────────────────────────────
+def root_key(thread: str) -> str:
+    """The key of the record whose newest version is the thread's generation."""
+    return _MARK.join(("", "thread", thread))
+
+
+def snapshots_key(thread: str, generation: int, namespace: str) -> str:
+    """The key of the record whose versions are the snapshots of one namespace."""
+    return _MARK.join(("", "snapshots", str(generation), thread, namespace))
+
+
+def writes_key(thread: str, generation: int, namespace: str, snapshot: str) -> str:
+    """The key of the record whose versions are the writes pending on one snapshot."""
+    return _MARK.join(("", "writes", str(generation), thread, namespace, snapshot))
+
+
+def is_threads(key: str) -> bool:
+    """Whether a record's key is one of these."""
+    return key.startswith(_MARK)
+
+
+def thread_path(thread: str, generation: int) -> tuple[str, ...]:
+    """Where the records of a thread's generation are filed; beginnings of it lead to more."""
+    return (f"{_MARK}threads", thread, str(generation))
+
+
+ALL_THREADS: Final = (f"{_MARK}threads",)
+
+
+def run_path(run: str) -> tuple[str, ...]:
+    """Where the records are filed in which a run stored snapshots."""
+    return (f"{_MARK}runs", run)
+
+
+# ── checks ─────────────────────────────────────────────────────────────────────────────────────────
+def check_name(name: object, field_name: str, *, empty: bool = False) -> None:
+    """A thread's, namespace's, snapshot's or task's name: text without control characters."""
+    if not isinstance(name, str) or len(name) > MAX_NAME or not (name or empty) or _CONTROL.search(name):
+        raise Invalid(
+            "A name cannot be used; nothing was done.",
+            field=field_name,
+            rule=f"{0 if empty else 1} to {MAX_NAME} characters of text without control characters",
+            remedy="Use a shorter or plainer name.",
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise Invalid(
+            "A name is not Unicode text; nothing was done.", field=field_name, rule="no lone surrogates"
+        ) from None
+
+
+def check_snapshot(new: NewSnapshot) -> None:
+    """What is wrong with a snapshot by itself."""
+    check_name(new.id, "id")
+    if new.parent is not None:
+        check_name(new.parent, "parent")
+    for one in new.latest or ():
+        check_name(one, "latest")
+    if new.run is not None:
+        check_name(new.run, "run")
+    if len(new.channels) > MAX_CHANNELS:
+        raise _too_many("channels", MAX_CHANNELS)
+    for name, channel in new.channels.items():
+        check_name(name, "channels", empty=True)
+        if len(channel.pieces or ()) > MAX_PIECES:
+            raise _too_many("channels.pieces", MAX_PIECES)
+
+
+def check_writes(new: NewWrites) -> None:
+    """What is wrong with writes by themselves."""
+    check_name(new.snapshot, "snapshot")
+    check_name(new.task, "task")
+    check_name(new.path, "path", empty=True)
+    if len(new.writes) > MAX_WRITES:
+        raise _too_many("writes", MAX_WRITES)
+    for one in new.writes:
+        check_name(one.channel, "writes.channel", empty=True)
+
+
+def _too_many(field_name: str, most: int) -> TooLarge:
+    return TooLarge("There are too many; nothing was stored.", field=field_name, rule=f"at most {most}")
+
+
+# ── values ─────────────────────────────────────────────────────────────────────────────────────────
+Slice = list[int]
+"""[number of the version, place of the part in it, start, length]: where some of a value lies."""
+
+
+def place(
+    pieces: Pieces, version: int, parts: list[bytes], before: tuple[Scalar, list[Slice]] | None
+) -> list[Slice]:
+    """Where the pieces of a value lie: new bytes in `parts` of this version, the rest where they lie already.
+
+    `before`: the channel in the parent. Invalid when a slice is of another version of it, or beyond its end.
+    """
+    placed: list[Slice] = []
+    for piece in pieces:
+        if isinstance(piece, Reuse):
+            if before is None or before[0] != piece.of:
+                raise Invalid(
+                    "A value reuses what the parent snapshot has not; nothing was stored.",
+                    field="channels.pieces.of",
+                    rule="the version of the channel in the parent snapshot",
+                    remedy="Send the whole value.",
+                )
+            placed += cut(before[1], piece.start, piece.length)
+        elif piece:
+            placed.append([version, len(parts), 0, len(piece)])
+            parts.append(piece)
+    if len(placed) > MAX_PIECES:
+        raise _too_many("channels.pieces", MAX_PIECES)
+    return placed
+
+
+def cut(slices: Sequence[Slice], start: int, length: int) -> list[Slice]:
+    """A slice of what lies in slices. Invalid when it is beyond the end."""
+    found: list[Slice] = []
+    wanted = length
+    for number, part, offset, size in slices:
+        if wanted and start < size:
+            taken = min(size - start, wanted)
+            found.append([number, part, offset + start, taken])
+            wanted -= taken
+            start = 0
+        else:
+            start = max(start - size, 0)
+    if wanted or length < 0:
+        raise Invalid(
+            "A value reuses more than the parent snapshot has; nothing was stored.",
+            field="channels.pieces",
+            rule="within the value",
+            remedy="Send the whole value.",
+        )
+    return found
+
+
+def resolve(found: Mapping[tuple[str, int], tuple[int, Pending]], one: Pending, number: int) -> bool:
+    """Whether a write counts beside what was found of its task and index: first or, below 0, last wins."""
+    kept = found.get((one.task, one.idx))
+    return kept is None or (number > kept[0]) == (one.idx < 0)
+
+
+def made_at(snapshot: str) -> int | None:
+    """When an id was made, in microseconds, if it says so: UUIDs of versions 1, 6 and 7 (RFC 9562 §5)."""
+    try:
+        found = UUID(snapshot)
+    except ValueError:
+        return None
+    if found.version == 7:  # noqa: PLR2004 - the version's own number
+        return (found.int >> 80) * 1000
+    if found.version == 6:  # noqa: PLR2004
+        ticks = (found.int >> 80) << 12 | (found.int >> 64) & 0xFFF
+        return (ticks - _GREGORIAN) // 10
+    if found.version == 1:
+        return (found.time - _GREGORIAN) // 10
+    return None
