@@ -5,7 +5,7 @@ needs a dozen of them. The parent, one for each process that runs tests, does no
 its own arguments, environment and streams, and everything of Tenure as it is right after the import.
 
 `python nursery.py FD MODULE…` is that parent, which imports these modules, too. Each message on the socket
-brings what to run and four descriptors: the child's standard streams, and one on which a line says its process
+brings what to run and four descriptors: the child's standard streams, and one where a line says its process
 id and another how it ended.
 """
 
