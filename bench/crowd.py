@@ -21,8 +21,10 @@ from tenure.client.langgraph import TenureSaver
 from tenure.errors import Conflict
 
 SHARED = "shared"
-_PAUSE_S, _LONGEST_S = 0.05, 1.0
+_PAUSE_S, _LONGEST_S = 0.1, 5.0
 """A loser waits for a random part of this, which doubles with each loss in a row."""
+_PATIENCE_S = 60.0
+"""Whoever was never acknowledged goes on when the time is over, for so long."""
 
 
 class Counting(TypedDict, total=False):
@@ -77,7 +79,7 @@ def config_of(thread: str) -> dict[str, Any]:
 
 
 async def work(share: Share) -> Report:
-    """All agents of a process, until the time is over."""
+    """All agents of a process, until the time is over and each was acknowledged once."""
     runs: Counter[str] = Counter()
     lost: Counter[str] = Counter()
     errors: Counter[str] = Counter()
@@ -85,9 +87,9 @@ async def work(share: Share) -> Report:
 
     async def agent(graph: Any, number: int, until: float) -> None:  # noqa: ANN401 - see graph_of
         nonlocal longest
-        thread, pause, turn = thread_of(number), _PAUSE_S, 0
+        thread, pause, turn, won = thread_of(number), _PAUSE_S, 0, 0
         chance = random.Random(number)  # noqa: S311 - no secret
-        while (begin := time.monotonic()) < until:
+        while (begin := time.monotonic()) < (until if won else until + _PATIENCE_S):
             turn += 1
             try:
                 await graph.ainvoke({"turn": f"{number}/{turn}"}, config_of(thread), durability="sync")
@@ -99,6 +101,7 @@ async def work(share: Share) -> Report:
                 errors[f"{type(failure).__name__}: {failure}"] += 1
             else:
                 runs[f"{thread}#{number}" if thread == SHARED else thread] += 1
+                won += 1
                 longest, pause = max(longest, time.monotonic() - begin), _PAUSE_S
 
     more = {"settings": share["settings"]} if share["settings"] else {}
