@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from tenure import filing, ids
-from tenure.access import Ask
+from tenure.access import Ask, Caller
 from tenure.crew import Desk
 from tenure.errors import Conflict, Denied, Erased
 from tenure.ledger.canonical import canonical
@@ -65,7 +65,12 @@ def prune(desk: Desk, ask: Ask, scope: str, thread: str) -> int | Denied:
 
 def delete_run(desk: Desk, ask: Ask, scope: str, run: str) -> int | Denied:
     """Delete the snapshots of a run, with their pending writes, in every thread. How many went."""
-    gone = 0
+    caller, gone = Caller.at(desk, ask), 0
+    caller.check_scope(scope)
+    if not caller.sees_any("delete", scope):
+        labels = tuple(desk.tenancy.policy.configuration.scopes[scope].categories)
+        verdict = caller.decide("delete", scope, labels)
+        return caller.refuse(Kind.DELETE, verdict, nonce=secrets.token_bytes(16))
     filed = paths.under(desk.tx, filing.index_of(desk.tenancy.keys, scope, run_path(run)))
     for thread in sorted(_threads(desk, filed)):
         found = Thread.find(desk, ask, scope, thread, "delete")
