@@ -19,6 +19,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,18 +38,21 @@ class SyncedDiary:
         self._deadly = deadly
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         lines = path.read_text().splitlines()
+        self._speaking = threading.RLock()  # nodes run in threads; who dies has the last word
         self._died = {line.removeprefix("died ") for line in lines if line.startswith("died ")}
 
     def say(self, *words: str) -> None:
-        os.write(self._file, (" ".join(words) + "\n").encode())
-        os.fsync(self._file)
+        with self._speaking:
+            os.write(self._file, (" ".join(words) + "\n").encode())
+            os.fsync(self._file)
 
     def point(self, kind: str, *words: str) -> None:
         """Die here, unless somebody did before."""
         name = "/".join((kind, *(_TASK.sub("", word) for word in words)))
         if kind in self._deadly and name not in self._died:
-            self.say("died", name)
-            os.kill(os.getpid(), signal.SIGKILL)
+            with self._speaking:
+                self.say("died", name)
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def begin(self, who: str, task: str) -> None:
         self.say("begin", who, task)
