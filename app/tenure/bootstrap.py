@@ -96,6 +96,7 @@ from tenure.store import revision
 from tenure.store.database import Database, Standing
 from tenure.tenancy import Tenancies
 from tenure.thawing import Thaw
+from tenure.threads.service import Threads
 from tenure.witnesses import Witnesses, read_quorum
 
 _log = structlog.get_logger(__name__)
@@ -185,6 +186,7 @@ class Tenure:
         self._build_around_objects(settings, ground, service, tenancies)
         self._schedule, self.jobs = self._scheduled(settings, service)
         self.gateway = Gateway(self._batcher)
+        self.threads = Threads(self._batcher, self._schedule.requested)
         self.decisions = Decisions(self._batcher, self._database, tenancies)
         self.tenants = Tenants(service, ground, self._schedule.requested)
         self.root_keys = RootKeys(service, ground, self.shredder)

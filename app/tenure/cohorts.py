@@ -46,20 +46,27 @@ def cohort_of(
     """
     group = grouping(desk.tenancy, scope, labels)
     mine = anchor(group, scope, labels, written=written, expires_at=expires_at, people=people, record=record)
+    return leaf_of(desk, mine)[0]
+
+
+def leaf_of(desk: Desk, mine: Anchor, *, fresh: bool = False) -> tuple[int, bool]:
+    """The leaf of a cohort, and whether it is begun here. Round trips as of `cohort_of`.
+
+    `fresh`: there can be none yet, so that none is asked for.
+    """
     name, known = mine.name, desk.tenancy.cohorts
     if (leaf := known.get(name)) is not None:
-        return leaf
-    if name not in desk.found.cohorts:
+        return leaf, False
+    if name not in desk.found.cohorts and not fresh:
         rows = desk.tx.ask((store.BY_ANCHOR, {"anchors": [name]}))[0]
         desk.found.cohorts[name] = int(rows[0][2]) if rows else None
-    leaf = desk.found.cohorts[name]
-    if leaf is None:
-        leaf = _begin(desk, mine)
+    leaf = desk.found.cohorts.get(name)
+    begun = leaf is None
+    wanted = _begin(desk, mine) if leaf is None else leaf
     if len(known) >= MOST_KNOWN:
         known.clear()
-    wanted = leaf
     desk.tx.after_commit(lambda: known.__setitem__(name, wanted))
-    return leaf
+    return wanted, begun
 
 
 def _begin(desk: Desk, mine: Anchor) -> int:

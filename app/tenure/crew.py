@@ -58,6 +58,8 @@ class Found:
     """(principal id, key hash) → (payload hash, result)."""
     cohorts: dict[str, int | None] = field(default_factory=dict)
     """Name of an anchor → the leaf of its cohort; None: there is none yet."""
+    asked: set[str] = field(default_factory=set)
+    """Key indexes that were asked for: a record that is not among `records` is not there."""
     usage: Usage | None = None
     """What is stored, with what the batch's operations have added so far."""
     _added: list[tuple[dict[Any, Any], Any, Any]] = field(default_factory=list)
@@ -213,6 +215,7 @@ def _ask(tx: Tx, needs: Needs) -> Found:
 def _questions(needs: Needs, found: Found) -> Iterator[tuple[Select, Params, Reader]]:
     """What is asked, and who takes the answer."""
     if needs.records:
+        found.asked.update(needs.records)
         yield (
             records.CURRENT,
             {"keys": needs.records},

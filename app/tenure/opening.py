@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import httpx
 
+from tenure.client.calls import Direct
 from tenure.client.clients import AsyncClient, Client
 from tenure.errors import Invalid, Unsupported
 
 if TYPE_CHECKING:
+    from tenure.bootstrap import Tenure
     from tenure.settings import Settings
 
 R = TypeVar("R")
@@ -34,7 +36,10 @@ def open_client(target: str | Path, api_key: str, **more: Any) -> Client:  # noq
     settings = cell_settings(target, more.pop("settings", {}))
     if settings is None:
         return Client(str(target), api_key, **more)
-    return Client(BASE, api_key, transport=_InProcess(settings), **more)
+    cell = _InProcess(settings)
+    client = Client(BASE, api_key, transport=cell, **more)
+    client.direct = cell.direct(api_key)
+    return client
 
 
 @asynccontextmanager
@@ -49,7 +54,9 @@ async def open_async(
         if settings is None:
             client = AsyncClient(str(target), api_key, **more)
         else:
-            client = AsyncClient(BASE, api_key, transport=await _cell(stack, settings), **more)
+            tenure, transport = await _cell(stack, settings)
+            client = AsyncClient(BASE, api_key, transport=transport, **more)
+            client.direct = _direct(tenure, api_key)
         yield await stack.enter_async_context(client)
 
 
@@ -102,7 +109,7 @@ class _InProcess(httpx.BaseTransport):
         self._thread.start()
         self._stack = AsyncExitStack()
         try:
-            self._app = self._run(_cell(self._stack, settings))
+            self._tenure, self._app = self._run(_cell(self._stack, settings))
         except BaseException:
             self._end()
             raise
@@ -114,6 +121,11 @@ class _InProcess(httpx.BaseTransport):
     async def _answered(self, request: httpx.Request) -> httpx.Response:
         response = await self._app.handle_async_request(request)
         return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
+
+    def direct(self, api_key: str) -> Direct:
+        """What asks the cell without HTTP, and waits for its answer."""
+        ask = _direct(self._tenure, api_key)
+        return lambda step, bound: self._run(ask(step, bound))
 
     def close(self) -> None:
         """Publish what is committed, and end the cell."""
@@ -130,13 +142,21 @@ class _InProcess(httpx.BaseTransport):
         self._loop.close()
 
 
-async def _cell(stack: AsyncExitStack, settings: "Settings") -> httpx.ASGITransport:
+async def _cell(stack: AsyncExitStack, settings: "Settings") -> "tuple[Tenure, httpx.ASGITransport]":
     """A cell on the running loop, open until the stack ends."""
     from tenure.bootstrap import open_tenure  # noqa: PLC0415 - not in the bare install
     from tenure.http.app import create_app  # noqa: PLC0415
 
     tenure = await stack.enter_async_context(open_tenure(settings))
-    return httpx.ASGITransport(create_app(tenure))  # type: ignore[arg-type]  # a stricter type of the same
+    app = create_app(tenure)
+    return tenure, httpx.ASGITransport(app)  # type: ignore[arg-type]  # a stricter type of the same
+
+
+def _direct(tenure: "Tenure", api_key: str) -> Direct:
+    """Threads of a cell without HTTP: the same credentials, limits, policy and ledger."""
+    from tenure.http.direct import asker  # noqa: PLC0415 - not in the bare install
+
+    return asker(tenure, api_key)
 
 
 def _wrong(field: str, rule: str) -> Invalid:

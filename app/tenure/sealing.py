@@ -24,7 +24,7 @@ from tenure.store.session import Tx
 WITHDRAWN = ("erased", "held")
 """States of versions that nobody reads: gone, or only kept for a hold."""
 GONE = "This was erased; its key is destroyed and nothing can be read or written here for that person."
-OVER = "This has had its time by the rules on retention; its key is destroyed and nobody can read it."
+OVER = "This has had its time, or its thread was deleted; its key is destroyed and nobody can read it."
 HEAD, CONTENT, REF, NOTE = "head", "content", "ref", "note"
 SUBJECTS_SCOPE = "tenure.subjects"
 
@@ -55,7 +55,7 @@ class SealedVersion(NamedTuple):
 
 
 def seal_version(
-    keys: TenantKeyring, binding: Binding, key: str, draft: Draft, slots: Sequence[Slots], cohort: int
+    keys: TenantKeyring, binding: Binding, key: str, draft: Draft, slots: Sequence[Slots], cohort: int | None
 ) -> SealedVersion:
     """Seal a version, each of its parts (`Draft.parts`) to slots of leaves of its own, with its cohort's."""
     head: dict[str, Any] = {
@@ -86,8 +86,9 @@ def seal_version(
     return SealedVersion(sealed.header, sealed.parts[HEAD], segments.encode(kept), tuple(each))
 
 
-def _keyed(keys: TenantKeyring, slots: Slots, cohort: int) -> list[Mapping[int, Octets]]:
-    return [{leaf: keys.leaf_key(leaf) for leaf in (*slot, cohort)} for slot in slots]
+def _keyed(keys: TenantKeyring, slots: Slots, cohort: int | None) -> list[Mapping[int, Octets]]:
+    own = () if cohort is None else (cohort,)
+    return [{leaf: keys.leaf_key(leaf) for leaf in (*slot, *own)} for slot in slots]
 
 
 def _json(value: object) -> bytes:

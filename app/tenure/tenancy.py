@@ -79,6 +79,8 @@ class Tenancy:
     """Name of an anchor → leaf, of cohorts that are stored and had not ended at this key epoch."""
     label_sets: set[tuple[str, str]] = field(default_factory=set)
     """(scope, labels) that are known to be stored; they are never removed."""
+    generations: dict[str, int] = field(default_factory=dict)
+    """Index of a thread's root → its generation, as last met; of those that are not in their first."""
     bundles: set[str] = field(default_factory=set)
     """Digests of policy bundles that are known to be stored; likewise."""
 
@@ -172,6 +174,7 @@ class Tenancies:
             groupings=old.groupings if old and old.epochs.policy == now.policy else {},
             cohorts=old.cohorts if old and same_keys else {},
             label_sets=old.label_sets if old else set(),
+            generations=old.generations if old else {},
             bundles=old.bundles if old else set(),
         )
         self._tenancies[tx.tenant_id] = new

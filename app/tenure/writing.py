@@ -268,24 +268,7 @@ class Delete(OnRecord):
         self.condition.check(stored, desk.now)
         if not is_current(stored, desk.now):
             return not_found()
-        access = Access(record=stored.record_id, version=stored.latest + 1, action=Action.DELETED)
-        new = stored._replace(
-            latest=stored.latest + 1,
-            version=stored.latest + 1,
-            version_id=ids.new_id(),
-            state="deleted",
-            created_at=max(desk.now, stored.created_at + 1),
-            expires_at=None,
-            header=None,
-            head=None,
-            content=None,
-            segments=None,
-            shred_id=None,
-            cohort=None,
-        )
-        row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
-        new = new._replace(entry=caller.record(Kind.DELETE, "ok", access, nonce=nonce, data=row))
-        store_version(desk, new, caller.principal.id, first=False)
+        new = bury(caller, stored, nonce=nonce)
         return Written(
             record=new.record_id,
             version=new.version,
@@ -296,6 +279,30 @@ class Delete(OnRecord):
             entry=new.entry,
             commitment=None,
         )
+
+
+def bury(caller: Caller, stored: StoredVersion, *, nonce: bytes) -> StoredVersion:
+    """A tombstone after a record's newest version, on record."""
+    desk = caller.desk
+    access = Access(record=stored.record_id, version=stored.latest + 1, action=Action.DELETED)
+    new = stored._replace(
+        latest=stored.latest + 1,
+        version=stored.latest + 1,
+        version_id=ids.new_id(),
+        state="deleted",
+        created_at=max(desk.now, stored.created_at + 1),
+        expires_at=None,
+        header=None,
+        head=None,
+        content=None,
+        segments=None,
+        shred_id=None,
+        cohort=None,
+    )
+    row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
+    new = new._replace(entry=caller.record(Kind.DELETE, "ok", access, nonce=nonce, data=row))
+    store_version(desk, new, caller.principal.id, first=False)
+    return new
 
 
 def subject_of(desk: Desk, reference: str) -> StoredSubject:
@@ -340,7 +347,7 @@ def put_version(
     draft: Draft,
     place: Place,
     slots: Sequence[Slots],
-    cohort: int,
+    cohort: int | None,
     people: Sequence[str],
     *,
     nonce: bytes,

@@ -155,6 +155,13 @@ _RETENTION = {
     "metadata": {"name": "short"},
     "spec": {"scopes": ["**"], "categories": "*", "deleteAfter": "1d"},
 }
+_BOUND = {
+    "scope": ("scope",),
+    "thread": ("thread",),
+    "categories": ["contact"],
+    "subjects": [("reference",)],
+    "namespace": "aside",
+}
 WRITTEN: dict[str, Any] = {
     # The document says only that the body is JSON or YAML.
     "applyManifests": {
@@ -188,6 +195,22 @@ WRITTEN: dict[str, Any] = {
     },
     "placeHold": {"by": "subject", "target": ("subject",), "ground": "a case"},
     "createTenant": {"name": ("tenant name",)},
+    "putSnapshot": {
+        **_BOUND,
+        "snapshot": {"id": "one", "channels": {"talk": {"version": 1, "pieces": [{"base64": "AA=="}]}}},
+    },
+    "putWrites": {
+        **_BOUND,
+        "snapshot": "one",
+        "task": "first",
+        "writes": [{"idx": 0, "channel": "talk", "base64": "AA=="}],
+    },
+    "getSnapshot": {"scope": ("scope",), "thread": ("thread",)},
+    "querySnapshots": {"scope": ("scope",), "thread": ("thread",)},
+    "deleteThread": {"scope": ("scope",), "thread": ("thread to delete",)},
+    "copyThread": {"scope": ("scope",), "source": ("thread to delete",), "target": "a copy"},
+    "pruneThread": {"scope": ("scope",), "thread": ("thread",)},
+    "deleteRun": {"scope": ("scope",), "run": ("run",)},
 }
 """Bodies that are not the sum of their members. A tuple in them is a slot."""
 VARIANTS: dict[str, dict[str, Any]] = {

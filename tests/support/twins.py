@@ -188,6 +188,12 @@ class Family:
         self.ok(agent, "POST", f"{place}:query", json=everything)
         found = self.ok(dpo, "POST", "/v1/subjects:lookup", json={"ref": twin.own["reference"]})
         twin.own["subject"] = found["items"][0]["id"]
+        for thread, run in (("thread", "run"), ("thread to delete", "another run")):
+            twin.own |= {thread: f"{thread} of {name}", run: f"{run} of {name}"}
+            snapshot = {"id": f"snapshot of {name}", "run": twin.own[run]}
+            bound = {"categories": ["contact"], "subjects": [twin.own["reference"]]}
+            where = {"scope": twin.own["scope"], "thread": twin.own[thread]}
+            self.ok(agent, "POST", "/v1/threads/snapshots:put", json={**where, **bound, "snapshot": snapshot})
         soon = self.ok(agent, "POST", "/v1/retrievals", json={"scope": twin.own["scope"]})
         twin.own["retrieval"] = soon["id"]
         held = {"by": "scope", "target": SCOPE, "ground": f"a case of {name}"}

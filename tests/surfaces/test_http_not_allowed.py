@@ -33,6 +33,8 @@ class Row(NamedTuple):
 
 
 DRAFT = {"content": 1, "subjects": ["customer:9"], "categories": ["contact"]}
+BOUND = {"scope": SCOPE, "subjects": ["customer:1"], "categories": ["contact"]}
+THREAD, DOOMED = ({"scope": SCOPE, "thread": one} for one in ("a thread", "doomed"))
 CHURNED = {"scope": SCOPE, "event": "customer.churned", "subject": "customer:1"}
 KEPT = {
     "apiVersion": "tenure/v1",
@@ -73,6 +75,44 @@ ROWS = {
     ),
     "getRecordByBody": Row(
         "POST", "/v1/records:get", "agent", "admin", body={"scope": SCOPE, "key": "known"}
+    ),
+    "putSnapshot": Row(
+        "POST",
+        "/v1/threads/snapshots:put",
+        "agent",
+        "auditor",
+        body={**BOUND, "thread": "new", "snapshot": {"id": "one"}},
+        elsewhere=201,
+    ),
+    "putWrites": Row(
+        "POST",
+        "/v1/threads/writes:put",
+        "agent",
+        "auditor",
+        body={**BOUND, "thread": "newer", "snapshot": "one", "task": "first", "writes": []},
+        elsewhere=201,
+    ),
+    "getSnapshot": Row("POST", "/v1/threads/snapshots:get", "agent", "auditor", body=THREAD),
+    "querySnapshots": Row(
+        "POST", "/v1/threads/snapshots:query", "agent", "auditor", body={"scope": SCOPE}, elsewhere=200
+    ),
+    "deleteThread": Row("POST", "/v1/threads:delete", "agent", "auditor", body=DOOMED, elsewhere=200),
+    "copyThread": Row(
+        "POST",
+        "/v1/threads:copy",
+        "agent",
+        "auditor",
+        body={"scope": SCOPE, "source": THREAD["thread"], "target": "a copy"},
+        elsewhere=200,
+    ),
+    "pruneThread": Row("POST", "/v1/threads:prune", "agent", "auditor", body=THREAD, elsewhere=200),
+    "deleteRun": Row(
+        "POST",
+        "/v1/threads/runs:delete",
+        "agent",
+        "auditor",
+        body={"scope": SCOPE, "run": "doomed"},
+        elsewhere=200,
     ),
     "retrieveRecords": Row(
         "POST", "/v1/retrievals", "agent", "auditor", body={"scope": SCOPE}, elsewhere=200
@@ -216,6 +256,11 @@ def furnish(world: World) -> World:
         written = world.put(key, SECRET, subject=subject).json()
         world.ids[f"record {key}"] = written["record"]
         world.ids["entry"] = written["entry"]
+    value = {"version": 1, "pieces": [{"base64": base64.b64encode(SECRET.encode()).decode()}]}
+    for thread in (THREAD, DOOMED):
+        run = {"run": thread["thread"], "metadata": {"run_id": thread["thread"]}}
+        body = {**BOUND, **thread, "snapshot": {"id": "one", "channels": {"talk": value}, **run}}
+        world.ok("agent", "POST", "/v1/threads/snapshots:put", json=body)
     role = {"apiVersion": "tenure/v1", "kind": "Role", "metadata": {"name": "acme-only"}}
     world.ok("admin", "POST", "/v1/manifests:apply", json={**role, "spec": {"description": SECRET}})
     world.ok("admin", "POST", "/v1/manifests:apply", json=KEPT)

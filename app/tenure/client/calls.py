@@ -1,13 +1,13 @@
 """What the parts of the client share: who asks, why, as part of which decision; and how a request looks."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from tenure.client.operation import Work, operation
 from tenure.client.results import Json
-from tenure.client.steps import RETRIES, TIMEOUT_S, Send, answered
+from tenure.client.steps import RETRIES, TIMEOUT_S, Ask, Send, answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,16 @@ class Bound:
         return {name: value for name, value in named.items() if value is not None}
 
 
+Direct = Callable[[Ask, Bound], Any]
+"""What asks a cell in this process: blocking, or to be awaited."""
+
+
 class Calls:
     """Requests of one client."""
 
     bound: Bound
+    direct: Direct | None = None
+    """How a cell in this process is asked; None: over HTTP."""
 
     def _with(self, bound: Bound) -> Self:
         """The same client, over the same connections, whose calls carry something else."""

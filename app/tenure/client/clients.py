@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
-from typing import Final, Self, TypeVar, Unpack
+from typing import Any, Final, Self, TypeVar, Unpack
 
 import httpx
 
@@ -22,8 +22,9 @@ from tenure.client.calls import Bound
 from tenure.client.decisions import About, Decisions
 from tenure.client.operation import Work
 from tenure.client.records import Records
-from tenure.client.steps import RETRIES, TIMEOUT_S, Answer, NotAnswered, NotSent, Pause, Send
-from tenure.errors import TenureError
+from tenure.client.steps import RETRIES, TIMEOUT_S, Answer, Ask, NotAnswered, NotSent, Pause, Send, Step
+from tenure.client.threads import Threads
+from tenure.errors import TenureError, Unsupported
 
 R = TypeVar("R")
 COMPLETED: Final = "completed"
@@ -33,11 +34,16 @@ FAILED: Final = "failed"
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
-class _Common(Records, Decisions):
+class _Common(Records, Decisions, Threads):
     """What does not depend on how steps are carried out."""
 
     outcome: str = COMPLETED
     """Of the decision that this client belongs to: said when its block ends."""
+
+    def _asking(self, step: Ask) -> Any:  # noqa: ANN401 - what the cell answers, or what is awaited for it
+        if self.direct is None:
+            raise Unsupported("Only a cell in this process is asked directly; nothing was done.")
+        return self.direct(step, self.bound)
 
     def _with(self, bound: Bound) -> Self:
         other = object.__new__(type(self))
@@ -70,14 +76,16 @@ class Client(_Common):
             while True:
                 try:
                     answer = self._done(step)
-                except (NotSent, NotAnswered) as lost:
+                except (NotSent, NotAnswered, TenureError) as lost:
                     step = work.throw(lost)
                 else:
                     step = work.send(answer)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # what the generator returned
 
-    def _done(self, step: Send | Pause) -> Answer | None:
+    def _done(self, step: Step) -> Any:  # noqa: ANN401 - see `steps`
+        if isinstance(step, Ask):
+            return self._asking(step)
         if isinstance(step, Pause):
             time.sleep(step.seconds)
             return None
@@ -139,14 +147,16 @@ class AsyncClient(_Common):
             while True:
                 try:
                     answer = await self._done(step)
-                except (NotSent, NotAnswered) as lost:
+                except (NotSent, NotAnswered, TenureError) as lost:
                     step = work.throw(lost)
                 else:
                     step = work.send(answer)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # what the generator returned
 
-    async def _done(self, step: Send | Pause) -> Answer | None:
+    async def _done(self, step: Step) -> Any:  # noqa: ANN401 - see `steps`
+        if isinstance(step, Ask):
+            return await self._asking(step)
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
             return None

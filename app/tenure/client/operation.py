@@ -4,14 +4,14 @@ from collections.abc import Callable, Coroutine, Generator
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from tenure.client.steps import Pause, Send
+from tenure.client.steps import Step
 
 if TYPE_CHECKING:
     from tenure.client.clients import AsyncClient, Client
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Work = Generator[Send | Pause, Any, R]
+Work = Generator[Step, Any, R]
 
 
 class Driver(Protocol):
@@ -27,6 +27,10 @@ class Operation(Generic[P, R]):
     def __init__(self, work: Callable[Concatenate[Any, P], Work[R]]) -> None:
         self._work = work
         update_wrapper(self, work)  # type: ignore[arg-type]  # its name, signature and docstring
+
+    def steps(self, client: Any, *args: P.args, **kwargs: P.kwargs) -> Work[R]:  # noqa: ANN401 - either kind
+        """The steps of the call, not yet carried out: for whoever makes one call of several."""
+        return self._work(client, *args, **kwargs)
 
     @overload
     def __get__(self, client: "Client", owner: type, /) -> Callable[P, R]: ...

@@ -54,6 +54,16 @@ class Pause:
     seconds: float
 
 
+class Ask(NamedTuple):
+    """A call of a cell in this very process: a verb of its threads, and what it takes.
+
+    Sent back is what it returns; what it raises is thrown in.
+    """
+
+    verb: str
+    arguments: tuple[Any, ...]
+
+
 class Answer(NamedTuple):
     """What came back: status, media type, and bytes."""
 
@@ -77,7 +87,8 @@ class NotAnswered(Exception):
     """Cut off, or no answer in time: what was done is not known. Drivers throw it in."""
 
 
-Steps = Generator[Send | Pause, Any, Answer]
+Step = Send | Pause | Ask
+Steps = Generator[Step, Any, Answer]
 """Sent back: an `Answer` for each `Send`, and nothing for a `Pause`."""
 
 
@@ -104,8 +115,26 @@ def answered(request: Send, retries: int = RETRIES) -> Steps:
         after = failure.retry_after if isinstance(failure, RateLimited) else 0
         if not again or attempt == retries or after > LONGEST_S:
             raise failure
-        yield Pause(after + _chance.uniform(0, min(max(after, _FIRST_S) * 2**attempt, _MOST_S)))
+        yield _pause(after, attempt)
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+def performed(asked: Ask, retries: int = RETRIES) -> Generator[Step, Any, Any]:
+    """What a cell in this process answers, asked again as `answered` does: all of its verbs repeat safely."""
+    for attempt in range(retries + 1):
+        try:
+            return (yield asked)
+        except Unavailable as failure:
+            after = failure.retry_after if isinstance(failure, RateLimited) else 0
+            again = isinstance(failure, RateLimited) or _may_pass(failure)
+            if not again or attempt == retries or after > LONGEST_S:
+                raise
+        yield _pause(after, attempt)
+    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+def _pause(after: float, attempt: int) -> Pause:
+    return Pause(after + _chance.uniform(0, min(max(after, _FIRST_S) * 2**attempt, _MOST_S)))
 
 
 def _may_pass(failure: TenureError) -> bool:

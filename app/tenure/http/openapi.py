@@ -19,7 +19,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from tenure.http import routes, wire
+from tenure.http import routes, threadwire, wire
 from tenure.http.paths import public
 from tenure.http.shapes.base import Shape
 from tenure.ledger.canonical import MAX_INTEGER
@@ -70,6 +70,16 @@ _PARAMETERS: dict[str, Json] = {
     "as_of": _query("as_of", "The version that was current then.", type="string", format="date-time"),
     "explain": _query("explain", "When it goes, and why, instead of its content.", const=wire.EXPLAIN),
 }
+_THREADS: dict[str, type[wire.Body]] = {
+    "putSnapshot": threadwire.PutSnapshot,
+    "putWrites": threadwire.PutWrites,
+    "getSnapshot": threadwire.GetSnapshot,
+    "querySnapshots": threadwire.QuerySnapshots,
+    "deleteThread": threadwire.ThreadName,
+    "copyThread": threadwire.CopyThread,
+    "pruneThread": threadwire.ThreadName,
+    "deleteRun": threadwire.RunName,
+}
 _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "putRecord": (_PURPOSE, _DECISION, _MATCH, _ABSENT, _ONCE),
     "getRecord": ("version", "as_of", "explain", _PURPOSE, _DECISION),
@@ -92,6 +102,7 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "postEvent": (_PURPOSE, _DECISION, _ONCE),
     "retrieveRecords": (_PURPOSE, _DECISION, _ONCE),
     "retrieveSubject": (_ONCE,),
+    **dict.fromkeys(_THREADS, (_PURPOSE, _DECISION)),
     "placeHold": (_ONCE,),
     "releaseHold": (_ONCE,),
     "requestElevation": (_ONCE,),
@@ -135,6 +146,14 @@ _MAY_ALSO: dict[str, tuple[str, ...]] = {
     "postEvent": ("409", "410"),
     "retrieveRecords": ("409", "410"),
     "retrieveSubject": ("410",),
+    "putSnapshot": ("409", "410", "412", "507"),
+    "putWrites": ("409", "410", "412", "507"),
+    "getSnapshot": ("409", "410"),
+    "querySnapshots": ("409", "410"),
+    "deleteThread": ("409",),
+    "copyThread": ("409", "410", "507"),
+    "pruneThread": ("409", "410"),
+    "deleteRun": ("409", "410"),
     "placeHold": ("409",),
     "releaseHold": ("409",),
     "shredTenant": ("409",),
@@ -169,6 +188,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "lookupSubject": wire.SubjectReference,
     "postEvent": wire.NewEvent,
     "retrieveRecords": wire.RetrievalRequest,
+    **_THREADS,
     "placeHold": wire.NewHold,
     "requestElevation": wire.NewElevation,
     "reviewElevation": wire.Review,
@@ -185,7 +205,10 @@ _OPEN = {"isAlive", "isReady"}
 _PUBLIC = {*_OPEN, "getMetrics"}
 _LATER = {
     **dict.fromkeys(
-        ("getRecord", "getRecordByBody", "queryRecords", "getDecisionContext", "getDecisionOpenings"),
+        (
+            *("getRecord", "getRecordByBody", "queryRecords", "getDecisionContext", "getDecisionOpenings"),
+            *("getSnapshot", "querySnapshots", "copyThread", "pruneThread", "deleteRun"),
+        ),
         "A content lies in an archive, which was asked to give it out",
     ),
     "getDecisionReceipt": "Not published yet",

@@ -12,6 +12,7 @@ from tenure.http.auth import provide_ask, provide_credential
 NOUNS = {
     "records": ("scopes", "records"),
     "retrievals": ("retrievals", "subjects"),
+    "threads": ("threads",),
     "decisions": ("decisions",),
     "manifests": ("manifests",),
     "configurations": ("manifests",),

@@ -52,9 +52,8 @@ class Channel(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a thread belongs to: a scope, people, and how it is labelled. The same for all of its snapshots."""
+    """What a thread belongs to: people, and how it is labelled. The same for all of its snapshots."""
 
-    scope: str
     categories: tuple[str, ...]
     subjects: tuple[str, ...] = ()
 
@@ -298,4 +297,3 @@ def made_at(snapshot: str) -> int | None:
     if found.version == 1:
         return (found.time - _GREGORIAN) // 10
     return None
-

@@ -107,6 +107,28 @@ CURRENT = Select(
     .where(_r.c.tenant_id == bindparam("tenant_id"), AnyOf(_r.c.key_index, "keys"))
 )
 
+BY_ID = Select(
+    select(*_COLUMNS)
+    .join(_v, _OF_RECORD)
+    .where(_r.c.tenant_id == bindparam("tenant_id"), AnyOf(_v.c.id, "ids"))
+)
+NUMBERED = Select(
+    select(*_COLUMNS)
+    .join(_v, _OF_RECORD)
+    .where(
+        _r.c.tenant_id == bindparam("tenant_id"),
+        _r.c.key_index == bindparam("key_index"),
+        AnyOf(_v.c.version, "numbers"),
+    )
+)
+EVERY = Select(
+    select(*_COLUMNS)
+    .join(_v, _OF_RECORD)
+    .where(_r.c.tenant_id == bindparam("tenant_id"), AnyOf(_r.c.key_index, "keys"))
+    .order_by(_r.c.id, _v.c.version)
+)
+"""All versions of these records."""
+
 
 class Source(NamedTuple):
     """A version that something is derived from. `scope_leaf`: of its scope, if that has one.
@@ -163,6 +185,12 @@ def by_ids(tx: Tx, pairs: Sequence[Place]) -> list[StoredVersion]:
     )
     rows = (StoredVersion(*row) for row in found)
     return [row for row in rows if (row.record_id, row.version) in wanted]
+
+
+def newest(tx: Tx, record_ids: Collection[str]) -> list[StoredVersion]:
+    """The newest versions of records, by id. One statement."""
+    query = every(tx).where(_r.c.id.in_(list(record_ids)), _v.c.version == _r.c.latest)
+    return [StoredVersion(*row) for row in tx.execute(query.order_by(_r.c.id))]
 
 
 def among(table: Table, places: Collection[Place]) -> ColumnElement[bool]:

@@ -1,0 +1,95 @@
+"""Deleting a thread: its keys go with the next batch of erasures, so that no backup brings it back."""
+
+import secrets
+from dataclasses import dataclass
+
+from tenure import filing, rowseals
+from tenure.access import Ask, Caller
+from tenure.crew import Desk
+from tenure.errors import Denied
+from tenure.governance.erasures import begun
+from tenure.ledger.entry import Kind
+from tenure.model.thread import Bound, root_key, thread_path
+from tenure.reading import absent
+from tenure.sealing import Head, labels_of, open_head, unseal
+from tenure.store import cohorts, shreds, tenants
+from tenure.store import threads as store
+from tenure.store.cohorts import ENDING, OPEN
+from tenure.store.records import StoredVersion
+from tenure.store.tenants import Epoch
+from tenure.threads.home import lookup
+from tenure.writing import bury
+
+
+@dataclass(slots=True)
+class Thread:
+    """One living thread at a desk, whose caller may do something with it."""
+
+    caller: Caller
+    ask: Ask
+    scope: str
+    thread: str
+    root: StoredVersion
+
+    @classmethod
+    def find(cls, desk: Desk, ask: Ask, scope: str, thread: str, action: str) -> "Thread | Denied | None":
+        """The thread, if it is there and policy allows the action on it. None: there is none."""
+        caller = Caller.at(desk, ask)
+        caller.check_scope(scope)
+        nonce = secrets.token_bytes(16)
+        index = desk.tenancy.keys.blind_index("record", scope, root_key(thread))
+        root = lookup(desk, index)
+        if root is None:
+            found = absent(caller, action, scope, nonce=nonce)
+            return found if isinstance(found, Denied) else None
+        verdict = caller.decide(action, scope, labels_of(root))
+        if not verdict.allowed:
+            return caller.refuse(Kind.DELETE if action == "delete" else Kind.ACCESS, verdict, nonce=nonce)
+        return cls(caller, ask, scope, thread, root) if root.state == "live" else None
+
+    @property
+    def bound(self) -> Bound:
+        """What it is bound to, as its sealed root says."""
+        return Bound(labels_of(self.root), head_of(self.caller.desk, self.root).subjects)
+
+    def path_index(self) -> str:
+        """Where the records of its generation are filed."""
+        keys = self.caller.desk.tenancy.keys
+        return filing.index_of(keys, self.scope, thread_path(self.thread, self.root.latest))
+
+    def end(self) -> None:
+        """Ask for the erasure of the generation's cohorts: from now on nobody is given their keys."""
+        desk = self.caller.desk
+        leaves = store.cohorts(desk.tx, self.path_index())
+        for cohort in cohorts.by_leaves(desk.tx, leaves):
+            if cohort.state != OPEN:
+                continue
+            count = cohorts.count(desk.tx, cohort.leaf)
+            by = self.caller.principal.id
+            shred = begun(desk.tx, shreds.Kind.COHORT, cohort.id, by=by, at=desk.now, findings={})
+            cohorts.move(desk.tx, cohort.id, state=ENDING, shred_id=shred.id)
+            row = rowseals.of_shred(desk.tenancy.keys, shred)
+            said = {"shred": shred.id, "cohort": cohort.id, "versions": count, "row": row}
+            self.caller.record(Kind.SHRED, "requested", nonce=secrets.token_bytes(16), data=said)
+        if leaves:
+            tenants.raise_epoch(desk.tx, Epoch.KEYS)
+
+
+def delete(desk: Desk, ask: Ask, scope: str, thread: str) -> bool | Denied:
+    """Delete a thread: its keys go with the next batch of erasures. Whether there was one."""
+    found = Thread.find(desk, ask, scope, thread, "delete")
+    if found is None or isinstance(found, Denied):
+        return found or False
+    delete_found(found)
+    return True
+
+
+def delete_found(found: Thread) -> None:
+    """Delete a thread that was found."""
+    found.end()
+    bury(found.caller, found.root, nonce=secrets.token_bytes(16))
+
+
+def head_of(desk: Desk, stored: StoredVersion) -> Head:
+    """The opened head of a version. Erased when its key is destroyed."""
+    return open_head(desk.tenancy.keys, unseal(desk.tx, desk.tenancy.keys, stored), stored)

@@ -1,0 +1,243 @@
+"""Where a thread lives: its root, its generation, its people, its leaf."""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tenure import filing, ids, quota
+from tenure.access import Ask, Caller
+from tenure.cohorts import grouping, leaf_of
+from tenure.crew import Desk, Needs
+from tenure.errors import Conflict, Denied, Erased, NotFound, Stale
+from tenure.keys.seal import header_leaves
+from tenure.ledger.entry import Access, Action, Kind
+from tenure.model.cohorts import anchor
+from tenure.model.record import Draft
+from tenure.model.thread import (
+    Bound,
+    made_at,
+    root_key,
+    run_path,
+    snapshots_key,
+    thread_path,
+)
+from tenure.sealing import WITHDRAWN, Slots, erased, labels_of
+from tenure.store.records import CURRENT, StoredVersion
+from tenure.tenancy import Tenancy
+from tenure.thawing import Thawed
+from tenure.writing import Place, put_version, scope_leaf, slots_of, subject_of
+
+
+class Home(NamedTuple):
+    """A living generation of a thread."""
+
+    root: StoredVersion
+    generation: int
+    people: tuple[str, ...]
+    """Ids of those whom it is about."""
+    slots: Slots
+
+
+@dataclass(slots=True)
+class OnThread:
+    """An operation on one namespace of one thread. `generation`: the one that is guessed at first."""
+
+    ask: Ask
+    scope: str
+    thread: str
+    namespace: str
+    solo: bool = False
+    thawed: Thawed | None = field(default=None, init=False)
+
+    def root_index(self, tenancy: Tenancy) -> str:
+        """The blind index of the thread's root."""
+        return tenancy.keys.blind_index("record", self.scope, root_key(self.thread))
+
+    def index(self, tenancy: Tenancy, generation: int) -> str:
+        """The blind index of the record with this namespace's snapshots."""
+        key = snapshots_key(self.thread, generation, self.namespace)
+        return tenancy.keys.blind_index("record", self.scope, key)
+
+    def needs(self, tenancy: Tenancy, needs: Needs) -> None:
+        """The root and the namespace's newest snapshot, of the generation that was met last."""
+        self.ask.needs(needs)
+        root = self.root_index(tenancy)
+        needs.records += [root, self.index(tenancy, tenancy.generations.get(root, 1))]
+
+    def newest(self, desk: Desk, generation: int) -> StoredVersion | None:
+        """The newest snapshot. A round trip more when the thread's generation was not the one guessed."""
+        return lookup(desk, self.index(desk.tenancy, generation))
+
+
+def lookup(desk: Desk, index: str) -> StoredVersion | None:
+    """A record with its current version: as found with the batch, or asked for now."""
+    guessed = desk.found.records.get(index)
+    if guessed is not None or index in desk.found.asked:
+        return guessed
+    rows = desk.tx.ask((CURRENT, {"keys": [index]}))[0]
+    desk.found.asked.add(index)
+    if not rows:
+        return None
+    stored = StoredVersion(*rows[0])
+    desk.found.records[index] = stored
+    return stored
+
+
+def remember(desk: Desk, root: StoredVersion) -> None:
+    """Guess this generation next time."""
+    if root.latest != desk.tenancy.generations.get(root.key_index, 1):
+        desk.tenancy.generations[root.key_index] = root.latest
+
+
+@dataclass(slots=True)
+class Writing(OnThread):
+    """An operation that stores something in a thread, or begins one."""
+
+    bound: Bound = field(kw_only=True)
+
+    def needs(self, tenancy: Tenancy, needs: Needs) -> None:
+        """What `OnThread` needs, its people or the scope's leaf, and how much is stored."""
+        OnThread.needs(self, tenancy, needs)
+        needs.subjects += [tenancy.keys.blind_index("subject", one) for one in self.bound.subjects]
+        if not self.bound.subjects:
+            needs.scopes.append(self.scope)
+        needs.usage |= quota.applies(tenancy)
+
+    def allowed(self, desk: Desk, nonce: bytes) -> Caller | Denied | Erased:
+        """Steps 1 and 2: who asks, whether labels and people fit the scope, whether policy allows it."""
+        caller = Caller.at(desk, self.ask)
+        caller.check_scope(self.scope)
+        policy = desk.tenancy.policy.configuration
+        policy.check_labels(self.scope, self.bound.categories, len(self.bound.subjects), self.ask.purpose)
+        root = desk.found.records.get(self.root_index(desk.tenancy))
+        replaced = labels_of(root) if root is not None else ()
+        verdict = caller.decide("write", self.scope, tuple(sorted({*self.bound.categories, *replaced})))
+        if not verdict.allowed:
+            touched = [] if root is None else [Access(root.record_id, root.version, Action.DENIED)]
+            return caller.refuse(Kind.WRITE, verdict, *touched, nonce=nonce)
+        gone = self._erasing(desk, root)
+        if gone is not None:
+            caller.record(Kind.WRITE, "erased", nonce=nonce)
+            return gone
+        return caller
+
+    def home(self, caller: Caller, *, begins: bool, snapshot: str) -> Home:
+        """The thread's generation as it is bound; begun if it may be.
+
+        Raises Stale when it was deleted and this does not `begin` it anew, Conflict when it is bound
+        otherwise. A round trip or two more for a thread that is new.
+        """
+        desk = caller.desk
+        root = desk.found.records.get(self.root_index(desk.tenancy))
+        if root is not None and root.state == "live":
+            remember(desk, root)
+            people, leaves = self._people(desk)
+            if root.labels != ",".join(self.bound.categories) or _bound_to(root) != set(leaves):
+                raise Conflict(
+                    "This thread is bound to other people or categories; nothing was stored.",
+                    field="subjects",
+                    rule="a thread keeps the people and categories that it was begun with",
+                    remedy="Use another thread, or bind this call as the thread is.",
+                )
+            return Home(root, root.latest, people, self._slots(desk, leaves))
+        if root is not None and not (begins and _after(snapshot, root.created_at)):
+            raise Stale(
+                "This thread was deleted; nothing was stored.",
+                field="thread",
+                rule="what was begun before a thread was deleted does not bring it back",
+                remedy="Begin anew: with a new snapshot that has no parent.",
+            )
+        return self.generation(caller, root)
+
+    def generation(self, caller: Caller, old: StoredVersion | None) -> Home:
+        """A new generation, after the one whose root this is. Its root has an entry of its own.
+
+        It is in no cohort: a thread does not lose what is new because it was begun long ago.
+        """
+        desk, nonce = caller.desk, secrets.token_bytes(16)
+        people, leaves = self._people(desk)
+        slots = self._slots(desk, leaves)
+        number = 1 if old is None else old.latest + 1
+        draft = Draft(b"{}", self.bound.subjects, self.bound.categories, metadata={"thread": self.thread})
+        place = Place(
+            self.scope,
+            root_key(self.thread),
+            self.root_index(desk.tenancy),
+            old,
+            ids.new_id() if old is None else old.record_id,
+            number,
+            desk.now if old is None else max(desk.now, old.created_at + 1),
+        )
+        root, _ = put_version(caller, draft, place, [slots], None, people, nonce=nonce)
+        remember(desk, root)
+        return Home(root, number, people, slots)
+
+    def file(self, desk: Desk, stored: StoredVersion, generation: int, run: str | None = None) -> None:
+        """File a record with its thread, and with a run."""
+        ways = [thread_path(self.thread, generation)]
+        if run is not None:
+            ways.append(run_path(run))
+        filing.file(desk, self.scope, stored.record_id, *ways)
+
+    def put(
+        self,
+        caller: Caller,
+        home: Home,
+        draft: Draft,
+        place: Place,
+        nonce: bytes,
+        version_id: str | None = None,
+    ) -> tuple[StoredVersion, list[bytes]]:
+        """Store a version in the thread, under its people and its leaf."""
+        desk = caller.desk
+        quota.check(desk, len(draft.content))
+        leaf, begun = self._cohort(desk, home.root, place.created_at)
+        new, promises = put_version(
+            caller, draft, place, [home.slots], leaf, home.people, nonce=nonce, version_id=version_id
+        )
+        if begun:
+            self.file(desk, new, home.generation)
+        return new, promises
+
+    def _cohort(self, desk: Desk, root: StoredVersion, written: int) -> tuple[int, bool]:
+        """The leaf of the generation's own cohort, which ends with it; and whether it is begun here."""
+        group = grouping(desk.tenancy, self.scope, root.labels)._replace(owner="record")
+        owner = root.version_id
+        mine = anchor(
+            group, self.scope, root.labels, written=written, expires_at=None, people=(), record=owner
+        )
+        return leaf_of(desk, mine)
+
+    def _people(self, desk: Desk) -> tuple[tuple[str, ...], list[int]]:
+        """(ids of those whom it is about, leaves that it is sealed to)."""
+        people = [subject_of(desk, one) for one in self.bound.subjects]
+        leaves = [one.leaf for one in people] or [scope_leaf(desk, self.scope)]
+        return tuple(one.id for one in people), leaves
+
+    def _slots(self, desk: Desk, leaves: list[int]) -> Slots:
+        return slots_of(desk, self.scope, leaves) if self.bound.subjects else [leaves]
+
+    def _erasing(self, desk: Desk, root: StoredVersion | None) -> Erased | None:
+        if root is not None and root.state in WITHDRAWN:
+            return erased(desk.tx, root.shred_id)
+        for reference in self.bound.subjects:
+            person = desk.found.subjects.get(desk.tenancy.keys.blind_index("subject", reference))
+            if person is not None and person.state != "active":
+                return erased(desk.tx, person.shred_id)
+        return None
+
+
+def _bound_to(root: StoredVersion) -> set[int]:
+    """The leaves of those whom a thread is about."""
+    return {leaf for slot in header_leaves(root.header or b"") for leaf in slot}
+
+
+def _after(snapshot: str, deleted: int) -> bool:
+    """Whether an id may have been made after an instant: one that does not say when may."""
+    made = made_at(snapshot)
+    return made is None or made > deleted
+
+
+def none_here() -> NotFound:
+    """There is no such thread or snapshot for this caller."""
+    return NotFound("There is no such snapshot.", field="thread", rule="a stored snapshot")

@@ -1,0 +1,227 @@
+"""Storing: a snapshot, compared with the newest one; and what a task wrote, pending on a snapshot."""
+
+import base64
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tenure import ids
+from tenure.access import Caller
+from tenure.crew import Desk, Needs
+from tenure.errors import Denied, Erased, Stale
+from tenure.ledger.canonical import canonical
+from tenure.model.record import Draft
+from tenure.model.thread import (
+    NewSnapshot,
+    NewWrites,
+    Scalar,
+    Slice,
+    Stored,
+    place,
+    snapshots_key,
+    writes_key,
+)
+from tenure.store import records
+from tenure.store.records import StoredVersion
+from tenure.tenancy import Tenancy
+from tenure.threads.home import Home, Writing, lookup
+from tenure.threads.reading import Facts, facts_of, opened, snapshot_id
+from tenure.writing import Place
+
+
+@dataclass(slots=True)
+class PutSnapshot(Writing):
+    """One snapshot in a batch."""
+
+    new: NewSnapshot = field(kw_only=True)
+
+    def perform(self, desk: Desk) -> Stored | Denied | Erased:
+        """Decide, compare, seal, put on record; the batch commits."""
+        nonce = secrets.token_bytes(16)
+        caller = self.allowed(desk, nonce)
+        if not isinstance(caller, Caller):
+            return caller
+        new = self.new
+        home = self.home(caller, begins=new.parent is None, snapshot=new.id)
+        key = snapshots_key(self.thread, home.generation, self.namespace)
+        newest = self.newest(desk, home.generation)
+        latest = living(desk, newest, key)
+        if newest is not None and latest is not None and latest.id == new.id:
+            return Stored(new.id, newest.version, newest.entry, {})  # it was stored by this very call before
+        self._compare(latest)
+        parent = self._parent(desk, newest, latest, key)
+        return self._store(caller, home, newest, parent, nonce)
+
+    def _compare(self, latest: Facts | None) -> None:
+        """Raise Stale unless the newest snapshot is one that the caller knows of."""
+        expected, found = self.new.latest, None if latest is None else latest.id
+        if expected is not None and (found not in expected if found else expected):
+            raise Stale(
+                "Another runner has stored a snapshot of this thread meanwhile; nothing was stored.",
+                field="latest",
+                rule="the newest snapshot is the one that this one follows",
+                remedy="Load the newest snapshot and go on from there.",
+            )
+
+    def _parent(
+        self, desk: Desk, newest: StoredVersion | None, latest: Facts | None, key: str
+    ) -> Facts | None:
+        """The parent's facts. A round trip more when it is not the newest."""
+        if self.new.parent is None:
+            return None
+        if latest is not None and latest.id == self.new.parent:
+            return latest
+        stored = None if newest is None else by_id(desk, newest.record_id, self.new.parent)
+        if stored is None or stored.state != "live":
+            raise Stale(
+                "The parent of this snapshot is not there; nothing was stored.",
+                field="parent",
+                rule="a snapshot of the same namespace that was not deleted",
+                remedy="Load the newest snapshot and go on from there.",
+            )
+        return facts_of(opened(desk, stored, key))
+
+    def _store(
+        self,
+        caller: Caller,
+        home: Home,
+        newest: StoredVersion | None,
+        parent: Facts | None,
+        nonce: bytes,
+    ) -> Stored:
+        desk, new = caller.desk, self.new
+        record = ids.new_id() if newest is None else newest.record_id
+        number = 1 if newest is None else newest.latest + 1
+        channels, parts = placed(new, number, parent)
+        stored, _ = self.put(
+            caller,
+            home,
+            Draft(
+                canonical({"state": new.state, "parts": parts}),
+                self.bound.subjects,
+                self.bound.categories,
+                metadata={
+                    "thread": self.thread,
+                    "namespace": self.namespace,
+                    "id": new.id,
+                    "parent": new.parent,
+                    "metadata": new.metadata,
+                    "channels": channels,
+                },
+            ),
+            Place(
+                self.scope,
+                snapshots_key(self.thread, home.generation, self.namespace),
+                self.index(desk.tenancy, home.generation),
+                newest,
+                record,
+                number,
+                desk.now if newest is None else max(desk.now, newest.created_at + 1),
+            ),
+            nonce,
+            snapshot_id(desk.tenancy.keys, record, new.id),
+        )
+        if newest is None or (new.run is not None and new.run not in _runs(parent)):
+            self.file(desk, stored, home.generation, new.run)
+        made = {name: len(one[2]) for name, one in channels.items() if new.channels[name].pieces is not None}
+        return Stored(new.id, number, stored.entry, made)
+
+
+def _runs(parent: Facts | None) -> tuple[Any, ...]:
+    """The run of the parent: it is filed under that already."""
+    return () if parent is None else (parent.metadata.get("run_id"),)
+
+
+def placed(
+    new: NewSnapshot, number: int, parent: Facts | None
+) -> tuple[dict[str, tuple[Scalar, str, list[Slice]]], list[dict[str, str]]]:
+    """(channels as a head has them, parts as a content has them) of a snapshot that becomes a version."""
+    before: Mapping[str, tuple[Scalar, str, list[Slice]]] = {} if parent is None else parent.channels
+    channels: dict[str, tuple[Scalar, str, list[Slice]]] = {}
+    parts: list[bytes] = []
+    names: list[str] = []
+    for name, channel in new.channels.items():
+        kept = before.get(name)
+        if channel.pieces is not None:
+            older = None if kept is None else (kept[0], kept[2])
+            channels[name] = (channel.version, channel.type, place(channel.pieces, number, parts, older))
+            names += [name] * (len(parts) - len(names))
+        elif kept is not None and kept[0] == channel.version:
+            channels[name] = kept
+    encoded = (base64.b64encode(one).decode() for one in parts)
+    return channels, [{"channel": name, "base64": one} for name, one in zip(names, encoded, strict=True)]
+
+
+def living(desk: Desk, newest: StoredVersion | None, key: str) -> Facts | None:
+    """The facts of the newest snapshot; None when it has had its time, or there never was one."""
+    if newest is None or newest.state != "live":
+        return None
+    try:
+        return facts_of(opened(desk, newest, key))
+    except Erased:
+        return None
+
+
+def by_id(desk: Desk, record: str, snapshot: str) -> StoredVersion | None:
+    """A snapshot by its own id. One round trip."""
+    wanted = snapshot_id(desk.tenancy.keys, record, snapshot)
+    rows = desk.tx.ask((records.BY_ID, {"ids": [wanted]}))[0]
+    return StoredVersion(*rows[0]) if rows else None
+
+
+@dataclass(slots=True)
+class PutWrites(Writing):
+    """What one task wrote, in a batch."""
+
+    new: NewWrites = field(kw_only=True)
+
+    def writes_index(self, tenancy: Tenancy, generation: int) -> str:
+        """The blind index of the record with the snapshot's pending writes."""
+        key = writes_key(self.thread, generation, self.namespace, self.new.snapshot)
+        return tenancy.keys.blind_index("record", self.scope, key)
+
+    def needs(self, tenancy: Tenancy, needs: Needs) -> None:
+        """The writes of the snapshot instead of the newest snapshot."""
+        Writing.needs(self, tenancy, needs)
+        generation = tenancy.generations.get(self.root_index(tenancy), 1)
+        needs.records[-1] = self.writes_index(tenancy, generation)
+
+    def perform(self, desk: Desk) -> Stored | Denied | Erased:
+        """Decide, seal, put on record; the batch commits. The snapshot may come later."""
+        nonce, new = secrets.token_bytes(16), self.new
+        caller = self.allowed(desk, nonce)
+        if not isinstance(caller, Caller):
+            return caller
+        home = self.home(caller, begins=False, snapshot=new.snapshot)
+        index = self.writes_index(desk.tenancy, home.generation)
+        before = lookup(desk, index)
+        number = 1 if before is None else before.latest + 1
+        said = {
+            "task": new.task,
+            "path": new.path,
+            "writes": [
+                [one.idx, one.channel, one.type, base64.b64encode(one.value).decode()] for one in new.writes
+            ],
+        }
+        stored, _ = self.put(
+            caller,
+            home,
+            Draft(
+                canonical(said),
+                self.bound.subjects,
+                self.bound.categories,
+                metadata={"thread": self.thread, "namespace": self.namespace, "snapshot": new.snapshot},
+            ),
+            Place(
+                self.scope,
+                writes_key(self.thread, home.generation, self.namespace, new.snapshot),
+                index,
+                before,
+                ids.new_id() if before is None else before.record_id,
+                number,
+                desk.now if before is None else max(desk.now, before.created_at + 1),
+            ),
+            nonce,
+        )
+        return Stored(new.snapshot, number, stored.entry, {})
