@@ -1,7 +1,8 @@
 """LangChain's byte store, by LangChain's own tests, and its chat history, alone and in a chain."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 from langchain_tests.integration_tests import BaseStoreAsyncTests, BaseStoreSyncTests
 
 from support.agents import awaited, opened
-from support.cell import SCOPE, SUPPORT, Cell
+from support.cell import SCOPE, SUPPORT, Cell, Stock
 from tenure.client import AsyncClient, Client
 from tenure.client.langchain import TenureByteStore, TenureChatMessageHistory
 from tenure.errors import Denied, Erased, Invalid
@@ -33,11 +34,19 @@ def history_of(
 
 
 # ── by LangChain's own tests ───────────────────────────────────────────────────────────────────────
+@pytest.fixture(scope="module")
+def client(_stock: Stock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with opened(_stock.copy("sqlite", tmp_path_factory.mktemp("bytes"), None), purpose=None) as made:
+        yield made
+
+
+namespaces = itertools.count()
+
+
 class TestBytesBlocking(BaseStoreSyncTests[bytes]):
     @pytest.fixture
-    def kv_store(self, embedded: Cell) -> Iterator[TenureByteStore]:  # type: ignore[override]
-        with opened(embedded, purpose=None) as client:
-            yield bytes_of(client, purpose=SUPPORT)
+    def kv_store(self, client: Client) -> TenureByteStore:  # type: ignore[override]
+        return bytes_of(client, purpose=SUPPORT, namespace=[f"test-{next(namespaces)}"])
 
     @pytest.fixture
     def three_values(self) -> tuple[bytes, bytes, bytes]:  # type: ignore[override]
@@ -46,9 +55,8 @@ class TestBytesBlocking(BaseStoreSyncTests[bytes]):
 
 class TestBytesAwaited(BaseStoreAsyncTests[bytes]):
     @pytest.fixture
-    async def kv_store(self, embedded: Cell) -> AsyncIterator[TenureByteStore]:  # type: ignore[override]
-        async with embedded.opened(), awaited(embedded) as client:
-            yield bytes_of(client)
+    async def kv_store(self, client: Client) -> TenureByteStore:  # type: ignore[override]
+        return bytes_of(client, purpose=SUPPORT, namespace=[f"test-{next(namespaces)}"])
 
     @pytest.fixture
     def three_values(self) -> tuple[bytes, bytes, bytes]:  # type: ignore[override]
@@ -76,6 +84,7 @@ async def test_bytes_are_found_by_name_in_their_own_namespace(cell: Cell) -> Non
 
 
 # ── messages ───────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_messages_come_back_in_their_order(cell: Cell) -> None:
     async with awaited(cell) as client:
         history = history_of(client)
@@ -104,6 +113,7 @@ async def test_messages_come_back_in_their_order(cell: Cell) -> None:
         assert refused.value.field == "path[1]"
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_who_is_erased_said_nothing(cell: Cell) -> None:
     async with awaited(cell) as client:
         await history_of(client).aadd_messages([HumanMessage("mine")])
@@ -116,6 +126,7 @@ async def test_who_is_erased_said_nothing(cell: Cell) -> None:
         assert len(await history_of(client, "s-2", "customer:2").aget_messages()) == 1
 
 
+@pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_a_chain_with_a_history(place: Cell) -> None:
     def answer(messages: list[BaseMessage]) -> AIMessage:
