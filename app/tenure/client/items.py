@@ -1,7 +1,7 @@
 """How adapters name what they keep: a namespace and a key of theirs, as a record's path and key.
 
-The record's key has both, so that the same key in two namespaces is two records. It is their JSON, or a
-digest of that where it is too long for a key; then the real one is in the sealed metadata.
+The record's key has both, so that the same key in two namespaces is two records. It is their JSON, or that of
+a digest where it is too long for a key; then the real one is in the sealed metadata.
 """
 
 import json
@@ -15,18 +15,24 @@ from tenure.model.record import MAX_KEY
 
 KEY: Final = "key"
 """The member of the metadata that has a key which was too long."""
-_DIGEST: Final = "sha256:"
+BEGINNING: Final = '["'
+"""What the keys of all items begin with."""
 
 
 def record_key(namespace: Sequence[str], key: str) -> str:
     """The key of the record of an item: at most 512 characters, of ASCII, and no other item's."""
-    whole = json.dumps([*namespace, key], separators=(",", ":"))
-    return whole if len(whole) <= MAX_KEY else _DIGEST + sha256(whole.encode()).hexdigest()
+    whole = _json(*namespace, key)
+    # No part of a path is empty: a digest behind an empty one is nobody's namespace.
+    return whole if len(whole) <= MAX_KEY else _json("", sha256(whole.encode()).hexdigest())
+
+
+def _json(*parts: str) -> str:
+    return json.dumps(parts, separators=(",", ":"))
 
 
 def key_metadata(namespace: Sequence[str], key: str) -> dict[str, Any]:
     """What has to be in the metadata beside a record's key: nothing, mostly."""
-    return {KEY: key} if record_key(namespace, key).startswith(_DIGEST) else {}
+    return {} if record_key(namespace, key) == _json(*namespace, key) else {KEY: key}
 
 
 def key_of(record: Record) -> str | None:

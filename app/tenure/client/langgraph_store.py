@@ -348,7 +348,7 @@ def _due(found: list[Found]) -> list[Found]:
     due: dict[str, Found] = {}
     for one in found:
         minutes, ends = one.record.metadata.get(TTL), one.record.expires_at
-        if minutes is not None and ends is not None:
+        if isinstance(minutes, int | float) and ends is not None:
             term = timedelta(minutes=minutes)
             if now - (ends - term) >= term * RENEWED_AT:
                 due[one.record.record] = one

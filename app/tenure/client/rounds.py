@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from tenure.client.clients import AsyncClient, Client
+from tenure.client.items import BEGINNING
 from tenure.client.results import Page, Record
 from tenure.errors import Erased, Invalid, NotFound, TenureError
 
@@ -109,11 +110,18 @@ def records(
     enough: Callable[[list[Record]], bool] = lambda _: False,
     limit: int | None = None,
 ) -> Rounds[list[Record]]:
-    """What is filed under a path and may be listed, oldest first: page by page, until it is `enough`."""
+    """What is filed under a path and may be listed, oldest first: page by page, until it is `enough`.
+
+    Without a path, all items of the scope: of what else is there, no content is asked for.
+    """
+    prefix = None if path else BEGINNING
     found: list[Record] = []
     cursor: str | None = None
     while True:
-        query = call(client, "query", scope, path=path, content=content, limit=limit or PAGE, cursor=cursor)
+        size = limit or PAGE
+        query = call(
+            client, "query", scope, path=path, prefix=prefix, content=content, limit=size, cursor=cursor
+        )
         page: Page = (yield [query])[0]
         found += page.items
         cursor = page.next
