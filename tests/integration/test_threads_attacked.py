@@ -1,0 +1,195 @@
+"""Threads under attack: narrower rights, retention, repeated ids, people who leave, and runs cut in between."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from test_evictions import evicted
+from test_retention import declare, rule
+from test_threads import ADA, BOUND, get, new_id, put, unhealthy, values, write
+
+from support.cell import JOINT, NOTES, SCOPE, Cell
+from support.travel import Travel
+from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound, Stale
+from tenure.governance.explaining import About
+from tenure.model.thread import Bound, Channel, NewWrites, Reuse, Write
+from tenure.threads.pages import Wanted
+
+pytestmark = pytest.mark.anyio
+
+HEALTH = Bound(("health",), (ADA,))
+NARROW = """
+apiVersion: tenure/v1
+kind: Grant
+metadata: {name: clerks-look}
+spec:
+  roles: [clerk]
+  scopes: [support.conversations]
+  categories: [health]
+  purposes: [customer-support]
+  actions: [read]
+  effect: allow
+"""
+
+
+@pytest.fixture
+def travel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Travel]:
+    return Travel.begun(monkeypatch)
+
+
+async def test_who_may_only_read_labels_copies_nothing_that_has_them(cell: Cell) -> None:
+    await put(cell, "t", {"a": "1"}, bound=HEALTH)
+    await cell.tenure.manifests.apply(cell.one["admin"], NARROW, dry_run=False)
+    assert values(await cell.tenure.threads.get(cell.one.ask("clerk"), SCOPE, "t")) == {"a": "1"}
+    with pytest.raises(Denied):
+        await cell.tenure.threads.copy(cell.one.ask("clerk"), SCOPE, "t", "u")
+    with pytest.raises(NotFound):
+        await get(cell, "u")
+
+
+async def test_a_run_in_threads_of_other_labels_is_deleted_whole_or_not_at_all(cell: Cell) -> None:
+    for thread, bound in (("a", BOUND), ("b", HEALTH), ("c", BOUND)):
+        await put(cell, thread, {"a": "1"}, bound=bound, run="r")
+    with pytest.raises(Denied):
+        await cell.tenure.threads.delete_run(cell.one.ask("clerk"), SCOPE, "r")
+    for thread in "abc":
+        assert values(await get(cell, thread)) == {"a": "1"}
+    assert await cell.tenure.threads.delete_run(cell.one.ask(), SCOPE, "r") == 3
+
+
+async def test_every_denial_can_be_explained(cell: Cell) -> None:
+    first = await put(cell, "t", bound=HEALTH)
+    threads, ask = cell.tenure.threads, cell.one.ask("clerk")
+    tried = (
+        threads.put_writes(ask, SCOPE, "t", "", HEALTH, NewWrites(first.id, "a", ())),
+        threads.get(ask, SCOPE, "t"),
+        threads.page(ask, SCOPE, Wanted("t")),
+        threads.delete(ask, SCOPE, "t"),
+        threads.copy(ask, SCOPE, "t", "u"),
+        threads.prune(ask, SCOPE, "t"),
+    )
+    for one in tried:
+        with pytest.raises(Denied) as denied:
+            await one
+        told = await cell.tenure.explaining.explain(cell.one["auditor"], About(entry=denied.value.entry))
+        (item,) = told["items"]
+        assert item["question"]["categories"] == ["health"], one
+        assert item["recorded"] is False
+
+
+async def test_an_id_that_is_taken_is_refused_and_never_lost(cell: Cell) -> None:
+    first = await put(cell, "t", {"a": "1"})
+    second = await put(cell, "t", {"a": "2"}, parent=first.id)
+    with pytest.raises(Stale):
+        await put(cell, "t", {"a": "3"}, id=first.id, parent=second.id, latest=(second.id,))
+    with pytest.raises(Stale):
+        await put(cell, "t", {"a": "3"}, id=first.id)
+    assert (await get(cell, "t")).id == second.id
+
+
+async def test_a_slice_before_the_value_is_refused(cell: Cell) -> None:
+    first = await put(cell, "t", {"a": "0123456789"})
+    second = await put(cell, "t", {"a": Channel(2, "text", (Reuse(1, 5, 5),))}, parent=first.id)
+    for wrong in (Reuse(2, -5, 5), Reuse(2, -1, 1)):
+        with pytest.raises(Invalid):
+            await put(cell, "t", {"a": Channel(3, "text", (wrong,))}, parent=second.id)
+
+
+async def test_a_run_is_found_by_what_it_was_stored_with(cell: Cell) -> None:
+    first = await put(cell, "t", {"a": "1"}, run="mine")
+    second = await put(cell, "t", {"a": "2"}, parent=first.id, run="other")
+    assert await cell.tenure.threads.delete_run(cell.one.ask(), SCOPE, "mine") == 1
+    assert (await get(cell, "t")).id == second.id
+    with pytest.raises(NotFound):
+        await get(cell, "t", first.id)
+    assert await cell.tenure.threads.delete_run(cell.one.ask(), SCOPE, "other") == 1
+
+
+async def test_those_who_stay_go_on_with_a_thread_of_several(cell: Cell) -> None:
+    both = Bound(("contact",), (ADA, "customer:bob"))
+    first = await put(cell, "t", {"a": "1"}, bound=both, scope=JOINT)
+    await cell.erase("customer:bob")
+    assert values(await get(cell, "t", scope=JOINT)) == {"a": "1"}
+    for bound in (Bound(("contact",)), BOUND):
+        first = await put(cell, "t", {"a": Channel(1)}, parent=first.id, bound=bound, scope=JOINT)
+        assert values(await get(cell, "t", scope=JOINT)) == {"a": "1"}
+    with pytest.raises(Erased):
+        await put(cell, "t", parent=first.id, bound=both, scope=JOINT)
+    assert await unhealthy(cell) == []
+
+
+async def test_nothing_is_copied_to_the_name_of_an_erased_thread(cell: Cell) -> None:
+    await put(cell, "t", {"a": "1"})
+    await cell.erase(ADA)
+    await put(cell, "mine", {"a": "2"}, bound=Bound(("contact",), ("customer:bob",)))
+    with pytest.raises(Erased):
+        await cell.tenure.threads.copy(cell.one.ask(), SCOPE, "mine", "t")
+    with pytest.raises(Erased):
+        await get(cell, "t")
+
+
+# ── retention ──────────────────────────────────────────────────────────────────────────────────────
+async def test_what_is_new_stays_whole_when_what_it_was_built_upon_has_had_its_time(
+    cell: Cell, travel: Travel
+) -> None:
+    await declare(cell, rule("talks", categories=["contact"], deleteAfter="20d"))
+    first = await put(cell, "t", {"talk": "one,", "kept": "K"})
+    travel.on(days=15)
+    grown = Channel(2, "text", (Reuse(1, 0, 4), b"two"))
+    second = await put(cell, "t", {"talk": grown, "kept": Channel(1)}, parent=first.id)
+    third = await put(cell, "t", {"talk": Channel(2), "kept": Channel(1)}, parent=second.id)
+    travel.on(days=7)
+    assert (await evicted(cell))["versions"] == 1
+    assert values(await get(cell, "t")) == {"talk": "one,two", "kept": "K"}
+    with pytest.raises((NotFound, Erased)):
+        await get(cell, "t", first.id)
+    listed = await cell.tenure.threads.page(cell.one.ask(), SCOPE, Wanted("t"))
+    assert [one.id for one in listed.items] == [third.id, second.id]
+    assert (await cell.audited()).ok
+    travel.on(days=20)
+    assert (await evicted(cell))["versions"] == 2
+    with pytest.raises(NotFound):
+        await get(cell, "t")
+    again = await put(cell, "t", {"talk": "new"}, latest=())
+    assert (await get(cell, "t")).id == again.id
+    assert await unhealthy(cell) == []
+
+
+async def test_a_pruned_thread_outlives_what_it_was_built_upon(cell: Cell, travel: Travel) -> None:
+    first = await put(cell, "t", {"talk": "one,"}, namespace="child")
+    await put(cell, "t", {"a": "1"})
+    second = await put(
+        cell,
+        "t",
+        {"talk": Channel(2, "text", (Reuse(1, 0, 4), b"2"))},
+        parent=first.id,
+        namespace="child",
+        metadata={"counters_since_delta_snapshot": {"other": [1, 1]}},
+    )
+    travel.on(days=5)
+    await put(cell, "t", {"talk": Channel(2)}, parent=second.id, namespace="child")
+    await declare(cell, rule("talks", categories=["contact"], deleteAfter="20d"))
+    await cell.tenure.threads.copy(cell.one.ask(), SCOPE, "t", "u")
+    travel.on(days=17)
+    await evicted(cell)
+    found = await cell.tenure.threads.get(cell.one.ask(), SCOPE, "u", "child")
+    assert values(found) == {"talk": "one,2"}
+
+
+async def test_pending_writes_that_have_had_their_time_do_not_hide_their_snapshot(
+    cell: Cell, travel: Travel
+) -> None:
+    await declare(cell, rule("talks", categories=["contact"], deleteAfter="20d"))
+    first, early = await put(cell, "t", {"a": "1"}), new_id()
+    await write(cell, "t", early, "task", Write(0, "a", "text", b"2"))
+    travel.on(days=15)
+    await put(cell, "t", {"a": "2"}, id=early, parent=first.id)
+    travel.on(days=7)
+    from tenure.jobs.evict import Evict
+    from tenure.jobs.job import Run
+
+    await Evict(cell.tenure.batcher, cell.tenure._database, lambda: None).run(Run("evict"))
+    found = await get(cell, "t")
+    assert (found.id, found.writes) == (early, ())
+    assert await cell.tenure.threads.prune(cell.one.ask(), SCOPE, "t") == 0
+    assert await cell.tenure.threads.copy(cell.one.ask(), SCOPE, "t", "u") == 1
