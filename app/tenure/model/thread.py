@@ -285,10 +285,10 @@ def cut(slices: Sequence[Slice], start: int, length: int) -> list[Slice]:
     return found
 
 
-def resolve(found: Mapping[tuple[str, int], tuple[int, Pending]], one: Pending, number: int) -> bool:
+def resolve(found: Mapping[tuple[str, int], tuple[int, Pending]], one: Pending, at: int) -> bool:
     """Whether a write counts beside what was found of its task and index: first or, below 0, last wins."""
     kept = found.get((one.task, one.idx))
-    return kept is None or (number > kept[0]) == (one.idx < 0)
+    return kept is None or (at > kept[0]) == (one.idx < 0)
 
 
 def made_at(snapshot: str) -> int | None:
