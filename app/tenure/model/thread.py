@@ -264,7 +264,9 @@ def place(
 
 
 def cut(slices: Sequence[Slice], start: int, length: int) -> list[Slice]:
-    """A slice of what lies in slices. Invalid when it is beyond the end."""
+    """A slice of what lies in slices. Invalid when some of it is not in there."""
+    if start < 0 or length < 0:
+        raise _beyond()
     found: list[Slice] = []
     wanted = length
     for number, part, offset, size in slices:
@@ -275,14 +277,18 @@ def cut(slices: Sequence[Slice], start: int, length: int) -> list[Slice]:
             start = 0
         else:
             start = max(start - size, 0)
-    if wanted or length < 0:
-        raise Invalid(
-            "A value reuses more than the parent snapshot has; nothing was stored.",
-            field="channels.pieces",
-            rule="within the value",
-            remedy="Send the whole value.",
-        )
+    if wanted:
+        raise _beyond()
     return found
+
+
+def _beyond() -> Invalid:
+    return Invalid(
+        "A value reuses more than the parent snapshot has; nothing was stored.",
+        field="channels.pieces",
+        rule="within the value",
+        remedy="Send the whole value.",
+    )
 
 
 def resolve(found: Mapping[tuple[str, int], tuple[int, Pending]], one: Pending, at: int) -> bool:

@@ -100,6 +100,7 @@ class Writing(OnThread):
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """What `OnThread` needs, its people or the scope's leaf, and how much is stored."""
         OnThread.needs(self, tenancy, needs)
+        needs.threads.append(self.root_index(tenancy))
         needs.subjects += [tenancy.keys.blind_index("subject", one) for one in self.bound.people]
         if not self.bound.people:
             needs.scopes.append(self.scope)
@@ -136,7 +137,7 @@ class Writing(OnThread):
         if root is not None and root.state == "live":
             remember(desk, root)
             people, leaves = self._people(desk)
-            if root.labels != ",".join(self.bound.categories) or _bound_to(root) != set(leaves):
+            if root.labels != ",".join(self.bound.categories) or _bound_to(desk, root) != set(leaves):
                 raise Conflict(
                     "This thread is bound to other people or categories; nothing was stored.",
                     field="subjects",
@@ -191,11 +192,12 @@ class Writing(OnThread):
         place: Place,
         nonce: bytes,
         version_id: str | None = None,
+        cohort: tuple[int, bool] | None = None,
     ) -> tuple[StoredVersion, list[bytes]]:
-        """Store a version in the thread, under its people and its leaf."""
+        """Store a version in the thread, under its people and its leaf. `cohort`: where that is known."""
         desk = caller.desk
         quota.check(desk, len(draft.content))
-        leaf, begun = self._cohort(desk, home.root, place.created_at)
+        leaf, begun = cohort or self.cohort(desk, home.root, place.created_at)
         new, promises = put_version(
             caller, draft, place, [home.slots], leaf, home.people, nonce=nonce, version_id=version_id
         )
@@ -203,7 +205,7 @@ class Writing(OnThread):
             self.file(desk, new, home.generation)
         return new, promises
 
-    def _cohort(self, desk: Desk, root: StoredVersion, written: int) -> tuple[int, bool]:
+    def cohort(self, desk: Desk, root: StoredVersion, written: int) -> tuple[int, bool]:
         """The leaf of the generation's own cohort, which ends with it; and whether it is begun here."""
         group = grouping(desk.tenancy, self.scope, root.labels)._replace(owner="record")
         owner = root.version_id
@@ -249,9 +251,10 @@ def opened_head(desk: Desk, stored: StoredVersion) -> Head:
     return open_head(desk.tenancy.keys, unseal(desk.tx, desk.tenancy.keys, stored), stored)
 
 
-def _bound_to(root: StoredVersion) -> set[int]:
-    """The leaves of those whom a thread is about."""
-    return {leaf for slot in header_leaves(root.header or b"") for leaf in slot}
+def _bound_to(desk: Desk, root: StoredVersion) -> set[int]:
+    """The leaves of those whom a thread is about, but for who has left."""
+    slots = header_leaves(root.header or b"")
+    return {leaf for slot in slots if not desk.tenancy.keys.is_gone(slot) for leaf in slot}
 
 
 def _after(snapshot: str, deleted: int) -> bool:
