@@ -1,17 +1,19 @@
-"""Threads under attack: narrower rights, retention, repeated ids, people who leave, and runs cut in between."""
+"""Threads under attack: narrower rights, retention, repeated ids, people who leave, things done at once."""
 
+import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from test_evictions import evicted
 from test_retention import declare, rule
 from test_threads import ADA, BOUND, get, new_id, put, unhealthy, values, write
 
-from support.cell import JOINT, NOTES, SCOPE, Cell
+from support.cell import JOINT, SCOPE, Cell
 from support.travel import Travel
 from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound, Stale
 from tenure.governance.explaining import About
+from tenure.jobs.evict import Evict
+from tenure.jobs.job import Run
 from tenure.model.thread import Bound, Channel, NewWrites, Reuse, Write
 from tenure.threads.pages import Wanted
 
@@ -110,10 +112,10 @@ async def test_those_who_stay_go_on_with_a_thread_of_several(cell: Cell) -> None
     first = await put(cell, "t", {"a": "1"}, bound=both, scope=JOINT)
     await cell.erase("customer:bob")
     assert values(await get(cell, "t", scope=JOINT)) == {"a": "1"}
-    for bound in (Bound(("contact",)), BOUND):
+    for bound in (BOUND, Bound(("contact",))):
         first = await put(cell, "t", {"a": Channel(1)}, parent=first.id, bound=bound, scope=JOINT)
         assert values(await get(cell, "t", scope=JOINT)) == {"a": "1"}
-    with pytest.raises(Erased):
+    with pytest.raises(Conflict):
         await put(cell, "t", parent=first.id, bound=both, scope=JOINT)
     assert await unhealthy(cell) == []
 
@@ -185,11 +187,55 @@ async def test_pending_writes_that_have_had_their_time_do_not_hide_their_snapsho
     travel.on(days=15)
     await put(cell, "t", {"a": "2"}, id=early, parent=first.id)
     travel.on(days=7)
-    from tenure.jobs.evict import Evict
-    from tenure.jobs.job import Run
-
     await Evict(cell.tenure.batcher, cell.tenure._database, lambda: None).run(Run("evict"))
     found = await get(cell, "t")
     assert (found.id, found.writes) == (early, ())
     assert await cell.tenure.threads.prune(cell.one.ask(), SCOPE, "t") == 0
     assert await cell.tenure.threads.copy(cell.one.ask(), SCOPE, "t", "u") == 1
+
+
+# ── at once ────────────────────────────────────────────────────────────────────────────────────────
+async def grown(cell: Cell, thread: str, parent: str | None, sure: list[str], steps: int) -> None:
+    """Snapshot after snapshot, each upon the one before; what was acknowledged is in `sure`."""
+    for n in range(steps):
+        expected = () if parent is None else (parent,)
+        stored = await put(cell, thread, {"n": n}, parent=parent, latest=expected)
+        sure.append(stored.id)
+        parent = stored.id
+        await write(cell, thread, parent, "task", Write(0, "a", "text", b"w"))
+
+
+async def test_pruning_meanwhile_loses_nothing_that_was_acknowledged(cell: Cell) -> None:
+    sure: list[str] = []
+    running = asyncio.create_task(grown(cell, "t", None, sure, 12))
+    while not running.done():
+        await cell.tenure.threads.prune(cell.one.ask(), SCOPE, "t")
+    await running
+    found = await get(cell, "t")
+    assert (found.id, values(found)) == (sure[-1], {"n": "11"})
+    assert [one.value for one in found.writes] == [b"w"]
+    await cell.tenure.shredder.run()
+    assert (await get(cell, "t")).writes == found.writes
+    assert await unhealthy(cell) == []
+
+
+async def test_what_is_acknowledged_while_its_thread_is_deleted_is_never_read_again(
+    cell: Cell, travel: Travel
+) -> None:
+    threads, ask = cell.tenure.threads, cell.one.ask()
+    for n in range(6):
+        thread = f"t{n}"
+        first = await put(cell, thread, {"a": "1"})
+        travel.on(days=31)  # so that another cohort begins just now
+        await asyncio.gather(
+            put(cell, thread, {"a": "2"}, parent=first.id),
+            threads.delete(ask, SCOPE, thread),
+            write(cell, thread, first.id, "task", Write(0, "a", "text", b"w")),
+            return_exceptions=True,
+        )
+        with pytest.raises(NotFound):
+            await get(cell, thread)
+    assert (await threads.page(ask, SCOPE, Wanted())).items == []
+    await cell.tenure.shredder.run()
+    assert cell.rows("SELECT count(*) FROM versions WHERE state = 'live' AND cohort IS NOT NULL") == [(0,)]
+    assert await unhealthy(cell) == []

@@ -156,6 +156,8 @@ class _Rewriter:
     def rewrite(self, rows: Sequence[_Row], keep: Keep) -> int:
         """Those that are kept, each with an entry of its own; one more for having read them. How many."""
         desk = self._caller.desk
+        # Others have stored while this waited for them: it is after them.
+        desk.now = max(desk.now, *(stored.created_at for stored, _, _ in rows))
         self._meet(desk)
         written = [row for row in rows if keep(row[2])]
         require(desk.tx.tenant_id, [stored for stored, _, _ in rows], desk.thawed)

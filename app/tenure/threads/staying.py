@@ -26,9 +26,9 @@ def stay(
     channels: Mapping[str, tuple[Scalar, str, list[Slice]]],
     parts: list[dict[str, str]],
 ) -> None:
-    """Move what lies in other versions than this `number` into its own `parts`. One round trip; Cold for packs.
+    """Move what lies in other versions than this `number` into its own `parts`. Cold when it is in a pack.
 
-    Nobody is given any of it, so it is no access.
+    One round trip, none when there is nothing. Nobody is given any of it, so it is no access.
     """
     elsewhere = sorted({one[0] for _, _, slices in channels.values() for one in slices} - {number})
     if not elsewhere:
