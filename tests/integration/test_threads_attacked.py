@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from test_evictions import evicted
@@ -10,7 +11,7 @@ from test_threads import ADA, BOUND, get, new_id, put, unhealthy, values, write
 
 from support.cell import JOINT, SCOPE, Cell
 from support.travel import Travel
-from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound, Stale
+from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound, Stale, TooLarge
 from tenure.governance.explaining import About
 from tenure.jobs.evict import Evict
 from tenure.jobs.job import Run
@@ -239,3 +240,82 @@ async def test_what_is_acknowledged_while_its_thread_is_deleted_is_never_read_ag
     await cell.tenure.shredder.run()
     assert cell.rows("SELECT count(*) FROM versions WHERE state = 'live' AND cohort IS NOT NULL") == [(0,)]
     assert await unhealthy(cell) == []
+
+
+# ── in process, where no body is checked by its shape ──────────────────────────────────────────────
+DEEP: list[object] = []
+for _ in range(100):
+    DEEP = [DEEP]
+WRONG: tuple[tuple[str, dict[str, Any]], ...] = (
+    *(
+        ("metadata", {"metadata": {"a": one}})
+        for one in (float("nan"), b"bytes", {1, 2}, 2**60, "\ud800", DEEP, "x" * (64 << 10))
+    ),
+    ("metadata", {"metadata": {1: "a"}}),
+    ("snapshot.state", {"state": {"a": float("inf")}}),
+    ("snapshot.state", {"state": {"a": object()}}),
+    *(
+        ("channels.version", {"values": {"a": Channel(one, "text", (b"1",))}})
+        for one in (float("nan"), None, True, 2**60, "\ud800", [1])
+    ),
+    ("channels.type", {"values": {"a": Channel(1, 5, (b"1",))}}),  # type: ignore[arg-type]
+    ("channels.type", {"values": {"a": Channel(1, "\ud800", (b"1",))}}),
+    ("channels.pieces", {"values": {"a": Channel(1, "text", ("text",))}}),  # type: ignore[arg-type]
+    ("channels.pieces", {"values": {"a": Channel(1, "text", (Reuse(1, 0.5, 1),))}}),  # type: ignore[arg-type]
+    ("channels", {"values": {5: Channel(1, "text", (b"1",))}}),
+    ("categories", {"bound": Bound((), (ADA,))}),
+    ("categories", {"bound": Bound(("nonsense",), (ADA,))}),
+    ("categories", {"bound": Bound((5,), (ADA,))}),  # type: ignore[arg-type]
+    ("subjects[1]", {"bound": Bound(("contact",), (ADA, "nobody"))}),
+    ("subjects[0]", {"bound": Bound(("contact",), (5,))}),  # type: ignore[arg-type]
+    ("subjects", {"bound": Bound(("contact",), tuple(f"customer:{n}" for n in range(100)))}),
+    ("latest", {"latest": (5,)}),
+    ("run", {"run": 5}),
+    ("namespace", {"namespace": 5}),
+)
+WRONG_WRITES: tuple[tuple[str, Any], ...] = (
+    ("writes.idx", Write(2**60, "a", "text", b"1")),
+    ("writes.idx", Write("0", "a", "text", b"1")),  # type: ignore[arg-type]
+    ("writes.channel", Write(0, 5, "text", b"1")),  # type: ignore[arg-type]
+    ("writes.channel", Write(0, "a\x00", "text", b"1")),
+    ("writes.type", Write(0, "a", 5, b"1")),  # type: ignore[arg-type]
+    ("writes.value", Write(0, "a", "text", "text")),  # type: ignore[arg-type]
+)
+
+
+async def test_what_cannot_be_stored_is_refused_by_name(embedded: Cell) -> None:
+    async with embedded.opened():
+        for field, wrong in WRONG:
+            with pytest.raises((Invalid, TooLarge)) as refused:
+                await put(embedded, "t", **wrong)
+            assert refused.value.field == field, wrong
+        for field, one in WRONG_WRITES:
+            with pytest.raises((Invalid, TooLarge)) as refused:
+                await write(embedded, "t", "s", "task", one)
+            assert refused.value.field == field, one
+        assert not embedded.rows("SELECT 1 FROM records")
+
+
+async def test_of_one_call_the_first_or_last_write_counts_too(cell: Cell) -> None:
+    first = await put(cell, "t", {"a": "1"})
+    doubled = [
+        Write(0, "a", "t", b"first"),
+        Write(0, "a", "t", b"2"),
+        Write(-1, "e", "t", b"1"),
+        Write(-1, "e", "t", b"last"),
+    ]
+    await asyncio.gather(
+        write(cell, "t", first.id, "x", *doubled),
+        write(cell, "t", first.id, "x", Write(0, "a", "t", b"3"), Write(-1, "e", "t", b"very last")),
+        put(cell, "t", {"a": Channel(1)}, parent=first.id, latest=(first.id,)),
+    )
+    found = await get(cell, "t", first.id)
+    assert [(one.idx, one.value) for one in found.writes] == [(-1, b"very last"), (0, b"first")]
+
+
+async def test_pruning_reads_no_sense_into_anybodys_metadata(cell: Cell) -> None:
+    first = await put(cell, "t", {"a": "1"})
+    for odd in (5, [{}], "text", {"a": {}}):
+        first = await put(cell, "t", {}, parent=first.id, metadata={"counters_since_delta_snapshot": odd})
+        await cell.tenure.threads.prune(cell.one.ask(), SCOPE, "t")
+    assert (await get(cell, "t")).id == first.id

@@ -17,7 +17,7 @@ from tenure.http.shapes.base import answers
 from tenure.http.turnstile import count_records
 from tenure.http.wire import bad_cursor, from_cursor, received, to_cursor
 from tenure.model import thread_json
-from tenure.model.record import check_json, check_metadata
+from tenure.model.record import check_json
 from tenure.model.thread import Bound, NewSnapshot, NewWrites, Snapshot
 from tenure.threads.pages import Wanted
 
@@ -34,8 +34,6 @@ async def put_snapshot(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     """Store a snapshot, if the newest one is still one of `latest`. Again is no harm."""
     data = await received(request, wire.PutSnapshot)
     told = data.snapshot
-    check_json(told.state, "snapshot.state")
-    check_metadata(told.metadata)
     channels = {
         name: thread_json.to_channel(
             one.version,
