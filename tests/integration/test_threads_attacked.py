@@ -1,15 +1,20 @@
 """Threads under attack: narrower rights, retention, repeated ids, people who leave, things done at once."""
 
 import asyncio
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from test_evictions import evicted
+from test_restore import Backups
 from test_retention import declare, rule
 from test_threads import ADA, BOUND, get, new_id, put, unhealthy, values, write
 
 from support.cell import JOINT, SCOPE, Cell
+from support.erasure import assert_certified
+from support.postgres import Server
 from support.travel import Travel
 from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound, Stale, TooLarge
 from tenure.governance.explaining import About
@@ -38,6 +43,13 @@ spec:
 @pytest.fixture
 def travel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Travel]:
     return Travel.begun(monkeypatch)
+
+
+@pytest.fixture
+def backups(place: Cell, _server: Server | None, tmp_path: Path) -> Iterator[Backups]:
+    made = Backups(place, _server, tmp_path)
+    yield made
+    made.drop()
 
 
 async def test_who_may_only_read_labels_copies_nothing_that_has_them(cell: Cell) -> None:
@@ -319,3 +331,61 @@ async def test_pruning_reads_no_sense_into_anybodys_metadata(cell: Cell) -> None
         first = await put(cell, "t", {}, parent=first.id, metadata={"counters_since_delta_snapshot": odd})
         await cell.tenure.threads.prune(cell.one.ask(), SCOPE, "t")
     assert (await get(cell, "t")).id == first.id
+
+
+# ── backups, holds ─────────────────────────────────────────────────────────────────────────────────
+async def test_a_backup_does_not_bring_a_deleted_thread_back(place: Cell, backups: Backups) -> None:
+    async with place.opened():
+        first = await put(place, "t", {"a": "secret"})
+        kept = await put(place, "other", {"a": "stays"})
+    backup = backups.take()
+    async with place.opened() as tenure:
+        assert await tenure.threads.delete(place.one.ask(), SCOPE, "t")
+        await tenure.shredder.run()
+        await tenure.sequencer.run(place.one.id)
+    backup.put_back()
+    async with place.opened() as tenure:
+        assert tenure.recovered.restored
+        with pytest.raises((NotFound, Erased)):
+            await get(place, "t")
+        with pytest.raises((NotFound, Erased)):
+            await get(place, "t", first.id)
+        for late in (
+            put(place, "t", {"a": "late"}, parent=first.id, latest=(first.id,)),
+            write(place, "t", first.id, "late", Write(0, "a", "text", b"3")),
+        ):
+            with pytest.raises((Stale, Erased)):
+                await late
+        assert values(await get(place, "other")) == {"a": "stays"}
+        listed = await tenure.threads.page(place.one.ask(), SCOPE, Wanted())
+        assert [one.id for one in listed.items] == [kept.id]
+        again = await put(place, "t", {"a": "anew"}, latest=())
+        assert (await get(place, "t")).id == again.id
+        assert await tenure.threads.prune(place.one.ask(), SCOPE, "t") == 0
+        assert await tenure.threads.copy(place.one.ask(), SCOPE, "t", "u") == 1
+        assert await tenure.threads.delete(place.one.ask(), SCOPE, "t")
+        assert await unhealthy(place) == []
+
+
+@pytest.mark.parametrize("by", ["subject", "scope"])
+async def test_a_held_thread_is_kept_and_nobody_reads_it(cell: Cell, by: str) -> None:
+    first = await put(cell, "t", {"a": "evidence"})
+    await write(cell, "t", first.id, "task", Write(0, "a", "text", b"2"))
+    target = {"subject": await cell.person(ADA), "scope": SCOPE}[by]
+    hold = await cell.tenure.holds.place(cell.one["dpo"], by, target, "case 7")
+    assert await cell.tenure.threads.delete(cell.one.ask(), SCOPE, "t")
+    await cell.tenure.shredder.run()
+    with pytest.raises(NotFound):
+        await get(cell, "t")
+    (shred,) = cell.rows("SELECT CAST(id AS TEXT) FROM shreds WHERE kind = 'cohort'")
+    state = await cell.erasure(shred[0])
+    certified = await assert_certified(cell, state)
+    assert certified["stores"]["database"]["versions_kept_for_holds"] == 2
+    assert "retention" not in certified
+    assert "retention" not in json.dumps(certified).lower(), "no rule was the reason"
+    again = await put(cell, "t", {"a": "anew"}, latest=())
+    assert (await get(cell, "t")).id == again.id
+    await cell.tenure.holds.release(cell.one["dpo"], str(hold["id"]))
+    await cell.tenure.shredder.run()
+    assert (await get(cell, "t")).id == again.id
+    assert await unhealthy(cell) == []

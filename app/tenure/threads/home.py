@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from tenure import filing, ids, quota
 from tenure.access import Ask, Caller
-from tenure.cohorts import grouping, leaf_of
+from tenure.cohorts import grouping, known_leaf, leaf_of
 from tenure.crew import Desk, Needs
 from tenure.errors import Conflict, Denied, Erased, NotFound, Stale
 from tenure.keys.seal import header_leaves
 from tenure.ledger.entry import Access, Action, Kind
-from tenure.model.cohorts import anchor
+from tenure.model.cohorts import Anchor, anchor
 from tenure.model.record import Draft
 from tenure.model.thread import (
     Bound,
@@ -134,7 +134,7 @@ class Writing(OnThread):
         """
         desk = caller.desk
         root = desk.found.records.get(self.root_index(desk.tenancy))
-        if root is not None and root.state == "live":
+        if root is not None and root.state == "live" and not self._over(desk, root):
             remember(desk, root)
             people, leaves = self._people(desk)
             if root.labels != ",".join(self.bound.categories) or _bound_to(desk, root) != set(leaves):
@@ -207,12 +207,19 @@ class Writing(OnThread):
 
     def cohort(self, desk: Desk, root: StoredVersion, written: int) -> tuple[int, bool]:
         """The leaf of the generation's own cohort, which ends with it; and whether it is begun here."""
+        return leaf_of(desk, self._anchor(desk, root, written))
+
+    def _over(self, desk: Desk, root: StoredVersion) -> bool:
+        """Whether a generation is over although its root lives: a backup brought that back, without keys."""
+        leaf = known_leaf(desk, self._anchor(desk, root, desk.now))
+        return leaf is not None and desk.tenancy.keys.is_gone((leaf,))
+
+    def _anchor(self, desk: Desk, root: StoredVersion, written: int) -> Anchor:
         group = grouping(desk.tenancy, self.scope, root.labels)._replace(owner="record")
         owner = root.version_id
-        mine = anchor(
+        return anchor(
             group, self.scope, root.labels, written=written, expires_at=None, people=(), record=owner
         )
-        return leaf_of(desk, mine)
 
     def _people(self, desk: Desk) -> tuple[tuple[str, ...], list[int]]:
         """(ids of those whom it is about, leaves that it is sealed to)."""

@@ -57,7 +57,8 @@ def copy(desk: Desk, ask: Ask, scope: str, source: str, target: str) -> int | De
             rule="a thread that is not there",
             remedy="Delete it first, or copy to another.",
         )
-    return _Rewriter(found, target).rewrite(_snapshots(desk, found), lambda _: True)
+    rows = _snapshots(desk, found)
+    return _Rewriter(found, target).rewrite(rows, lambda _: True) if rows else 0
 
 
 def prune(desk: Desk, ask: Ask, scope: str, thread: str) -> int | Denied:
@@ -157,7 +158,7 @@ class _Rewriter:
         """Those that are kept, each with an entry of its own; one more for having read them. How many."""
         desk = self._caller.desk
         # Others have stored while this waited for them: it is after them.
-        desk.now = max(desk.now, *(stored.created_at for stored, _, _ in rows))
+        desk.now = max([desk.now, *(stored.created_at for stored, _, _ in rows)])
         self._meet(desk)
         written = [row for row in rows if keep(row[2])]
         require(desk.tx.tenant_id, [stored for stored, _, _ in rows], desk.thawed)
