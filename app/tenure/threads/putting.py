@@ -118,11 +118,13 @@ class PutSnapshot(Writing):
         record = ids.new_id() if newest is None else newest.record_id
         number = 1 if newest is None else newest.latest + 1
         at = desk.now if newest is None else max(desk.now, newest.created_at + 1)
-        cohort = self.cohort(desk, home.root, at)
         channels, parts = placed(new, number, parent)
         key = snapshots_key(self.thread, home.generation, self.namespace)
-        if newest is not None and parent is not None and parent.cohort != cohort[0]:
-            stay(desk, newest.key_index, key, number, channels, parts)
+        cohort = None
+        if newest is not None and parent is not None:
+            cohort = self.cohort(desk, home.root, at)
+            if parent.cohort != cohort[0]:
+                stay(desk, newest.key_index, key, number, channels, parts)
         stored, _ = self.put(
             caller,
             home,
