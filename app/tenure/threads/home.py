@@ -38,6 +38,8 @@ class Home(NamedTuple):
     people: tuple[str, ...]
     """Ids of those whom it is about."""
     slots: Slots
+    fresh: bool = False
+    """Whether it begins now: nothing of it can be stored yet."""
 
 
 @dataclass(slots=True)
@@ -184,7 +186,7 @@ class Writing(OnThread):
         )
         root, _ = put_version(caller, draft, place, [slots], None, people, nonce=nonce)
         remember(desk, root)
-        return Home(root, number, people, slots)
+        return Home(root, number, people, slots, fresh=True)
 
     def file(self, desk: Desk, stored: StoredVersion, generation: int, run: str | None = None) -> None:
         """File a record with its thread, and with a run."""
@@ -205,7 +207,7 @@ class Writing(OnThread):
         """Store a version in the thread, under its people and its leaf."""
         desk = caller.desk
         quota.check(desk, len(draft.content))
-        leaf, begun = self._cohort(desk, home.root, place.created_at)
+        leaf, begun = self._cohort(desk, home, place.created_at)
         new, promises = put_version(
             caller, draft, place, [home.slots], leaf, home.people, nonce=nonce, version_id=version_id
         )
@@ -213,14 +215,15 @@ class Writing(OnThread):
             self.file(desk, new, home.generation)
         return new, promises
 
-    def _cohort(self, desk: Desk, root: StoredVersion, written: int) -> tuple[int, bool]:
+    def _cohort(self, desk: Desk, home: Home, written: int) -> tuple[int, bool]:
         """The leaf of the generation's own cohort, which ends with it; and whether it is begun here."""
+        root = home.root
         group = grouping(desk.tenancy, self.scope, root.labels)._replace(owner="record")
         owner = root.version_id
         mine = anchor(
             group, self.scope, root.labels, written=written, expires_at=None, people=(), record=owner
         )
-        return leaf_of(desk, mine)
+        return leaf_of(desk, mine, fresh=home.fresh)
 
     def _people(self, desk: Desk) -> tuple[tuple[str, ...], list[int]]:
         """(ids of those whom it is about, leaves that it is sealed to)."""
