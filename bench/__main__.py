@@ -13,6 +13,7 @@ import structlog
 import typer
 from rich.console import Console
 
+from bench import agents as running
 from bench import cold as freezing
 from bench import ledger as proving
 from bench import legs, limiting, postgres, profiling, report
@@ -190,6 +191,39 @@ def packs(
     logging.getLogger().setLevel(logging.WARNING)
     raw = packing.run(console, quick=quick)
     path = json or Path(__file__).parent / "results" / f"packs-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    proving.keep(raw, path)
+    console.print(f"Raw numbers: {path}")
+
+
+class Agents(StrEnum):
+    """What of agents' saved state can be measured alone."""
+
+    STEP = "step"
+    GRAPH = "graph"
+    BYTES = "bytes"
+    CROWD = "crowd"
+
+
+@app.command()
+def agents(
+    *,
+    quick: Annotated[bool, typer.Option(help="Short rounds: a look, not a result.")] = False,
+    only: Annotated[list[Agents] | None, typer.Option(help="Leave out the other parts.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="How long 30 agents run at once.")] = 60.0,
+    profile: Annotated[bool, typer.Option(help="Instead: where the time of a graph's run goes.")] = False,
+    in_flight: Annotated[int, typer.Option(min=1, help="Of the profile.")] = 1,
+    top: Annotated[int, typer.Option(min=1, help="Of the profile.")] = 40,
+    json: Annotated[Path | None, typer.Option(help="Where the raw numbers go.")] = None,
+) -> None:
+    """TenureSaver against LangGraph's own on one server, bytes stored, and 30 agents at once."""
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    logging.getLogger().setLevel(logging.WARNING)
+    if profile:
+        running.profile(console, in_flight=in_flight, seconds=4.0, top=top)
+        return
+    plan = running.Plan(2, 1.0, crowd_s=min(seconds, 10.0)) if quick else running.Plan(crowd_s=seconds)
+    raw = running.run(plan, {str(part) for part in only or list(Agents)}, console)
+    path = json or Path(__file__).parent / "results" / f"agents-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     proving.keep(raw, path)
     console.print(f"Raw numbers: {path}")
 

@@ -112,10 +112,11 @@ async def _profile(
         f"{watch.cpu / done * 1e6:.0f} of it computing, {watch.commit / done * 1e6:.0f} in commit."
     )
     for title, profiles in (("lanes", watch.profiles), ("event loop", [loop_profile])):
-        _print(console, title, profiles, done, top)
+        show(console, title, profiles, done, top)
 
 
-def _print(console: Console, title: str, profiles: list[cProfile.Profile], done: int, top: int) -> None:
+def show(console: Console, title: str, profiles: list[cProfile.Profile], done: int, top: int) -> None:
+    """The hottest functions of some profiles together."""
     stats = pstats.Stats(profiles[0])
     for one in profiles[1:]:
         stats.add(one)

@@ -167,7 +167,7 @@ class GatewayCrew:
             if operations[0].solo:
                 desk.thawed = operations[0].thawed
                 return [operations[0].perform(desk)]
-            return [self._one(desk, operation) for operation in operations]
+            return self._all(desk, operations)
         except KeyFailure:
             if tenancy.keys.wiped:
                 raise Clash from None
@@ -187,6 +187,21 @@ class GatewayCrew:
             tenancy = current  # keys or rules moved since: ask again with today's indexes
         return tenancy, found
 
+    def _all(self, desk: Desk, operations: Sequence[BatchOperation]) -> list[Any]:
+        """Each in turn; what another one may carry along waits for it, and is done alone if it did not."""
+        outcomes: list[Any] = [None] * len(operations)
+        waiting: dict[int, tuple[int, Any]] = {}
+        for place, operation in enumerate(operations):
+            carrier = _carrier(operations, place)
+            if carrier is not None:
+                waiting[place] = carrier, operation
+                continue
+            outcomes[place] = self._one(desk, operation)
+        for place, (carrier, operation) in waiting.items():
+            carried = operation.carried(operations[carrier], outcomes[carrier])
+            outcomes[place] = self._one(desk, operation) if carried is None else carried
+        return outcomes
+
     def _one(self, desk: Desk, operation: BatchOperation) -> Any:  # noqa: ANN401
         mark = desk.tx.mark()
         desk.found.keep()
@@ -199,6 +214,17 @@ class GatewayCrew:
             desk.tx.restore(mark)
             desk.found.undo()
             return refusal
+
+
+def _carrier(operations: Sequence[Any], place: int) -> int | None:
+    """Which later operation of the batch carries one along: it is told."""
+    may = getattr(operations[place], "carried_by", None)
+    if may is None:
+        return None
+    for later in range(place + 1, len(operations)):
+        if may(operations[later]):
+            return later
+    return None
 
 
 Reader = Callable[[Sequence[tuple[Any, ...]]], None]

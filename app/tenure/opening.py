@@ -145,11 +145,23 @@ class _InProcess(httpx.BaseTransport):
 async def _cell(stack: AsyncExitStack, settings: "Settings") -> "tuple[Tenure, httpx.ASGITransport]":
     """A cell on the running loop, open until the stack ends."""
     from tenure.bootstrap import open_tenure  # noqa: PLC0415 - not in the bare install
-    from tenure.http.app import create_app  # noqa: PLC0415
 
     tenure = await stack.enter_async_context(open_tenure(settings))
-    app = create_app(tenure)
-    return tenure, httpx.ASGITransport(app)  # type: ignore[arg-type]  # a stricter type of the same
+    return tenure, httpx.ASGITransport(_api(tenure))
+
+
+def _api(tenure: "Tenure") -> Any:  # noqa: ANN401 - an ASGI application
+    """The public API, put together when it is first asked: that takes longer than all else about opening."""
+    made: list[Any] = []
+
+    async def answer(*asked: Any) -> None:  # noqa: ANN401 - ASGI's scope, receive and send
+        if not made:
+            from tenure.http.app import create_app  # noqa: PLC0415 - not in the bare install
+
+            made.append(create_app(tenure))
+        await made[0](*asked)
+
+    return answer
 
 
 def _direct(tenure: "Tenure", api_key: str) -> Direct:

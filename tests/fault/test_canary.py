@@ -1,15 +1,12 @@
 """Nothing personal in the clear: canaries are written everywhere they can be, then every file is searched."""
 
 import base64
-import json
-import os
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy.engine import make_url
 
+from support.canaries import at_rest, canary, files, sightings, spellings
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
 from support.postgres import Server
 from tenure.decisions import Opening
@@ -19,69 +16,12 @@ from tenure.listing import Query
 pytestmark = pytest.mark.anyio
 
 
-def spellings(canary: str) -> dict[str, bytes]:
-    """How a text may lie in a file."""
-    raw = canary.encode()
-    found = {
-        "raw": raw,
-        "hex": raw.hex().encode(),
-        "HEX": raw.hex().upper().encode(),
-        "utf-16-le": canary.encode("utf-16-le"),
-        "utf-16-be": canary.encode("utf-16-be"),
-        "json": json.dumps(canary)[1:-1].encode(),
-        "latin-1": canary.encode("latin-1"),
-    }
-    for shift in range(3):
-        # Only the characters that do not depend on what stands before and after.
-        encoded = base64.b64encode(b"\0" * shift + raw)
-        begin = -(-shift * 8 // 6)
-        stable = (shift + len(raw)) * 8 // 6
-        found[f"base64+{shift}"] = encoded[begin + (shift > 0) : stable]
-        found[f"base64url+{shift}"] = found[f"base64+{shift}"].replace(b"+", b"-").replace(b"/", b"_")
-    return found
-
-
-def sightings(folders: list[Path], canaries: dict[str, str]) -> list[tuple[str, str, str]]:
-    """(canary, spelling, file) of everything found."""
-    needles = [
-        (name, how, spelled) for name, text in canaries.items() for how, spelled in spellings(text).items()
-    ]
-    found = []
-    for path in _files(folders):
-        content = path.read_bytes()
-        found += [(name, how, path.name) for name, how, needle in needles if needle in content]
-        found += [(name, "file name", path.name) for name, text in canaries.items() if text in str(path)]
-    return found
-
-
-def _files(folders: list[Path]) -> Iterator[Path]:
-    for folder in folders:
-        yield from (path for path in folder.rglob("*") if path.is_file())
-
-
-def canary(name: str) -> str:
-    """Not ASCII alone, so that escapes differ from the text; no white space, so that it fits everywhere."""
-    return f"{name}-kanari\xe9-{secrets.token_hex(8)}"
-
-
 @pytest.fixture
 def folders(place: Cell, _server: Server | None, tmp_path: Path) -> Callable[[], list[Path]]:
     """Where everything lies, as it is on disk now."""
     logs = tmp_path / "captured-logs"
     logs.mkdir()
-
-    def now() -> list[Path]:
-        found = [place.settings.data_dir, place.settings.root_dir, logs]
-        if _server is not None:
-            _server.run("CHECKPOINT", database=str(make_url(place.admin_url).database))
-            number = place.rows("SELECT oid FROM pg_database WHERE datname = current_database()")[0][0]
-            data = Path(place.rows("SHOW data_directory")[0][0])
-            if not os.access(data, os.R_OK | os.X_OK):
-                pytest.skip("the PostgreSQL server's files are out of reach")
-            found += [data / "base" / str(number), data / "pg_wal"]
-        return found
-
-    return now
+    return lambda: [*at_rest(place, _server), logs]
 
 
 async def test_no_file_holds_a_canary(
@@ -112,7 +52,7 @@ async def test_no_file_holds_a_canary(
         planted.write_bytes(base64.b64encode(b"x" * shift + canaries["key"].encode() + b"tail"))
         assert sightings([place.settings.root_dir], canaries), f"base64 at {shift}"
         planted.unlink()
-    assert [path for path in _files(folders()) if SCOPE.encode() in path.read_bytes()]
+    assert [path for path in files(folders()) if SCOPE.encode() in path.read_bytes()]
 
 
 async def _use_everywhere(cell: Cell, canaries: dict[str, str]) -> None:

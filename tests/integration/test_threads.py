@@ -157,6 +157,8 @@ async def test_a_thread_keeps_its_people_and_categories(cell: Cell) -> None:
     for other in (Bound(("contact",), ("customer:bob",)), Bound(("travel",), (ADA,))):
         with pytest.raises(Conflict):
             await put(cell, "t", parent=first.id, bound=other)
+    again = await put(cell, "t", parent=first.id, bound=Bound(("contact",)))
+    assert (await get(cell, "t")).id == again.id, "whoever is not named again is who it was begun with"
     with pytest.raises(Invalid):
         await put(cell, "nobody's", bound=Bound(("contact",)))
     alone = await put(cell, "nobody's", bound=Bound(("contact",)), scope=NOTES)
@@ -388,3 +390,58 @@ async def test_names_are_checked_before_anything_is_done(cell: Cell) -> None:
         with pytest.raises(Invalid):
             await put(cell, "t", id=wrong)
     assert not cell.rows("SELECT 1 FROM records")
+
+
+async def test_what_tasks_wrote_goes_along_with_the_next_snapshot_of_the_same_batch(cell: Cell) -> None:
+    first = await put(cell, "t", {"a": "1"})
+    await write(cell, "t", first.id, "early", Write(0, "a", "text", b"0"), path="~0")
+    before = len(cell.entries())
+    one, two, second = await asyncio.gather(
+        write(
+            cell, "t", first.id, "one", Write(0, "a", "text", b"1"), Write(-1, "e", "text", b"old"), path="~1"
+        ),
+        write(cell, "t", first.id, "two", Write(0, "a", "text", b"2"), path="~2"),
+        put(cell, "t", {"a": Channel(1)}, parent=first.id, latest=(first.id,)),
+    )
+    assert one.entry == two.entry == second.entry, "a step is one entry"
+    assert len(cell.entries()) == before + 1
+    await write(cell, "t", first.id, "one", Write(0, "a", "text", b"late"), Write(-1, "e", "text", b"new"))
+    expected = [
+        ("early", 0, b"0"),
+        ("one", -1, b"new"),
+        ("one", 0, b"1"),
+        ("two", 0, b"2"),
+    ]
+
+    async def pending(thread: str) -> list[tuple[str, int, bytes]]:
+        found = await get(cell, thread, first.id)
+        listed = (
+            await cell.tenure.threads.page(cell.one.ask(), SCOPE, Wanted(thread, before=second.id))
+        ).items
+        assert listed[-1].writes == found.writes
+        return sorted((one.task, one.idx, one.value) for one in found.writes)
+
+    assert await pending("t") == expected
+    assert (await get(cell, "t")).writes == ()
+    await cell.tenure.threads.copy(cell.one.ask(), SCOPE, "t", "u")
+    assert await pending("u") == expected
+    assert await unhealthy(cell) == []
+
+
+async def test_what_cannot_go_along_is_stored_alone(cell: Cell) -> None:
+    first = await put(cell, "t")
+    second = await put(cell, "t", parent=first.id)
+    written, lost = await asyncio.gather(
+        write(cell, "t", first.id, "a", Write(0, "a", "text", b"1")),
+        put(cell, "t", parent=first.id, latest=(first.id,)),
+        return_exceptions=True,
+    )
+    assert isinstance(lost, Stale)
+    assert isinstance(written, Stored)
+    forked = await asyncio.gather(
+        write(cell, "t", first.id, "b", Write(0, "a", "text", b"2")),
+        put(cell, "t", parent=first.id, latest=(second.id,)),
+    )
+    assert forked[0].entry != forked[1].entry
+    assert [one.task for one in (await get(cell, "t", first.id)).writes] == ["a", "b"]
+    assert (await get(cell, "t", second.id)).writes == ()

@@ -4,8 +4,9 @@ Starting Python and importing Tenure takes a second, and a test that kills a pro
 needs a dozen of them. The parent, one for each process that runs tests, does nothing but fork: a child has
 its own arguments, environment and streams, and everything of Tenure as it is right after the import.
 
-`python nursery.py FD` is that parent. Each message on the socket brings what to run and four descriptors:
-the child's standard streams, and one on which a line says its process id and another how it ended.
+`python nursery.py FD MODULE…` is that parent, which imports these modules, too. Each message on the socket
+brings what to run and four descriptors: the child's standard streams, and one where a line says its process
+id and another how it ended.
 """
 
 import atexit
@@ -58,8 +59,12 @@ def start(
     stdin: int | None = None,
     stdout: int | None = None,
     stderr: int | None = None,
+    knows: tuple[str, ...] = (),
 ) -> Child:
-    """Run a script, or a program's text, with arguments. Streams that are left out lead nowhere."""
+    """Run a script, or a program's text, with arguments. Streams that are left out lead nowhere.
+
+    `knows`: modules beside Tenure's that the child finds imported.
+    """
     request = {
         "script" if isinstance(program, Path) else "code": str(program),
         "arguments": arguments,
@@ -69,7 +74,7 @@ def start(
     nowhere = os.open(os.devnull, os.O_RDWR)
     streams = [nowhere if one is None else one for one in (stdin, stdout, stderr)]
     try:
-        socket.send_fds(_parent(), [json.dumps(request).encode()], [*streams, told])
+        socket.send_fds(_parent(knows), [json.dumps(request).encode()], [*streams, told])
     finally:
         os.close(told)
         os.close(nowhere)
@@ -77,20 +82,24 @@ def start(
 
 
 def run(
-    program: Path | str, *arguments: str, env: Mapping[str, str] | None = None
+    program: Path | str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    knows: tuple[str, ...] = (),
 ) -> subprocess.CompletedProcess[bytes]:
     """The same to its end, with what it said on either stream."""
     with tempfile.TemporaryFile() as out:
-        code = start(program, *arguments, env=env, stdout=out.fileno(), stderr=out.fileno()).wait()
+        said = out.fileno()
+        code = start(program, *arguments, env=env, stdout=said, stderr=said, knows=knows).wait()
         out.seek(0)
         return subprocess.CompletedProcess(arguments, code, out.read())
 
 
 @cache
-def _parent() -> socket.socket:
+def _parent(knows: tuple[str, ...]) -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
-        [sys.executable, __file__, str(theirs.fileno())],
+        [sys.executable, __file__, str(theirs.fileno()), *knows],
         stdin=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],
         env={**os.environ, "PYTHONPATH": PATH},
@@ -106,9 +115,9 @@ def _parent() -> socket.socket:
 
 
 # ── the parent ─────────────────────────────────────────────────────────────────────────────────────
-def main(requests: socket.socket) -> None:
+def main(requests: socket.socket, knows: Sequence[str]) -> None:
     """Fork for every request. Between the parent and the child is one who waits for it."""
-    for name in _BORN:
+    for name in (*_BORN, *knows):
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
@@ -156,4 +165,4 @@ def _run(
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

@@ -1,8 +1,10 @@
 """The bare install is the client: what works without the server's libraries, and what says it cannot."""
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ ABSENT = (
 )
 COMMANDS = {
     *("init", "serve", "demo", "doctor", "jobs"),
-    *("backup", "restore", "drill", "ledger", "lifecycle"),
+    *("backup", "restore", "drill", "import", "ledger", "lifecycle"),
     *("apply", "diff", "get", "describe", "history", "rollback", "schema", "policy"),
     *(
         "tenant",
@@ -119,6 +121,31 @@ def test_residue_says_what_to_install(tmp_path):
     found = bare("residue", tmp_path / "here", "--values", tmp_path / "values")
     assert found.returncode == 2
     assert "pip install 'tenure[residue]'" in found.stderr
+
+
+MAPPING = "{scope: a.b, purpose: c, categories: [d], subjects: ['customer:1']"
+
+
+def test_import_needs_its_own_libraries_and_no_server(tmp_path):
+    (tmp_path / "m.yaml").write_text(f"{MAPPING}, key: '{{line}}'}}")
+    (tmp_path / "t.yaml").write_text(f"{MAPPING}}}")
+    (tmp_path / "lines").write_text('{"said": "hello"}\n')
+    with closing(sqlite3.connect(tmp_path / "theirs")) as theirs:
+        theirs.execute(
+            "CREATE TABLE checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id)"
+        )
+    lines = ["import", "jsonl", tmp_path / "lines", "--mapping", tmp_path / "m.yaml"]
+    found = bare(*lines)
+    assert found.returncode == 2
+    assert "pip install 'tenure[import]'" in found.stderr
+    without = ABSENT.replace(" yaml", "").replace("psycopg ", "") + " langgraph"
+    found = bare(*lines, "--dry-run", "--json", absent=without)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["counts"]["written"] == 1
+    threads = ["import", "checkpoints", tmp_path / "theirs", "--mapping", tmp_path / "t.yaml", "--dry-run"]
+    found = bare(*threads, absent=without)
+    assert found.returncode == 1
+    assert "pip install 'tenure[import]'" in found.stderr
 
 
 def test_says_so_as_json_too(tmp_path):

@@ -7,7 +7,9 @@ this process.
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,6 +84,10 @@ SAMPLES = {
     "ground": "a case",
     "role": "support-agent",
     "out": "<new>.zip",
+    "import jsonl file": "<lines>",
+    "import jsonl mapping": "<mapping of lines>",
+    "source": "<theirs>",
+    "mapping": "<mapping>",
 }
 """Words that must be given and name nothing of anybody's. In `<>`: a file of the test's."""
 LEFT_OUT = {
@@ -90,6 +96,7 @@ LEFT_OUT = {
     *("prune", "what_if", "form", "limit", "cursor", "quick", "disabled", "expires_at", "at", "category"),
     *("note", "state", "proof", "requests", "bytes_", "records", "burst_s", "concurrent", "reset"),
     *("stored_versions", "stored_bytes", "policy explain role"),
+    *("resume", "journal", "report", "at_once"),
     # Settings of the process.
     *("witnesses", "tsa_url", "tsa_certs", "tsa_interval_s", "host", "port", "max_body_bytes"),
     *("now", "days", "within", "prices", "storage_interval_s"),
@@ -110,6 +117,7 @@ CALLERS = {
     "breakglass request": "lead",
     "describe": "admin",
     "event": "agent",
+    "import": "agent",
     "retrieve": "agent",
     "diff": "admin",
     "history": "admin",
@@ -217,6 +225,15 @@ class Shell:
         (folder / "retention.yaml").write_text(
             f"apiVersion: tenure/v1\nkind: Retention\nmetadata: {{name: another}}\nspec: {spec}\n"
         )
+        labels = "{scope: support.conversations, purpose: customer-support, categories: [contact]"
+        (folder / "mapping.yaml").write_text(f"{labels}, subjects: ['customer:1']}}")
+        (folder / "lines.yaml").write_text(f"{labels}, subjects: ['customer:1'], key: 'line-{{line}}'}}")
+        (folder / "lines.jsonl").write_text('{"said": "hello"}')
+        with closing(sqlite3.connect(folder / "theirs.sqlite")) as theirs:
+            theirs.execute("CREATE TABLE store (prefix, key, value, expires_at)")
+            named = "thread_id, checkpoint_ns, checkpoint_id"
+            theirs.execute(f"CREATE TABLE checkpoints ({named}, parent_checkpoint_id)")
+            theirs.execute(f"CREATE TABLE writes ({named}, task_id, idx, channel)")
         (folder / "values").write_text("Ada Lovelace\n")
         # One for all looks, which knows its statements; nothing is held open between them.
         self._engine = create_engine(f"sqlite:///{folder / 'data' / 'tenure.db'}", poolclass=NullPool)
@@ -229,6 +246,10 @@ class Shell:
             "<manifests>": str(self.folder / "role.yaml"),
             "<retention>": str(self.folder / "retention.yaml"),
             "<values>": str(self.folder / "values"),
+            "<mapping>": str(self.folder / "mapping.yaml"),
+            "<mapping of lines>": str(self.folder / "lines.yaml"),
+            "<lines>": str(self.folder / "lines.jsonl"),
+            "<theirs>": str(self.folder / "theirs.sqlite"),
             "<new>.zip": str(self.folder / f"{self._count}.zip"),
         }
         env = {

@@ -17,6 +17,7 @@ _COMMANDS = {
     "backup": Place("keeping", "backup", _KEEP),
     "restore": Place("keeping", "restore", _KEEP),
     "drill": Place("keeping", "drill", _KEEP),
+    "import": Place("importing", "app", _KEEP),
     "apply": Place("manifests", "apply", _GOVERN),
     "diff": Place("manifests", "diff", _GOVERN),
     "get": Place("manifests", "get", _GOVERN),

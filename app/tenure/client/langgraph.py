@@ -56,7 +56,9 @@ class TenureSaver(BaseCheckpointSaver[Any]):
         subjects: Sequence[str] = (),
         serde: SerializerProtocol | None = None,
     ) -> None:
-        """`subjects`: whom threads are about whose config names nobody; empty: nobody, if the scope permits.
+        """`subjects`: whom threads are about whose config names nobody; empty: whomever they were begun with.
+
+        A thread that is begun with nobody needs a scope that permits it.
 
         `purpose`: unless the client's own will do.
         """
@@ -368,10 +370,11 @@ class TenureSaver(BaseCheckpointSaver[Any]):
         return 1 if current is None else current + 1
 
     # ── how ────────────────────────────────────────────────────────────────────────────────────────
-    def _people(self, config: RunnableConfig) -> tuple[str, ...]:
+    def _people(self, config: RunnableConfig) -> tuple[str, ...] | None:
+        """Whom the config names, else the saver; None: whomever the thread was begun with."""
         subject = config["configurable"].get("subject")
         if subject is None:
-            return self._subjects
+            return self._subjects or None
         return (subject,) if isinstance(subject, str) else tuple(subject)
 
     def _bound(self, config: RunnableConfig | None) -> Any:  # noqa: ANN401 - either kind of client

@@ -36,7 +36,7 @@ class Threads(Calls):
         snapshot: str,
         *,
         categories: Sequence[str],
-        subjects: Sequence[str] = (),
+        subjects: Sequence[str] | None = None,
         namespace: str = "",
         parent: str | None = None,
         latest: Sequence[str] | None = None,
@@ -47,13 +47,14 @@ class Threads(Calls):
     ) -> Work[Stored]:
         """Store a snapshot. Again with the same id is no harm while it is the newest.
 
-        `categories`, `subjects`: what the thread is bound to when it is begun, and the same ever after.
+        `categories`, `subjects`: what the thread is bound to when it is begun, and the same ever after; None
+        for whomever it was begun with.
         `latest`: ids of which one must be the newest snapshot now, empty for none yet; None: whatever it is.
 
         Raises Stale (another runner was first, or the thread was deleted), Conflict (bound otherwise),
         Denied, Erased, NotFound (the scope), Invalid, QuotaExceeded.
         """
-        bound = Bound(tuple(categories), tuple(subjects))
+        bound = Bound(tuple(categories), None if subjects is None else tuple(subjects))
         expected = None if latest is None else tuple(latest)
         new = NewSnapshot(snapshot, parent, channels, state or {}, metadata or {}, expected, run)
         if self.direct is not None:
@@ -73,12 +74,12 @@ class Threads(Calls):
         writes: Sequence[Write],
         *,
         categories: Sequence[str],
-        subjects: Sequence[str] = (),
+        subjects: Sequence[str] | None = None,
         namespace: str = "",
         path: str = "",
     ) -> Work[Stored]:
         """Store what a task wrote, pending on a snapshot that may come later. Raises as `put_snapshot`."""
-        bound = Bound(tuple(categories), tuple(subjects))
+        bound = Bound(tuple(categories), None if subjects is None else tuple(subjects))
         new = NewWrites(snapshot, task, tuple(writes), path)
         if self.direct is not None:
             asked = Ask("put_writes", (scope, thread, namespace, bound, new))

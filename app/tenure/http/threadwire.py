@@ -66,7 +66,7 @@ class _OnThread(Body):
 
 class _Bound(_OnThread):
     categories: Annotated[tuple[Text, ...], Field(min_length=1, max_length=64)]
-    subjects: Annotated[tuple[Reference, ...], Field(max_length=64)] = ()
+    subjects: Annotated[tuple[Reference, ...], Field(max_length=64)] | None = None
 
 
 class PutSnapshot(_Bound):

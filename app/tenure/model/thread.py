@@ -52,10 +52,18 @@ class Channel(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a thread belongs to: people, and how it is labelled. The same for all of its snapshots."""
+    """What a thread belongs to: people, and how it is labelled. The same for all of its snapshots.
+
+    `subjects`: None for whomever it was begun with, or nobody when this begins it.
+    """
 
     categories: tuple[str, ...]
-    subjects: tuple[str, ...] = ()
+    subjects: tuple[str, ...] | None = None
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Whom it names."""
+        return self.subjects or ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,10 +285,10 @@ def cut(slices: Sequence[Slice], start: int, length: int) -> list[Slice]:
     return found
 
 
-def resolve(found: Mapping[tuple[str, int], tuple[int, Pending]], one: Pending, number: int) -> bool:
+def resolve(found: Mapping[tuple[str, int], tuple[int, Pending]], one: Pending, at: int) -> bool:
     """Whether a write counts beside what was found of its task and index: first or, below 0, last wins."""
     kept = found.get((one.task, one.idx))
-    return kept is None or (number > kept[0]) == (one.idx < 0)
+    return kept is None or (at > kept[0]) == (one.idx < 0)
 
 
 def made_at(snapshot: str) -> int | None:

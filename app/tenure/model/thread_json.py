@@ -24,7 +24,10 @@ Json = dict[str, Any]
 
 def of_bound(bound: Bound) -> Json:
     """`{"categories","subjects"}`."""
-    return {"categories": list(bound.categories), "subjects": list(bound.subjects)}
+    return {
+        "categories": list(bound.categories),
+        "subjects": None if bound.subjects is None else list(bound.subjects),
+    }
 
 
 def of_new_snapshot(new: NewSnapshot) -> Json:

@@ -11,13 +11,13 @@ from tenure.governance.erasures import begun
 from tenure.ledger.entry import Kind
 from tenure.model.thread import Bound, root_key, thread_path
 from tenure.reading import absent
-from tenure.sealing import Head, labels_of, open_head, unseal
+from tenure.sealing import labels_of
 from tenure.store import cohorts, shreds, tenants
 from tenure.store import threads as store
 from tenure.store.cohorts import ENDING, OPEN
 from tenure.store.records import StoredVersion
 from tenure.store.tenants import Epoch
-from tenure.threads.home import lookup
+from tenure.threads.home import lookup, opened_head
 from tenure.writing import bury
 
 
@@ -50,7 +50,7 @@ class Thread:
     @property
     def bound(self) -> Bound:
         """What it is bound to, as its sealed root says."""
-        return Bound(labels_of(self.root), head_of(self.caller.desk, self.root).subjects)
+        return Bound(labels_of(self.root), opened_head(self.caller.desk, self.root).subjects)
 
     def path_index(self) -> str:
         """Where the records of its generation are filed."""
@@ -88,8 +88,3 @@ def delete_found(found: Thread) -> None:
     """Delete a thread that was found."""
     found.end()
     bury(found.caller, found.root, nonce=secrets.token_bytes(16))
-
-
-def head_of(desk: Desk, stored: StoredVersion) -> Head:
-    """The opened head of a version. Erased when its key is destroyed."""
-    return open_head(desk.tenancy.keys, unseal(desk.tx, desk.tenancy.keys, stored), stored)

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tenure import clocks
 from tenure.access import Caller
@@ -11,13 +12,13 @@ from tenure.errors import Denied, Erased, NotFound
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.thread import Pending, Snapshot, Value, snapshots_key, writes_key
 from tenure.reading import absent, not_found
-from tenure.sealing import WITHDRAWN, erased, labels_of
+from tenure.sealing import WITHDRAWN, Head, erased, labels_of
 from tenure.store import records
 from tenure.store.records import StoredVersion
 from tenure.thawing import require
 from tenure.threads.home import OnThread, remember
 from tenure.threads.putting import by_id, living
-from tenure.threads.reading import Body, Facts, Reader, in_order, numbers, opened, together
+from tenure.threads.reading import Body, Facts, Reader, facts_of, in_order, numbers, opened, together
 
 
 @dataclass(slots=True)
@@ -98,17 +99,16 @@ class Loader:
         indexes = [keys.blind_index("record", self._scope, key) for key in writes]
         needed: dict[str, set[int]] = {}
         for stored, facts, _ in wanted:
-            needed.setdefault(stored.key_index, set()).update(numbers(facts))
+            # The version after a snapshot's may have what tasks wrote to it (`putting.PutSnapshot.along`).
+            needed.setdefault(stored.key_index, set()).update(numbers(facts), [stored.version + 1])
         questions = [
             (records.NUMBERED, {"key_index": index, "numbers": sorted(some)})
             for index, some in needed.items()
-            if some
         ]
         *parts, pending = desk.tx.ask(*questions, (records.EVERY, {"keys": indexes}))
         rows = {one.place: one for some in parts for one in map(StoredVersion._make, some)}
         rows |= {stored.place: stored for stored, _, _ in wanted}
         waiting = [one for one in map(StoredVersion._make, pending) if one.state == "live"]
-        require(desk.tx.tenant_id, [*rows.values(), *waiting], desk.thawed)
         return self._open(wanted, rows, waiting, dict(zip(indexes, writes, strict=True)))
 
     def _open(
@@ -119,27 +119,49 @@ class Loader:
         writes: dict[str, str],
     ) -> "Loaded":
         desk, reader = self._caller.desk, Reader(self._caller, self._nonce)
-        bodies: dict[records.Place, Body] = {}
-        heads = {stored.record_id: _key(facts, generation) for stored, facts, generation in wanted}
-        for place, row in sorted(rows.items()):
-            head = opened(desk, row, heads[row.record_id])
-            bodies[place] = reader.body(row, head)
-        told: dict[str, list[tuple[int, object]]] = {}
+        heads = {
+            stored.record_id: snapshots_key(facts.thread, generation, facts.namespace)
+            for stored, facts, generation in wanted
+        }
+        after = {
+            stored.place: (row, head)
+            for stored, facts, _ in wanted
+            if (row := rows.get((stored.record_id, stored.version + 1))) is not None
+            and (head := carries(desk, row, heads[stored.record_id], facts)) is not None
+        }
+        used = {(stored.record_id, one) for stored, facts, _ in wanted for one in numbers(facts)}
+        used |= {stored.place for stored, _, _ in wanted} | {row.place for row, _ in after.values()}
+        require(desk.tx.tenant_id, [*(rows[one] for one in used if one in rows), *waiting], desk.thawed)
+        bodies = {
+            place: reader.body(row, opened(desk, row, heads[row.record_id]))
+            for place, row in sorted(rows.items())
+            if place in used
+        }
+        told: dict[str, list[tuple[int, Any]]] = {}
         for row in waiting:
             head = opened(desk, row, writes[row.key_index])
-            told.setdefault(head.key, []).append((row.version, reader.json(row, head)))
+            told.setdefault(head.key, []).append((row.created_at, reader.json(row, head)))
         loaded = []
         for stored, facts, generation in wanted:
             own = {number: body for (record, number), body in bodies.items() if record == stored.record_id}
-            key = writes_key(facts.thread, generation, facts.namespace, facts.id)
-            loaded.append(
-                (stored, facts, own[stored.version], together(facts, own), in_order(told.get(key, ())))
-            )
+            said = told.get(writes_key(facts.thread, generation, facts.namespace, facts.id), [])
+            if stored.place in after:
+                row, _ = after[stored.place]
+                said = [*said, *((row.created_at, one) for one in bodies[row.place].writes)]
+            loaded.append((stored, facts, own[stored.version], together(facts, own), in_order(said)))
         return Loaded(loaded, tuple(reader.accesses))
 
 
-def _key(facts: Facts, generation: int) -> str:
-    return snapshots_key(facts.thread, generation, facts.namespace)
+def carries(desk: Desk, row: StoredVersion, key: str, facts: Facts) -> Head | None:
+    """The head of the version after a snapshot's, if it has what tasks wrote to that snapshot."""
+    if row.state != "live":
+        return None
+    try:
+        head = opened(desk, row, key)
+    except Erased:
+        return None
+    after = facts_of(head)
+    return head if after.carried and after.parent == facts.id else None
 
 
 _Opened = tuple[StoredVersion, Facts, Body, Mapping[str, Value], tuple[Pending, ...]]

@@ -21,8 +21,10 @@ from tenure.model.thread import (
     snapshots_key,
     thread_path,
 )
-from tenure.sealing import WITHDRAWN, Slots, erased, labels_of
+from tenure.sealing import WITHDRAWN, Head, Slots, erased, labels_of, open_head, unseal
+from tenure.store import subjects
 from tenure.store.records import CURRENT, StoredVersion
+from tenure.store.subjects import StoredSubject
 from tenure.tenancy import Tenancy
 from tenure.thawing import Thawed
 from tenure.writing import Place, put_version, scope_leaf, slots_of, subject_of
@@ -98,8 +100,8 @@ class Writing(OnThread):
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """What `OnThread` needs, its people or the scope's leaf, and how much is stored."""
         OnThread.needs(self, tenancy, needs)
-        needs.subjects += [tenancy.keys.blind_index("subject", one) for one in self.bound.subjects]
-        if not self.bound.subjects:
+        needs.subjects += [tenancy.keys.blind_index("subject", one) for one in self.bound.people]
+        if not self.bound.people:
             needs.scopes.append(self.scope)
         needs.usage |= quota.applies(tenancy)
 
@@ -107,9 +109,11 @@ class Writing(OnThread):
         """Steps 1 and 2: who asks, whether labels and people fit the scope, whether policy allows it."""
         caller = Caller.at(desk, self.ask)
         caller.check_scope(self.scope)
-        policy = desk.tenancy.policy.configuration
-        policy.check_labels(self.scope, self.bound.categories, len(self.bound.subjects), self.ask.purpose)
         root = desk.found.records.get(self.root_index(desk.tenancy))
+        if self.bound.subjects is None:
+            self.bound = Bound(self.bound.categories, _begun_with(desk, root))
+        policy = desk.tenancy.policy.configuration
+        policy.check_labels(self.scope, self.bound.categories, len(self.bound.people), self.ask.purpose)
         replaced = labels_of(root) if root is not None else ()
         verdict = caller.decide("write", self.scope, tuple(sorted({*self.bound.categories, *replaced})))
         if not verdict.allowed:
@@ -158,7 +162,7 @@ class Writing(OnThread):
         people, leaves = self._people(desk)
         slots = self._slots(desk, leaves)
         number = 1 if old is None else old.latest + 1
-        draft = Draft(b"{}", self.bound.subjects, self.bound.categories, metadata={"thread": self.thread})
+        draft = Draft(b"{}", self.bound.people, self.bound.categories, metadata={"thread": self.thread})
         place = Place(
             self.scope,
             root_key(self.thread),
@@ -210,21 +214,39 @@ class Writing(OnThread):
 
     def _people(self, desk: Desk) -> tuple[tuple[str, ...], list[int]]:
         """(ids of those whom it is about, leaves that it is sealed to)."""
-        people = [subject_of(desk, one) for one in self.bound.subjects]
+        people = [subject_of(desk, one) for one in self.bound.people]
         leaves = [one.leaf for one in people] or [scope_leaf(desk, self.scope)]
         return tuple(one.id for one in people), leaves
 
     def _slots(self, desk: Desk, leaves: list[int]) -> Slots:
-        return slots_of(desk, self.scope, leaves) if self.bound.subjects else [leaves]
+        return slots_of(desk, self.scope, leaves) if self.bound.people else [leaves]
 
     def _erasing(self, desk: Desk, root: StoredVersion | None) -> Erased | None:
         if root is not None and root.state in WITHDRAWN:
             return erased(desk.tx, root.shred_id)
-        for reference in self.bound.subjects:
+        for reference in self.bound.people:
             person = desk.found.subjects.get(desk.tenancy.keys.blind_index("subject", reference))
             if person is not None and person.state != "active":
                 return erased(desk.tx, person.shred_id)
         return None
+
+
+def _begun_with(desk: Desk, root: StoredVersion | None) -> tuple[str, ...]:
+    """Whom a thread was begun with, met for this batch. A round trip; none when there is nobody."""
+    if root is None or root.state != "live":
+        return ()
+    head = opened_head(desk, root)
+    missing = [desk.tenancy.keys.blind_index("subject", one) for one in head.subjects]
+    missing = [one for one in missing if one not in desk.found.subjects]
+    if missing:
+        rows = desk.tx.ask((subjects.BY_REF, {"refs": missing}))[0]
+        desk.found.subjects.update((row[0], StoredSubject(*row)) for row in rows)
+    return head.subjects
+
+
+def opened_head(desk: Desk, stored: StoredVersion) -> Head:
+    """The opened head of a version. Erased when its key is destroyed."""
+    return open_head(desk.tenancy.keys, unseal(desk.tx, desk.tenancy.keys, stored), stored)
 
 
 def _bound_to(root: StoredVersion) -> set[int]:

@@ -35,6 +35,13 @@ class PutSnapshot(Writing):
     """One snapshot in a batch."""
 
     new: NewSnapshot = field(kw_only=True)
+    along: list[NewWrites] = field(default_factory=list, init=False)
+    """What tasks wrote to the parent in the same batch: stored with it, if the parent is the newest."""
+
+    def needs(self, tenancy: Tenancy, needs: Needs) -> None:
+        """What `Writing` needs. Nothing goes along yet: this may be another attempt."""
+        self.along = []
+        Writing.needs(self, tenancy, needs)
 
     def perform(self, desk: Desk) -> Stored | Denied | Erased:
         """Decide, compare, seal, put on record; the batch commits."""
@@ -48,9 +55,12 @@ class PutSnapshot(Writing):
         newest = self.newest(desk, home.generation)
         latest = living(desk, newest, key)
         if newest is not None and latest is not None and latest.id == new.id:
+            self.along = []
             return Stored(new.id, newest.version, newest.entry, {})  # it was stored by this very call before
         self._compare(latest)
         parent = self._parent(desk, newest, latest, key)
+        if parent is not latest:
+            self.along = []  # they are looked for in the version after their snapshot's
         return self._store(caller, home, newest, parent, nonce)
 
     def _compare(self, latest: Facts | None) -> None:
@@ -98,8 +108,8 @@ class PutSnapshot(Writing):
             caller,
             home,
             Draft(
-                canonical({"state": new.state, "parts": parts}),
-                self.bound.subjects,
+                canonical({"state": new.state, "parts": parts, **self._carried()}),
+                self.bound.people,
                 self.bound.categories,
                 metadata={
                     "thread": self.thread,
@@ -108,6 +118,7 @@ class PutSnapshot(Writing):
                     "parent": new.parent,
                     "metadata": new.metadata,
                     "channels": channels,
+                    **({"carried": len(self.along)} if self.along else {}),
                 },
             ),
             Place(
@@ -126,6 +137,9 @@ class PutSnapshot(Writing):
             self.file(desk, stored, home.generation, new.run)
         made = {name: len(one[2]) for name, one in channels.items() if new.channels[name].pieces is not None}
         return Stored(new.id, number, stored.entry, made)
+
+    def _carried(self) -> dict[str, Any]:
+        return {"writes": [said(one) for one in self.along]} if self.along else {}
 
 
 def _runs(parent: Facts | None) -> tuple[Any, ...]:
@@ -187,6 +201,22 @@ class PutWrites(Writing):
         generation = tenancy.generations.get(self.root_index(tenancy), 1)
         needs.records[-1] = self.writes_index(tenancy, generation)
 
+    def carried_by(self, other: object) -> bool:
+        """Whether another operation of the batch stores the next snapshot, and may take this along."""
+        if not isinstance(other, PutSnapshot) or other.new.parent != self.new.snapshot:
+            return False
+        mine, its = ((one.ask, one.scope, one.thread, one.namespace, one.bound) for one in (self, other))
+        if mine != its:
+            return False
+        other.along.append(self.new)
+        return True
+
+    def carried(self, other: object, outcome: object) -> Stored | None:
+        """The outcome of having been taken along; None: it was not."""
+        if not isinstance(other, PutSnapshot) or not isinstance(outcome, Stored) or not other.along:
+            return None
+        return Stored(self.new.snapshot, outcome.version, outcome.entry, {})
+
     def perform(self, desk: Desk) -> Stored | Denied | Erased:
         """Decide, seal, put on record; the batch commits. The snapshot may come later."""
         nonce, new = secrets.token_bytes(16), self.new
@@ -197,19 +227,12 @@ class PutWrites(Writing):
         index = self.writes_index(desk.tenancy, home.generation)
         before = lookup(desk, index)
         number = 1 if before is None else before.latest + 1
-        said = {
-            "task": new.task,
-            "path": new.path,
-            "writes": [
-                [one.idx, one.channel, one.type, base64.b64encode(one.value).decode()] for one in new.writes
-            ],
-        }
         stored, _ = self.put(
             caller,
             home,
             Draft(
-                canonical(said),
-                self.bound.subjects,
+                canonical(said(new)),
+                self.bound.people,
                 self.bound.categories,
                 metadata={"thread": self.thread, "namespace": self.namespace, "snapshot": new.snapshot},
             ),
@@ -225,3 +248,14 @@ class PutWrites(Writing):
             nonce,
         )
         return Stored(new.snapshot, number, stored.entry, {})
+
+
+def said(new: NewWrites) -> dict[str, Any]:
+    """What a task wrote, as a content says it."""
+    return {
+        "task": new.task,
+        "path": new.path,
+        "writes": [
+            [one.idx, one.channel, one.type, base64.b64encode(one.value).decode()] for one in new.writes
+        ],
+    }

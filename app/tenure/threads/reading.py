@@ -35,6 +35,8 @@ class Facts(NamedTuple):
     metadata: Mapping[str, Any]
     channels: Mapping[str, tuple[Scalar, str, list[Slice]]]
     subjects: tuple[str, ...]
+    carried: int
+    """How many tasks' writes to the parent were stored with it."""
 
 
 def facts_of(head: Head) -> Facts:
@@ -50,6 +52,7 @@ def facts_of(head: Head) -> Facts:
             told["metadata"],
             channels,
             head.subjects,
+            told.get("carried", 0),
         )
     except (KeyError, IndexError, AttributeError):
         raise Tampered("A thread leads to what is no snapshot; nothing was returned.") from None
@@ -72,6 +75,8 @@ class Body:
 
     state: Mapping[str, Any]
     parts: tuple[bytes, ...]
+    writes: tuple[Mapping[str, Any], ...]
+    """What tasks wrote to the parent."""
 
 
 class Reader:
@@ -93,7 +98,8 @@ class Reader:
     def body(self, stored: StoredVersion, head: Head) -> Body:
         """The content of a snapshot's version."""
         told = self.json(stored, head)
-        return Body(told["state"], tuple(base64.b64decode(one["base64"]) for one in told["parts"]))
+        parts = tuple(base64.b64decode(one["base64"]) for one in told["parts"])
+        return Body(told["state"], parts, tuple(told.get("writes", ())))
 
 
 def together(facts: Facts, bodies: Mapping[int, Body]) -> dict[str, Value]:
@@ -117,11 +123,11 @@ def numbers(facts: Facts) -> set[int]:
 
 
 def in_order(told: Iterable[tuple[int, Any]]) -> tuple[Pending, ...]:
-    """Pending writes as they count, by (path, task, idx). `told`: (number of the version, what it says)."""
+    """Pending writes as they count, by (path, task, idx). `told`: (when it was said, what it says)."""
     found: dict[tuple[str, int], tuple[int, Pending]] = {}
-    for number, one in told:
+    for at, one in told:
         for idx, channel, kind, value in one["writes"]:
             pending = Pending(one["path"], one["task"], idx, channel, kind, base64.b64decode(value))
-            if resolve(found, pending, number):
-                found[pending.task, idx] = number, pending
+            if resolve(found, pending, at):
+                found[pending.task, idx] = at, pending
     return tuple(sorted((one for _, one in found.values()), key=lambda one: one[:3]))

@@ -26,8 +26,8 @@ from tenure.store import threads as store
 from tenure.store.records import EVERY, StoredVersion
 from tenure.store.subjects import StoredSubject
 from tenure.thawing import require
-from tenure.threads.ending import Thread, delete_found, head_of
-from tenure.threads.home import Home, Writing, lookup
+from tenure.threads.ending import Thread, delete_found
+from tenure.threads.home import Home, Writing, lookup, opened_head
 from tenure.threads.reading import Body, Facts, Reader, facts_of, snapshot_id
 from tenure.writing import Place
 
@@ -111,7 +111,7 @@ def _newest(facts: Sequence[Facts]) -> set[tuple[str, str]]:
 
 def _snapshots(desk: Desk, found: Thread) -> list[_Row]:
     """Every snapshot of a thread's generation, by record and number."""
-    rows = ((one, head_of(desk, one)) for one in store.everything(desk.tx, found.path_index()))
+    rows = ((one, opened_head(desk, one)) for one in store.everything(desk.tx, found.path_index()))
     return [(one, head, facts_of(head)) for one, head in rows if "channels" in head.metadata]
 
 
@@ -121,7 +121,7 @@ def _threads(desk: Desk, record_ids: Sequence[str]) -> set[str]:
     for stored in records.newest(desk.tx, record_ids):
         if stored.state == "live":
             with suppress(Erased):  # of a generation that ends
-                found.add(head_of(desk, stored).metadata["thread"])
+                found.add(opened_head(desk, stored).metadata["thread"])
     return found
 
 
@@ -152,7 +152,7 @@ class _Rewriter:
     def _meet(self, desk: Desk) -> None:
         """Whom the thread is about, or the leaf of its scope: what a batch would have asked for."""
         keys, bound = desk.tenancy.keys, self._writing.bound
-        refs = [keys.blind_index("subject", one) for one in bound.subjects]
+        refs = [keys.blind_index("subject", one) for one in bound.people]
         people, leaves = desk.tx.ask(
             (subjects.BY_REF, {"refs": refs}), (subjects.SCOPE_LEAVES, {"scopes": [self._writing.scope]})
         )
@@ -187,40 +187,51 @@ class _Rewriter:
             content = canonical({"state": body(stored.version).state, "parts": parts})
             key = snapshots_key(self._writing.thread, home.generation, facts.namespace)
             told = {**head.metadata, "thread": self._writing.thread, "channels": channels}
+            told.pop("carried", None)  # it is stored beside, with what else is pending
             version_id = snapshot_id(self._caller.desk.tenancy.keys, record, facts.id)
-            place = self._place(key, record, before, stored)
+            place = self._place(key, record, before, stored.created_at)
             new = self._put(home, content, told, place, version_id)
             run = facts.metadata.get("run_id")
             self._writing.file(self._caller.desk, new, home.generation, None if run is None else str(run))
-            self._writes(home, facts)
+            after = every.get(stored.version + 1)
+            carried = after is not None and after[2].carried and after[2].parent == facts.id
+            self._writes(home, facts, after[0] if after and carried else None, body)
             before = new
 
-    def _writes(self, home: Home, facts: Facts) -> None:
-        """What is pending on a snapshot."""
+    def _writes(
+        self, home: Home, facts: Facts, after: StoredVersion | None, body: Callable[[int], Body]
+    ) -> None:
+        """What is pending on a snapshot: in a record of its own, and in the version `after` it."""
         desk = self._caller.desk
         old = writes_key(self._found.thread, self._found.root.latest, facts.namespace, facts.id)
         index = desk.tenancy.keys.blind_index("record", self._found.scope, old)
         rows = [StoredVersion(*row) for row in desk.tx.ask((EVERY, {"keys": [index]}))[0]]
         living = [one for one in rows if one.state == "live"]
         require(desk.tx.tenant_id, living, desk.thawed)
+        said = [(one.created_at, self._reader.json(one, opened_head(desk, one))) for one in living]
+        if after is not None:
+            said += ((after.created_at, one) for one in body(after.version).writes)
         key = writes_key(self._writing.thread, home.generation, facts.namespace, facts.id)
+        told: dict[str, object] = {
+            "thread": self._writing.thread,
+            "namespace": facts.namespace,
+            "snapshot": facts.id,
+        }
         record, before = ids.new_id(), None
-        for stored in living:
-            head = head_of(desk, stored)
-            content = canonical(self._reader.json(stored, head))
-            told = {**head.metadata, "thread": self._writing.thread}
-            before = self._put(home, content, told, self._place(key, record, before, stored), None)
+        for at, one in sorted(said, key=lambda pair: pair[0]):
+            place = self._place(key, record, before, at)
+            before = self._put(home, canonical(one), told, place, None)
 
-    def _place(self, key: str, record: str, before: StoredVersion | None, stored: StoredVersion) -> Place:
+    def _place(self, key: str, record: str, before: StoredVersion | None, at: int) -> Place:
         """After the version before it, at the instant at which it was written first."""
         index = self._caller.desk.tenancy.keys.blind_index("record", self._writing.scope, key)
         number = 1 if before is None else before.version + 1
-        at = stored.created_at if before is None else max(stored.created_at, before.created_at + 1)
+        at = at if before is None else max(at, before.created_at + 1)
         return Place(self._writing.scope, key, index, before, record, number, at)
 
     def _put(
         self, home: Home, content: bytes, told: dict[str, object], place: Place, version_id: str | None
     ) -> StoredVersion:
         bound = self._writing.bound
-        draft = Draft(content, bound.subjects, bound.categories, metadata=told)
+        draft = Draft(content, bound.people, bound.categories, metadata=told)
         return self._writing.put(self._caller, home, draft, place, secrets.token_bytes(16), version_id)[0]

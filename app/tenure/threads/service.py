@@ -126,8 +126,9 @@ def _check(scope: str, thread: str, namespace: str = "", bound: Bound | None = N
 
 
 def _people(bound: Bound | None) -> Sequence[str]:
-    return () if bound is None else bound.subjects
+    return () if bound is None else bound.people
 
 
 def _sorted(bound: Bound) -> Bound:
-    return Bound(tuple(sorted(set(bound.categories))), tuple(dict.fromkeys(bound.subjects)))
+    people = None if bound.subjects is None else tuple(dict.fromkeys(bound.subjects))
+    return Bound(tuple(sorted(set(bound.categories))), people)
