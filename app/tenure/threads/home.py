@@ -50,15 +50,25 @@ class OnThread:
     namespace: str
     solo: bool = False
     thawed: Thawed | None = field(default=None, init=False)
+    _indexes: tuple[Tenancy, dict[tuple[str, ...], str]] | None = field(default=None, init=False)
 
     def root_index(self, tenancy: Tenancy) -> str:
         """The blind index of the thread's root."""
-        return tenancy.keys.blind_index("record", self.scope, root_key(self.thread))
+        return self.blind(tenancy, "record", self.scope, root_key(self.thread))
 
     def index(self, tenancy: Tenancy, generation: int) -> str:
         """The blind index of the record with this namespace's snapshots."""
         key = snapshots_key(self.thread, generation, self.namespace)
-        return tenancy.keys.blind_index("record", self.scope, key)
+        return self.blind(tenancy, "record", self.scope, key)
+
+    def blind(self, tenancy: Tenancy, *what: str) -> str:
+        """A blind index, made once for each operation: it is asked for several times on the way."""
+        if self._indexes is None or self._indexes[0] is not tenancy:
+            self._indexes = tenancy, {}
+        known = self._indexes[1]
+        if (found := known.get(what)) is None:
+            found = known[what] = tenancy.keys.blind_index(*what)
+        return found
 
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """The root and the namespace's newest snapshot, of the generation that was met last."""
@@ -100,7 +110,7 @@ class Writing(OnThread):
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """What `OnThread` needs, its people or the scope's leaf, and how much is stored."""
         OnThread.needs(self, tenancy, needs)
-        needs.subjects += [tenancy.keys.blind_index("subject", one) for one in self.bound.people]
+        needs.subjects += [self.blind(tenancy, "subject", one) for one in self.bound.people]
         if not self.bound.people:
             needs.scopes.append(self.scope)
         needs.usage |= quota.applies(tenancy)
@@ -214,9 +224,13 @@ class Writing(OnThread):
 
     def _people(self, desk: Desk) -> tuple[tuple[str, ...], list[int]]:
         """(ids of those whom it is about, leaves that it is sealed to)."""
-        people = [subject_of(desk, one) for one in self.bound.people]
+        people = [self._person(desk, one) for one in self.bound.people]
         leaves = [one.leaf for one in people] or [scope_leaf(desk, self.scope)]
         return tuple(one.id for one in people), leaves
+
+    def _person(self, desk: Desk, reference: str) -> StoredSubject:
+        known = desk.found.subjects.get(self.blind(desk.tenancy, "subject", reference))
+        return subject_of(desk, reference) if known is None else known
 
     def _slots(self, desk: Desk, leaves: list[int]) -> Slots:
         return slots_of(desk, self.scope, leaves) if self.bound.people else [leaves]
@@ -225,7 +239,7 @@ class Writing(OnThread):
         if root is not None and root.state in WITHDRAWN:
             return erased(desk.tx, root.shred_id)
         for reference in self.bound.people:
-            person = desk.found.subjects.get(desk.tenancy.keys.blind_index("subject", reference))
+            person = desk.found.subjects.get(self.blind(desk.tenancy, "subject", reference))
             if person is not None and person.state != "active":
                 return erased(desk.tx, person.shred_id)
         return None

@@ -4,7 +4,7 @@ import base64
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from tenure import ids
 from tenure.access import Caller
@@ -28,6 +28,8 @@ from tenure.tenancy import Tenancy
 from tenure.threads.home import Home, Writing, lookup
 from tenure.threads.reading import Facts, facts_of, opened, snapshot_id
 from tenure.writing import Place
+
+_MOST_HEADS: Final = 512
 
 
 @dataclass(slots=True)
@@ -61,7 +63,7 @@ class PutSnapshot(Writing):
         parent = self._parent(desk, newest, latest, key)
         if parent is not latest:
             self.along = []  # they are looked for in the version after their snapshot's
-        return self._store(caller, home, newest, parent, nonce)
+        return self._store(caller, home, newest, parent, key, nonce)
 
     def _compare(self, latest: Facts | None) -> None:
         """Raise Stale unless the newest snapshot is one that the caller knows of."""
@@ -98,6 +100,7 @@ class PutSnapshot(Writing):
         home: Home,
         newest: StoredVersion | None,
         parent: Facts | None,
+        key: str,
         nonce: bytes,
     ) -> Stored:
         desk, new = caller.desk, self.new
@@ -123,7 +126,7 @@ class PutSnapshot(Writing):
             ),
             Place(
                 self.scope,
-                snapshots_key(self.thread, home.generation, self.namespace),
+                key,
                 self.index(desk.tenancy, home.generation),
                 newest,
                 record,
@@ -133,6 +136,8 @@ class PutSnapshot(Writing):
             nonce,
             snapshot_id(desk.tenancy.keys, record, new.id),
         )
+        told = (self.thread, self.namespace, new.id, new.parent, new.metadata, channels)
+        _remember(desk, stored, key, Facts(*told, self.bound.people, len(self.along)))
         if newest is None or (new.run is not None and new.run not in _runs(parent)):
             self.file(desk, stored, home.generation, new.run)
         made = {name: len(one[2]) for name, one in channels.items() if new.channels[name].pieces is not None}
@@ -171,10 +176,26 @@ def living(desk: Desk, newest: StoredVersion | None, key: str) -> Facts | None:
     """The facts of the newest snapshot; None when it has had its time, or there never was one."""
     if newest is None or newest.state != "live":
         return None
+    known = desk.tenancy.heads.get(newest.place)
+    if known is not None and known[0] == newest.head and known[1][0] == key:
+        return known[1][1]  # type: ignore[no-any-return]  # as `_remember` keeps it
     try:
         return facts_of(opened(desk, newest, key))
     except Erased:
         return None
+
+
+def _remember(desk: Desk, stored: StoredVersion, key: str, facts: Facts) -> None:
+    """Keep what a snapshot says that is stored now: the next one of its thread asks for it."""
+    heads, head = desk.tenancy.heads, stored.head or b""
+
+    def keep() -> None:
+        if len(heads) >= _MOST_HEADS:
+            heads.clear()
+        heads.pop((stored.record_id, stored.version - 1), None)
+        heads[stored.place] = head, (key, facts)
+
+    desk.tx.after_commit(keep)
 
 
 def by_id(desk: Desk, record: str, snapshot: str) -> StoredVersion | None:
@@ -193,7 +214,7 @@ class PutWrites(Writing):
     def writes_index(self, tenancy: Tenancy, generation: int) -> str:
         """The blind index of the record with the snapshot's pending writes."""
         key = writes_key(self.thread, generation, self.namespace, self.new.snapshot)
-        return tenancy.keys.blind_index("record", self.scope, key)
+        return self.blind(tenancy, "record", self.scope, key)
 
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """The writes of the snapshot instead of the newest snapshot."""
