@@ -55,18 +55,26 @@ def leaf_of(desk: Desk, mine: Anchor, *, fresh: bool = False) -> tuple[int, bool
     `fresh`: there can be none yet, so that none is asked for.
     """
     name, known = mine.name, desk.tenancy.cohorts
-    if (leaf := known.get(name)) is not None:
-        return leaf, False
-    if name not in desk.found.cohorts and not fresh:
-        rows = desk.tx.ask((store.BY_ANCHOR, {"anchors": [name]}))[0]
-        desk.found.cohorts[name] = int(rows[0][2]) if rows else None
-    leaf = desk.found.cohorts.get(name)
+    leaf = desk.found.cohorts.get(name) if fresh else known_leaf(desk, mine)
+    if name in known:
+        return known[name], False
     begun = leaf is None
     wanted = _begin(desk, mine) if leaf is None else leaf
     if len(known) >= MOST_KNOWN:
         known.clear()
     desk.tx.after_commit(lambda: known.__setitem__(name, wanted))
     return wanted, begun
+
+
+def known_leaf(desk: Desk, mine: Anchor) -> int | None:
+    """The leaf of a cohort; None: there is none yet. A round trip for one that this process does not know."""
+    name = mine.name
+    if (leaf := desk.tenancy.cohorts.get(name)) is not None:
+        return leaf
+    if name not in desk.found.cohorts:
+        rows = desk.tx.ask((store.BY_ANCHOR, {"anchors": [name]}))[0]
+        desk.found.cohorts[name] = int(rows[0][2]) if rows else None
+    return desk.found.cohorts[name]
 
 
 def _begin(desk: Desk, mine: Anchor) -> int:

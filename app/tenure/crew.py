@@ -9,7 +9,7 @@ from tenure.elevation import elevated
 from tenure.errors import KeyFailure, TenureError
 from tenure.model.limits import Usage
 from tenure.model.principal import Credential, Principal
-from tenure.store import cohorts, decisions, idempotency, limits, records, subjects
+from tenure.store import cohorts, decisions, idempotency, limits, records, subjects, threads
 from tenure.store.database import Clash
 from tenure.store.records import Source, StoredVersion
 from tenure.store.session import Tx
@@ -42,6 +42,8 @@ class Needs:
     """Names of anchors of cohorts."""
     usage: bool = False
     """How much the tenant stores."""
+    threads: list[str] = field(default_factory=list)
+    """Key indexes of roots of threads in which something is stored."""
 
 
 @dataclass(slots=True)
@@ -240,6 +242,8 @@ def _ask(tx: Tx, needs: Needs) -> Found:
 
 def _questions(needs: Needs, found: Found) -> Iterator[tuple[Select, Params, Reader]]:
     """What is asked, and who takes the answer."""
+    if needs.threads:
+        yield threads.TOGETHER, {"roots": needs.threads}, lambda _rows: None
     if needs.records:
         found.asked.update(needs.records)
         yield (

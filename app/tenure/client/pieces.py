@@ -8,6 +8,7 @@ common end, are not sent again.
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Final, NamedTuple
 
 from tenure.model.thread import Pieces, Reuse, Scalar, Snapshot
@@ -83,6 +84,7 @@ class Kept:
     def __init__(self) -> None:
         self._threads: OrderedDict[tuple[str, str], _Thread] = OrderedDict()
         self._size = 0
+        self._turn = Lock()  # graphs may run in many threads; nothing waits in here
 
     def of(self, thread: str, namespace: str, snapshot: str | None) -> Mapping[str, Known]:
         """What is known of a snapshot."""
@@ -119,18 +121,21 @@ class Kept:
 
     def forget(self, thread: str) -> None:
         """A thread is gone."""
-        for key in [one for one in self._threads if one[0] == thread]:
-            self._size -= self._threads.pop(key).size
+        with self._turn:
+            for key in [one for one in self._threads if one[0] == thread]:
+                self._size -= self._threads.pop(key).size
 
     def clear(self) -> None:
         """All of them may be."""
-        self._threads.clear()
-        self._size = 0
+        with self._turn:
+            self._threads.clear()
+            self._size = 0
 
     def _put(self, thread: str, namespace: str, snapshot: str, known: Mapping[str, Known]) -> None:
-        old = self._threads.pop((thread, namespace), None)
         size = sum(len(one.value) for one in known.values())
-        self._size += size - (0 if old is None else old.size)
-        self._threads[thread, namespace] = _Thread(snapshot, known, size)
-        while self._size > _MOST_BYTES or len(self._threads) > _MOST_THREADS:
-            self._size -= self._threads.popitem(last=False)[1].size
+        with self._turn:
+            old = self._threads.pop((thread, namespace), None)
+            self._size += size - (0 if old is None else old.size)
+            self._threads[thread, namespace] = _Thread(snapshot, known, size)
+            while self._size > _MOST_BYTES or len(self._threads) > _MOST_THREADS:
+                self._size -= self._threads.popitem(last=False)[1].size

@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from tenure.errors import Invalid, TooLarge
@@ -21,7 +23,7 @@ MAX_BEHIND = 1024
 
 _SUBJECT = re.compile(r"[a-z][a-z0-9_-]{0,31}:[^\s\x00-\x1f\x7f]{1,200}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SAFE_INT = 2**53 - 1
+SAFE_INT = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ def check_subject(subject: str, field_name: str = "subject") -> None:
 
 
 def check_json(value: object, field_name: str) -> None:
-    """Refuse what canonical JSON cannot carry: over-deep nesting, big integers, NUL, lone surrogates."""
+    """Refuse what canonical JSON cannot carry: deep nesting, big integers, lone surrogates, other types."""
     stack: list[tuple[object, int]] = [(value, 1)]
     while stack:
         item, depth = stack.pop()
@@ -224,20 +226,27 @@ def check_json(value: object, field_name: str) -> None:
             for name in item:
                 _check_text(name, field_name, nul=True)
             stack += [(child, depth + 1) for child in item.values()]
-        elif isinstance(item, list):
+        elif isinstance(item, list | tuple):
             stack += [(child, depth + 1) for child in item]
         elif isinstance(item, str):
             _check_text(item, field_name, nul=True)
-        elif isinstance(item, int) and not isinstance(item, bool) and abs(item) > _SAFE_INT:
+        elif isinstance(item, int) and not isinstance(item, bool) and abs(item) > SAFE_INT:
             raise Invalid(
                 "An integer is beyond what JSON carries exactly; nothing was done.",
                 field=field_name,
                 rule="integers within ±(2^53 - 1), RFC 8785 §3.2.2.3",
                 remedy="Send the number as a string.",
             )
+        elif not (item is None or isinstance(item, int) or (isinstance(item, float) and isfinite(item))):
+            raise Invalid(
+                "A value is none of JSON; nothing was done.",
+                field=field_name,
+                rule="objects, lists, text, finite numbers, true, false, null (RFC 8259)",
+                remedy="Send it as text.",
+            )
 
 
-def check_metadata(metadata: dict[str, Any]) -> None:
+def check_metadata(metadata: Mapping[str, Any]) -> None:
     """Metadata is a JSON object of at most 16 KiB."""
     check_json(metadata, "metadata")
     if len(json.dumps(metadata)) > MAX_METADATA_BYTES:
@@ -249,17 +258,15 @@ def check_metadata(metadata: dict[str, Any]) -> None:
         )
 
 
-def _check_text(text: str, field_name: str, *, nul: bool = False) -> None:
+def _check_text(text: object, field_name: str, *, nul: bool = False) -> None:
     try:
-        text.encode()
+        bad = not isinstance(text, str) or (bool(text.encode()) and not nul and bool(_CONTROL.search(text)))
     except UnicodeEncodeError:
         bad = True
-    else:
-        bad = not nul and _CONTROL.search(text) is not None
     if bad:
         raise Invalid(
             "The text has a character that cannot be kept; nothing was done.",
             field=field_name,
-            rule="no control characters and no lone surrogates",
+            rule="text without control characters and lone surrogates",
             remedy="Remove or escape the character.",
         )

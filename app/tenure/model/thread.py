@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from tenure.errors import Invalid, TooLarge
+from tenure.model.record import MAX_SUBJECTS, SAFE_INT, check_json, check_metadata, check_subject
 
 MAX_NAME: Final = 1024
 MAX_CHANNELS: Final = 4096
@@ -164,11 +165,6 @@ def writes_key(thread: str, generation: int, namespace: str, snapshot: str) -> s
     return _MARK.join(("", "writes", str(generation), thread, namespace, snapshot))
 
 
-def is_threads(key: str) -> bool:
-    """Whether a record's key is one of these."""
-    return key.startswith(_MARK)
-
-
 def thread_path(thread: str, generation: int) -> tuple[str, ...]:
     """Where the records of a thread's generation are filed; beginnings of it lead to more."""
     return (f"{_MARK}threads", thread, str(generation))
@@ -200,6 +196,16 @@ def check_name(name: object, field_name: str, *, empty: bool = False) -> None:
         ) from None
 
 
+def check_bound(bound: Bound) -> None:
+    """Categories and people: how many there may be, and that each may be one."""
+    for one in bound.categories:
+        check_name(one, "categories")
+    if len(bound.people) > MAX_SUBJECTS:
+        raise _too_many("subjects", MAX_SUBJECTS)
+    for place, one in enumerate(bound.people):
+        check_subject(one, f"subjects[{place}]")
+
+
 def check_snapshot(new: NewSnapshot) -> None:
     """What is wrong with a snapshot by itself."""
     check_name(new.id, "id")
@@ -213,8 +219,26 @@ def check_snapshot(new: NewSnapshot) -> None:
         raise _too_many("channels", MAX_CHANNELS)
     for name, channel in new.channels.items():
         check_name(name, "channels", empty=True)
-        if len(channel.pieces or ()) > MAX_PIECES:
-            raise _too_many("channels.pieces", MAX_PIECES)
+        _check_channel(channel)
+    check_json(new.state, "snapshot.state")
+    check_metadata(new.metadata)
+
+
+def _check_channel(channel: Channel) -> None:
+    version: object = channel.version
+    if isinstance(version, str):
+        check_name(version, "channels.version", empty=True)
+    elif isinstance(version, bool) or not isinstance(version, int | float) or not abs(version) <= SAFE_INT:
+        raise _wrong("channels.version", "a number that JSON carries, or text")
+    check_name(channel.type, "channels.type", empty=True)
+    if len(channel.pieces or ()) > MAX_PIECES:
+        raise _too_many("channels.pieces", MAX_PIECES)
+    for one in channel.pieces or ():
+        if isinstance(one, Reuse):
+            if type(one.start) is not int or type(one.length) is not int:
+                raise _wrong("channels.pieces", "whole numbers for start and length")
+        elif not isinstance(one, bytes):
+            raise _wrong("channels.pieces", "bytes, or slices of the parent's value")
 
 
 def check_writes(new: NewWrites) -> None:
@@ -226,6 +250,15 @@ def check_writes(new: NewWrites) -> None:
         raise _too_many("writes", MAX_WRITES)
     for one in new.writes:
         check_name(one.channel, "writes.channel", empty=True)
+        check_name(one.type, "writes.type", empty=True)
+        if type(one.idx) is not int or abs(one.idx) > SAFE_INT:
+            raise _wrong("writes.idx", "a whole number that JSON carries")
+        if not isinstance(one.value, bytes):
+            raise _wrong("writes.value", "bytes")
+
+
+def _wrong(field_name: str, rule: str) -> Invalid:
+    return Invalid("A value cannot be stored; nothing was stored.", field=field_name, rule=rule)
 
 
 def _too_many(field_name: str, most: int) -> TooLarge:
@@ -264,7 +297,9 @@ def place(
 
 
 def cut(slices: Sequence[Slice], start: int, length: int) -> list[Slice]:
-    """A slice of what lies in slices. Invalid when it is beyond the end."""
+    """A slice of what lies in slices. Invalid when some of it is not in there."""
+    if start < 0 or length < 0:
+        raise _beyond()
     found: list[Slice] = []
     wanted = length
     for number, part, offset, size in slices:
@@ -275,14 +310,18 @@ def cut(slices: Sequence[Slice], start: int, length: int) -> list[Slice]:
             start = 0
         else:
             start = max(start - size, 0)
-    if wanted or length < 0:
-        raise Invalid(
-            "A value reuses more than the parent snapshot has; nothing was stored.",
-            field="channels.pieces",
-            rule="within the value",
-            remedy="Send the whole value.",
-        )
+    if wanted:
+        raise _beyond()
     return found
+
+
+def _beyond() -> Invalid:
+    return Invalid(
+        "A value reuses more than the parent snapshot has; nothing was stored.",
+        field="channels.pieces",
+        rule="within the value",
+        remedy="Send the whole value.",
+    )
 
 
 def resolve(found: Mapping[tuple[str, int], tuple[int, Pending]], one: Pending, at: int) -> bool:

@@ -3,13 +3,25 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, and_, literal, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, literal, select, tuple_
 
 from tenure.store import tables
 from tenure.store.records import StoredVersion, every
 from tenure.store.session import Tx
+from tenure.store.statements import AnyOf, Select
 
-_p, _v = tables.record_paths, tables.versions
+_p, _r, _v = tables.record_paths, tables.records, tables.versions
+
+TOGETHER = Select(
+    select(_r.c.key_index)
+    .where(_r.c.tenant_id == bindparam("tenant_id"), AnyOf(_r.c.key_index, "roots"))
+    .order_by(_r.c.id)
+    .with_for_update(read=True, key_share=True)
+)
+"""Keeps the roots of threads as they are until the transaction ends: others may do this too, nobody `alone`.
+
+Asked before anything else is read of them. On SQLite writers come one after the other anyway.
+"""
 
 
 class Spot(NamedTuple):
@@ -41,6 +53,12 @@ def everything(tx: Tx, path_index: str) -> list[StoredVersion]:
     """All live versions of the records filed here, by record and number."""
     query = every(tx).join(_p, _filed(path_index)).where(_v.c.state == "live")
     return [StoredVersion(*row) for row in tx.execute(query.order_by(_v.c.record_id, _v.c.version))]
+
+
+def alone(tx: Tx, root_index: str) -> None:
+    """Wait until nobody stores anything in a thread, and let nobody until the transaction ends."""
+    root = select(_r.c.id).where(_r.c.tenant_id == tx.tenant_id, _r.c.key_index == root_index)
+    tx.execute(root.with_for_update())
 
 
 def cohorts(tx: Tx, path_index: str) -> list[int]:

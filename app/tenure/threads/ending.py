@@ -8,7 +8,7 @@ from tenure.access import Ask, Caller
 from tenure.crew import Desk
 from tenure.errors import Denied
 from tenure.governance.erasures import begun
-from tenure.ledger.entry import Kind
+from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.thread import Bound, root_key, thread_path
 from tenure.reading import absent
 from tenure.sealing import labels_of
@@ -33,18 +33,24 @@ class Thread:
 
     @classmethod
     def find(cls, desk: Desk, ask: Ask, scope: str, thread: str, action: str) -> "Thread | Denied | None":
-        """The thread, if it is there and policy allows the action on it. None: there is none."""
+        """The thread, if it is there and policy allows the action on it. None: there is none.
+
+        Whoever stores something in it waits until this transaction ends, and then looks at it anew.
+        """
         caller = Caller.at(desk, ask)
         caller.check_scope(scope)
         nonce = secrets.token_bytes(16)
         index = desk.tenancy.keys.blind_index("record", scope, root_key(thread))
+        store.alone(desk.tx, index)
         root = lookup(desk, index)
         if root is None:
             found = absent(caller, action, scope, nonce=nonce)
             return found if isinstance(found, Denied) else None
         verdict = caller.decide(action, scope, labels_of(root))
         if not verdict.allowed:
-            return caller.refuse(Kind.DELETE if action == "delete" else Kind.ACCESS, verdict, nonce=nonce)
+            touched = Access(root.record_id, root.version, Action.DENIED)
+            kind = Kind.DELETE if action == "delete" else Kind.ACCESS
+            return caller.refuse(kind, verdict, touched, nonce=nonce)
         return cls(caller, ask, scope, thread, root) if root.state == "live" else None
 
     @property

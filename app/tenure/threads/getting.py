@@ -139,7 +139,10 @@ class Loader:
         }
         told: dict[str, list[tuple[int, Any]]] = {}
         for row in waiting:
-            head = opened(desk, row, writes[row.key_index])
+            try:
+                head = opened(desk, row, writes[row.key_index])
+            except Erased:
+                continue  # written long before their snapshot, they have had their time
             told.setdefault(head.key, []).append((row.created_at, reader.json(row, head)))
         loaded = []
         for stored, facts, generation in wanted:

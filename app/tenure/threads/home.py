@@ -1,17 +1,17 @@
 """Where a thread lives: its root, its generation, its people, its leaf."""
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from tenure import filing, ids, quota
 from tenure.access import Ask, Caller
-from tenure.cohorts import grouping, leaf_of
+from tenure.cohorts import grouping, known_leaf, leaf_of
 from tenure.crew import Desk, Needs
 from tenure.errors import Conflict, Denied, Erased, NotFound, Stale
 from tenure.keys.seal import header_leaves
 from tenure.ledger.entry import Access, Action, Kind
-from tenure.model.cohorts import anchor
+from tenure.model.cohorts import Anchor, anchor
 from tenure.model.record import Draft
 from tenure.model.thread import (
     Bound,
@@ -112,6 +112,7 @@ class Writing(OnThread):
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """What `OnThread` needs, its people or the scope's leaf, and how much is stored."""
         OnThread.needs(self, tenancy, needs)
+        needs.threads.append(self.root_index(tenancy))
         needs.subjects += [self.blind(tenancy, "subject", one) for one in self.bound.people]
         if not self.bound.people:
             needs.scopes.append(self.scope)
@@ -145,10 +146,10 @@ class Writing(OnThread):
         """
         desk = caller.desk
         root = desk.found.records.get(self.root_index(desk.tenancy))
-        if root is not None and root.state == "live":
+        if root is not None and root.state == "live" and not self._over(desk, root):
             remember(desk, root)
             people, leaves = self._people(desk)
-            if root.labels != ",".join(self.bound.categories) or _bound_to(root) != set(leaves):
+            if root.labels != ",".join(self.bound.categories) or _bound_to(desk, root) != set(leaves):
                 raise Conflict(
                     "This thread is bound to other people or categories; nothing was stored.",
                     field="subjects",
@@ -188,12 +189,10 @@ class Writing(OnThread):
         remember(desk, root)
         return Home(root, number, people, slots, fresh=True)
 
-    def file(self, desk: Desk, stored: StoredVersion, generation: int, run: str | None = None) -> None:
-        """File a record with its thread, and with a run."""
-        ways = [thread_path(self.thread, generation)]
-        if run is not None:
-            ways.append(run_path(run))
-        filing.file(desk, self.scope, stored.record_id, *ways)
+    def ways(self, home: Home, run: str | None = None) -> tuple[tuple[str, ...], ...]:
+        """Where a record of the thread is filed: with its generation, and with a run."""
+        own = thread_path(self.thread, home.generation)
+        return (own,) if run is None else (own, run_path(run))
 
     def put(
         self,
@@ -203,27 +202,39 @@ class Writing(OnThread):
         place: Place,
         nonce: bytes,
         version_id: str | None = None,
-    ) -> tuple[StoredVersion, list[bytes]]:
-        """Store a version in the thread, under its people and its leaf."""
+        cohort: tuple[int, bool] | None = None,
+    ) -> StoredVersion:
+        """Store a version in the thread, under its people and its leaf. `cohort`: where that is known.
+
+        The record is filed under the draft's paths, and with its generation if a cohort begins with it: so
+        that the generation's end finds all of its cohorts.
+        """
         desk = caller.desk
         quota.check(desk, len(draft.content))
-        leaf, begun = self._cohort(desk, home, place.created_at)
-        new, promises = put_version(
+        leaf, begun = cohort or self.cohort(desk, home, place.created_at)
+        if begun and not draft.paths:
+            draft = replace(draft, paths=self.ways(home))
+        new, _ = put_version(
             caller, draft, place, [home.slots], leaf, home.people, nonce=nonce, version_id=version_id
         )
-        if begun:
-            self.file(desk, new, home.generation)
-        return new, promises
+        filing.file(desk, self.scope, new.record_id, *draft.paths)
+        return new
 
-    def _cohort(self, desk: Desk, home: Home, written: int) -> tuple[int, bool]:
+    def cohort(self, desk: Desk, home: Home, written: int) -> tuple[int, bool]:
         """The leaf of the generation's own cohort, which ends with it; and whether it is begun here."""
-        root = home.root
+        return leaf_of(desk, self._anchor(desk, home.root, written), fresh=home.fresh)
+
+    def _over(self, desk: Desk, root: StoredVersion) -> bool:
+        """Whether a generation is over although its root lives: a backup brought that back, without keys."""
+        leaf = known_leaf(desk, self._anchor(desk, root, desk.now))
+        return leaf is not None and desk.tenancy.keys.is_gone((leaf,))
+
+    def _anchor(self, desk: Desk, root: StoredVersion, written: int) -> Anchor:
         group = grouping(desk.tenancy, self.scope, root.labels)._replace(owner="record")
         owner = root.version_id
-        mine = anchor(
+        return anchor(
             group, self.scope, root.labels, written=written, expires_at=None, people=(), record=owner
         )
-        return leaf_of(desk, mine, fresh=home.fresh)
 
     def _people(self, desk: Desk) -> tuple[tuple[str, ...], list[int]]:
         """(ids of those whom it is about, leaves that it is sealed to)."""
@@ -266,9 +277,10 @@ def opened_head(desk: Desk, stored: StoredVersion) -> Head:
     return open_head(desk.tenancy.keys, unseal(desk.tx, desk.tenancy.keys, stored), stored)
 
 
-def _bound_to(root: StoredVersion) -> set[int]:
-    """The leaves of those whom a thread is about."""
-    return {leaf for slot in header_leaves(root.header or b"") for leaf in slot}
+def _bound_to(desk: Desk, root: StoredVersion) -> set[int]:
+    """The leaves of those whom a thread is about, but for who has left."""
+    slots = header_leaves(root.header or b"")
+    return {leaf for slot in slots if not desk.tenancy.keys.is_gone(slot) for leaf in slot}
 
 
 def _after(snapshot: str, deleted: int) -> bool:

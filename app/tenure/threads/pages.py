@@ -9,7 +9,7 @@ from tenure import filing
 from tenure.access import Ask, Caller
 from tenure.crew import Desk
 from tenure.errors import Denied, Erased
-from tenure.ledger.entry import Kind
+from tenure.ledger.entry import Access, Action, Kind
 from tenure.listing import Query, split
 from tenure.model.thread import ALL_THREADS, Snapshot, snapshots_key, thread_path
 from tenure.sealing import labels_of, open_head, unseal
@@ -85,7 +85,8 @@ def _where(
         return [], ALL_THREADS
     verdict = caller.decide("read", scope, labels_of(root))
     if not verdict.allowed:
-        return caller.refuse(Kind.ACCESS, verdict, nonce=secrets.token_bytes(16)), ()
+        denied = Access(root.record_id, root.version, Action.DENIED)
+        return caller.refuse(Kind.ACCESS, verdict, denied, nonce=secrets.token_bytes(16)), ()
     return [root.labels], thread_path(wanted.thread, root.latest)
 
 

@@ -27,6 +27,7 @@ from tenure.store.records import StoredVersion
 from tenure.tenancy import Tenancy
 from tenure.threads.home import Home, Writing, lookup
 from tenure.threads.reading import Facts, facts_of, opened, snapshot_id
+from tenure.threads.staying import stay
 from tenure.writing import Place
 
 _MOST_HEADS: Final = 512
@@ -60,6 +61,13 @@ class PutSnapshot(Writing):
             self.along = []
             return Stored(new.id, newest.version, newest.entry, {})  # it was stored by this very call before
         self._compare(latest)
+        if newest is not None and self._may_be_there(latest) and by_id(desk, newest.record_id, new.id):
+            raise Stale(
+                "This snapshot was stored before, and others after it; nothing was stored.",
+                field="id",
+                rule="an id that the namespace has not had",
+                remedy="Load the newest snapshot and go on from there.",
+            )
         parent = self._parent(desk, newest, latest, key)
         if parent is not latest:
             self.along = []  # they are looked for in the version after their snapshot's
@@ -75,6 +83,12 @@ class PutSnapshot(Writing):
                 rule="the newest snapshot is the one that this one follows",
                 remedy="Load the newest snapshot and go on from there.",
             )
+
+    def _may_be_there(self, latest: Facts | None) -> bool:
+        """Whether the id may be an older snapshot's: not, where ids ascend and this follows the newest."""
+        new = self.new
+        ascends = latest is not None and latest.id < new.id
+        return not ascends or new.latest is None or latest is None or new.parent != latest.id
 
     def _parent(
         self, desk: Desk, newest: StoredVersion | None, latest: Facts | None, key: str
@@ -92,7 +106,7 @@ class PutSnapshot(Writing):
                 rule="a snapshot of the same namespace that was not deleted",
                 remedy="Load the newest snapshot and go on from there.",
             )
-        return facts_of(opened(desk, stored, key))
+        return facts_of(opened(desk, stored, key), stored.cohort)
 
     def _store(
         self,
@@ -106,8 +120,13 @@ class PutSnapshot(Writing):
         desk, new = caller.desk, self.new
         record = ids.new_id() if newest is None else newest.record_id
         number = 1 if newest is None else newest.latest + 1
+        at = desk.now if newest is None else max(desk.now, newest.created_at + 1)
+        cohort = self.cohort(desk, home, at)
         channels, parts = placed(new, number, parent)
-        stored, _ = self.put(
+        if newest is not None and parent is not None and parent.cohort != cohort[0]:
+            stay(desk, newest.key_index, key, number, channels, parts)
+        files = newest is None or (new.run is not None and (parent is None or new.run != parent.run))
+        stored = self.put(
             caller,
             home,
             Draft(
@@ -121,8 +140,10 @@ class PutSnapshot(Writing):
                     "parent": new.parent,
                     "metadata": new.metadata,
                     "channels": channels,
+                    **({} if new.run is None else {"run": new.run}),
                     **({"carried": len(self.along)} if self.along else {}),
                 },
+                paths=self.ways(home, new.run) if files else (),
             ),
             Place(
                 self.scope,
@@ -131,25 +152,20 @@ class PutSnapshot(Writing):
                 newest,
                 record,
                 number,
-                desk.now if newest is None else max(desk.now, newest.created_at + 1),
+                at,
             ),
             nonce,
             snapshot_id(desk.tenancy.keys, record, new.id),
+            cohort,
         )
         told = (self.thread, self.namespace, new.id, new.parent, new.metadata, channels)
-        _remember(desk, stored, key, Facts(*told, self.bound.people, len(self.along)))
-        if newest is None or (new.run is not None and new.run not in _runs(parent)):
-            self.file(desk, stored, home.generation, new.run)
+        facts = Facts(*told, self.bound.people, len(self.along), new.run, cohort[0])
+        _remember(desk, stored, key, facts)
         made = {name: len(one[2]) for name, one in channels.items() if new.channels[name].pieces is not None}
         return Stored(new.id, number, stored.entry, made)
 
     def _carried(self) -> dict[str, Any]:
         return {"writes": [said(one) for one in self.along]} if self.along else {}
-
-
-def _runs(parent: Facts | None) -> tuple[Any, ...]:
-    """The run of the parent: it is filed under that already."""
-    return () if parent is None else (parent.metadata.get("run_id"),)
 
 
 def placed(
@@ -167,7 +183,7 @@ def placed(
             channels[name] = (channel.version, channel.type, place(channel.pieces, number, parts, older))
             names += [name] * (len(parts) - len(names))
         elif kept is not None and kept[0] == channel.version:
-            channels[name] = kept
+            channels[name] = kept[0], kept[1], [*kept[2]]  # the parent's stay as they are
     encoded = (base64.b64encode(one).decode() for one in parts)
     return channels, [{"channel": name, "base64": one} for name, one in zip(names, encoded, strict=True)]
 
@@ -180,7 +196,7 @@ def living(desk: Desk, newest: StoredVersion | None, key: str) -> Facts | None:
     if known is not None and known[0] == newest.head and known[1][0] == key:
         return known[1][1]  # type: ignore[no-any-return]  # as `_remember` keeps it
     try:
-        return facts_of(opened(desk, newest, key))
+        return facts_of(opened(desk, newest, key), newest.cohort)
     except Erased:
         return None
 
@@ -248,7 +264,7 @@ class PutWrites(Writing):
         index = self.writes_index(desk.tenancy, home.generation)
         before = lookup(desk, index)
         number = 1 if before is None else before.latest + 1
-        stored, _ = self.put(
+        stored = self.put(
             caller,
             home,
             Draft(

@@ -37,9 +37,13 @@ class Facts(NamedTuple):
     subjects: tuple[str, ...]
     carried: int
     """How many tasks' writes to the parent were stored with it."""
+    run: str | None
+    """The run that it belongs to."""
+    cohort: int | None
+    """The leaf of its version's cohort, where that was asked for. All of its values lie in that."""
 
 
-def facts_of(head: Head) -> Facts:
+def facts_of(head: Head, cohort: int | None = None) -> Facts:
     """What a head says. Tampered when it is no snapshot's."""
     told = head.metadata
     try:
@@ -53,6 +57,8 @@ def facts_of(head: Head) -> Facts:
             channels,
             head.subjects,
             told.get("carried", 0),
+            told.get("run"),
+            cohort,
         )
     except (KeyError, IndexError, AttributeError):
         raise Tampered("A thread leads to what is no snapshot; nothing was returned.") from None
@@ -123,11 +129,15 @@ def numbers(facts: Facts) -> set[int]:
 
 
 def in_order(told: Iterable[tuple[int, Any]]) -> tuple[Pending, ...]:
-    """Pending writes as they count, by (path, task, idx). `told`: (when it was said, what it says)."""
+    """Pending writes as they count, by (path, task, idx). `told`: (when it was said, what it says).
+
+    What was said in the same instant counts in the order given.
+    """
     found: dict[tuple[str, int], tuple[int, Pending]] = {}
-    for at, one in told:
-        for idx, channel, kind, value in one["writes"]:
-            pending = Pending(one["path"], one["task"], idx, channel, kind, base64.b64decode(value))
-            if resolve(found, pending, at):
-                found[pending.task, idx] = at, pending
+    ordered = sorted(told, key=lambda one: one[0])
+    each = ((one, write) for _, one in ordered for write in one["writes"])
+    for at, (one, (idx, channel, kind, value)) in enumerate(each):
+        pending = Pending(one["path"], one["task"], idx, channel, kind, base64.b64decode(value))
+        if resolve(found, pending, at):
+            found[pending.task, idx] = at, pending
     return tuple(sorted((one for _, one in found.values()), key=lambda one: one[:3]))

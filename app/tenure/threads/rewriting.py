@@ -9,18 +9,17 @@ Only deleting keys deletes for good, and a generation's snapshots share theirs: 
 
 import base64
 import secrets
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 
 from tenure import filing, ids
 from tenure.access import Ask, Caller
 from tenure.crew import Desk
 from tenure.errors import Conflict, Denied, Erased
 from tenure.ledger.canonical import canonical
-from tenure.ledger.entry import Kind
+from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.record import Draft
-from tenure.model.thread import Slice, run_path, snapshots_key, writes_key
-from tenure.sealing import Head
+from tenure.model.thread import Slice, root_key, run_path, snapshots_key, writes_key
+from tenure.sealing import WITHDRAWN, Head, erased, labels_of
 from tenure.store import paths, records, subjects
 from tenure.store import threads as store
 from tenure.store.records import EVERY, StoredVersion
@@ -40,17 +39,26 @@ def copy(desk: Desk, ask: Ask, scope: str, source: str, target: str) -> int | De
     found = Thread.find(desk, ask, scope, source, "read")
     if found is None or isinstance(found, Denied):
         return found or 0
-    there = Thread.find(desk, ask, scope, target, "write")
-    if isinstance(there, Denied):
-        return there
-    if there is not None:
+    there = lookup(desk, desk.tenancy.keys.blind_index("record", scope, root_key(target)))
+    # What is copied is written: under its own labels, and those of what it replaces.
+    labels = {*labels_of(found.root), *(() if there is None else labels_of(there))}
+    verdict = found.caller.decide("write", scope, tuple(sorted(labels)))
+    if not verdict.allowed:
+        touched = [] if there is None else [Access(there.record_id, there.version, Action.DENIED)]
+        return found.caller.refuse(Kind.WRITE, verdict, *touched, nonce=secrets.token_bytes(16))
+    bound = found.bound
+    desk.tenancy.policy.configuration.check_labels(scope, bound.categories, len(bound.people), ask.purpose)
+    if there is not None and there.state in WITHDRAWN:
+        raise erased(desk.tx, there.shred_id)
+    if there is not None and there.state == "live":
         raise Conflict(
             "The thread to copy to is there already; nothing was copied.",
             field="target",
             rule="a thread that is not there",
             remedy="Delete it first, or copy to another.",
         )
-    return _Rewriter(found, target).rewrite(_snapshots(desk, found), lambda _: True)
+    rows = _snapshots(desk, found)
+    return _Rewriter(found, target).rewrite(rows, lambda _: True) if rows else 0
 
 
 def prune(desk: Desk, ask: Ask, scope: str, thread: str) -> int | Denied:
@@ -72,13 +80,15 @@ def delete_run(desk: Desk, ask: Ask, scope: str, run: str) -> int | Denied:
         verdict = caller.decide("delete", scope, labels)
         return caller.refuse(Kind.DELETE, verdict, nonce=secrets.token_bytes(16))
     filed = paths.under(desk.tx, filing.index_of(desk.tenancy.keys, scope, run_path(run)))
+    threads = []
     for thread in sorted(_threads(desk, filed)):
         found = Thread.find(desk, ask, scope, thread, "delete")
         if isinstance(found, Denied):
-            return found
+            return found  # before anything is deleted: all of the run goes, or nothing
         if found is not None:
-            rows = _snapshots(desk, found)
-            gone += _shrink(found, rows, lambda one: one.metadata.get("run_id") != run)
+            threads.append(found)
+    for found in threads:
+        gone += _shrink(found, _snapshots(desk, found), lambda one: one.run != run)
     return gone
 
 
@@ -101,7 +111,8 @@ def _newest(facts: Sequence[Facts]) -> set[tuple[str, str]]:
     kept: set[tuple[str, str]] = set()
     for newest in {one.namespace: one for one in facts}.values():
         here: Facts | None = newest
-        wanting = set(newest.metadata.get("counters_since_delta_snapshot") or ())
+        counters = newest.metadata.get("counters_since_delta_snapshot")
+        wanting = set(counters) if isinstance(counters, Mapping) else set()
         while here is not None:
             kept.add((here.namespace, here.id))
             wanting -= here.channels.keys()
@@ -110,18 +121,26 @@ def _newest(facts: Sequence[Facts]) -> set[tuple[str, str]]:
 
 
 def _snapshots(desk: Desk, found: Thread) -> list[_Row]:
-    """Every snapshot of a thread's generation, by record and number."""
-    rows = ((one, opened_head(desk, one)) for one in store.everything(desk.tx, found.path_index()))
+    """Every snapshot of a thread's generation that has not had its time, by record and number."""
+    every = store.everything(desk.tx, found.path_index())
+    rows = ((one, head) for one in every if (head := _head(desk, one)) is not None)
     return [(one, head, facts_of(head)) for one, head in rows if "channels" in head.metadata]
+
+
+def _head(desk: Desk, stored: StoredVersion) -> Head | None:
+    """The opened head; None when its key is destroyed."""
+    try:
+        return opened_head(desk, stored)
+    except Erased:
+        return None
 
 
 def _threads(desk: Desk, record_ids: Sequence[str]) -> set[str]:
     """The threads whose snapshots these records have, as far as they can be opened."""
     found = set()
     for stored in records.newest(desk.tx, record_ids):
-        if stored.state == "live":
-            with suppress(Erased):  # of a generation that ends
-                found.add(opened_head(desk, stored).metadata["thread"])
+        if stored.state == "live" and (head := _head(desk, stored)) is not None:
+            found.add(head.metadata["thread"])
     return found
 
 
@@ -138,6 +157,8 @@ class _Rewriter:
     def rewrite(self, rows: Sequence[_Row], keep: Keep) -> int:
         """Those that are kept, each with an entry of its own; one more for having read them. How many."""
         desk = self._caller.desk
+        # Others have stored while this waited for them: it is after them.
+        desk.now = max([desk.now, *(stored.created_at for stored, _, _ in rows)])
         self._meet(desk)
         written = [row for row in rows if keep(row[2])]
         require(desk.tx.tenant_id, [stored for stored, _, _ in rows], desk.thawed)
@@ -162,7 +183,7 @@ class _Rewriter:
     def _namespace(self, home: Home, every: dict[int, _Row], written: Sequence[_Row]) -> None:
         """One namespace: parts of what goes move into the first snapshot that needs them."""
         bodies: dict[int, Body] = {}
-        moved: dict[tuple[int, int], tuple[int, int]] = {}
+        moved: dict[tuple[int, int, int], tuple[int, int]] = {}
         before: StoredVersion | None = None
         record = ids.new_id()
 
@@ -173,26 +194,28 @@ class _Rewriter:
             return bodies[number]
 
         for number, (stored, head, facts) in enumerate(written, 1):
+            key = snapshots_key(self._writing.thread, home.generation, facts.namespace)
+            place = self._place(key, record, before, stored.created_at)
+            cohort = self._writing.cohort(self._caller.desk, home, place.created_at)
             parts: list[dict[str, str]] = []
             channels: dict[str, tuple[object, str, list[Slice]]] = {}
             for name, (version, kind, slices) in facts.channels.items():
                 lies: list[Slice] = []
                 for of, part, at, size in slices:
-                    if (of, part) not in moved:
-                        moved[of, part] = number, len(parts)
+                    here = cohort[0], of, part  # what another cohort has may go before this
+                    if here not in moved:
+                        moved[here] = number, len(parts)
                         encoded = base64.b64encode(body(of).parts[part]).decode()
                         parts.append({"channel": name, "base64": encoded})
-                    lies.append([*moved[of, part], at, size])
+                    lies.append([*moved[here], at, size])
                 channels[name] = version, kind, lies
             content = canonical({"state": body(stored.version).state, "parts": parts})
-            key = snapshots_key(self._writing.thread, home.generation, facts.namespace)
             told = {**head.metadata, "thread": self._writing.thread, "channels": channels}
             told.pop("carried", None)  # it is stored beside, with what else is pending
             version_id = snapshot_id(self._caller.desk.tenancy.keys, record, facts.id)
-            place = self._place(key, record, before, stored.created_at)
-            new = self._put(home, content, told, place, version_id)
-            run = facts.metadata.get("run_id")
-            self._writing.file(self._caller.desk, new, home.generation, None if run is None else str(run))
+            new = self._put(
+                home, content, told, place, (version_id, cohort, self._writing.ways(home, facts.run))
+            )
             after = every.get(stored.version + 1)
             carried = after is not None and after[2].carried and after[2].parent == facts.id
             self._writes(home, facts, after[0] if after and carried else None, body)
@@ -208,7 +231,8 @@ class _Rewriter:
         rows = [StoredVersion(*row) for row in desk.tx.ask((EVERY, {"keys": [index]}))[0]]
         living = [one for one in rows if one.state == "live"]
         require(desk.tx.tenant_id, living, desk.thawed)
-        said = [(one.created_at, self._reader.json(one, opened_head(desk, one))) for one in living]
+        heads = ((one, head) for one in living if (head := _head(desk, one)) is not None)
+        said = [(one.created_at, self._reader.json(one, head)) for one, head in heads]
         if after is not None:
             said += ((after.created_at, one) for one in body(after.version).writes)
         key = writes_key(self._writing.thread, home.generation, facts.namespace, facts.id)
@@ -220,18 +244,27 @@ class _Rewriter:
         record, before = ids.new_id(), None
         for at, one in sorted(said, key=lambda pair: pair[0]):
             place = self._place(key, record, before, at)
-            before = self._put(home, canonical(one), told, place, None)
+            before = self._put(home, canonical(one), told, place)
 
     def _place(self, key: str, record: str, before: StoredVersion | None, at: int) -> Place:
         """After the version before it, at the instant at which it was written first."""
         index = self._caller.desk.tenancy.keys.blind_index("record", self._writing.scope, key)
         number = 1 if before is None else before.version + 1
-        at = at if before is None else max(at, before.created_at + 1)
+        # Another process may have been ahead by a hair; no version is of later than its entry.
+        at = min(at, self._caller.desk.now) if before is None else max(at, before.created_at + 1)
         return Place(self._writing.scope, key, index, before, record, number, at)
 
     def _put(
-        self, home: Home, content: bytes, told: dict[str, object], place: Place, version_id: str | None
+        self,
+        home: Home,
+        content: bytes,
+        told: dict[str, object],
+        place: Place,
+        how: tuple[str | None, tuple[int, bool] | None, tuple[tuple[str, ...], ...]] = (None, None, ()),
     ) -> StoredVersion:
+        """`how`: the version's id, its cohort, and where it is filed, where these are known."""
+        version_id, cohort, ways = how
         bound = self._writing.bound
-        draft = Draft(content, bound.people, bound.categories, metadata=told)
-        return self._writing.put(self._caller, home, draft, place, secrets.token_bytes(16), version_id)[0]
+        draft = Draft(content, bound.people, bound.categories, metadata=told, paths=ways)
+        nonce = secrets.token_bytes(16)
+        return self._writing.put(self._caller, home, draft, place, nonce, version_id, cohort)

@@ -1,18 +1,18 @@
 """Threads, for every surface: the same calls over HTTP and in process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from tenure.access import Ask, check_scope_name
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
-from tenure.model.record import check_subject
 from tenure.model.thread import (
     Bound,
     NewSnapshot,
     NewWrites,
     Snapshot,
     Stored,
+    check_bound,
     check_name,
     check_snapshot,
     check_writes,
@@ -121,12 +121,8 @@ def _check(scope: str, thread: str, namespace: str = "", bound: Bound | None = N
     check_scope_name(scope)
     check_name(thread, "thread")
     check_name(namespace, "namespace", empty=True)
-    for place, one in enumerate(_people(bound)):
-        check_subject(one, f"subjects[{place}]")
-
-
-def _people(bound: Bound | None) -> Sequence[str]:
-    return () if bound is None else bound.people
+    if bound is not None:
+        check_bound(bound)
 
 
 def _sorted(bound: Bound) -> Bound:
