@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tenure import ids, resources
 from tenure.elevation import Running
@@ -79,6 +80,11 @@ class Tenancy:
     """Name of an anchor → leaf, of cohorts that are stored and had not ended at this key epoch."""
     label_sets: set[tuple[str, str]] = field(default_factory=set)
     """(scope, labels) that are known to be stored; they are never removed."""
+    heads: dict[tuple[str, int], tuple[bytes, Any]] = field(default_factory=dict)
+    """(record, number) → a sealed head and what it says, of versions written here at this key epoch.
+
+    Whoever goes on after what it wrote itself need not open it again. Some hundreds at most.
+    """
     generations: dict[str, int] = field(default_factory=dict)
     """Index of a thread's root → its generation, as last met; of those that are not in their first."""
     bundles: set[str] = field(default_factory=set)
@@ -144,6 +150,7 @@ class Tenancies:
                     stale = replace(known, epochs=replace(known.epochs, keys=_NEVER))
                     self._tenancies[tenant_id] = stale
                     known.keys.wipe()
+                    known.heads.clear()
                 else:
                     known.keys.sweep()
             # An erasure waits for what was set aside, too: it is wiped with the rest.
@@ -174,6 +181,7 @@ class Tenancies:
             groupings=old.groupings if old and old.epochs.policy == now.policy else {},
             cohorts=old.cohorts if old and same_keys else {},
             label_sets=old.label_sets if old else set(),
+            heads=old.heads if old and same_keys else {},
             generations=old.generations if old else {},
             bundles=old.bundles if old else set(),
         )

@@ -15,6 +15,7 @@ from support.agents import awaited, opened
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
 from support.travel import Travel
 from tenure.client import AsyncClient, langgraph_store
+from tenure.client.items import record_key
 from tenure.client.langgraph_store import TenureStore
 from tenure.errors import Denied, Erased, Invalid
 from tenure.store import tables
@@ -173,11 +174,7 @@ async def test_every_access_is_on_record_and_a_decisions_is_its_own(cell: Cell) 
             decision = inside.bound.decision
             assert decision is not None
         seen = await client.context(decision)
-        values = {str(one["key"]): one["content"]["value"] for one in seen.items}
-        assert values == {
-            '["memories","42","k"]': {"text": "car"},
-            '["memories","42","conclusion"]': {"text": "ship"},
-        }
+        assert [one["content"]["value"] for one in seen.items] == [{"text": "car"}, {"text": "ship"}]
     kinds = [(one["kind"], one["outcome"]) for one in cell.entries() if one.get("decision") == decision]
     assert kinds[1:3] == [("access", "ok"), ("write", "ok")]
 
@@ -191,7 +188,7 @@ async def test_other_records_in_the_scope_are_no_items(cell: Cell) -> None:
             SCOPE, "k", {"value": {}}, subjects=["customer:1"], categories=["contact"], path=ROOM
         )
         await client.put(
-            SCOPE, '["memories","42","x"]', [1], subjects=["customer:1"], categories=["contact"], path=ROOM
+            SCOPE, record_key(ROOM, "x"), [1], subjects=["customer:1"], categories=["contact"], path=ROOM
         )
         assert await store.asearch(()) == []
         assert await store.aget(ROOM, "x") is None

@@ -243,6 +243,24 @@ def test_who_is_erased_is_gone_with_a_certificate(site: Site) -> None:
     assert gone.value.certificate == state["certificate"]
 
 
+def test_what_is_filed_is_found_under_each_beginning(site: Site) -> None:
+    client = site()
+    client.put(
+        SCOPE, "f", 1, subjects=["customer:1"], categories=["contact"], path=("people", "é/1", "notes")
+    )
+    assert client.get(SCOPE, "f").path == ("people", "é/1", "notes")
+    for path in [("people",), ["people", "é/1"], ("people", "é/1", "notes")]:
+        assert [(one.key, one.path) for one in client.query(SCOPE, path=path)] == [
+            ("f", ("people", "é/1", "notes"))
+        ]
+    assert list(client.query(SCOPE, path=("peopl",))) == []
+    for wrong in ("people", ("people", "")):
+        with pytest.raises((ValueError, Invalid)):
+            client.query(SCOPE, path=wrong)
+        with pytest.raises((ValueError, Invalid)):
+            client.put(SCOPE, "f", 1, subjects=["customer:1"], categories=["contact"], path=wrong)
+
+
 def test_a_client_is_shared(site: Site) -> None:
     """By threads; an awaited one by tasks."""
     client = site()

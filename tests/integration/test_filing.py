@@ -1,8 +1,11 @@
 """Records under paths: found at every depth, never beside it, and by nobody who may not see them."""
 
+import re
 from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from support.cell import NOTES, SCOPE, Cell, Tenant
 from support.statements import recording
@@ -158,6 +161,32 @@ async def test_a_search_looks_at_nothing_but_what_is_filed_there(place: Cell) ->
     assert plan[0].startswith("SEARCH record_paths USING")
     assert "path_index=?" in plan[0]
     assert all(step.startswith(("SEARCH", "USE TEMP")) for step in plan)
+
+
+@pytest.mark.parametrize("database_kind", [pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.mark.parametrize("then", [{}, {"as_of": 1}])
+async def test_nor_does_postgresql_before_it_has_statistics(cell: Cell, then: dict[str, int]) -> None:
+    """By itself it would take any index of the tenant's then, and go through all versions for each record."""
+    seen: list[tuple[str, Any]] = []
+
+    def look(*given: Any) -> None:
+        seen.append((given[2], given[3]))
+
+    await cell.put("k", 1, "customer:1", paths=(("users", "1"),))
+    event.listen(Engine, "before_cursor_execute", look)
+    try:
+        await keys(cell, "users", "1", **then)
+    finally:
+        event.remove(Engine, "before_cursor_execute", look)
+    [(page, given)] = [one for one in seen if "FROM record_paths" in one[0]]
+    large = "UPDATE pg_class SET reltuples = 100000, relpages = 1 WHERE relname = :name"
+    for name in ("record_paths", "records", "versions"):
+        assert cell.change(large, name=name) == 1
+    with cell.raw() as connection:
+        plan = "\n".join(str(row[0]) for row in connection.exec_driver_sql("EXPLAIN " + page, given))
+    used = set(re.findall(r"(?:using|Index Scan on) (\w+)", plan))
+    assert used == {"pk_record_paths", "pk_records", "pk_versions"}, plan
+    assert "Seq Scan" not in plan
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -33,9 +33,11 @@ from tenure.model.breakglass import State
 from tenure.model.issuer import Issuer
 from tenure.model.principal import Credential, PrincipalKind
 from tenure.model.record import Draft
+from tenure.model.thread import Bound, NewSnapshot, NewWrites
 from tenure.reconstruction import Chosen
 from tenure.store import tables
 from tenure.store.log import Search
+from tenure.threads.pages import Wanted as ThreadsWanted
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +85,9 @@ NAMED: dict[str, Callable[[Names], Any]] = {
     ),
     "opening": lambda names: Opening("customer-support", names["reference"]),
     "idempotency_key": lambda names: names["once"],
+    "thread": lambda names: names["thread"],
+    "source": lambda names: names["thread"],
+    "bound": lambda names: Bound(("contact",), (names["reference"],)),
 }
 """Parameters that name something, by their name."""
 NAMED_IN = {
@@ -102,6 +107,10 @@ NAMED_IN = {
     "tenants.create.name": lambda names: names["key"],
     "gateway.write.scope": lambda _: SCOPE,
     "configurations.history.before": lambda _: 9,
+    "threads.put.new": lambda _: NewSnapshot("another", None, {}),
+    "threads.put_writes.new": lambda _: NewWrites("another", "a task", ()),
+    "threads.page.wanted": lambda names: ThreadsWanted(names["thread"]),
+    "threads.copy.target": lambda names: f"a copy of {names['thread']}",
     "evidence.certificates.after": lambda names: names["certificate"],
 }
 PLAIN: dict[str, Any] = {
@@ -144,6 +153,9 @@ PLAIN: dict[str, Any] = {
     "cell": False,
     "ledger": "keep",
     "text": ROLE % "a-role",
+    "namespace": "",
+    "snapshot": None,
+    "run": "a run",
 }
 """Parameters that name nothing of anybody's."""
 PLAIN_IN = {
@@ -186,7 +198,8 @@ def parts() -> dict[str, type]:
 
 
 WAYS = dict(ways())
-READS_FIRST = sorted(WAYS, key=lambda way: way.name in ("gateway.write", "gateway.delete", "decisions.open"))
+_WRITES = ("gateway.write", "gateway.delete", "decisions.open", "threads.put", "threads.put_writes")
+READS_FIRST = sorted(WAYS, key=lambda way: way.name in _WRITES)
 
 
 def filled(way: Way, parameters: list[inspect.Parameter], who: Any, names: Names) -> tuple[list[Any], Names]:
@@ -231,6 +244,8 @@ async def theirs(cell: Cell) -> Names:
     ]
     await cell.put("key-of-one", 1, "customer:one", scope="support.only-one")
     written = await cell.put("key-of-one", 1, "customer:one", idempotency_key="once-of-one")
+    bound, new = Bound(("contact",), ("customer:one",)), NewSnapshot("a snapshot", None, {})
+    await cell.tenure.threads.put(tenant.ask(), "support.only-one", "thread-of-one", "", bound, new)
     await rounds(cell)
     # From here on nothing is published beside the calls, so that both of a pair meet the same log.
     cell.tenure.sequencer.wake = lambda _tenant_id: None  # type: ignore[method-assign]
@@ -248,6 +263,7 @@ async def theirs(cell: Cell) -> Names:
         "tenant": tenant.id,
         "scope": "support.only-one",
         "key": "key-of-one",
+        "thread": "thread-of-one",
         "once": "once-of-one",
         "manifest": "only-one",
         "reference": "customer:one",
@@ -362,7 +378,7 @@ async def test_what_is_anothers_is_answered_as_what_is_nobodys(cell: Cell, their
     assert rows_of(cell, cell.one) == before
 
 
-LAST = ("gateway.delete", "principals.revoke", "subjects.shred", "ledger_keys.rotate")
+LAST = ("threads.delete", "gateway.delete", "principals.revoke", "subjects.shred", "ledger_keys.rotate")
 FOR_THE_OPERATOR = {
     *("tenants.create", "tenants.shred", "root_keys.status", "root_keys.rotate"),
     *("limits.declare", "limits.of_tenant", "limits.refused"),

@@ -432,3 +432,13 @@ async def test_growing_upon_what_lies_in_a_pack_of_another_period(
     travel.on(days=7)
     await evicted(cell)
     assert values(await get(cell, "t")) == {"talk": "one,2"}
+
+
+async def test_what_is_read_is_what_was_stored_and_no_ones_object(cell: Cell) -> None:
+    told: dict[str, Any] = {"parents": {"a": "1"}}
+    first = await put(cell, "t", {"a": "1"}, metadata=told)
+    told["parents"]["a"] = "changed by its writer"
+    (await get(cell, "t")).metadata["parents"]["a"] = "changed by its reader"
+    assert (await get(cell, "t", first.id)).metadata == {"parents": {"a": "1"}}
+    second = await put(cell, "t", {"a": Channel(1)}, parent=first.id, metadata={"step": 2})
+    assert (await get(cell, "t")).id == second.id

@@ -101,7 +101,7 @@ class TenureChatMessageHistory(BaseChatMessageHistory):
                 {MESSAGES: messages_to_dict(messages)},
                 subjects=self.subjects,
                 categories=self.categories,
-                metadata=key_metadata(self._path, name),
+                metadata=key_metadata(name),
                 path=self._path,
                 if_absent=True,
             )
@@ -189,7 +189,7 @@ class TenureByteStore(BaseStore[str, bytes]):
             {BYTES: base64.b64encode(value).decode()},
             subjects=self.subjects,
             categories=self.categories,
-            metadata=key_metadata(self.namespace, key),
+            metadata=key_metadata(key),
             path=self.namespace,
         )
 

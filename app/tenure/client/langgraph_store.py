@@ -177,7 +177,7 @@ class TenureStore(BaseStore):
         content: dict[str, Any] = {VALUE: dict(value)}
         if vectors:
             content[EMBEDDING] = vectors
-        metadata = key_metadata(op.namespace, op.key)
+        metadata = key_metadata(op.key)
         if op.ttl is not None:
             metadata[TTL] = op.ttl
         about = self.subjects(op.namespace, op.key, value) if callable(self.subjects) else self.subjects

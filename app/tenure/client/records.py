@@ -49,7 +49,7 @@ class Records(Calls):
         if expires_at is not None:
             body["expires_at"] = instant(expires_at, "expires_at")
         if path:
-            body["path"] = list(path)
+            body["path"] = parts(path)
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         if if_match is not None:
             headers["If-Match"] = f'"{if_match}"'
@@ -107,7 +107,7 @@ class Records(Calls):
         given = {
             "subject": subject,
             "prefix": prefix,
-            "path": list(path) or None,
+            "path": parts(path) or None,
             "categories": None if categories is None else list(categories),
             "since": None if since is None else instant(since, "since"),
             "until": None if until is None else instant(until, "until"),
@@ -136,6 +136,13 @@ class Records(Calls):
 def address(scope: str, key: str) -> str:
     """The path of a record."""
     return f"/v1/scopes/{quote(scope, safe='')}/records/{quote(key, safe='')}"
+
+
+def parts(path: Sequence[str]) -> list[str]:
+    """The parts of a path. ValueError for a single text: its characters would be the parts."""
+    if isinstance(path, str):
+        raise ValueError("path is a text: give its parts, such as ('users', '42')")  # noqa: TRY004 - as of `instant`
+    return list(path)
 
 
 def instant(at: datetime, name: str) -> str:

@@ -28,7 +28,7 @@ _CURSOR = "snapshots"
     "/v1/threads/snapshots:put",
     operation_id="putSnapshot",
     status_code=201,
-    responses=answers(201, shapes.Stored, "Stored, now or before"),
+    responses=answers(201, shapes.StoredSnapshot, "Stored, now or before"),
 )
 async def put_snapshot(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     """Store a snapshot, if the newest one is still one of `latest`. Again is no harm."""
@@ -55,7 +55,7 @@ async def put_snapshot(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     "/v1/threads/writes:put",
     operation_id="putWrites",
     status_code=201,
-    responses=answers(201, shapes.Stored, "Stored"),
+    responses=answers(201, shapes.StoredSnapshot, "Stored"),
 )
 async def put_writes(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     """Store what a task wrote, pending on a snapshot."""
@@ -118,7 +118,7 @@ async def query_snapshots(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     "/v1/threads:delete",
     operation_id="deleteThread",
     status_code=200,
-    responses=answers(200, shapes.Deleted, "Whether there was one"),
+    responses=answers(200, shapes.DeletedThread, "Whether there was one"),
 )
 async def delete_thread(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     """Delete a thread for good: its keys are destroyed with the next batch of erasures."""
@@ -131,7 +131,7 @@ async def delete_thread(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     "/v1/threads:copy",
     operation_id="copyThread",
     status_code=200,
-    responses=answers(200, shapes.Counted, "How many snapshots were copied"),
+    responses=answers(200, shapes.Snapshots, "How many snapshots were copied"),
 )
 async def copy_thread(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     """Copy a thread to one that is not there yet, bound like it."""
@@ -145,7 +145,7 @@ async def copy_thread(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     "/v1/threads:prune",
     operation_id="pruneThread",
     status_code=200,
-    responses=answers(200, shapes.Counted, "How many snapshots went"),
+    responses=answers(200, shapes.Snapshots, "How many snapshots went"),
 )
 async def prune_thread(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     """Keep only the newest snapshot of each namespace, and what it is built upon."""
@@ -158,7 +158,7 @@ async def prune_thread(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     "/v1/threads/runs:delete",
     operation_id="deleteRun",
     status_code=200,
-    responses=answers(200, shapes.Counted, "How many snapshots went"),
+    responses=answers(200, shapes.Snapshots, "How many snapshots went"),
 )
 async def delete_run(request: Call, ask: NamedDependency[Ask]) -> ASGIApp:
     """Delete what a run stored, in any thread of a scope."""

@@ -165,11 +165,6 @@ def writes_key(thread: str, generation: int, namespace: str, snapshot: str) -> s
     return _MARK.join(("", "writes", str(generation), thread, namespace, snapshot))
 
 
-def is_threads(key: str) -> bool:
-    """Whether a record's key is one of these."""
-    return key.startswith(_MARK)
-
-
 def thread_path(thread: str, generation: int) -> tuple[str, ...]:
     """Where the records of a thread's generation are filed; beginnings of it lead to more."""
     return (f"{_MARK}threads", thread, str(generation))

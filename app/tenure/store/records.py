@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    FromClause,
     Table,
     and_,
     bindparam,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    true,
     tuple_,
 )
 from sqlalchemy import Select as CoreSelect
@@ -300,59 +302,79 @@ def count(tx: Tx, filters: Filter, labels: Sequence[str], *, now: int) -> int:
 def _listing(
     tx: Tx, columns: Sequence[Any], filters: Filter, labels: Sequence[str], now: int
 ) -> CoreSelect[Any]:
-    current: ColumnElement[bool] = _v.c.version == _r.c.latest
-    if filters.as_of is not None:
-        newer = tables.versions.alias("newer")
-        current = and_(
-            _v.c.created_at <= filters.as_of,
-            ~select(newer.c.version)
-            .where(
-                newer.c.tenant_id == _v.c.tenant_id,
-                newer.c.record_id == _v.c.record_id,
-                newer.c.version > _v.c.version,
-                newer.c.created_at <= filters.as_of,
-            )
-            .exists(),
-        )
+    r, v, source = _sources(tx, filters)
     query = (
-        select(*columns)
-        .select_from(_r)
-        .join(_v, and_(_OF_RECORD, current))
+        select(*(_column(one, r, v) for one in columns))
+        .select_from(source)
         .where(
-            _r.c.tenant_id == tx.tenant_id,
-            _r.c.scope == filters.scope,
-            _v.c.labels.in_(labels),
-            _v.c.state == "live",
-            (_v.c.expires_at.is_(None)) | (_v.c.expires_at > now),
+            r.c.tenant_id == tx.tenant_id,
+            r.c.scope == filters.scope,
+            v.c.labels.in_(labels),
+            v.c.state == "live",
+            (v.c.expires_at.is_(None)) | (v.c.expires_at > now),
         )
     )
     if filters.subject_id is not None:
         query = query.join(
             _s,
             and_(
-                _s.c.tenant_id == _v.c.tenant_id,
+                _s.c.tenant_id == v.c.tenant_id,
                 _s.c.subject_id == filters.subject_id,
                 _s.c.derived == LABELLED,
-                _s.c.record_id == _v.c.record_id,
-                _s.c.version == _v.c.version,
-            ),
-        )
-    if filters.path_index is not None:
-        query = query.join(
-            _f,
-            and_(
-                _f.c.tenant_id == _r.c.tenant_id,
-                _f.c.path_index == filters.path_index,
-                _f.c.record_id == _r.c.id,
+                _s.c.record_id == v.c.record_id,
+                _s.c.version == v.c.version,
             ),
         )
     if filters.key_indexes:
-        query = query.where(_r.c.key_index.in_(filters.key_indexes))
+        query = query.where(r.c.key_index.in_(filters.key_indexes))
     if filters.since is not None:
-        query = query.where(_v.c.created_at >= filters.since)
+        query = query.where(v.c.created_at >= filters.since)
     if filters.until is not None:
-        query = query.where(_v.c.created_at < filters.until)
+        query = query.where(v.c.created_at < filters.until)
     return query
+
+
+def _sources(tx: Tx, filters: Filter) -> tuple[FromClause, FromClause, FromClause]:
+    """What is records and what is versions in a listing, and the join of both.
+
+    With a path it begins there, and goes on record by record. PostgreSQL is made to (`OFFSET 0` is a fence):
+    of tables that it has no statistics of it would take each index for as good as any other, and may read
+    all records for each one, and all versions for each of these.
+    """
+    if filters.path_index is None:
+        return _r, _v, _r.join(_v, and_(_OF_RECORD, _current(_r, filters)))
+    here = and_(_f.c.tenant_id == tx.tenant_id, _f.c.path_index == filters.path_index)
+    filed = and_(_r.c.tenant_id == _f.c.tenant_id, _r.c.id == _f.c.record_id)
+    if tx.connection.dialect.name == "sqlite":
+        return _r, _v, _f.join(_r, and_(here, filed)).join(_v, and_(_OF_RECORD, _current(_r, filters)))
+    r = select(_r).where(filed).correlate(_f).offset(0).lateral("r")
+    of_record = and_(_v.c.tenant_id == r.c.tenant_id, _v.c.record_id == r.c.id)
+    v = select(_v).where(of_record, _current(r, filters)).correlate(r).offset(0).lateral("v")
+    return r, v, _f.join(r, here).join(v, true())
+
+
+def _current(r: FromClause, filters: Filter) -> ColumnElement[bool]:
+    """A version is the record's newest, or was at an instant."""
+    if filters.as_of is None:
+        return _v.c.version == r.c.latest
+    newer = tables.versions.alias("newer")
+    return and_(
+        _v.c.created_at <= filters.as_of,
+        ~select(newer.c.version)
+        .where(
+            newer.c.tenant_id == _v.c.tenant_id,
+            newer.c.record_id == _v.c.record_id,
+            newer.c.version > _v.c.version,
+            newer.c.created_at <= filters.as_of,
+        )
+        .exists(),
+    )
+
+
+def _column(one: Any, r: FromClause, v: FromClause) -> Any:  # noqa: ANN401 - a column, or what stands for one
+    """The same of what stands for the tables."""
+    table = getattr(one, "table", None)
+    return r.c[one.name] if table is _r else v.c[one.name] if table is _v else one
 
 
 def beyond(table: Table, after: Place) -> ColumnElement[bool]:

@@ -17,7 +17,7 @@ from tenure.store import records
 from tenure.store.records import StoredVersion
 from tenure.thawing import require
 from tenure.threads.home import OnThread, remember
-from tenure.threads.putting import by_id, living
+from tenure.threads.putting import by_id, sealed_facts
 from tenure.threads.reading import Body, Facts, Reader, facts_of, in_order, numbers, opened, together
 
 
@@ -55,11 +55,11 @@ class GetSnapshot(OnThread):
         """The snapshot with its facts, and the id of the newest."""
         key = snapshots_key(self.thread, root.latest, self.namespace)
         newest = self.newest(desk, root.latest)
-        latest = living(desk, newest, key)
+        latest = sealed_facts(desk, newest, key)
         stored, facts = newest, latest
         if newest is not None and self.snapshot is not None and (facts is None or facts.id != self.snapshot):
             stored = by_id(desk, newest.record_id, self.snapshot)
-            facts = living(desk, stored, key)
+            facts = sealed_facts(desk, stored, key)
         if stored is None or facts is None:
             return None
         if (stored.labels, facts.id) != (root.labels, self.snapshot or facts.id):

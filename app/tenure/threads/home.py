@@ -1,7 +1,7 @@
 """Where a thread lives: its root, its generation, its people, its leaf."""
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from tenure import filing, ids, quota
@@ -38,6 +38,8 @@ class Home(NamedTuple):
     people: tuple[str, ...]
     """Ids of those whom it is about."""
     slots: Slots
+    fresh: bool = False
+    """Whether it begins now: nothing of it can be stored yet."""
 
 
 @dataclass(slots=True)
@@ -50,15 +52,25 @@ class OnThread:
     namespace: str
     solo: bool = False
     thawed: Thawed | None = field(default=None, init=False)
+    _indexes: tuple[Tenancy, dict[tuple[str, ...], str]] | None = field(default=None, init=False)
 
     def root_index(self, tenancy: Tenancy) -> str:
         """The blind index of the thread's root."""
-        return tenancy.keys.blind_index("record", self.scope, root_key(self.thread))
+        return self.blind(tenancy, "record", self.scope, root_key(self.thread))
 
     def index(self, tenancy: Tenancy, generation: int) -> str:
         """The blind index of the record with this namespace's snapshots."""
         key = snapshots_key(self.thread, generation, self.namespace)
-        return tenancy.keys.blind_index("record", self.scope, key)
+        return self.blind(tenancy, "record", self.scope, key)
+
+    def blind(self, tenancy: Tenancy, *what: str) -> str:
+        """A blind index, made once for each operation: it is asked for several times on the way."""
+        if self._indexes is None or self._indexes[0] is not tenancy:
+            self._indexes = tenancy, {}
+        known = self._indexes[1]
+        if (found := known.get(what)) is None:
+            found = known[what] = tenancy.keys.blind_index(*what)
+        return found
 
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """The root and the namespace's newest snapshot, of the generation that was met last."""
@@ -101,7 +113,7 @@ class Writing(OnThread):
         """What `OnThread` needs, its people or the scope's leaf, and how much is stored."""
         OnThread.needs(self, tenancy, needs)
         needs.threads.append(self.root_index(tenancy))
-        needs.subjects += [tenancy.keys.blind_index("subject", one) for one in self.bound.people]
+        needs.subjects += [self.blind(tenancy, "subject", one) for one in self.bound.people]
         if not self.bound.people:
             needs.scopes.append(self.scope)
         needs.usage |= quota.applies(tenancy)
@@ -175,14 +187,12 @@ class Writing(OnThread):
         )
         root, _ = put_version(caller, draft, place, [slots], None, people, nonce=nonce)
         remember(desk, root)
-        return Home(root, number, people, slots)
+        return Home(root, number, people, slots, fresh=True)
 
-    def file(self, desk: Desk, stored: StoredVersion, generation: int, run: str | None = None) -> None:
-        """File a record with its thread, and with a run."""
-        ways = [thread_path(self.thread, generation)]
-        if run is not None:
-            ways.append(run_path(run))
-        filing.file(desk, self.scope, stored.record_id, *ways)
+    def ways(self, home: Home, run: str | None = None) -> tuple[tuple[str, ...], ...]:
+        """Where a record of the thread is filed: with its generation, and with a run."""
+        own = thread_path(self.thread, home.generation)
+        return (own,) if run is None else (own, run_path(run))
 
     def put(
         self,
@@ -193,21 +203,26 @@ class Writing(OnThread):
         nonce: bytes,
         version_id: str | None = None,
         cohort: tuple[int, bool] | None = None,
-    ) -> tuple[StoredVersion, list[bytes]]:
-        """Store a version in the thread, under its people and its leaf. `cohort`: where that is known."""
+    ) -> StoredVersion:
+        """Store a version in the thread, under its people and its leaf. `cohort`: where that is known.
+
+        The record is filed under the draft's paths, and with its generation if a cohort begins with it: so
+        that the generation's end finds all of its cohorts.
+        """
         desk = caller.desk
         quota.check(desk, len(draft.content))
-        leaf, begun = cohort or self.cohort(desk, home.root, place.created_at)
-        new, promises = put_version(
+        leaf, begun = cohort or self.cohort(desk, home, place.created_at)
+        if begun and not draft.paths:
+            draft = replace(draft, paths=self.ways(home))
+        new, _ = put_version(
             caller, draft, place, [home.slots], leaf, home.people, nonce=nonce, version_id=version_id
         )
-        if begun:
-            self.file(desk, new, home.generation)
-        return new, promises
+        filing.file(desk, self.scope, new.record_id, *draft.paths)
+        return new
 
-    def cohort(self, desk: Desk, root: StoredVersion, written: int) -> tuple[int, bool]:
+    def cohort(self, desk: Desk, home: Home, written: int) -> tuple[int, bool]:
         """The leaf of the generation's own cohort, which ends with it; and whether it is begun here."""
-        return leaf_of(desk, self._anchor(desk, root, written))
+        return leaf_of(desk, self._anchor(desk, home.root, written), fresh=home.fresh)
 
     def _over(self, desk: Desk, root: StoredVersion) -> bool:
         """Whether a generation is over although its root lives: a backup brought that back, without keys."""
@@ -223,9 +238,13 @@ class Writing(OnThread):
 
     def _people(self, desk: Desk) -> tuple[tuple[str, ...], list[int]]:
         """(ids of those whom it is about, leaves that it is sealed to)."""
-        people = [subject_of(desk, one) for one in self.bound.people]
+        people = [self._person(desk, one) for one in self.bound.people]
         leaves = [one.leaf for one in people] or [scope_leaf(desk, self.scope)]
         return tuple(one.id for one in people), leaves
+
+    def _person(self, desk: Desk, reference: str) -> StoredSubject:
+        known = desk.found.subjects.get(self.blind(desk.tenancy, "subject", reference))
+        return subject_of(desk, reference) if known is None else known
 
     def _slots(self, desk: Desk, leaves: list[int]) -> Slots:
         return slots_of(desk, self.scope, leaves) if self.bound.people else [leaves]
@@ -234,7 +253,7 @@ class Writing(OnThread):
         if root is not None and root.state in WITHDRAWN:
             return erased(desk.tx, root.shred_id)
         for reference in self.bound.people:
-            person = desk.found.subjects.get(desk.tenancy.keys.blind_index("subject", reference))
+            person = desk.found.subjects.get(self.blind(desk.tenancy, "subject", reference))
             if person is not None and person.state != "active":
                 return erased(desk.tx, person.shred_id)
         return None

@@ -4,9 +4,9 @@ import base64
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from tenure import ids
+from tenure import ids, quota
 from tenure.access import Caller
 from tenure.crew import Desk, Needs
 from tenure.errors import Denied, Erased, Stale
@@ -29,6 +29,8 @@ from tenure.threads.home import Home, Writing, lookup
 from tenure.threads.reading import Facts, facts_of, opened, snapshot_id
 from tenure.threads.staying import stay
 from tenure.writing import Place
+
+_MOST_HEADS: Final = 512
 
 
 @dataclass(slots=True)
@@ -69,7 +71,7 @@ class PutSnapshot(Writing):
         parent = self._parent(desk, newest, latest, key)
         if parent is not latest:
             self.along = []  # they are looked for in the version after their snapshot's
-        return self._store(caller, home, newest, parent, nonce)
+        return self._store(caller, home, newest, parent, key, nonce)
 
     def _compare(self, latest: Facts | None) -> None:
         """Raise Stale unless the newest snapshot is one that the caller knows of."""
@@ -112,6 +114,7 @@ class PutSnapshot(Writing):
         home: Home,
         newest: StoredVersion | None,
         parent: Facts | None,
+        key: str,
         nonce: bytes,
     ) -> Stored:
         desk, new = caller.desk, self.new
@@ -119,17 +122,22 @@ class PutSnapshot(Writing):
         number = 1 if newest is None else newest.latest + 1
         at = desk.now if newest is None else max(desk.now, newest.created_at + 1)
         channels, parts = placed(new, number, parent)
-        key = snapshots_key(self.thread, home.generation, self.namespace)
         cohort = None
         if newest is not None and parent is not None:
-            cohort = self.cohort(desk, home.root, at)
+            cohort = self.cohort(desk, home, at)
             if parent.cohort != cohort[0]:
                 stay(desk, newest.key_index, key, number, channels, parts)
-        stored, _ = self.put(
+        content = canonical({"state": new.state, "parts": parts, **self._carried()})
+        if cohort is None:
+            # Refused before a cohort begins: that sends what was collected, and an entry is not taken back.
+            quota.check(desk, len(content))
+            cohort = self.cohort(desk, home, at)
+        files = newest is None or (new.run is not None and (parent is None or new.run != parent.run))
+        stored = self.put(
             caller,
             home,
             Draft(
-                canonical({"state": new.state, "parts": parts, **self._carried()}),
+                content,
                 self.bound.people,
                 self.bound.categories,
                 metadata={
@@ -142,6 +150,7 @@ class PutSnapshot(Writing):
                     **({} if new.run is None else {"run": new.run}),
                     **({"carried": len(self.along)} if self.along else {}),
                 },
+                paths=self.ways(home, new.run) if files else (),
             ),
             Place(
                 self.scope,
@@ -156,8 +165,9 @@ class PutSnapshot(Writing):
             snapshot_id(desk.tenancy.keys, record, new.id),
             cohort,
         )
-        if newest is None or (new.run is not None and (parent is None or new.run != parent.run)):
-            self.file(desk, stored, home.generation, new.run)
+        told = (self.thread, self.namespace, new.id, new.parent, new.metadata, channels)
+        facts = Facts(*told, self.bound.people, len(self.along), new.run, cohort[0])
+        _remember(desk, stored, key, facts)
         made = {name: len(one[2]) for name, one in channels.items() if new.channels[name].pieces is not None}
         return Stored(new.id, number, stored.entry, made)
 
@@ -180,7 +190,7 @@ def placed(
             channels[name] = (channel.version, channel.type, place(channel.pieces, number, parts, older))
             names += [name] * (len(parts) - len(names))
         elif kept is not None and kept[0] == channel.version:
-            channels[name] = kept
+            channels[name] = kept[0], kept[1], [*kept[2]]  # the parent's stay as they are
     encoded = (base64.b64encode(one).decode() for one in parts)
     return channels, [{"channel": name, "base64": one} for name, one in zip(names, encoded, strict=True)]
 
@@ -189,10 +199,33 @@ def living(desk: Desk, newest: StoredVersion | None, key: str) -> Facts | None:
     """The facts of the newest snapshot; None when it has had its time, or there never was one."""
     if newest is None or newest.state != "live":
         return None
+    known = desk.tenancy.heads.get(newest.place)
+    if known is not None and known[0] == newest.head and known[1][0] == key:
+        return known[1][1]  # type: ignore[no-any-return]  # as `_remember` keeps it
+    return sealed_facts(desk, newest, key)
+
+
+def sealed_facts(desk: Desk, stored: StoredVersion | None, key: str) -> Facts | None:
+    """As `living`, opened anew: what is kept of a writer's own objects is handed to no reader."""
+    if stored is None or stored.state != "live":
+        return None
     try:
-        return facts_of(opened(desk, newest, key), newest.cohort)
+        return facts_of(opened(desk, stored, key), stored.cohort)
     except Erased:
         return None
+
+
+def _remember(desk: Desk, stored: StoredVersion, key: str, facts: Facts) -> None:
+    """Keep what a snapshot says that is stored now: the next one of its thread asks for it."""
+    heads, head = desk.tenancy.heads, stored.head or b""
+
+    def keep() -> None:
+        if len(heads) >= _MOST_HEADS:
+            heads.clear()
+        heads.pop((stored.record_id, stored.version - 1), None)
+        heads[stored.place] = head, (key, facts)
+
+    desk.tx.after_commit(keep)
 
 
 def by_id(desk: Desk, record: str, snapshot: str) -> StoredVersion | None:
@@ -211,7 +244,7 @@ class PutWrites(Writing):
     def writes_index(self, tenancy: Tenancy, generation: int) -> str:
         """The blind index of the record with the snapshot's pending writes."""
         key = writes_key(self.thread, generation, self.namespace, self.new.snapshot)
-        return tenancy.keys.blind_index("record", self.scope, key)
+        return self.blind(tenancy, "record", self.scope, key)
 
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """The writes of the snapshot instead of the newest snapshot."""
@@ -245,7 +278,7 @@ class PutWrites(Writing):
         index = self.writes_index(desk.tenancy, home.generation)
         before = lookup(desk, index)
         number = 1 if before is None else before.latest + 1
-        stored, _ = self.put(
+        stored = self.put(
             caller,
             home,
             Draft(

@@ -196,7 +196,7 @@ class _Rewriter:
         for number, (stored, head, facts) in enumerate(written, 1):
             key = snapshots_key(self._writing.thread, home.generation, facts.namespace)
             place = self._place(key, record, before, stored.created_at)
-            cohort = self._writing.cohort(self._caller.desk, home.root, place.created_at)
+            cohort = self._writing.cohort(self._caller.desk, home, place.created_at)
             parts: list[dict[str, str]] = []
             channels: dict[str, tuple[object, str, list[Slice]]] = {}
             for name, (version, kind, slices) in facts.channels.items():
@@ -213,8 +213,9 @@ class _Rewriter:
             told = {**head.metadata, "thread": self._writing.thread, "channels": channels}
             told.pop("carried", None)  # it is stored beside, with what else is pending
             version_id = snapshot_id(self._caller.desk.tenancy.keys, record, facts.id)
-            new = self._put(home, content, told, place, version_id, cohort)
-            self._writing.file(self._caller.desk, new, home.generation, facts.run)
+            new = self._put(
+                home, content, told, place, (version_id, cohort, self._writing.ways(home, facts.run))
+            )
             after = every.get(stored.version + 1)
             carried = after is not None and after[2].carried and after[2].parent == facts.id
             self._writes(home, facts, after[0] if after and carried else None, body)
@@ -249,7 +250,8 @@ class _Rewriter:
         """After the version before it, at the instant at which it was written first."""
         index = self._caller.desk.tenancy.keys.blind_index("record", self._writing.scope, key)
         number = 1 if before is None else before.version + 1
-        at = at if before is None else max(at, before.created_at + 1)
+        # Another process may have been ahead by a hair; no version is of later than its entry.
+        at = min(at, self._caller.desk.now) if before is None else max(at, before.created_at + 1)
         return Place(self._writing.scope, key, index, before, record, number, at)
 
     def _put(
@@ -258,10 +260,11 @@ class _Rewriter:
         content: bytes,
         told: dict[str, object],
         place: Place,
-        version_id: str | None = None,
-        cohort: tuple[int, bool] | None = None,
+        how: tuple[str | None, tuple[int, bool] | None, tuple[tuple[str, ...], ...]] = (None, None, ()),
     ) -> StoredVersion:
+        """`how`: the version's id, its cohort, and where it is filed, where these are known."""
+        version_id, cohort, ways = how
         bound = self._writing.bound
-        draft = Draft(content, bound.people, bound.categories, metadata=told)
+        draft = Draft(content, bound.people, bound.categories, metadata=told, paths=ways)
         nonce = secrets.token_bytes(16)
-        return self._writing.put(self._caller, home, draft, place, nonce, version_id, cohort)[0]
+        return self._writing.put(self._caller, home, draft, place, nonce, version_id, cohort)

@@ -5,7 +5,7 @@ from typing import Any
 from tenure.http.shapes.base import Shape, Time
 
 
-class Stored(Shape):
+class StoredSnapshot(Shape):
     """A snapshot or what is pending on one was stored. `pieces`: of how many each new value consists."""
 
     id: str
@@ -58,13 +58,13 @@ class SnapshotPage(Shape):
     entry: str
 
 
-class Deleted(Shape):
+class DeletedThread(Shape):
     """Whether there was such a thread."""
 
     deleted: bool
 
 
-class Counted(Shape):
+class Snapshots(Shape):
     """How many snapshots it was about."""
 
     snapshots: int
