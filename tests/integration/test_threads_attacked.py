@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from test_evictions import evicted
+from test_quotas import counted, quota, really
 from test_restore import Backups
 from test_retention import declare, rule
 from test_threads import ADA, BOUND, get, new_id, put, unhealthy, values, write
@@ -17,7 +18,7 @@ from support.erasure import assert_certified
 from support.postgres import Server
 from support.tiering import Later, hot, tier
 from support.travel import Travel
-from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound, Stale, TooLarge
+from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound, QuotaExceeded, Stale, TooLarge
 from tenure.governance.explaining import About
 from tenure.jobs.evict import Evict
 from tenure.jobs.job import Run
@@ -442,3 +443,41 @@ async def test_what_is_read_is_what_was_stored_and_no_ones_object(cell: Cell) ->
     assert (await get(cell, "t", first.id)).metadata == {"parents": {"a": "1"}}
     second = await put(cell, "t", {"a": Channel(1)}, parent=first.id, metadata={"step": 2})
     assert (await get(cell, "t")).id == second.id
+
+
+async def test_a_quota_holds_for_threads_and_counts_them_right(cell: Cell) -> None:
+    threads, ask = cell.tenure.threads, cell.one.ask()
+    first = await put(cell, "t", {"a": "1"})
+    second = await put(cell, "t", {"a": Channel(1)}, parent=first.id)
+    await write(cell, "t", second.id, "task", Write(0, "a", "text", b"w"))
+    await threads.copy(ask, SCOPE, "t", "u")
+    await threads.prune(ask, SCOPE, "t")
+    await threads.delete(ask, SCOPE, "u")
+    await cell.tenure.shredder.run()
+    assert await counted(cell) == really(cell)
+    await quota(cell, stored_bytes=really(cell)["bytes"] + 2000)
+    for late in (
+        put(cell, "new", {"a": "x" * 4000}),
+        put(cell, "t", {"a": "x" * 4000}, parent=second.id),
+        write(cell, "t", second.id, "task", Write(0, "a", "text", b"x" * 4000)),
+        write(cell, "newer", "s", "task", Write(0, "a", "text", b"x" * 4000)),
+    ):
+        with pytest.raises(QuotaExceeded):
+            await late
+    assert await counted(cell) == really(cell)
+    assert await unhealthy(cell) == []
+
+
+async def test_who_may_delete_but_not_read_prunes_and_no_read_is_on_record(cell: Cell) -> None:
+    only = NARROW.replace("clerks-look", "clerks-tidy").replace("[read]", "[delete]")
+    await cell.tenure.manifests.apply(cell.one["admin"], only, dry_run=False)
+    first = await put(cell, "t", {"a": "1"}, bound=HEALTH)
+    await put(cell, "t", {"a": Channel(1)}, parent=first.id, bound=HEALTH)
+    before = len(cell.entries())
+    clerk = cell.one.ask("clerk")
+    with pytest.raises(Denied):
+        await cell.tenure.threads.get(clerk, SCOPE, "t")
+    assert await cell.tenure.threads.prune(clerk, SCOPE, "t") == 1
+    seen = [one for one in cell.entries()[before:] if one["kind"] == "access" and one["outcome"] == "ok"]
+    assert seen == [], "nothing was returned to anybody"
+    assert values(await get(cell, "t")) == {"a": "1"}

@@ -155,7 +155,7 @@ class _Rewriter:
         self._writing = Writing(found.ask, found.scope, target, "", bound=found.bound)
 
     def rewrite(self, rows: Sequence[_Row], keep: Keep) -> int:
-        """Those that are kept, each with an entry of its own; one more for having read them. How many."""
+        """Those that are kept, each with an entry of its own; of a copy one for having read it. How many."""
         desk = self._caller.desk
         # Others have stored while this waited for them: it is after them.
         desk.now = max([desk.now, *(stored.created_at for stored, _, _ in rows)])
@@ -167,7 +167,9 @@ class _Rewriter:
         for record in dict.fromkeys(stored.record_id for stored, _, _ in rows):
             every = {row[0].version: row for row in rows if row[0].record_id == record}
             self._namespace(home, every, [row for row in written if row[0].record_id == record])
-        self._caller.record(Kind.ACCESS, "ok", *self._reader.accesses, nonce=self._nonce)
+        if self._found.thread != self._writing.thread:
+            # Whoever copies has read it; of what is only sealed anew, nobody is given anything.
+            self._caller.record(Kind.ACCESS, "ok", *self._reader.accesses, nonce=self._nonce)
         return len(written)
 
     def _meet(self, desk: Desk) -> None:
