@@ -15,6 +15,7 @@ from test_threads import ADA, BOUND, get, new_id, put, unhealthy, values, write
 from support.cell import JOINT, SCOPE, Cell
 from support.erasure import assert_certified
 from support.postgres import Server
+from support.tiering import Later, hot, tier
 from support.travel import Travel
 from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound, Stale, TooLarge
 from tenure.governance.explaining import About
@@ -389,3 +390,45 @@ async def test_a_held_thread_is_kept_and_nobody_reads_it(cell: Cell, by: str) ->
     await cell.tenure.shredder.run()
     assert (await get(cell, "t")).id == again.id
     assert await unhealthy(cell) == []
+
+
+# ── tiers ──────────────────────────────────────────────────────────────────────────────────────────
+async def test_what_lies_in_packs_is_loaded_listed_grown_copied_and_pruned(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later, threads, ask = Later(monkeypatch), cell.tenure.threads, cell.one.ask()
+    await declare(cell, rule("talks", hotFor="1d", coldFor="90d", deleteAfter="91d"))
+    first = await put(cell, "t", {"talk": "one,", "kept": "K"})
+    await write(cell, "t", first.id, "task", Write(0, "a", "text", b"w"))
+    second = await put(cell, "t", {"talk": Channel(2, "text", (Reuse(1, 0, 4), b"2"))}, parent=first.id)
+    later(30)
+    assert (await tier(cell.tenure))["versions"] >= 3
+    assert hot(cell) <= 1, "the root's at most"
+    assert values(await get(cell, "t")) == {"talk": "one,2"}
+    old = await get(cell, "t", first.id)
+    assert (values(old), [one.value for one in old.writes]) == ({"talk": "one,", "kept": "K"}, [b"w"])
+    assert [one.id for one in (await threads.page(ask, SCOPE, Wanted("t"))).items] == [second.id, first.id]
+    third = await put(cell, "t", {"talk": Channel(3, "text", (Reuse(2, 0, 5), b",3"))}, parent=second.id)
+    assert values(await get(cell, "t", third.id)) == {"talk": "one,2,3"}
+    assert await threads.copy(ask, SCOPE, "t", "u") == 3
+    assert await threads.prune(ask, SCOPE, "t") == 2
+    await cell.tenure.shredder.run()
+    for thread in "tu":
+        assert values(await get(cell, thread)) == {"talk": "one,2,3"}
+    assert await threads.delete(ask, SCOPE, "t")
+    await cell.tenure.shredder.run()
+    assert await unhealthy(cell) == []
+
+
+async def test_growing_upon_what_lies_in_a_pack_of_another_period(
+    cell: Cell, travel: Travel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await declare(cell, rule("talks", hotFor="1d", coldFor="19d", deleteAfter="20d"))
+    first = await put(cell, "t", {"talk": "one,"})
+    Later(monkeypatch)(30)
+    await tier(cell.tenure)
+    travel.on(days=15)
+    await put(cell, "t", {"talk": Channel(2, "text", (Reuse(1, 0, 4), b"2"))}, parent=first.id)
+    travel.on(days=7)
+    await evicted(cell)
+    assert values(await get(cell, "t")) == {"talk": "one,2"}

@@ -55,8 +55,42 @@ def query(name: str, status: int, field: str, **body: Any) -> Bad:
     return Bad(name, status, field, "POST", QUERY, body)
 
 
+def thread(name: str, status: int, field: str, call: str, **body: Any) -> Bad:
+    """A call about threads; `...` leaves a member out."""
+    given: dict[str, Any] = {"scope": SCOPE, "thread": "t", **body}
+    return Bad(
+        name, status, field, "POST", f"/v1/threads{call}", {k: v for k, v in given.items() if v is not ...}
+    )
+
+
+def snapshot(name: str, status: int, field: str, **given: Any) -> Bad:
+    """A snapshot to store."""
+    bound = {"categories": ["contact"], "subjects": ["customer:1"]}
+    return thread(name, status, field, "/snapshots:put", **bound, snapshot={"id": "s", **given})
+
+
+def channel(name: str, field: str, **given: Any) -> Bad:
+    """A snapshot with one channel."""
+    return snapshot(name, 422, field, channels={"a": {"version": 1, **given}})
+
+
+def writes(name: str, field: str, **given: Any) -> Bad:
+    """What a task wrote."""
+    bound = {"categories": ["contact"], "subjects": ["customer:1"], "snapshot": "s", "task": "t"}
+    one = {"idx": 0, "channel": "a", "base64": "", **given}
+    return thread(name, 422, field, "/writes:put", **bound, writes=[one])
+
+
 def deep(levels: int) -> bytes:
     return b'{"content":' + b"[" * levels + b"]" * levels + b',"categories":["contact"]}'
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """JSON within JSON."""
+    found: dict[str, Any] = {}
+    for _ in range(levels):
+        found = {"a": found}
+    return found
 
 
 CASES = [
@@ -260,6 +294,35 @@ CASES = [
         {"manifests": [CANARY]}, who="admin"),
     Bad("a preview of no length", 422, "within", "POST", "/v1/retention:preview",
         {"manifests": [1], "within": "P1M"}, who="admin"),
+    # threads
+    snapshot("a snapshot without an id", 422, "snapshot.id", id=None),
+    snapshot("a snapshot whose id is a line", 422, "id", id="a\nb"),
+    snapshot("a snapshot upon nothing", 412, "parent", parent=CANARY),
+    snapshot("a snapshot after another", 412, "latest", latest=[CANARY]),
+    snapshot("metadata of a snapshot that nest deeply", 422, "metadata", metadata=nested(70)),
+    snapshot("a state that nests deeply", 422, "snapshot.state", state=nested(70)),
+    snapshot("an integer in a state", 422, "snapshot.state", state={"a": 2**53}),
+    snapshot("much metadata of a snapshot", 413, "metadata", metadata={"a": "x" * (17 << 10)}),
+    channel("a channel of no version", "snapshot.channels.a.version.constrained-int", version=None),
+    channel("a channel of yes", "snapshot.channels.a.version.constrained-int", version=True),
+    channel("a piece of nothing", "snapshot.channels.a.pieces[0]", pieces=[{}]),
+    channel("a piece of both", "snapshot.channels.a.pieces[0]", pieces=[{"base64": "", "of": 1}]),
+    channel("a piece that is no Base64", "channels.pieces.base64", pieces=[{"base64": CANARY}]),
+    channel("a slice that goes back", "snapshot.channels.a.pieces[0].start", pieces=[{"of": 1, "start": -1}]),
+    channel("a slice of nothing", "channels.pieces.of", pieces=[{"of": 1, "length": 1}]),
+    writes("a write in no place", "writes[0].idx", idx="0"),
+    writes("a write far away", "writes[0].idx", idx=2**60),
+    writes("a write that is no Base64", "writes.base64", base64=CANARY),
+    writes("a write to half a character", "writes.channel", channel="a\x00"),
+    thread("a thread without a name", 422, "thread", "/snapshots:get", thread=...),
+    thread("a thread of lines", 422, "thread", ":delete", thread="a\nb"),
+    thread("a thread of a scope that there is not", 404, "scope", ":prune", scope=CANARY),
+    thread("a long name of a thread", 422, "thread", "/snapshots:get", thread="x" * 1025),
+    thread("no snapshots at all", 422, "limit", "/snapshots:query", limit=0),
+    thread("a forged page of snapshots", 400, "cursor", "/snapshots:query", cursor="c25hcHNob3RzOng="),
+    thread("snapshots before what is no text", 422, "before", "/snapshots:query", before="a\x00"),
+    thread("copying without a target", 422, "target", ":copy", thread=..., source="t"),
+    thread("a run without a name", 422, "run", "/runs:delete", thread=..., run=""),
     # the service itself
     Bad("a path that there is not", 404, "path", "GET", f"/v1/{CANARY}"),
     Bad("a method that there is not", 405, "method", "PATCH", record("known"), DRAFT),

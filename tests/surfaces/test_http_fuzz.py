@@ -95,6 +95,7 @@ BY_NOUN = {
     "events": "agent",
     "retrievals": "agent",
     "record": "agent",
+    "threads": "agent",
     "decision": "agent",
 }
 """Who gets past policy, by a part of the path; the administrator elsewhere."""

@@ -44,7 +44,9 @@ def asker(tenure: "Tenure", api_key: str) -> Callable[[Step, Bound], Awaitable[A
         if known is not None:
             return known
         given = {"Authorization": f"Bearer {api_key}", **bound.headers}
-        headers = Headers({name.lower().encode(): text.encode("latin-1") for name, text in given.items()})
+        headers = Headers(
+            {name.lower().encode(): text.encode("latin-1", "replace") for name, text in given.items()}
+        )
         headers.credential = headers.admit = None
         found = await read_ask(tenure, headers)
         if not is_token(api_key) and len(kept) < _MOST:  # a token ends; a key is looked at by every call

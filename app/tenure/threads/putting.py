@@ -121,10 +121,12 @@ class PutSnapshot(Writing):
         record = ids.new_id() if newest is None else newest.record_id
         number = 1 if newest is None else newest.latest + 1
         at = desk.now if newest is None else max(desk.now, newest.created_at + 1)
-        cohort = self.cohort(desk, home, at)
         channels, parts = placed(new, number, parent)
-        if newest is not None and parent is not None and parent.cohort != cohort[0]:
-            stay(desk, newest.key_index, key, number, channels, parts)
+        cohort = None
+        if newest is not None and parent is not None:
+            cohort = self.cohort(desk, home, at)
+            if parent.cohort != cohort[0]:
+                stay(desk, newest.key_index, key, number, channels, parts)
         files = newest is None or (new.run is not None and (parent is None or new.run != parent.run))
         stored = self.put(
             caller,
@@ -159,7 +161,7 @@ class PutSnapshot(Writing):
             cohort,
         )
         told = (self.thread, self.namespace, new.id, new.parent, new.metadata, channels)
-        facts = Facts(*told, self.bound.people, len(self.along), new.run, cohort[0])
+        facts = Facts(*told, self.bound.people, len(self.along), new.run, stored.cohort)
         _remember(desk, stored, key, facts)
         made = {name: len(one[2]) for name, one in channels.items() if new.channels[name].pieces is not None}
         return Stored(new.id, number, stored.entry, made)
