@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tenure import ids, quota
+from tenure import ids
 from tenure.access import Caller
 from tenure.crew import Desk, Needs
 from tenure.errors import Denied, Erased, Stale
@@ -127,17 +127,12 @@ class PutSnapshot(Writing):
             cohort = self.cohort(desk, home, at)
             if parent.cohort != cohort[0]:
                 stay(desk, newest.key_index, key, number, channels, parts)
-        content = canonical({"state": new.state, "parts": parts, **self._carried()})
-        if cohort is None:
-            # Refused before a cohort begins: that sends what was collected, and an entry is not taken back.
-            quota.check(desk, len(content))
-            cohort = self.cohort(desk, home, at)
         files = newest is None or (new.run is not None and (parent is None or new.run != parent.run))
         stored = self.put(
             caller,
             home,
             Draft(
-                content,
+                canonical({"state": new.state, "parts": parts, **self._carried()}),
                 self.bound.people,
                 self.bound.categories,
                 metadata={
@@ -166,7 +161,7 @@ class PutSnapshot(Writing):
             cohort,
         )
         told = (self.thread, self.namespace, new.id, new.parent, new.metadata, channels)
-        facts = Facts(*told, self.bound.people, len(self.along), new.run, cohort[0])
+        facts = Facts(*told, self.bound.people, len(self.along), new.run, stored.cohort)
         _remember(desk, stored, key, facts)
         made = {name: len(one[2]) for name, one in channels.items() if new.channels[name].pieces is not None}
         return Stored(new.id, number, stored.entry, made)
