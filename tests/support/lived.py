@@ -15,6 +15,7 @@ from tenure.ids import CELL
 from tenure.jobs.evict import Evict
 from tenure.jobs.job import Run
 from tenure.model.record import Draft, Segment
+from tenure.model.thread import Bound, Channel, NewSnapshot, NewWrites, Write
 from tenure.store import tables
 
 
@@ -55,6 +56,7 @@ async def live(cell: Cell) -> None:
     hold = await tenure.holds.place(tenant["dpo"], "record", record, "litigation 7")
     await tenure.holds.place(tenant["dpo"], "scope", NOTES, "audit 2026")
     await emergencies(cell)
+    await agents(cell)
     await cell.erase("customer:0")
     await rounds(cell)
     await tenure.ledger_keys.rotate(tenant["admin"])
@@ -69,6 +71,23 @@ async def live(cell: Cell) -> None:
         assert await tenure.timestamps.run()
     await cell.put("talk-9", "afterwards", "customer:9")
     await tenure.sequencer.run(tenant.id)
+
+
+async def agents(cell: Cell) -> None:
+    """A thread that goes on, with what is pending on it, and one that is deleted."""
+    threads, ask, bound = cell.tenure.threads, cell.one.ask(), Bound(("contact",), ("customer:1",))
+    said = {"talk": Channel(1, "text", (b"hello",))}
+    for name in ("goes on", "ends"):
+        first = NewSnapshot("first", None, said, run="run-1")
+        second = NewSnapshot("second", "first", {"talk": Channel(1)}, run="run-2")
+        await threads.put(ask, SCOPE, name, "", bound, first)
+        pending = (Write(0, "talk", "text", b"more"),)
+        await threads.put_writes(ask, SCOPE, name, "", bound, NewWrites("first", "alone", pending))
+        await asyncio.gather(
+            threads.put_writes(ask, SCOPE, name, "", bound, NewWrites("first", "along", pending)),
+            threads.put(ask, SCOPE, name, "", bound, second),
+        )
+    await threads.delete(ask, SCOPE, "ends")
 
 
 async def over(cell: Cell) -> None:
