@@ -95,6 +95,7 @@ ALLOWED = {
     ("policy_bundles", "created_at"),
     ("policy_bundles", "row"),
     ("policy_bundles", "tenant_id"),
+    ("record_paths", "row"),  # of what was shredded
     ("records", "key_index"),
     ("ledger_keys", "row"),
     ("subjects", "created_at"),

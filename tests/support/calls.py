@@ -210,7 +210,7 @@ WRITTEN: dict[str, Any] = {
     "deleteThread": {"scope": ("scope",), "thread": ("thread to delete",)},
     "copyThread": {"scope": ("scope",), "source": ("thread to delete",), "target": "a copy"},
     "pruneThread": {"scope": ("scope",), "thread": ("thread",)},
-    "deleteRun": {"scope": ("scope",), "run": ("run",)},
+    "deleteRun": {"scope": ("scope",), "run": ("another run",)},
 }
 """Bodies that are not the sum of their members. A tuple in them is a slot."""
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -192,8 +192,9 @@ class Family:
             twin.own |= {thread: f"{thread} of {name}", run: f"{run} of {name}"}
             snapshot = {"id": f"snapshot of {name}", "run": twin.own[run]}
             bound = {"categories": ["contact"], "subjects": [twin.own["reference"]]}
-            where = {"scope": twin.own["scope"], "thread": twin.own[thread]}
-            self.ok(agent, "POST", "/v1/threads/snapshots:put", json={**where, **bound, "snapshot": snapshot})
+            for scope in (twin.own["scope"], SCOPE):
+                body = {"scope": scope, "thread": twin.own[thread], **bound, "snapshot": snapshot}
+                self.ok(agent, "POST", "/v1/threads/snapshots:put", json=body)
         soon = self.ok(agent, "POST", "/v1/retrievals", json={"scope": twin.own["scope"]})
         twin.own["retrieval"] = soon["id"]
         held = {"by": "scope", "target": SCOPE, "ground": f"a case of {name}"}
