@@ -8,7 +8,7 @@ from tenure import filing, ids, quota
 from tenure.access import Ask, Caller
 from tenure.cohorts import grouping, known_leaf, leaf_of
 from tenure.crew import Desk, Needs
-from tenure.errors import Conflict, Denied, Erased, NotFound, Stale
+from tenure.errors import Conflict, Denied, Erased, Stale
 from tenure.keys.seal import header_leaves
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.cohorts import Anchor, anchor
@@ -287,8 +287,3 @@ def _after(snapshot: str, deleted: int) -> bool:
     """Whether an id may have been made after an instant: one that does not say when may."""
     made = made_at(snapshot)
     return made is None or made > deleted
-
-
-def none_here() -> NotFound:
-    """There is no such thread or snapshot for this caller."""
-    return NotFound("There is no such snapshot.", field="thread", rule="a stored snapshot")
