@@ -80,7 +80,7 @@ def shows(lines: list[list[str]], graph: str, deadly: Sequence[str]) -> None:
             ended[rest[0]] = one
         elif word == "kept" and one in ended:
             kept.add(ended[one])
-        elif (word, one) == ("kept-all", "root"):
+        elif (word, one) == ("kept-all", "top"):
             kept.update(ended.values())
         elif word == "died":
             ended = {}
@@ -91,7 +91,7 @@ def shows(lines: list[list[str]], graph: str, deadly: Sequence[str]) -> None:
         assert {f"node/{who}" for who in wanted.nodes} <= died
         assert any(point.startswith("writes/") for point in died)
     if "put" in deadly:
-        assert {f"put/root/{step}" for _, step, _ in wanted.final[1]} <= died
+        assert {f"put/top/{step}" for _, step, _ in wanted.final[1]} <= died
 
 
 @pytest.mark.parametrize("deadly", CHAINS, ids=["in nodes and after writes", "after puts"])

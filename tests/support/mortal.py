@@ -5,7 +5,7 @@ of points that kill), and `diary`: a file, to which each line is appended and sy
 
     begin WHO TASK    a node begins            end WHO TASK    it returns
     kept TASK         its writes are acknowledged
-    kept-all NS       a snapshot of the namespace is: of `root`, with all that had ended before
+    kept-all NS       a snapshot of the namespace is: of `top`, with all that had ended before
     died POINT        the last words of a process
     final JSON        the thread is at its end: state and history
 
@@ -67,7 +67,7 @@ def make_deadly(saver: Any, diary: SyncedDiary) -> None:
     put, put_writes = saver.aput, saver.aput_writes
 
     def namespace(config: Any) -> str:
-        return config["configurable"].get("checkpoint_ns") or "root"
+        return config["configurable"].get("checkpoint_ns") or "top"
 
     @functools.wraps(put)
     async def aput(config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:

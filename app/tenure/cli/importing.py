@@ -95,9 +95,9 @@ def _importing(kind: str, unit: str, mapping_class: str) -> Callable[[Verb], Ver
                 wrong_use(output, "Whose rights? Give --api-key or set TENURE_API_KEY. Nothing was done.")
             with _installed(output), answering(output), ExitStack() as stack:
                 from tenure.imports import mapping as mappings  # noqa: PLC0415 - needs the extra `import`
-                from tenure.imports.journal import Journal  # noqa: PLC0415
-                from tenure.imports.report import Report  # noqa: PLC0415
-                from tenure.imports.sources import name_of  # noqa: PLC0415
+                from tenure.imports.journal import Journal  # noqa: PLC0415 - see above
+                from tenure.imports.report import Report  # noqa: PLC0415 - see above
+                from tenure.imports.sources import name_of  # noqa: PLC0415 - see above
 
                 (source,) = values.values()
                 rules = mappings.read_mapping(mapping, getattr(mappings, mapping_class))
@@ -126,9 +126,9 @@ def _importing(kind: str, unit: str, mapping_class: str) -> Callable[[Verb], Ver
 def checkpoints(work: Work, source: _Source) -> None:
     """Threads of LangGraph's SqliteSaver or PostgresSaver: every snapshot and what was pending on it."""
     from tenure.imports.labels import Labeller  # noqa: PLC0415 - needs the extra `import`
-    from tenure.imports.saved import open_saved  # noqa: PLC0415
-    from tenure.imports.sources import opened  # noqa: PLC0415
-    from tenure.imports.threads import THREAD, import_threads  # noqa: PLC0415
+    from tenure.imports.saved import open_saved  # noqa: PLC0415 - see above
+    from tenure.imports.sources import opened  # noqa: PLC0415 - see above
+    from tenure.imports.threads import THREAD, import_threads  # noqa: PLC0415 - see above
 
     labeller = Labeller(work.mapping, work.folder, table_by=THREAD)
     saver = None if work.client is None else _savers(work.client, work.mapping.purpose)
@@ -142,8 +142,8 @@ def checkpoints(work: Work, source: _Source) -> None:
 def store(work: Work, source: _Source) -> None:
     """Items of LangGraph's SqliteStore or PostgresStore."""
     from tenure.imports.items import import_items, open_stored  # noqa: PLC0415 - needs the extra `import`
-    from tenure.imports.labels import Labeller  # noqa: PLC0415
-    from tenure.imports.sources import opened  # noqa: PLC0415
+    from tenure.imports.labels import Labeller  # noqa: PLC0415 - see above
+    from tenure.imports.sources import opened  # noqa: PLC0415 - see above
 
     labeller = Labeller(work.mapping, work.folder)
     into = None if work.client is None else _stores(work.client, work.mapping.purpose)

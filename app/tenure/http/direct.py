@@ -30,9 +30,9 @@ class Step(Protocol):
     """A verb of the cell's threads, and what it takes (`client.steps.Ask`)."""
 
     @property
-    def verb(self) -> str: ...  # noqa: D102
+    def verb(self) -> str: ...  # noqa: D102 - see the class
     @property
-    def arguments(self) -> tuple[Any, ...]: ...  # noqa: D102
+    def arguments(self) -> tuple[Any, ...]: ...  # noqa: D102 - see the class
 
 
 def asker(tenure: "Tenure", api_key: str) -> Callable[[Step, Bound], Awaitable[Any]]:

@@ -338,7 +338,7 @@ def made_at(snapshot: str) -> int | None:
         return None
     if found.version == 7:  # noqa: PLR2004 - the version's own number
         return (found.int >> 80) * 1000
-    if found.version == 6:  # noqa: PLR2004
+    if found.version == 6:  # noqa: PLR2004 - likewise
         ticks = (found.int >> 80) << 12 | (found.int >> 64) & 0xFFF
         return (ticks - _GREGORIAN) // 10
     if found.version == 1:

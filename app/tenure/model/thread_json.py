@@ -52,7 +52,7 @@ def _of_channel(one: Channel) -> Json:
     return {"version": one.version, "type": one.type, "pieces": pieces}
 
 
-def to_channel(version: Any, kind: str, pieces: Sequence[Mapping[str, Any]] | None) -> Channel:  # noqa: ANN401
+def to_channel(version: Any, kind: str, pieces: Sequence[Mapping[str, Any]] | None) -> Channel:  # noqa: ANN401 - any JSON
     """A channel as it was sent. Invalid for bytes that are no Base64 (RFC 4648 §4)."""
     if pieces is None:
         return Channel(version)

@@ -107,13 +107,13 @@ class Threads:
         check_name(run, "run")
         return int(await self._ending(ask, lambda desk: rewriting.delete_run(desk, ask, scope, run)))
 
-    async def _ending(self, ask: Ask, work: Callable[[Desk], Any]) -> Any:  # noqa: ANN401
+    async def _ending(self, ask: Ask, work: Callable[[Desk], Any]) -> Any:  # noqa: ANN401 - as `work` answers
         done = await self._alone(ask, work)
         if done:
             self._requested()
         return done
 
-    async def _alone(self, ask: Ask, work: Callable[[Desk], Any]) -> Any:  # noqa: ANN401
+    async def _alone(self, ask: Ask, work: Callable[[Desk], Any]) -> Any:  # noqa: ANN401 - as `work` answers
         return await self._batcher.submit(ask.credential.tenant_id, Solo(work, ask.needs))
 
 
