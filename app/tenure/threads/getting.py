@@ -12,13 +12,13 @@ from tenure.errors import Denied, Erased, NotFound
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.thread import Pending, Snapshot, Value, snapshots_key, writes_key
 from tenure.reading import absent, not_found
-from tenure.sealing import WITHDRAWN, Head, erased, labels_of
+from tenure.sealing import WITHDRAWN, erased, labels_of
 from tenure.store import records
 from tenure.store.records import StoredVersion
 from tenure.thawing import require
 from tenure.threads.home import OnThread, remember
 from tenure.threads.putting import by_id, sealed_facts
-from tenure.threads.reading import Body, Facts, Reader, facts_of, in_order, numbers, opened, together
+from tenure.threads.reading import Body, Facts, Reader, carries, in_order, numbers, opened, together
 
 
 @dataclass(slots=True)
@@ -124,13 +124,13 @@ class Loader:
             for stored, facts, generation in wanted
         }
         after = {
-            stored.place: (row, head)
+            stored.place: row
             for stored, facts, _ in wanted
             if (row := rows.get((stored.record_id, stored.version + 1))) is not None
-            and (head := carries(desk, row, heads[stored.record_id], facts)) is not None
+            and carries(sealed_facts(desk, row, heads[stored.record_id]), facts)
         }
         used = {(stored.record_id, one) for stored, facts, _ in wanted for one in numbers(facts)}
-        used |= {stored.place for stored, _, _ in wanted} | {row.place for row, _ in after.values()}
+        used |= {stored.place for stored, _, _ in wanted} | {row.place for row in after.values()}
         require(desk.tx.tenant_id, [*(rows[one] for one in used if one in rows), *waiting], desk.thawed)
         bodies = {
             place: reader.body(row, opened(desk, row, heads[row.record_id]))
@@ -149,22 +149,10 @@ class Loader:
             own = {number: body for (record, number), body in bodies.items() if record == stored.record_id}
             said = told.get(writes_key(facts.thread, generation, facts.namespace, facts.id), [])
             if stored.place in after:
-                row, _ = after[stored.place]
+                row = after[stored.place]
                 said = [*said, *((row.created_at, one) for one in bodies[row.place].writes)]
             loaded.append((stored, facts, own[stored.version], together(facts, own), in_order(said)))
         return Loaded(loaded, tuple(reader.accesses))
-
-
-def carries(desk: Desk, row: StoredVersion, key: str, facts: Facts) -> Head | None:
-    """The head of the version after a snapshot's, if it has what tasks wrote to that snapshot."""
-    if row.state != "live":
-        return None
-    try:
-        head = opened(desk, row, key)
-    except Erased:
-        return None
-    after = facts_of(head)
-    return head if after.carried and after.parent == facts.id else None
 
 
 _Opened = tuple[StoredVersion, Facts, Body, Mapping[str, Value], tuple[Pending, ...]]

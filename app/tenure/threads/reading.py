@@ -64,6 +64,11 @@ def facts_of(head: Head, cohort: int | None = None) -> Facts:
         raise Tampered("A thread leads to what is no snapshot; nothing was returned.") from None
 
 
+def carries(after: Facts | None, facts: Facts) -> bool:
+    """Whether the version after a snapshot's has what tasks wrote to that snapshot."""
+    return after is not None and after.carried > 0 and after.parent == facts.id
+
+
 def opened(desk: Desk, stored: StoredVersion, key: str) -> Head:
     """The head of a version of a record with this key.
 

@@ -27,7 +27,7 @@ from tenure.store.subjects import StoredSubject
 from tenure.thawing import require
 from tenure.threads.ending import Thread, delete_found
 from tenure.threads.home import Home, Writing, lookup, opened_head
-from tenure.threads.reading import Body, Facts, Reader, facts_of, snapshot_id
+from tenure.threads.reading import Body, Facts, Reader, carries, facts_of, snapshot_id
 from tenure.writing import Place
 
 Keep = Callable[[Facts], bool]
@@ -219,8 +219,8 @@ class _Rewriter:
                 home, content, told, place, (version_id, cohort, self._writing.ways(home, facts.run))
             )
             after = every.get(stored.version + 1)
-            carried = after is not None and after[2].carried and after[2].parent == facts.id
-            self._writes(home, facts, after[0] if after and carried else None, body)
+            along = after[0] if after and carries(after[2], facts) else None
+            self._writes(home, facts, along, body)
             before = new
 
     def _writes(
