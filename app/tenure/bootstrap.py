@@ -88,6 +88,7 @@ from tenure.model.prices import FIELD, Prices, read_prices
 from tenure.oidc.sources import KeySources
 from tenure.places import check_locks, object_lock_of, places_of
 from tenure.publisher import PUTTING
+from tenure.rights.build import Rights
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
@@ -208,6 +209,9 @@ class Tenure:
         self.breakglass = Breakglass(service, self._batcher)
         self.subjects = Subjects(service, self._schedule.requested)
         self.residue = Residue(service, ground, self.sequencer, tenancies)
+        self.rights = Rights(
+            service, self._batcher, self._database, tenancies, self.sequencer, self.residue, self._schedule
+        )
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
         self.populations = Populations(self.ledger)
         self.receipts = Receipts(self._database, tenancies)
@@ -280,6 +284,11 @@ class Tenure:
                 True,
                 "Moves what its Retention manifests say to packs in the object store",
             ),
+            "rights": (
+                self._carry_out,
+                True,
+                "Carries out rights requests, and minds their clocks",
+            ),
             "retrieve": (
                 self._restoring.run,
                 True,
@@ -317,6 +326,9 @@ class Tenure:
 
     async def _evict(self, run: Run) -> dict[str, int]:
         return await Evict(self._batcher, self._database, self._schedule.requested).run(run)
+
+    async def _carry_out(self, _run: Run) -> dict[str, int]:
+        return await self.rights.run()
 
     async def _reconcile(self, _run: Run) -> dict[str, int]:
         return await self.lifecycle.reconcile()
@@ -441,6 +453,8 @@ def planned(settings: Settings) -> dict[str, float]:
         SHRED: settings.shred_interval_s or 5,
         "rederive": settings.rederive_interval_s,
     }
+    if settings.rights_interval_s:
+        found["rights"] = settings.rights_interval_s
     if settings.evict_interval_s:
         found["evict"] = settings.evict_interval_s
     if settings.inspect_interval_s:

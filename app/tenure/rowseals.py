@@ -13,6 +13,7 @@ from json.encoder import encode_basestring_ascii
 from tenure.keyring import TenantKeyring
 from tenure.model.breakglass import Elevation
 from tenure.model.decision import Decision
+from tenure.model.rightsrequest import RightsRequest
 from tenure.store.cohorts import Cohort
 from tenure.store.configurations import Generation
 from tenure.store.events import Event
@@ -107,6 +108,12 @@ def of_elevation(keys: TenantKeyring, elevation: Elevation) -> str:
     """Of an elevation after a step: every column, of the sealed ones their SHA-256."""
     columns = (sha256(one).hexdigest() if isinstance(one, bytes) else one for one in elevation)
     return _seal(keys, "breakglass", *columns)
+
+
+def of_request(keys: TenantKeyring, request: RightsRequest) -> str:
+    """Of a rights request after a step: every column, of the sealed ones their SHA-256."""
+    columns = (sha256(one).hexdigest() if isinstance(one, bytes) else one for one in request)
+    return _seal(keys, "request", *columns)
 
 
 def _seal(keys: TenantKeyring, *columns: object) -> str:

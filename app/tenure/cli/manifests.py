@@ -26,6 +26,7 @@ class Kind(StrEnum):
     GRANT = "Grant"
     RETENTION = "Retention"
     AGENT = "Agent"
+    CONTROLLER = "Controller"
 
 
 class Form(StrEnum):

@@ -296,9 +296,24 @@ def _audit_rows(report: AuditReport) -> Iterator[tuple[str, str]]:
         yield "note", note
 
 
+_CERTIFICATE = (
+    "id",
+    "tenant",
+    "origin",
+    "shred",
+    "request",
+    "type",
+    "received_at",
+    "due_at",
+    "outcome",
+    "issued_at",
+)
+"""What is shown of a certificate: of an erasure, or of a rights request."""
+
+
 def _certificate_rows(report: CertificateReport) -> Iterator[tuple[str, str]]:
     certificate = report.certificate
-    for name in ("id", "tenant", "origin", "shred", "issued_at"):
+    for name in _CERTIFICATE:
         if name in certificate:
             yield name, str(certificate[name])
     for sentence in certificate.get("proves", ()):

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tenure import ids, rowseals
+from tenure.crew import Desk
 from tenure.errors import NotFound
 from tenure.governance.certificates import irrecoverable_at
 from tenure.governance.service import Seat, Service
+from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential
@@ -84,6 +86,23 @@ def ask_for(seat: Seat, kind: Kind, target_id: str, **findings: str) -> Shred:
     shred = begun(desk.tx, kind, target_id, by=seat.principal.id, at=desk.now, findings=findings)
     row = rowseals.of_shred(seat.desk.tenancy.keys, shred)
     seat.record(Act.SHRED, "requested", shred=shred.id, row=row)
+    return shred
+
+
+def asked(
+    desk: Desk,
+    kind: Kind,
+    target_id: str,
+    *,
+    by: str,
+    findings: Mapping[str, Any],
+    **said: Any,  # noqa: ANN401 - opaque values of an entry
+) -> Shred:
+    """The same on behalf of a principal, or of the service itself (`ids.CELL`). `said`: for the entry."""
+    shred = begun(desk.tx, kind, target_id, by=by, at=desk.now, findings=findings)
+    data = {"shred": shred.id, **said, "row": rowseals.of_shred(desk.tenancy.keys, shred)}
+    principal = None if by == ids.CELL else by
+    desk.tx.append(EntryDraft(Act.SHRED, desk.now, "requested", principal=principal, data=data))
     return shred
 
 

@@ -6,10 +6,8 @@ erasure with the next batch, no backup brings it back, and it is inspected like 
 
 from tenure import ids, rowseals
 from tenure.crew import Desk
-from tenure.governance.erasures import begun
+from tenure.governance.erasures import asked
 from tenure.keys.ggm import leaf_number
-from tenure.ledger.entry import EntryDraft
-from tenure.ledger.entry import Kind as Act
 from tenure.model.cohorts import Anchor
 from tenure.store import cohorts as store
 from tenure.store import tenants
@@ -36,15 +34,7 @@ def end(desk: Desk, leaf: int, *, by: str) -> Shred | None:
     found = [one for one in store.by_leaves(tx, [leaf]) if one.state == KEPT]
     if not found:
         return None
-    shred = begun(tx, Kind.COHORT, found[0].id, by=by, at=desk.now, findings={})
+    shred = asked(desk, Kind.COHORT, found[0].id, by=by, findings={}, cohort=found[0].id, versions=0)
     store.move(tx, found[0].id, state=ENDING, shred_id=shred.id)
-    data = {
-        "shred": shred.id,
-        "cohort": found[0].id,
-        "versions": 0,
-        "row": rowseals.of_shred(desk.tenancy.keys, shred),
-    }
-    principal = None if by == ids.CELL else by
-    tx.append(EntryDraft(Act.SHRED, desk.now, "requested", principal=principal, data=data))
     tenants.raise_epoch(tx, Epoch.KEYS)
     return shred

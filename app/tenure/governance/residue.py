@@ -24,7 +24,7 @@ from tenure.ledger.entry import Kind as Act
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential
 from tenure.residue.texts import TextScan, joined
-from tenure.residue.values import values_of
+from tenure.residue.values import Value, values_of
 from tenure.sealing import labels_of, open_content, open_head, open_segments, unseal
 from tenure.sequencer import Sequencer
 from tenure.store import erasing, shreds, sweep
@@ -65,8 +65,7 @@ class Residue:
         check_id(shred_id, "erasure")
         wanted = values_of(values)
         await self._service.run(credential, SCOPE, "write", lambda seat: _known(seat, shred_id))
-        search = TextScan(wanted)
-        await asyncio.to_thread(self._search, credential.tenant_id, search)
+        search = await self.search(credential.tenant_id, wanted)
         result = search.summary()
 
         def work(seat: Seat) -> dict[str, Any]:
@@ -82,13 +81,19 @@ class Residue:
                 values=result["values_commitment"],
             )
             if attach:
-                shred = self._complete(seat.desk, shred, result | {"accepted": accept})
+                shred = self.complete(seat.desk, shred, result | {"accepted": accept})
             return {**shown(shred), "attached": attach}
 
         answer = await self._service.run(credential, SCOPE, "write", work)
         return {**answer, "residue": result, **search.details()}
 
-    def _complete(self, desk: Desk, shred: Shred, result: dict[str, Any]) -> Shred:
+    async def search(self, tenant_id: str, values: Sequence[Value]) -> TextScan:
+        """Search everything of a tenant, in pages. Nothing is on record by it, and nothing is done."""
+        search = TextScan(tuple(values))
+        await asyncio.to_thread(self._search, tenant_id, search)
+        return search
+
+    def complete(self, desk: Desk, shred: Shred, result: dict[str, Any]) -> Shred:
         """Sign the certificate that waited. Mirrored first: a restored database must still name it."""
         shred = shred._replace(findings={**shred.findings, "scan": result})
         done, evidence = certified(desk, shred)

@@ -1,4 +1,4 @@
-"""Erasure certificates: what was destroyed, what that proves, and what it does not.
+"""Certificates of erasures: what was destroyed, what that proves, and what it does not.
 
 A DSSE envelope over canonical JSON, signed with the ledger's key. The payload names no personal data.
 """
@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tenure.errors import Unverified
-from tenure.ledger.dsse import open_envelope, payload_unverified
+from tenure.ledger.dsse import open_envelope, payload_unverified, type_unverified
 from tenure.ledger.note import Signer, Verifier
 from tenure.ledger.report import Failure, Report
+from tenure.ledger.requestcertificate import FORM as REQUEST
 from tenure.ledger.statement import Check, Form, is_text
 
 PAYLOAD_TYPE = "application/vnd.tenure.erasure-certificate+json"
@@ -46,6 +47,17 @@ _FORM = Form(
 )
 
 
+_QUOTED = {
+    True: "Whether the root store destroyed the key: its own statement is quoted, not proven.",
+    False: "The certificate of the erasure that it names, if there is one: verify that file, too.",
+}
+
+
+def _form_of(text: str) -> Form:
+    """By the payload type that an envelope names: an erasure's, or of a rights request."""
+    return REQUEST if type_unverified(text) == REQUEST.payload_type else _FORM
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateReport(Report):
     """What verifying a certificate showed. `certificate` is only to be relied on when `ok`."""
@@ -67,10 +79,11 @@ def verify_certificate(text: str, verifiers: Sequence[Verifier]) -> CertificateR
     failures: list[Failure] = []
     signers: tuple[str, ...] = ()
     certificate: dict[str, Any] = {}
+    form = _form_of(text)
     try:
-        opened = open_envelope(text, PAYLOAD_TYPE, verifiers)
+        opened = open_envelope(text, form.payload_type, verifiers)
         signers = opened.signers
-        certificate = _FORM.parse(opened.payload)
+        certificate = form.parse(opened.payload)
     except Unverified as failure:
         failures.append(Failure.of(failure))
     if certificate and certificate["origin"] not in signers:
@@ -78,7 +91,7 @@ def verify_certificate(text: str, verifiers: Sequence[Verifier]) -> CertificateR
     return CertificateReport(
         failures=tuple(failures),
         not_checked=(
-            "Whether the root store destroyed the key: its own statement is quoted, not proven.",
+            _QUOTED[form is _FORM],
             ENTRY_LEFT_OPEN,
             *(
                 f"Not proven, as the certificate says: {text}"
@@ -93,6 +106,6 @@ def verify_certificate(text: str, verifiers: Sequence[Verifier]) -> CertificateR
 def peek_origin(text: str) -> str | None:
     """The origin that a certificate claims, unverified: for choosing which key to look for."""
     try:
-        return str(_FORM.parse(payload_unverified(text))["origin"])
+        return str(_form_of(text).parse(payload_unverified(text))["origin"])
     except Unverified:
         return None

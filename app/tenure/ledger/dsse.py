@@ -73,6 +73,14 @@ def payload_unverified(text: str) -> bytes:
     return _parse(text)[1]
 
 
+def type_unverified(text: str) -> str | None:
+    """The payload type that it claims; None for what is no envelope."""
+    try:
+        return _parse(text)[0]
+    except Unverified:
+        return None
+
+
 def _parse(text: str) -> tuple[str, bytes, list[tuple[str, bytes]]]:
     try:
         envelope = json.loads(text)

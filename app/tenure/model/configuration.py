@@ -16,7 +16,8 @@ import rfc8785
 from tenure.errors import Invalid, NotFound
 from tenure.model import references
 from tenure.model.agents import AgentSpec
-from tenure.model.manifests import VOCABULARY_NAME, Manifest, canonical, invalid
+from tenure.model.controller import ControllerSpec, RequestsSpec
+from tenure.model.manifests import CONTROLLER_NAME, VOCABULARY_NAME, Manifest, canonical, invalid
 from tenure.model.names import shown
 from tenure.model.retention import RetentionSpec
 from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, VocabularySpec
@@ -116,6 +117,17 @@ class Configuration:
     def agents(self) -> Mapping[str, AgentSpec]:
         """What agents need, by name. Nothing in this version goes by it."""
         return cast("Mapping[str, AgentSpec]", self._of("Agent"))
+
+    @cached_property
+    def controller(self) -> ControllerSpec | None:
+        """Who answers for the processing, if it was declared."""
+        found = self.manifests.get(("Controller", CONTROLLER_NAME))
+        return None if found is None else cast("ControllerSpec", found.spec)
+
+    @property
+    def requests(self) -> RequestsSpec:
+        """How rights requests are handled, declared or not."""
+        return RequestsSpec() if self.controller is None else self.controller.on_requests
 
     def only(self, keys: Iterable[_Key]) -> "Configuration":
         """The same with these manifests alone. Not checked: what is added to it checks the whole set."""

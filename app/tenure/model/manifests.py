@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from tenure.errors import Invalid, TooLarge
 from tenure.model import names
 from tenure.model.agents import AgentSpec
+from tenure.model.controller import ControllerSpec
 from tenure.model.documents import Document, Path, check_depth, read_documents
 from tenure.model.retention import RetentionSpec
 from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, Spec, VocabularySpec
@@ -20,6 +21,7 @@ from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, Spec, VocabularyS
 API_VERSION = "tenure/v1"
 COUNT_MAX = 2000
 VOCABULARY_NAME = "default"
+CONTROLLER_NAME = "default"
 
 SPECS: Mapping[str, type[Spec]] = {
     "Vocabulary": VocabularySpec,
@@ -28,6 +30,7 @@ SPECS: Mapping[str, type[Spec]] = {
     "Grant": GrantSpec,
     "Retention": RetentionSpec,
     "Agent": AgentSpec,
+    "Controller": ControllerSpec,
 }
 """The kinds of this version, in the order in which they build on each other."""
 NOT_ENFORCED = frozenset({"Agent"})
@@ -204,6 +207,10 @@ class _Reader:
         if kind == "Vocabulary" and name != VOCABULARY_NAME:
             raise self._error(
                 at, "a tenant has one vocabulary", "one-vocabulary", f"Name it `{VOCABULARY_NAME}`."
+            )
+        if kind == "Controller" and name != CONTROLLER_NAME:
+            raise self._error(
+                at, "a tenant has one controller", "one-controller", f"Name it `{CONTROLLER_NAME}`."
             )
         return name
 

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from tenure.model import names
-from tenure.model.manifests import API_VERSION, NOT_ENFORCED, SPECS, VOCABULARY_NAME
+from tenure.model.manifests import API_VERSION, CONTROLLER_NAME, NOT_ENFORCED, SPECS, VOCABULARY_NAME
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ANY_KIND = "manifest"
@@ -74,6 +74,8 @@ def _name(kind: str) -> Json:
         return {"type": "string", "pattern": names.SCOPE, "maxLength": names.NAME_MAX}
     if kind == "Vocabulary":
         return {"const": VOCABULARY_NAME}
+    if kind == "Controller":
+        return {"const": CONTROLLER_NAME}
     return {"type": "string", "pattern": f"^{names.LABEL}$"}
 
 

@@ -3,18 +3,19 @@
 Pure: the same manifests and instant give the same words.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 from tenure.ids import rfc3339
 from tenure.model.agents import AgentSpec
 from tenure.model.configuration import Configuration
+from tenure.model.controller import ControllerSpec
 from tenure.model.durations import duration
 from tenure.model.manifests import NOT_ENFORCED, Manifest
 from tenure.model.names import ANY
 from tenure.model.retention import RetentionSpec
 from tenure.model.scope_rules import scope_match
-from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, VocabularySpec
+from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, Spec, VocabularySpec
 from tenure.model.vocabulary import Tree
 
 
@@ -67,16 +68,9 @@ def reaching(manifest: Manifest, whole: Configuration) -> list[str]:
 def words(manifest: Manifest, whole: Configuration) -> list[str]:
     """What the manifest says, a sentence each."""
     spec = manifest.spec
-    if isinstance(spec, VocabularySpec):
-        return list(_vocabulary(spec))
-    if isinstance(spec, ScopeSpec):
-        return list(_scope(spec))
-    if isinstance(spec, GrantSpec):
-        return list(_grant(spec))
-    if isinstance(spec, RetentionSpec):
-        return list(_retention(spec))
-    if isinstance(spec, AgentSpec):
-        return list(_agent(spec))
+    for kind, said in _SAID:
+        if isinstance(spec, kind):
+            return list(said(spec))
     named = len(reaching(manifest, whole))
     return [*_about(getattr(spec, "description", None)), f"{named} grants name this role."]
 
@@ -167,6 +161,21 @@ def _agent(spec: AgentSpec) -> Iterator[str]:
         )
 
 
+def _controller(spec: ControllerSpec) -> Iterator[str]:
+    yield f"Controller: {spec.name} ({spec.contact})."
+    if spec.data_protection_officer is not None:
+        yield f"Data protection officer: {spec.data_protection_officer}."
+    rules = spec.on_requests
+    holidays = f", by the holidays of {rules.holidays}" if rules.holidays else ""
+    yield f"Periods of rights requests are counted in {rules.time_zone}{holidays}."
+    if rules.cooling_off is not None:
+        yield f"An approved request can be withdrawn for {duration(rules.cooling_off)}."
+    yield (
+        f"Access packages are there for {duration(rules.package_term)}; closed cases are kept for"
+        f" {duration(rules.keep_cases)}."
+    )
+
+
 def _about(description: str | None) -> Iterator[str]:
     if description:
         yield description
@@ -187,3 +196,13 @@ def _list(names: Iterable[str]) -> str:
 
 def _not(kind: str, reason: str, message: str) -> Condition:
     return Condition(kind, "False", reason, message)
+
+
+_SAID: tuple[tuple[type[Spec], Callable[[Any], Iterator[str]]], ...] = (
+    (VocabularySpec, _vocabulary),
+    (ScopeSpec, _scope),
+    (GrantSpec, _grant),
+    (RetentionSpec, _retention),
+    (AgentSpec, _agent),
+    (ControllerSpec, _controller),
+)

@@ -648,3 +648,40 @@ certificates = _table(
     Column("envelope", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
 )
+# What people asked for by law (`model.rightsrequest`). A leaf of its own opens who asks and in which words.
+rights_requests = _table(
+    "rights_requests",
+    Column("id", Id, primary_key=True),
+    Column("kind", Token, nullable=False),
+    Column("state", Token, nullable=False),
+    Column("subject_id", Id),  # null: not looked for yet, or nobody is known by the reference
+    Column("opened_by", Id, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("clock", Text, nullable=False),  # JSON: pauses, extension
+    Column("timeline", Text, nullable=False),  # JSON: what was done when and by whom
+    Column("leaf", BigInteger, nullable=False),
+    Column("header", LargeBinary),  # with `sealed`: null once the case was purged
+    Column("sealed", LargeBinary),
+    Column("scope", Text),  # JSON: what the dry run found, ids and counts
+    Column("progress", Text, nullable=False),  # JSON: what each step of the execution did
+    Column("decided_by", Id),
+    Column("decided_at", Instant),
+    Column("execute_at", Instant),
+    Column("closed_at", Instant),
+    Column("ground", Token),
+    Column("certificate_id", Id),
+    Column("envelope", Text),  # the signed certificate
+    Column("entry", Token, nullable=False),  # of its newest step
+    Index("ix_rights_requests_state", "tenant_id", "state", "id"),
+    Index("ix_rights_requests_certificate", "tenant_id", "certificate_id"),
+)
+# When something is to be done about a request of some tenant. The cell's rows.
+rights_queue = _table(
+    "rights_queue",
+    Column("id", Id, primary_key=True),
+    Column("owner_id", Id, nullable=False),  # the tenant
+    Column("due_at", Instant, nullable=False),
+    Index("ix_rights_queue_due", "tenant_id", "due_at"),
+)

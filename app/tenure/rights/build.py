@@ -1,0 +1,39 @@
+"""Rights requests, put together: the officers' verbs, and what carries out what they approve."""
+
+from collections.abc import Mapping
+
+from tenure.batcher import Batcher
+from tenure.governance.residue import Residue
+from tenure.governance.service import Service
+from tenure.jobs.schedule import Schedule
+from tenure.rights.closing import Closing
+from tenure.rights.erasing import Erasing
+from tenure.rights.saga import Doing, Saga
+from tenure.rights.scoping import Scoping
+from tenure.rights.service import RightsRequests
+from tenure.sequencer import Sequencer
+from tenure.store.database import Database
+from tenure.tenancy import Tenancies
+
+
+class Rights:
+    """`requests`: for surfaces. `run`: for the job."""
+
+    def __init__(
+        self,
+        service: Service,
+        batcher: Batcher,
+        database: Database,
+        tenancies: Tenancies,
+        sequencer: Sequencer,
+        residue: Residue,
+        schedule: Schedule,
+    ) -> None:
+        erasing = Erasing(batcher, residue, schedule.requested)
+        steps: Mapping[str, Doing] = {"keys": erasing.keys, "residue": erasing.residue}
+        self.requests = RightsRequests(service, Scoping(service, database, tenancies))
+        self._saga = Saga(batcher, steps, Closing(batcher, sequencer))
+
+    async def run(self) -> dict[str, int]:
+        """One round over all requests that something is to be done about."""
+        return await self._saga.run()

@@ -1,0 +1,165 @@
+"""Carrying out rights requests: from approval to certificate, a step at a time, over every store.
+
+    cooling-off    the clock
+    executing      keys · packages │ package │ restriction │ objection │ records │ review
+    verifying      residue
+    notifying      notices
+    completed      certificate
+
+A step does what it does and says so in the request's `progress` in one transaction, or finds what it did
+before and goes on; so a process that is killed anywhere is followed by one that ends with one certificate. A
+step that waits for something says for what, and is looked at again. One process of the cell does this.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+import structlog
+
+from tenure.batcher import Batcher
+from tenure.crew import Desk, Solo
+from tenure.errors import TenureError
+from tenure.ids import CELL
+from tenure.model.rightsrequest import CLOSED, Kind, RightsRequest, State
+from tenure.rights import acting, closing
+from tenure.rights.acting import look_again
+from tenure.store import rights as store
+
+_MOST = 500
+"""Requests that one round looks at."""
+_MOST_STEPS = 20
+_SOON_US: Final = 1_000_000
+_LATER_US: Final = 60_000_000
+"""When a step is tried again that waits, and one that failed."""
+R = TypeVar("R")
+_log = structlog.get_logger(__name__)
+
+
+class Outcome(NamedTuple):
+    """What a step came to: what it `found`, for the request's progress; `done`: the next one may begin."""
+
+    found: dict[str, Any]
+    done: bool = True
+
+
+Doing = Callable[[str, RightsRequest], Awaitable[Outcome]]
+"""A step: (tenant, request) → its outcome. Safe to repeat."""
+
+STEPS: Final[Mapping[Kind, tuple[tuple[str, State], ...]]] = {
+    Kind.ERASURE: (
+        ("keys", State.EXECUTING),
+        ("packages", State.EXECUTING),
+        ("residue", State.VERIFYING),
+        ("notices", State.NOTIFYING),
+    ),
+    Kind.ACCESS: (("package", State.EXECUTING),),
+    Kind.PORTABILITY: (("package", State.EXECUTING),),
+    Kind.RESTRICTION: (("restriction", State.EXECUTING), ("notices", State.NOTIFYING)),
+    Kind.RECTIFICATION: (("records", State.EXECUTING), ("notices", State.NOTIFYING)),
+    Kind.OBJECTION: (("objection", State.EXECUTING),),
+    Kind.CONSENT_WITHDRAWAL: (("objection", State.EXECUTING),),
+    Kind.DECISION_REVIEW: (("review", State.EXECUTING),),
+}
+"""What is done for each right, in order, and the state in which it is done."""
+
+
+class Saga:
+    """Goes on with every request that something is to be done about."""
+
+    def __init__(self, batcher: Batcher, steps: Mapping[str, Doing], close: closing.Closing) -> None:
+        self._batcher = batcher
+        self._steps = steps
+        self._close = close
+
+    async def run(self) -> dict[str, int]:
+        """One round over all tenants: `{"requests","failed"}`. One that fails does not keep the others."""
+        waiting = await self._inside(CELL, lambda desk: store.due(desk.tx, desk.now, _MOST))
+        counts = {"requests": 0, "failed": 0}
+        for one in waiting:
+            try:
+                await self._go_on(one.owner_id, one.id)
+                counts["requests"] += 1
+            except Exception as failure:  # noqa: BLE001 - repeated later; nothing personal is said of it
+                why = failure.kind if isinstance(failure, TenureError) else type(failure).__name__
+                _log.warning("a rights request failed, will be repeated", request=one.id, error=why)
+                counts["failed"] += 1
+                await self._inside(one.owner_id, partial(_postpone, request_id=one.id, by=_LATER_US))
+        return counts
+
+    async def _go_on(self, tenant_id: str, request_id: str) -> None:
+        """As many steps as can be done now."""
+        for _ in range(_MOST_STEPS):
+            request = await self._inside(tenant_id, partial(_due, request_id=request_id))
+            if request is None:
+                return
+            if State(request.state) in CLOSED or State(request.state) not in _CARRIED:
+                await self._inside(tenant_id, partial(closing.by_the_clock, request_id=request_id))
+                return
+            if not await self._step(tenant_id, request):
+                await self._inside(tenant_id, partial(_postpone, request_id=request_id, by=_SOON_US))
+                return
+
+    async def _step(self, tenant_id: str, request: RightsRequest) -> bool:
+        """The next step; whether there may be another one at once."""
+        name = next_step(request)
+        if name is None:
+            await self._close.close(tenant_id, request)
+            return True
+        outcome = await self._steps[name](tenant_id, request)
+        found = outcome.found | ({"done": True} if outcome.done else {})
+        await self._inside(tenant_id, partial(_keep, request_id=request.id, name=name, found=found))
+        return outcome.done
+
+    async def _inside(self, tenant_id: str, work: Callable[[Desk], R]) -> R:
+        return cast("R", await self._batcher.submit(tenant_id, Solo(work)))
+
+
+_CARRIED = frozenset({State.COOLING_OFF, State.EXECUTING, State.VERIFYING, State.NOTIFYING})
+
+
+def next_step(request: RightsRequest) -> str | None:
+    """The step that is not done yet; None: only the certificate is to come."""
+    steps = request.steps
+    todo = (name for name, _ in STEPS[Kind(request.kind).right] if not steps.get(name, {}).get("done"))
+    return next(todo, None)
+
+
+def _due(desk: Desk, *, request_id: str) -> RightsRequest | None:
+    """The request, in the state in which its next step is done; None while its time has not come."""
+    request = store.get(desk.tx, request_id, lock=True)
+    if request is None:
+        store.enqueue(desk.tx, request_id, None)
+        return None
+    state = State(request.state)
+    if state not in _CARRIED:
+        return request
+    if state is State.COOLING_OFF and desk.now < (request.execute_at or 0):
+        return None
+    wanted = dict(STEPS[Kind(request.kind).right]).get(next_step(request) or "", state)
+    if wanted is state or state is State.NOTIFYING:
+        return request
+    return acting.went_on(desk, request, wanted.value, state=wanted.value)
+
+
+def _keep(desk: Desk, *, request_id: str, name: str, found: dict[str, Any]) -> None:
+    """What a step did: a line in the timeline once it is done, else only its progress."""
+    request = store.get(desk.tx, request_id, lock=True)
+    if request is None or request.steps.get(name, {}).get("done") or request.steps.get(name) == found:
+        return
+    acting.went_on(
+        desk,
+        request,
+        name if found.get("done") else f"{name}-waits",
+        progress=request.progressed(name, found).progress,
+    )
+
+
+def _postpone(desk: Desk, *, request_id: str, by: int) -> None:
+    """Look at it again a little later: others are looked at before it."""
+    request = store.get(desk.tx, request_id)
+    if request is None:
+        store.enqueue(desk.tx, request_id, None)
+        return
+    again = look_again(desk, request)
+    store.enqueue(desk.tx, request_id, None if again is None else max(again, desk.now + by))

@@ -1,0 +1,91 @@
+"""The dry run of a rights request: what is held, what would happen, and to whom. Nothing is done.
+
+1 whose    under policy: the request, and who is known by its reference
+2 look     in read-only transactions, in pages: inventory, holds, others, derived records, decisions
+3 keep     with the request, on record; it then waits for a second person
+"""
+
+import asyncio
+import json
+from functools import partial
+from typing import Any, Final
+
+from tenure import ids
+from tenure.crew import Desk
+from tenure.governance.impact import impact
+from tenure.governance.service import Once, Seat, Service
+from tenure.model.principal import Credential
+from tenure.model.rightsrequest import Kind, State
+from tenure.rights import acting, showing
+from tenure.rights.case import SCOPE
+from tenure.rights.finding import person_of
+from tenure.store import records, subjects
+from tenure.store.database import Database
+from tenure.store.session import Tx
+from tenure.tenancy import Tenancies
+
+_CHANGES: Final = frozenset({Kind.ERASURE, Kind.RESTRICTION, Kind.RECTIFICATION})
+"""What changes what agents see: for these it is said which decisions it would have changed."""
+
+
+class Scoping:
+    """Looks before anything is done."""
+
+    def __init__(self, service: Service, database: Database, tenancies: Tenancies) -> None:
+        self._service = service
+        self._database = database
+        self._tenancies = tenancies
+
+    async def scope(
+        self, credential: Credential, request_id: str, once: Once | None = None
+    ) -> dict[str, Any]:
+        """The dry run; the request then waits for `approval`. May be repeated until it is approved."""
+
+        def whose(seat: Seat) -> tuple[Kind, str | None]:
+            request = acting.found(seat.desk, request_id)
+            acting.require(request, State.SCOPING, State.APPROVAL, verb="scoped")
+            person = person_of(seat.desk, request)
+            return Kind(request.kind), None if person is None else person.id
+
+        kind, subject_id = await self._service.run(credential, SCOPE, "write", whose)
+        found = await asyncio.to_thread(self._look, credential.tenant_id, kind, subject_id)
+
+        def keep(seat: Seat) -> dict[str, Any]:
+            request = acting.found(seat.desk, request_id, lock=True)
+            acting.require(request, State.SCOPING, State.APPROVAL, verb="scoped")
+            new = acting.moved(
+                seat,
+                request,
+                "scoped",
+                state=State.APPROVAL.value,
+                subject_id=subject_id,
+                scope=json.dumps({"at": ids.rfc3339(seat.desk.now), **found}),
+            )
+            return showing.whole(seat.desk, new)
+
+        return await self._service.run(credential, SCOPE, "write", keep, once=once)
+
+    def _look(self, tenant_id: str, kind: Kind, subject_id: str | None) -> dict[str, Any]:
+        """In a thread, in read-only transactions."""
+        if subject_id is None:
+            return {"known": False}
+        read = self._database.read
+        found: dict[str, Any] = {
+            "known": True,
+            "held": read(tenant_id, partial(_held, subject_id=subject_id)),
+        }
+        if kind.right is Kind.ERASURE:
+            found["impact"] = read(tenant_id, partial(self._impact, subject_id=subject_id))
+        return found
+
+    def _impact(self, tx: Tx, subject_id: str) -> dict[str, Any]:
+        desk = Desk.reading(tx, self._tenancies)
+        person = subjects.get(tx, subject_id)
+        return {} if person is None else impact(desk, person)
+
+
+def _held(tx: Tx, subject_id: str) -> list[dict[str, Any]]:
+    return [
+        {"scope": scope, "categories": labels.split(","), "state": state, "versions": count}
+        for scope, labels, state, count in records.inventory(tx, subject_id)
+    ]

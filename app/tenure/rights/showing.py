@@ -1,0 +1,75 @@
+"""A rights request as it is shown: its clock as of now, what comes next, and never who asked."""
+
+from typing import Any
+
+from tenure import ids
+from tenure.crew import Desk
+from tenure.model.rightsrequest import CLOSED, Kind, RightsRequest, State
+from tenure.rights.acting import HOUR_US
+from tenure.rights.clock import calendar_of, due_of, regime_of
+
+_NEXT = {
+    State.RECEIVED: "Establish who asks: POST /v1/requests/{id}:identify.",
+    State.SCOPING: "Have it looked at what is held and what would happen: POST /v1/requests/{id}:scope.",
+    State.APPROVAL: "A second person approves or refuses: POST /v1/requests/{id}:approve or :refuse.",
+    State.COOLING_OFF: "It is carried out when its time has come, and can be withdrawn until then.",
+    State.EXECUTING: "It is being carried out.",
+    State.VERIFYING: "It is being looked whether anything is left.",
+    State.NOTIFYING: "Recipients are being told.",
+}
+
+
+def shown(desk: Desk, request: RightsRequest) -> dict[str, Any]:
+    """The short form: state, clock, and what comes next."""
+    configuration = desk.tenancy.policy.configuration
+    kind, state = Kind(request.kind), State(request.state)
+    closed = state in CLOSED
+    as_of = request.closed_at if closed and request.closed_at is not None else desk.now
+    due = due_of(request, calendar_of(configuration), max(as_of, request.received_at))
+    urgent = due.due_at - configuration.requests.remind_before * HOUR_US
+    return {
+        "id": request.id,
+        "type": kind.value,
+        "state": state.value,
+        "regime": regime_of(kind).value,
+        "subject": request.subject_id,
+        "received_at": ids.rfc3339(request.received_at),
+        "due_at": ids.rfc3339(due.due_at),
+        "days_left": due.days_left,
+        "acknowledge_by": instant(due.acknowledge_by),
+        "extend_by": None if closed else instant(due.extend_by),
+        "extended": due.extended,
+        "paused": due.paused,
+        "urgent": not closed and not due.paused and as_of >= urgent,
+        "overdue": due.overdue,
+        "opened_by": request.opened_by,
+        "decided_by": request.decided_by,
+        "decided_at": instant(request.decided_at),
+        "execute_at": instant(request.execute_at),
+        "closed_at": instant(request.closed_at),
+        "ground": request.ground,
+        "certificate": request.certificate_id,
+        "next": _next(request, state),
+    }
+
+
+def whole(desk: Desk, request: RightsRequest) -> dict[str, Any]:
+    """With its timeline, what the dry run found, and what each step of the execution did."""
+    return {
+        **shown(desk, request),
+        "timeline": request.lines,
+        "scope": request.dry_run or None,
+        "progress": request.steps,
+    }
+
+
+def instant(at: int | None) -> str | None:
+    """RFC 3339, or nothing."""
+    return None if at is None else ids.rfc3339(at)
+
+
+def _next(request: RightsRequest, state: State) -> str | None:
+    if request.is_paused:
+        return "The clock stands still: POST /v1/requests/{id}:resume once it is known what was open."
+    waits = next((found["waits_for"] for found in request.steps.values() if "waits_for" in found), None)
+    return waits or _NEXT.get(state)
