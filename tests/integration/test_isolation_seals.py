@@ -32,6 +32,7 @@ pytestmark = pytest.mark.anyio
 
 SEALED = {
     "breakglass": ("header", "sealed_reason", "note_header", "sealed_note"),
+    "rights_requests": ("header", "sealed"),
     "versions": ("header", "head", "content"),
     "subjects": ("ref_header", "sealed_ref"),
     "key_shards": ("blob",),

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from support.cell import SCOPE, Cell
+from support.cell import Cell
 from tenure import crew, ids
-from tenure.errors import Conflict, Denied, Invalid
 from tenure.ledger.certificate import verify_certificate
 from tenure.model.principal import PrincipalKind
-from tenure.model.rightsrequest import DAY_US, Ground, Kind, Method
+from tenure.model.rightsrequest import Kind, Method
 from tenure.rights.receiving import NewRequest
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +75,7 @@ async def test_an_erasure_from_receipt_to_certificate(desk: Cell) -> None:
     report = verify_certificate(await desk.certificate(done["certificate"]), [await desk.verifier()])
     assert report.ok, report.failures
     said = report.certificate
-    assert said["request"] == request and said["type"] == "erasure" and said["exceptions"] == []
+    assert (said["request"], said["type"], said["exceptions"]) == (request, "erasure", [])
     assert said["done"]["residue"]["verdict"] == "clean"
     assert (await desk.get("other")).content
-    assert b"Ada" not in json.dumps(said).encode() and "customer:1" not in json.dumps(said)
+    assert not [word for word in ("Ada", "customer:1") if word in json.dumps(said)]

@@ -29,6 +29,7 @@ COMMANDS = {
         "issuer",
         "shred",
         "breakglass",
+        "request",
         "event",
         "retrieve",
         "retention",

@@ -12,7 +12,7 @@ from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential
-from tenure.store import rederivations, shreds
+from tenure.store import rederivations, rights, shreds
 from tenure.store.session import Tx
 from tenure.store.shreds import AWAITING, Kind, Shred
 
@@ -65,11 +65,12 @@ class Erasures:
         return await self._service.run(credential, SCOPE, "read", work)
 
     async def certificate(self, credential: Credential, certificate_id: str) -> str:
-        """A signed certificate: a DSSE envelope as JSON text, verifiable offline."""
+        """A signed certificate, of an erasure or a rights request: a DSSE envelope as JSON text."""
         check_id(certificate_id, "certificate")
 
         def work(seat: Seat) -> str:
-            envelope = shreds.certificate(seat.desk.tx, certificate_id)
+            tx = seat.desk.tx
+            envelope = shreds.certificate(tx, certificate_id) or rights.envelope(tx, certificate_id)
             if envelope is None:
                 raise NotFound("There is no such certificate.", field="id")
             return envelope

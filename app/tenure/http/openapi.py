@@ -19,7 +19,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from tenure.http import routes, threadwire, wire
+from tenure.http import rightswire, routes, threadwire, wire
 from tenure.http.paths import public
 from tenure.http.shapes.base import Shape
 from tenure.ledger.canonical import MAX_INTEGER
@@ -105,6 +105,18 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_THREADS, (_PURPOSE, _DECISION)),
     "placeHold": (_ONCE,),
     "releaseHold": (_ONCE,),
+    "openRequest": (_ONCE,),
+    "identifyRequest": (_ONCE,),
+    "scopeRequest": (_ONCE,),
+    "approveRequest": (_ONCE,),
+    "refuseRequest": (_ONCE,),
+    "withdrawRequest": (_ONCE,),
+    "acknowledgeRequest": (_ONCE,),
+    "pauseRequest": (_ONCE,),
+    "resumeRequest": (_ONCE,),
+    "extendRequest": (_ONCE,),
+    "noteRequest": (_ONCE,),
+    "concludeRequest": (_ONCE,),
     "requestElevation": (_ONCE,),
     "approveElevation": (_ONCE,),
     "refuseElevation": (_ONCE,),
@@ -138,6 +150,18 @@ _MAY_ALSO: dict[str, tuple[str, ...]] = {
     "forecastProposed": ("409",),
     "previewRetention": ("409",),
     "rollbackManifests": ("409",),
+    "identifyRequest": ("409",),
+    "scopeRequest": ("409",),
+    "approveRequest": ("409",),
+    "refuseRequest": ("409",),
+    "withdrawRequest": ("409",),
+    "acknowledgeRequest": ("409",),
+    "pauseRequest": ("409",),
+    "resumeRequest": ("409",),
+    "extendRequest": ("409",),
+    "noteRequest": ("409", "410"),
+    "concludeRequest": ("409",),
+    "getRequestCase": ("410",),
     "requestElevation": ("409",),
     "approveElevation": ("409",),
     "refuseElevation": ("409",),
@@ -190,6 +214,14 @@ _BODIES: dict[str, type[wire.Body]] = {
     "retrieveRecords": wire.RetrievalRequest,
     **_THREADS,
     "placeHold": wire.NewHold,
+    "openRequest": rightswire.NewRightsRequest,
+    "findRequests": rightswire.WhoAsked,
+    "identifyRequest": rightswire.Identification,
+    "refuseRequest": rightswire.RequestRefusal,
+    "pauseRequest": rightswire.PauseClock,
+    "extendRequest": rightswire.ExtendClock,
+    "noteRequest": rightswire.CaseNote,
+    "concludeRequest": rightswire.Conclusion,
     "requestElevation": wire.NewElevation,
     "reviewElevation": wire.Review,
     "signEvidence": wire.EvidenceIndex,

@@ -31,6 +31,7 @@ NOUNS = {
     "rederivations": ("rederivations",),
     "events": ("events",),
     "holds": ("holds",),
+    "rights": ("requests",),
     "breakglass": ("breakglass",),
     "ledger": ("ledger",),
     "evidence": ("evidence", "certificates", "ledger", "policies"),

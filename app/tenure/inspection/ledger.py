@@ -13,6 +13,7 @@ from tenure.errors import Unverified
 from tenure.inspection.celllog import rounds
 from tenure.inspection.findings import Finding
 from tenure.inspection.logkeys import Chain, published_changes
+from tenure.inspection.rights import steps_of
 from tenure.inspection.view import SKEW_US, View, asked_for, differing, each, guarded
 from tenure.ledger.canonical import parse_canonical
 from tenure.ledger.checkpoint import open_checkpoint
@@ -158,6 +159,9 @@ def _makes(view: View, row: Row, entry: dict[str, Any]) -> Iterator[tuple[str, s
         yield "holds" if entry["kind"] == Kind.HOLD_PLACE else "shreds", "id", key, asked
     if entry["kind"] == Kind.POLICY_CHANGE and view.lives and "generation" in entry.get("data", {}):
         yield "configurations", "generation", key, entry["data"]["generation"]
+    if (step := steps_of(entry)) is not None and view.lives:
+        view.over.steps[step[0]] = max(step[1], view.over.steps.get(step[0], 0))
+        yield "rights_requests", "id", key, step[0]
     if (elevation := entry.get("data", {}).get("breakglass")) is not None and view.lives:
         yield "breakglass", "id", key, elevation
     if entry["kind"] == Kind.PURGE and view.lives and not view.erasing:

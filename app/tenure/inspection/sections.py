@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Table
 
-from tenure.inspection import acts, breakglass, celllog, cohorts, keys, ledger, people, records, trees
+from tenure.inspection import acts, breakglass, celllog, cohorts, keys, ledger, people, records, rights, trees
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import Check, View
 from tenure.store import tables
@@ -67,6 +67,7 @@ SECTIONS = (
     Section("elevations", tables.breakglass, breakglass.elevations),
     Section("decisions", tables.decisions, acts.decisions),
     Section("shreds", tables.shreds, acts.shreds),
+    Section("rights requests", tables.rights_requests, rights.requests),
     Section("certificates", tables.certificates, acts.certificates, rows=FEW),
 )
 TREES = "trees"

@@ -54,6 +54,8 @@ class Pass:
     started: int
     asked: dict[str, str] = field(default_factory=dict)
     """Erasure or hold → the entry by which it was asked for or placed, as far as entries were looked at."""
+    steps: dict[str, int] = field(default_factory=dict)
+    """Rights request → its newest step that an entry knows of, as far as entries were looked at."""
     erased: Counter[str] = field(default_factory=Counter)
     """Erasure → how many versions say that they were purged by it."""
     complete: set[str] = field(default_factory=set)

@@ -40,6 +40,7 @@ TABLES = (
     "held_versions",
     "breakglass",
     "decisions",
+    "rights_requests",
     "shreds",
     "certificates",
     "policy_bundles",
@@ -73,6 +74,7 @@ LEFT_OUT = {
     "shred_queue": "a hint where to look; whoever waits is in shreds",
     "rederivations": "reminders to applications; what became of them is in the ledger",
     "rederivation_queue": "a hint where to look",
+    "rights_queue": "a hint where to look; what is due is in rights_requests",
     "breakglass_queue": "a hint where to look; whose review is due is in breakglass",
 }
 """Tables that are not tried, and why."""
