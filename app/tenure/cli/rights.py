@@ -109,7 +109,7 @@ async def every(
     connection: Connection,
     output: Output,
     state: Annotated[RequestState | None, typer.Option(help="Only those in this state.")] = None,
-    overdue: Annotated[bool, typer.Option("--overdue", help="Only those whose time is over.")] = False,  # noqa: FBT002 - an option
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only those whose time is over.")] = False,
 ) -> Any:  # noqa: ANN401 - any JSON
     """List requests, newest first, with their clocks as of now."""
     query = "limit=200" + ("" if state is None else f"&state={state.value}") + ("&overdue=true" * overdue)
