@@ -31,6 +31,7 @@ _COMMANDS = {
     "retrieve": Place("retrieve", "retrieve", _GOVERN),
     "verify": Place("verify", "verify", _PROVE),
     "audit": Place("verify", "audit", _PROVE),
+    "certificate": Place("certificate", "certificate", _PROVE),
     "population": Place("evidence", "population", _PROVE),
     "evidence": Place("evidence", "evidence", _PROVE),
     "selftest": Place("selftest", "selftest", _PROVE),

@@ -71,7 +71,9 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 def verify(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE…", help="Receipts, certificates, populations, kept checkpoints."),
+        typer.Argument(
+            metavar="FILE…", help="Receipts, certificates or their pages, populations, checkpoints."
+        ),
     ],
     vkey: _Vkey = None,
     cell_vkey: _CellVkey = None,

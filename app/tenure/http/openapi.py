@@ -233,6 +233,12 @@ _RETRY_AFTER: Json = {"description": "Seconds.", "schema": {"type": "integer"}}
 _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
 _WAITING = {"retrieveRecords", "retrieveSubject", "getRetrieval"}
 """Their 202 has a document of its own, and says when to look again."""
+_PAPERS: Json = {
+    "text/html": {"schema": {"type": "string"}},
+    "application/pdf": {"schema": {"type": "string", "format": "binary"}},
+}
+_ALSO_PAPERS = {"getCertificate"}
+"""Theirs is a paper for people, too, for who accepts that."""
 _OPEN = {"isAlive", "isReady"}
 _PUBLIC = {*_OPEN, "getMetrics"}
 _LATER = {
@@ -328,6 +334,8 @@ def _successes(name: str, operation: Json) -> Json:
     if name in _ETAGS:
         etag = {"ETag": {"description": 'The version, for example "3".', "schema": {"type": "string"}}}
         responses[_ETAGS[name]]["headers"] = etag
+    if name in _ALSO_PAPERS:
+        responses["200"]["content"] |= _PAPERS
     if name in _WAITING:
         responses["202"]["headers"] = {"Retry-After": _RETRY_AFTER}
     return responses

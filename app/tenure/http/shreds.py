@@ -9,12 +9,14 @@ from litestar.types import ASGIApp
 
 from tenure.http import wire
 from tenure.http.auth import Call, tenure_of
-from tenure.http.reply import Reply, json_reply
+from tenure.http.papers import json_of, paper_reply, wanted
+from tenure.http.reply import JSON, json_reply
 from tenure.http.shapes import erasures as shapes
 from tenure.http.shapes.base import answers
 from tenure.http.shapes.ledger import Envelope
 from tenure.ids import is_id
 from tenure.model.principal import Credential
+from tenure.rendering.certificates import certificate_paper
 
 _CURSOR = "shred"
 
@@ -55,9 +57,12 @@ async def get_certificate(
     id: FromPath[str],  # noqa: A002 - the path's own word
     credential: NamedDependency[Credential],
 ) -> ASGIApp:
-    """The signed certificate of an erasure; verifies offline."""
+    """The signed certificate of an erasure; verifies offline. As a page or a PDF for who accepts that."""
     envelope = await tenure_of(request).erasures.certificate(credential, id)
-    return Reply(200, envelope.encode())
+    kind = wanted(request)
+    if kind == JSON.decode():
+        return json_of(envelope.encode())
+    return await paper_reply(kind, certificate_paper(envelope), f"certificate-{id}")
 
 
 @post(

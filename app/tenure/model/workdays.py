@@ -16,15 +16,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from tenure.errors import Invalid
 from tenure.ids import moment
 
-SATURDAY, SUNDAY = 5, 6
+_FRIDAY, _SATURDAY, _SUNDAY = 4, 5, 6
 _WEEK: Final = frozenset(range(7))
 _ONE: Final = timedelta(days=1)
 _REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?\Z")
 _EPOCH: Final = moment(0)
-
-_NOT_OFF: Final = {"US-CA": ("Susan B. Anthony Day",)}
-"""Days that the package lists and nobody has off: in California a day of observance, while state offices and
-courts work (not in Gov. Code § 6700 or § 19853). Counting it as a holiday would answer a day late."""
 
 
 class AtWeekend(StrEnum):
@@ -47,7 +43,7 @@ class Calendar:
     timezone: str = "UTC"
     region: str | None = None
     at_weekend: AtWeekend = AtWeekend.KEEP
-    weekend: frozenset[int] = frozenset({SATURDAY, SUNDAY})
+    weekend: frozenset[int] = frozenset({_SATURDAY, _SUNDAY})
     holidays: frozenset[date] = frozenset()
 
     def __post_init__(self) -> None:
@@ -122,5 +118,16 @@ def _public(region: str, year: int) -> frozenset[date]:
             rule="a country (ISO 3166-1), or a part of one (ISO 3166-2), that the package `holidays` knows",
             remedy="Write it like DE, DE-BY or US-CA; or leave it out and list the holidays.",
         ) from None
-    ignored = _NOT_OFF.get(region, ())
-    return frozenset(day for day in found if not set(found.get_list(day)) <= set(ignored))
+    return frozenset(day for day in found if any(_is_off(region, day, name) for name in found.get_list(day)))
+
+
+def _is_off(region: str, day: date, name: str) -> bool:
+    """Whether the package's holiday is one. In doubt a day is a working day: nothing is answered late then.
+
+    For California the package follows the federal rule that a holiday on a Saturday is made up for on Friday;
+    there only Veterans Day is (Gov. Code § 6701). And a day of observance (§ 6700 lacks it) is no holiday.
+    """
+    if region != "US-CA":
+        return True
+    made_up_for = name.endswith("(observed)") and day.weekday() == _FRIDAY
+    return name != "Susan B. Anthony Day" and (not made_up_for or name.startswith("Veterans Day"))
