@@ -88,6 +88,7 @@ from tenure.model.prices import FIELD, Prices, read_prices
 from tenure.oidc.sources import KeySources
 from tenure.places import check_locks, object_lock_of, places_of
 from tenure.publisher import PUTTING
+from tenure.rights.impact import Impacts
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
@@ -201,6 +202,7 @@ class Tenure:
         self._build_manifests(settings, service)
         self.what_if = WhatIf(self.manifests, self._database, tenancies)
         self.explaining = Explaining(service, self._database, tenancies)
+        self.impacts = Impacts(self._database, tenancies)
         self.replaying = Replaying(service, self._database, tenancies)
         self.erasures = Erasures(service)
         self.events = Events(service)
