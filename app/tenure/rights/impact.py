@@ -67,9 +67,9 @@ class Impacts:
         "before":[…],"after":[…]}],"next"?,"scanned":{"entries","decisions"}}`.
 
         `items` are those that differ, by the age of the decision, with `foreseen.Manifest`s. `unknown` are
-        decisions of which a list of accesses is lost, so that nobody can tell their context. `total`, `others`
-        and `agents` count uses of `descendants` too, all of them if that is `complete`; `differ` never depends
-        on these.
+        decisions of which a list of accesses is lost, so that nobody can tell their context. `total`,
+        `others` and `agents` count uses of `descendants` too, all of them if that is `complete`; `differ`
+        never depends on these.
 
         With `after`, the `next` of a page before: the items that follow, without the counts. `told` is called
         with the number of entries that were looked at so far, in another thread.
