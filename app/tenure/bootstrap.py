@@ -210,7 +210,13 @@ class Tenure:
         self.subjects = Subjects(service, self._schedule.requested)
         self.residue = Residue(service, ground, self.sequencer, tenancies)
         self.rights = Rights(
-            service, self._batcher, self._database, tenancies, self.sequencer, self.residue, self._schedule
+            service,
+            self._batcher,
+            self._database,
+            tenancies,
+            self.sequencer,
+            self.residue,
+            self._schedule.requested,
         )
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
         self.populations = Populations(self.ledger)

@@ -6,16 +6,19 @@ A version that was written again since, after a restore, is not what was seen: i
 import hmac
 import json
 from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from tenure.access import Caller
 from tenure.errors import Conflict, Erased, NotFound
+from tenure.ids import parse_rfc3339
+from tenure.keyring import TenantKeyring
 from tenure.ledger.commitment import commitment
 from tenure.ledger.entry import Access, Action, Kind, accesses_of, parse_access_list, parse_entry
 from tenure.model.decision import Decision
 from tenure.release import release, release_segment
-from tenure.sealing import labels_of, open_head, open_segments, unseal
-from tenure.store import log
+from tenure.sealing import labels_of, open_content, open_head, open_segments, unseal
+from tenure.store import log, records
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
 from tenure.thawing import warm
@@ -70,7 +73,7 @@ def opened_item(
         (seen,), content, subjects = released.accesses, released.content or b"", head.subjects
     entry_nonce = access.entry or b""
     salt = opened.opening_salt(entry_nonce, stored.record_id, stored.version)
-    if not _is_what_was_seen(desk.tx.tenant_id, decision, access, salt, content):
+    if not _is_what_was_seen(desk.tx.tenant_id, decision.id, access, salt, content):
         return gone_since
     if openings:
         item |= {
@@ -86,13 +89,13 @@ def opened_item(
 
 
 def _is_what_was_seen(
-    tenant_id: str, decision: Decision, access: Access, salt: bytes | bytearray, content: bytes
+    tenant_id: str, decision_id: str, access: Access, salt: bytes | bytearray, content: bytes
 ) -> bool:
     """Whether the access's commitment is to this content: a version may have been written again since."""
     made = commitment(
         salt,
         tenant=tenant_id,
-        decision=decision.id,
+        decision=decision_id,
         record=access.record,
         version=access.version,
         content=content,
@@ -108,8 +111,18 @@ def lost(access: Access) -> dict[str, Any]:
 
 def accesses_of_decision(tx: Tx, decision_id: str, chosen: Chosen = EVERY) -> list[Access]:
     """Every access bound to a decision, each naming the entry it happened in; or the chosen ones."""
-    found: list[Access] = []
-    for kind, body in log.of_decision(tx, decision_id):
+    bound = bound_accesses(tx, log.of_decision(tx, decision_id), chosen)
+    return [access for _, accesses in bound for access in accesses]
+
+
+def bound_accesses(
+    tx: Tx, entries: Iterable[tuple[str, bytes]], chosen: Chosen = EVERY
+) -> Iterator[tuple[int, list[Access]]]:
+    """(instant, accesses) of each of a decision's entries, which are given as (kind, raw entry).
+
+    A round trip for each separate list. Conflict when one of these is lost.
+    """
+    for kind, body in entries:
         if kind in (Kind.DECISION_SEAL, Kind.DECISION_OPEN):
             continue
         entry = parse_entry(body)
@@ -125,8 +138,30 @@ def accesses_of_decision(tx: Tx, decision_id: str, chosen: Chosen = EVERY) -> li
                     remedy="The ledger has its digest: a list from elsewhere can be proved by that.",
                 )
             members = parse_access_list(separate, entry)
-        found += accesses_of(members, entry_nonce=entry["nonce"])
-    return [one for one in found if not chosen.records or one.record in chosen.records]
+        found = accesses_of(members, entry_nonce=entry["nonce"])
+        yield (
+            parse_rfc3339(entry["at"]),
+            [one for one in found if not chosen.records or one.record in chosen.records],
+        )
+
+
+def is_what_was_seen(tx: Tx, keys: TenantKeyring, decision_id: str, access: Access) -> bool | None:
+    """Whether a version that opens now is the one of the access: by the commitment, with its content opened.
+
+    One or two statements. None when its content lies in a pack, and cannot be told without fetching it.
+    """
+    for stored in records.by_ids(tx, [(access.record, access.version)]):
+        if stored.tier == "hot":
+            opened = unseal(tx, keys, stored)
+            head = open_head(keys, opened, stored)
+            if access.segment is None:
+                content = open_content(opened, stored)
+            else:
+                segment = open_segments(tx, keys, stored, head)[access.segment]
+                opened, content = segment.opened or opened, segment.content
+            salt = opened.opening_salt(access.entry or b"", stored.record_id, stored.version)
+            return _is_what_was_seen(tx.tenant_id, decision_id, access, salt, content)
+    return None
 
 
 def no_access() -> NotFound:

@@ -1,81 +1,223 @@
 """Rights requests: received, decided by a second person, carried out, certified."""
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from support.cell import Cell
-from tenure import crew, ids
+from support.officers import Ahead, approved, asked, carried_out, scoped, second_officer, show
+from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound
 from tenure.ledger.certificate import verify_certificate
-from tenure.model.principal import PrincipalKind
-from tenure.model.rightsrequest import Kind, Method
-from tenure.rights.receiving import NewRequest
+from tenure.model.deadlines import ExtensionReason, PauseReason
+from tenure.model.rightsrequest import DAY_US, Ground, Kind, Method
 
 pytestmark = pytest.mark.anyio
-
-
-class Ahead:
-    """The clock that transactions read."""
-
-    def __init__(self) -> None:
-        self.us = 0
-
-    def now(self) -> int:
-        return ids.now() + self.us
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Ahead:
-    made = Ahead()
-    shifted = SimpleNamespace(**{name: getattr(ids, name) for name in dir(ids) if not name.startswith("__")})
-    shifted.now = made.now
-    monkeypatch.setattr(crew, "ids", shifted)
-    return made
 
 
 @pytest.fixture
 async def desk(cell: Cell) -> Cell:
     """A cell with a second officer, and records about two people."""
-    made = await cell.tenure.principals.create(cell.one["admin"], "second", PrincipalKind.PERSON, ("dpo",))
-    cell.one.keys["second"], cell.one.principals["second"] = made["api_key"], made["id"]
+    await second_officer(cell)
     await cell.put("talk", {"said": "hello"}, "customer:1")
     await cell.put("other", {"said": "good day"}, "customer:2")
     return cell
 
 
-async def asked(cell: Cell, kind: Kind, reference: str = "customer:1", **more: Any) -> str:
-    made = await cell.tenure.rights.requests.open(cell.one["dpo"], NewRequest(kind, reference, **more))
-    return str(made["id"])
-
-
-async def approved(cell: Cell, request: str) -> None:
-    requests, dpo = cell.tenure.rights.requests, cell.one["dpo"]
-    await requests.identify(dpo, request, Method.LOGIN)
-    await requests.scope(dpo, request)
-    await requests.approve(cell.one["second"], request)
-
-
-async def carried_out(cell: Cell, request: str) -> dict[str, Any]:
-    for _ in range(20):
-        await cell.tenure.rights.run()
-        await cell.tenure.shredder.run()
-        found = await cell.tenure.rights.requests.get(cell.one["dpo"], request)
-        if found["closed_at"] is not None:
-            return found
-    raise AssertionError(found)
+async def certified(cell: Cell, done: dict[str, Any]) -> dict[str, Any]:
+    """What the certificate says, which verifies offline."""
+    envelope = await cell.certificate(done["certificate"])
+    report = verify_certificate(envelope, [await cell.verifier()])
+    assert report.ok, report.failures
+    assert report.certificate["request"] == done["id"]
+    return report.certificate
 
 
 async def test_an_erasure_from_receipt_to_certificate(desk: Cell) -> None:
-    request = await asked(desk, Kind.ERASURE, details="Please forget me, I am Ada")
-    await approved(desk, request)
+    request = await approved(desk, Kind.ERASURE, details="Please forget me, I am Ada")
     done = await carried_out(desk, request)
     assert done["state"] == "completed", done
-    report = verify_certificate(await desk.certificate(done["certificate"]), [await desk.verifier()])
-    assert report.ok, report.failures
-    said = report.certificate
-    assert (said["request"], said["type"], said["exceptions"]) == (request, "erasure", [])
+    said = await certified(desk, done)
+    assert (said["type"], said["exceptions"]) == ("erasure", [])
     assert said["done"]["residue"]["verdict"] == "clean"
+    erasure = await desk.certificate(said["done"]["residue"]["certificate"])
+    assert verify_certificate(erasure, [await desk.verifier()]).certificate["subject"] == said["subject"]
+    assert not [word for word in ("Ada", "customer:1") if word in json.dumps([said, done])]
+    with pytest.raises(Erased):
+        await desk.get("talk")
     assert (await desk.get("other")).content
-    assert not [word for word in ("Ada", "customer:1") if word in json.dumps(said)]
+    steps = [line["step"] for line in done["timeline"] if not line["step"].endswith("-waits")]
+    assert steps[:4] == ["received", "identified", "scoped", "approved"]
+    assert steps[-1] == "completed"
+
+
+async def test_nobody_approves_or_refuses_what_they_opened(desk: Cell) -> None:
+    requests, dpo = desk.tenure.rights.requests, desk.one["dpo"]
+    request = await asked(desk, Kind.ERASURE)
+    await scoped(desk, request)
+    before = len(desk.entries())
+    for verb in (requests.approve(dpo, request), requests.refuse(dpo, request, Ground.EXCESSIVE)):
+        with pytest.raises(Denied) as refused:
+            await verb
+        assert refused.value.rules == ("four-eyes",)
+    denied = desk.entries()[before:]
+    assert [(one["outcome"], one["data"]["request"]) for one in denied] == [("denied", request)] * 2
+    assert (await show(desk, request))["state"] == "approval"
+    await requests.approve(desk.one["second"], request)
+    with pytest.raises(Conflict):
+        await requests.approve(desk.one["second"], request)
+
+
+async def test_an_unknown_person_is_told_so_and_it_is_certified(desk: Cell) -> None:
+    request = await approved(desk, Kind.ERASURE, "customer:none")
+    done = await carried_out(desk, request)
+    said = await certified(desk, done)
+    assert (done["state"], done["subject"], done["scope"]["known"]) == ("completed", None, False)
+    assert said["held"].startswith("Nothing is held")
+    assert said["done"]["keys"] == {"held": "nothing"}
+    assert "subject" not in said
+
+
+async def test_what_a_hold_keeps_makes_it_partial_and_is_named(desk: Cell) -> None:
+    person = (await desk.tenure.subjects.lookup(desk.one["dpo"], "customer:1"))["items"][0]["id"]
+    hold = await desk.tenure.holds.place(desk.one["dpo"], "subject", person, "case 7 of the court")
+    request = await asked(desk, Kind.ERASURE)
+    found = await scoped(desk, request)
+    assert [one["id"] for one in found["scope"]["impact"]["holds"]] == [hold["id"]]
+    await desk.tenure.rights.requests.approve(desk.one["second"], request)
+    done = await carried_out(desk, request)
+    said = await certified(desk, done)
+    assert done["state"] == said["outcome"] == "partial"
+    assert [(one["hold"], one["why"]) for one in said["exceptions"]] == [(hold["id"], "case 7 of the court")]
+
+
+async def test_words_found_elsewhere_wait_for_an_officer(desk: Cell) -> None:
+    """Somebody wrote the reference into a record about somebody else: it is said, and not passed over."""
+    await desk.put("about", {"see also": "customer:1, who called"}, "customer:2")
+    request = await approved(desk, Kind.ERASURE)
+    found = await carried_out(desk, request)
+    assert found["state"] == "verifying"
+    assert found["progress"]["residue"]["verdict"] == "residue"
+    assert ":conclude" in found["next"]
+    await desk.tenure.rights.requests.conclude(desk.one["dpo"], request, "accepted")
+    done = await carried_out(desk, request)
+    said = await certified(desk, done)
+    assert done["state"] == "partial"
+    assert said["exceptions"][0]["ground"] == "residue"
+    assert said["done"]["residue"]["accepted"] is True
+
+
+async def test_a_clock_that_stands_still_and_goes_on(desk: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, requests, dpo = Ahead(monkeypatch), desk.tenure.rights.requests, desk.one["dpo"]
+    request = await asked(desk, Kind.ACCESS)
+    due = (await show(desk, request))["due_at"]
+    paused = await requests.pause(dpo, request, PauseReason.IDENTITY)
+    assert paused["paused"] is True
+    await scoped(desk, request)
+    with pytest.raises(Conflict, match="paused"):
+        await requests.approve(desk.one["second"], request)
+    clock.us = 5 * DAY_US
+    resumed = await requests.resume(dpo, request)
+    assert (resumed["paused"], resumed["due_at"] > due) == (False, True)
+    with pytest.raises(Conflict):
+        await requests.resume(dpo, request)
+    extended = await requests.extend(dpo, request, ExtensionReason.COMPLEXITY)
+    assert extended["extended"] is True
+    assert extended["due_at"] > resumed["due_at"]
+    with pytest.raises(Conflict):
+        await requests.extend(dpo, request, ExtensionReason.COMPLEXITY)
+
+
+async def test_reminded_then_overdue_each_once_on_record(desk: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Ahead(monkeypatch)
+    request = await asked(desk, Kind.OBJECTION, purposes=("marketing",))
+    for days, steps, flags in (
+        (1, [], (False, False)),
+        (27, ["reminded"], (True, False)),
+        (28, ["reminded"], (True, False)),
+        (33, ["reminded", "overdue"], (True, True)),
+        (40, ["reminded", "overdue"], (True, True)),
+    ):
+        clock.us = days * DAY_US
+        await desk.tenure.rights.run()
+        found = await show(desk, request)
+        assert [line["step"] for line in found["timeline"][1:]] == steps, days
+        assert (found["urgent"], found["overdue"]) == flags, days
+    late = await desk.tenure.rights.requests.page(desk.one["dpo"], overdue=True)
+    assert [one["id"] for one in late["items"]] == [request]
+    with pytest.raises(Conflict, match="first period is over"):
+        await desk.tenure.rights.requests.extend(desk.one["dpo"], request, ExtensionReason.NUMBER)
+
+
+async def test_a_case_is_sealed_opened_on_record_and_goes_with_its_time(
+    desk: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, requests, dpo = Ahead(monkeypatch), desk.tenure.rights.requests, desk.one["dpo"]
+    request = await asked(desk, Kind.ACCESS, details="I am Ada Lovelace")
+    await requests.note(dpo, request, "Called back under 0123")
+    case = await requests.case(dpo, request)
+    assert (case["reference"], case["notes"]) == ("customer:1", ["Called back under 0123"])
+    assert desk.entries()[-1]["data"] == {"action": "read", "request": request, "service": "tenure.cases"}
+    with pytest.raises(Denied):
+        await requests.case(desk.one["auditor"], request)
+    await requests.withdraw(dpo, request)
+    clock.us = 3 * 365 * DAY_US + DAY_US
+    await desk.tenure.rights.run()
+    await desk.tenure.shredder.run()
+    with pytest.raises(Erased):
+        await requests.case(dpo, request)
+    found = await show(desk, request)
+    assert (found["state"], found["timeline"][-1]["step"]) == ("withdrawn", "purged")
+    stored = desk.rows("SELECT header, sealed FROM rights_requests")
+    assert stored == [(None, None)]
+
+
+async def test_refused_on_a_ground_of_this_right_only(desk: Cell) -> None:
+    requests = desk.tenure.rights.requests
+    request = await asked(desk, Kind.ACCESS)
+    with pytest.raises(Invalid) as wrong:
+        await requests.refuse(desk.one["second"], request, Ground.CLAIMS)
+    assert wrong.value.field == "ground"
+    done = await requests.refuse(desk.one["second"], request, Ground.NOT_IDENTIFIED)
+    assert (done["state"], done["ground"]) == ("refused", "11.2-not-identified")
+    with pytest.raises(Conflict):
+        await requests.withdraw(desk.one["dpo"], request)
+    assert desk.entries()[-1]["kind"] == "request.close"
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"kind": Kind.OBJECTION}, "purposes"),
+        ({"kind": Kind.OPT_OUT, "purposes": ("mind-reading",)}, "purposes"),
+        ({"kind": Kind.ACCESS, "purposes": ("marketing",)}, "purposes"),
+        ({"kind": Kind.RECTIFICATION}, "corrections"),
+        ({"kind": Kind.ACCESS, "reference": ""}, "reference"),
+        ({"kind": Kind.ACCESS, "details": " "}, "details"),
+        ({"kind": Kind.ACCESS, "received_at": 9_000_000_000_000_000}, "received_at"),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused_and_nothing_is_kept(
+    embedded: Cell, given: dict[str, Any], field: str
+) -> None:
+    async with embedded.opened():
+        with pytest.raises(Invalid) as refused:
+            await asked(embedded, **given)
+        assert refused.value.field == field
+        assert not embedded.rows("SELECT id FROM rights_requests")
+        with pytest.raises(NotFound):
+            await show(embedded, "01a22600-0000-7000-8000-000000000000")
+
+
+async def test_steps_out_of_order_change_nothing(desk: Cell) -> None:
+    requests, dpo, second = desk.tenure.rights.requests, desk.one["dpo"], desk.one["second"]
+    request = await asked(desk, Kind.ERASURE)
+    for early in (requests.scope(dpo, request), requests.approve(second, request)):
+        with pytest.raises(Conflict):
+            await early
+    await requests.identify(dpo, request, Method.DOCUMENT)
+    with pytest.raises(Conflict):
+        await requests.identify(dpo, request, Method.DOCUMENT)
+    with pytest.raises(Conflict):
+        await requests.conclude(dpo, request, "accepted")
+    assert (await show(desk, request))["state"] == "scoping"

@@ -1,13 +1,13 @@
 """Rights requests, put together: the officers' verbs, and what carries out what they approve."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tenure.batcher import Batcher
 from tenure.governance.residue import Residue
 from tenure.governance.service import Service
-from tenure.jobs.schedule import Schedule
 from tenure.rights.closing import Closing
 from tenure.rights.erasing import Erasing
+from tenure.rights.impact import Impacts
 from tenure.rights.saga import Doing, Saga
 from tenure.rights.scoping import Scoping
 from tenure.rights.service import RightsRequests
@@ -17,7 +17,7 @@ from tenure.tenancy import Tenancies
 
 
 class Rights:
-    """`requests`: for surfaces. `run`: for the job."""
+    """`requests`: for surfaces. `run`: for the job. `impacts`: what an erasure would change for decisions."""
 
     def __init__(
         self,
@@ -27,11 +27,13 @@ class Rights:
         tenancies: Tenancies,
         sequencer: Sequencer,
         residue: Residue,
-        schedule: Schedule,
+        requested: Callable[..., None],
     ) -> None:
-        erasing = Erasing(batcher, residue, schedule.requested)
+        """`requested` wakes the next batch of erasures."""
+        erasing = Erasing(batcher, residue, requested)
         steps: Mapping[str, Doing] = {"keys": erasing.keys, "residue": erasing.residue}
-        self.requests = RightsRequests(service, Scoping(service, database, tenancies))
+        self.impacts = Impacts(database, tenancies)
+        self.requests = RightsRequests(service, Scoping(service, database, tenancies, self.impacts))
         self._saga = Saga(batcher, steps, Closing(batcher, sequencer))
 
     async def run(self) -> dict[str, int]:

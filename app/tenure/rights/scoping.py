@@ -19,22 +19,25 @@ from tenure.model.rightsrequest import Kind, State
 from tenure.rights import acting, showing
 from tenure.rights.case import SCOPE
 from tenure.rights.finding import person_of
+from tenure.rights.impact import Impacts
 from tenure.store import records, subjects
 from tenure.store.database import Database
 from tenure.store.session import Tx
 from tenure.tenancy import Tenancies
 
-_CHANGES: Final = frozenset({Kind.ERASURE, Kind.RESTRICTION, Kind.RECTIFICATION})
-"""What changes what agents see: for these it is said which decisions it would have changed."""
+MOST_NAMED: Final = 10_000
+"""Decisions that a dry run names at most; it says whether there are more."""
+_PAGE: Final = 1000
 
 
 class Scoping:
     """Looks before anything is done."""
 
-    def __init__(self, service: Service, database: Database, tenancies: Tenancies) -> None:
+    def __init__(self, service: Service, database: Database, tenancies: Tenancies, impacts: Impacts) -> None:
         self._service = service
         self._database = database
         self._tenancies = tenancies
+        self._impacts = impacts
 
     async def scope(
         self, credential: Credential, request_id: str, once: Once | None = None
@@ -49,6 +52,8 @@ class Scoping:
 
         kind, subject_id = await self._service.run(credential, SCOPE, "write", whose)
         found = await asyncio.to_thread(self._look, credential.tenant_id, kind, subject_id)
+        if subject_id is not None and kind.right is Kind.ERASURE:
+            found["decisions"] = await self._decisions(credential.tenant_id, subject_id)
 
         def keep(seat: Seat) -> dict[str, Any]:
             request = acting.found(seat.desk, request_id, lock=True)
@@ -64,6 +69,16 @@ class Scoping:
             return showing.whole(seat.desk, new)
 
         return await self._service.run(credential, SCOPE, "write", keep, once=once)
+
+    async def _decisions(self, tenant_id: str, subject_id: str) -> dict[str, Any]:
+        """Which decisions would show something else: all their ids, and of the first how they would."""
+        report = await self._impacts.report(tenant_id, subject_id)
+        first, differ = report, [one["decision"] for one in report["items"]]
+        while "next" in report and len(differ) < MOST_NAMED:
+            report = await self._impacts.report(tenant_id, subject_id, after=report["next"], limit=_PAGE)
+            differ += [one["decision"] for one in report["items"]]
+        named = {"differ": differ, "complete": "next" not in report}
+        return {name: value for name, value in first.items() if name not in ("subject", "next")} | named
 
     def _look(self, tenant_id: str, kind: Kind, subject_id: str | None) -> dict[str, Any]:
         """In a thread, in read-only transactions."""
