@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from tenure.access import Caller
 from tenure.errors import Conflict, Erased, NotFound
+from tenure.ids import rfc3339
 from tenure.ledger.commitment import commitment
 from tenure.ledger.entry import Access, Action, Kind, accesses_of, parse_access_list, parse_entry
 from tenure.model.decision import Decision
@@ -45,6 +46,8 @@ def opened_item(
         "action": access.action.value,
         "state": stored.state,
     }
+    if stored.restricted_since is not None:  # it was corrected since, and this is what was seen
+        item["restricted_since"] = rfc3339(stored.restricted_since)
     try:
         opened = unseal(desk.tx, desk.tenancy.keys, stored)
     except Erased as gone:
