@@ -396,7 +396,9 @@ def put_version(
         accessed_at=place.stored.accessed_at if place.stored else None,
         stale_since=place.created_at if stale else None,
     )
-    row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
+    row: dict[str, Any] = {"row": rowseals.of_version(desk.tenancy.keys, new)}
+    if stale:
+        row["stale"] = True
     new = new._replace(entry=caller.record(Kind.WRITE, "ok", *accesses, nonce=nonce, data=row))
     store_version(desk, new, caller.principal.id, first=place.stored is None)
     desk.tx.put(

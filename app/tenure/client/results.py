@@ -112,7 +112,7 @@ class Page(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line(Result):
-    """One version in a record's history. `restricted_since`: it was corrected then, and is not read any more."""
+    """One version in a record's history. `restricted_since`: it was corrected, and is not read any more."""
 
     version: int
     version_id: str

@@ -1,9 +1,9 @@
 """What a rectification marks (GDPR Art. 16): the version that was wrong, and all that was derived from it.
 
-The old version is kept and not read any more, by number or as of a past time; its record's history shows since
-when. What was derived from it, however far down, is stale: it is read as ever and says since when, until a
-newer version of its record is written. Where its scope has a webhook, the application is asked to derive it
-again (`rederive`). What is derived later from either is stale from the beginning (`writing`).
+The old version is kept and not read any more, by number or as of a past time; its record's history says
+since when. What was derived from it, however far down, is stale: it is read as ever and says since when,
+until a newer version of its record is written. Where its scope has a webhook, the application is asked to
+derive it again (`rederive`). What is derived later from either is stale from the beginning (`writing`).
 
 One entry of kind `rectification` names all of these versions: the old one as `withheld`, stale ones as
 `listed`; inspections compare every mark with it.
@@ -18,10 +18,10 @@ from tenure.governance.service import Seat
 from tenure.governance.subjectlimits import record
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.record import Written
-from tenure.reading import is_current
 from tenure.store import rectifying as store
 from tenure.store import rederivations
 from tenure.store.records import StoredVersion
+from tenure.store.rectifying import Derived
 
 MOST_STALE: Final = 10_000
 """Versions that one rectification marks as stale, the nearest first."""
@@ -58,7 +58,7 @@ def rectified(where: Seat | Desk, old: StoredVersion, new: Written, request_id: 
     if not store.restrict(desk.tx, old.place, at=desk.now):
         return Rectified(0, 0, complete=True, entry=None)
     found, complete = _descendants(desk, old.version_id, new)
-    stale = [one for one in found if store.is_marked(one)]
+    stale = [one for one in found if one.state == "live" and one.stale_since is None]
     again = [one for one in stale if _is_asked_for(desk, one)]
     store.mark_stale(desk.tx, [one.place for one in stale], at=desk.now)
     entry = record(
@@ -75,10 +75,10 @@ def rectified(where: Seat | Desk, old: StoredVersion, new: Written, request_id: 
     return Rectified(len(stale), len(again), complete, entry)
 
 
-def _descendants(desk: Desk, version_id: str, new: Written) -> tuple[list[StoredVersion], bool]:
+def _descendants(desk: Desk, version_id: str, new: Written) -> tuple[list[Derived], bool]:
     """What was derived from a version, nearest first, and whether that is all. Not what corrects it."""
     seen, front = {version_id, new.version_id}, [version_id]
-    found: list[StoredVersion] = []
+    found: list[Derived] = []
     while front:
         children = store.derived_from(desk.tx, front[:_AT_ONCE])
         front = front[_AT_ONCE:]
@@ -91,14 +91,14 @@ def _descendants(desk: Desk, version_id: str, new: Written) -> tuple[list[Stored
     return found, True
 
 
-def _is_asked_for(desk: Desk, one: StoredVersion) -> bool:
+def _is_asked_for(desk: Desk, one: Derived) -> bool:
     """Only what its record shows now is derived again, where somebody can be asked."""
     spec = desk.tenancy.policy.configuration.scopes.get(one.scope)
     rule = None if spec is None else spec.on_derived.on_erasure
-    return rule == REDERIVE and one.version == one.latest and is_current(one, desk.now)
+    return rule == REDERIVE and one.is_current(desk.now)
 
 
-def _asked(desk: Desk, one: StoredVersion, request_id: str) -> rederivations.Rederivation:
+def _asked(desk: Desk, one: Derived, request_id: str) -> rederivations.Rederivation:
     hours = desk.tenancy.policy.configuration.scopes[one.scope].on_derived.within_hours or 0
     return rederivations.begun(
         shred_id=request_id,

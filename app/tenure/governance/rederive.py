@@ -69,7 +69,8 @@ class Rederivations:
     ) -> dict[str, Any]:
         """What is to be derived again, newest first: `{"items":[…],"next"}`.
 
-        An item is `{"id","shred","cause","scope","record","version","version_id","state","attempts","deadline"}`.
+        An item is `{"id","shred","cause","scope","record","version","version_id","state","attempts",
+        "deadline"}`.
         """
 
         def work(seat: Seat) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a person's right forbids at once: a restriction (GDPR Art. 18), an objection to a purpose (Art. 21).
 
-    restriction   nobody is given anything about the person, for whatever purpose; it is kept, and new versions
-                  may be written (Art. 18(2) allows storage); retention, tiers and erasure go on
+    restriction   nobody is given anything about the person, for whatever purpose; it is kept, and new
+                  versions may be written (Art. 18(2) allows storage); retention, tiers and erasure go on
     objection     the same for accesses for one purpose, and for the purposes below it
 
 Each is a row that is set once and lifted once, for the rights request that asked; several may hold at a time,

@@ -1,11 +1,12 @@
 """Marks of rectifications on versions, and what was derived from them."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, select, update
 
 from tenure.store import tables
-from tenure.store.records import Place, StoredVersion, every
+from tenure.store.records import Place
 from tenure.store.session import Tx
 
 _v, _d, _r = tables.versions, tables.lineage, tables.records
@@ -18,16 +19,47 @@ def restrict(tx: Tx, place: Place, *, at: int) -> bool:
     return tx.execute(marked).rowcount == 1
 
 
-def derived_from(tx: Tx, version_ids: Sequence[str]) -> list[StoredVersion]:
+class Derived(NamedTuple):
+    """A version that was derived from another, without what it says. `latest`: of its record."""
+
+    record_id: str
+    version: int
+    version_id: str
+    latest: int
+    scope: str
+    state: str
+    expires_at: int | None
+    stale_since: int | None
+
+    @property
+    def place(self) -> Place:
+        """Which version it is."""
+        return self.record_id, self.version
+
+    def is_current(self, now: int) -> bool:
+        """Whether its record shows it."""
+        alive = self.expires_at is None or self.expires_at > now
+        return self.state == "live" and self.version == self.latest and alive
+
+
+def derived_from(tx: Tx, version_ids: Sequence[str]) -> list[Derived]:
     """Versions that name one of these as what they were derived from, whatever became of them."""
-    child = and_(_d.c.tenant_id == _v.c.tenant_id, _d.c.child_id == _v.c.id)
-    query = every(tx).join(_d, child).where(_d.c.parent_id.in_(version_ids)).distinct()
-    return [StoredVersion(*row) for row in tx.execute(query.order_by(_r.c.id, _v.c.version))]
-
-
-def is_marked(one: StoredVersion) -> bool:
-    """Whether a version becomes stale with a mark: somebody reads it, and it is not yet."""
-    return one.state == "live" and one.stale_since is None
+    children = select(_d.c.child_id).where(_d.c.tenant_id == tx.tenant_id, _d.c.parent_id.in_(version_ids))
+    query = (
+        select(
+            _v.c.record_id,
+            _v.c.version,
+            _v.c.id,
+            _r.c.latest,
+            _v.c.scope,
+            _v.c.state,
+            _v.c.expires_at,
+            _v.c.stale_since,
+        )
+        .join(_r, and_(_r.c.tenant_id == _v.c.tenant_id, _r.c.id == _v.c.record_id))
+        .where(_v.c.tenant_id == tx.tenant_id, _v.c.id.in_(children))
+    )
+    return [Derived(*row) for row in tx.execute(query.order_by(_v.c.record_id, _v.c.version))]
 
 
 def mark_stale(tx: Tx, places: Sequence[Place], *, at: int) -> None:

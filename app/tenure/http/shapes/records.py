@@ -56,7 +56,8 @@ class Record(RecordHead):
 class RecordPage(Shape):
     """A page of records. `withheld` counts what matches but may not be shown; content only on request.
 
-    What is kept back for somebody whom it is about is counted on the pages where it is met. `entry` is this access; each item names the entry of its own writing.
+    What is kept back for somebody whom it is about is counted on the pages where it is met. `entry` is this
+    access; each item names the entry of its own writing.
     """
 
     items: list[RecordHead]
