@@ -15,6 +15,7 @@ from tenure.model.names import is_scope
 from tenure.model.principal import Credential, Principal, named
 from tenure.policy import rights
 from tenure.policy.verdicts import Reason, Verdict
+from tenure.restraints import Against, Restraint
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,9 @@ class Caller:
     verdicts: list[Verdict] = field(default_factory=list)
     asked: tuple[str, str, tuple[str, ...]] = ("", "", ())
     """Action, scope and labels of the newest question."""
+    unrestrained: bool = False
+    """Whether restrictions and objections do not count: where people are given what is theirs (Art. 15)."""
+    _against: Against | None = None
 
     @classmethod
     def at(cls, desk: Desk, ask: Ask) -> "Caller":
@@ -95,6 +99,15 @@ class Caller:
             action,
             ids.moment(desk.now),
         )
+
+    @property
+    def against(self) -> Against:
+        """Whose data this caller may not be given for its purpose, and why. Nothing for almost everybody."""
+        if self._against is None:
+            purposes = self.desk.tenancy.policy.configuration.purposes.upwards(self.ask.purpose)
+            restraints = self.desk.tenancy.restraints
+            self._against = () if self.unrestrained else restraints.against(purposes)
+        return self._against
 
     def promise(self, opened: OpenedKey, content: bytes, record: str, version: int, *, nonce: bytes) -> bytes:
         """The commitment, 32 bytes, to a content in the entry of `nonce`.
@@ -162,10 +175,33 @@ class Caller:
             remedy=how_to_explain(entry),
         )
 
+    def withhold(self, kind: Kind, why: Restraint, *accesses: Access, nonce: bytes) -> Denied:
+        """Put on record that something is kept back which policy allows. The caller returns it, as above.
+
+        Neither the entry nor the answer says who is behind it, nor how many there are.
+        """
+        action, scope, _ = self.asked
+        data = {
+            "action": action,
+            "scope": scope,
+            "reason": why.value,
+            **named("roles", self.principal.roles),
+        }
+        entry = self.record(kind, "denied", *accesses, nonce=nonce, data=data)
+        return Denied(_WITHHELD[why], entry=entry, rule=why.value, remedy=how_to_explain(entry))
+
     def check_scope(self, scope: str) -> None:
         """Only declared scopes exist."""
         if scope not in self.desk.tenancy.policy.configuration.scopes:
             raise _no_scope()
+
+
+_WITHHELD = {
+    Restraint.RESTRICTED: (
+        "The processing of this is restricted: it is kept, and given to nobody; nothing was read or done."
+    ),
+    Restraint.OBJECTED: ("Somebody whom this is about objects to this purpose; nothing was read or done."),
+}
 
 
 def how_to_explain(entry: str) -> str:

@@ -34,6 +34,7 @@ from tenure.store.session import Tx
 from tenure.store.subjects import BY_REF, StoredSubject
 from tenure.tenancy import Tenancies
 from tenure.thawing import require
+from tenure.withholding import kept_back, segments_back
 from tenure.writing import subject_of
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -150,7 +151,9 @@ class Decisions:
     async def context(self, ask: Ask, decision_id: str) -> dict[str, Any]:
         """The exact content it saw: `{"items":[…],"withheld"}`. Itself a recorded access.
 
-        Each version is judged by its own labels for the asker; erased ones show as tombstones.
+        Each version is judged by its own labels for the asker; erased ones show as tombstones. What is kept
+        back for a person now is kept back here, too. What was corrected since is shown as it was seen to who
+        may audit, and to the decision's own principal not.
         """
         return await self._reconstruct(ask, decision_id, openings=False)
 
@@ -176,13 +179,15 @@ class Decisions:
                 raise no_access()
             rows = records.by_ids(desk.tx, [(one.record, one.version) for one in accesses])
             found = {(row.record_id, row.version): row for row in rows}
-            packed = [row for row in rows if row.pack_id is not None]
+            audits = self._audits(desk.tx, caller.principal)
+            packed = [row for row in rows if row.pack_id and kept_back(caller, row, as_seen=audits) is None]
             may = [row for row in packed if caller.decide("read", row.scope, labels_of(row)).allowed]
             require(desk.tx.tenant_id, may, desk.thawed)
             nonce = secrets.token_bytes(16)
             evidence: list[Access] = []
             items: list[dict[str, Any]] = []
             withheld = 0
+            reasons: set[str] = set()
             for access in accesses:
                 stored = found.get((access.record, access.version))
                 if stored is None:  # the log was brought up, the records were not (ADR 15)
@@ -192,10 +197,21 @@ class Decisions:
                     withheld += 1
                     evidence.append(Access(access.record, access.version, Action.WITHHELD))
                     continue
+                back = kept_back(caller, stored, as_seen=audits)
+                if back is None and access.segment is not None:
+                    back = segments_back(caller, stored).get(access.segment)
+                if back is not None:
+                    withheld += 1
+                    reasons.add(back.value)
+                    evidence.append(
+                        Access(access.record, access.version, Action.WITHHELD, segment=access.segment)
+                    )
+                    continue
                 item, seen = opened_item(caller, decision, access, stored, nonce, openings=openings)
                 items.append(item)
                 evidence.append(seen)
-            entry = caller.record(Kind.ACCESS, "ok", *evidence, nonce=nonce)
+            data = {"withheld": max(reasons)} if reasons else {}
+            entry = caller.record(Kind.ACCESS, "ok", *evidence, nonce=nonce, data=data)
             return {"decision": decision_id, "items": items, "withheld": withheld, "entry": entry}
 
         return await self._batcher.submit(ask.credential.tenant_id, Solo(work, ask.needs))  # type: ignore[no-any-return]
@@ -265,11 +281,14 @@ class Decisions:
         decision = store.get(tx, decision_id)
         if decision is not None and decision.principal_id == principal.id:
             return decision
-        engine = self._tenancies.current(tx).policy.engine
-        may = rights.decide_service(engine, principal, "tenure.decisions", "read")
-        if decision is None or not may.allowed:
+        if decision is None or not self._audits(tx, principal):
             raise _no_decision()
         return decision
+
+    def _audits(self, tx: Tx, principal: Principal) -> bool:
+        """Whether somebody may see the decisions of others."""
+        engine = self._tenancies.current(tx).policy.engine
+        return rights.decide_service(engine, principal, "tenure.decisions", "read").allowed
 
 
 def _person(desk: Desk, reference: str) -> str:

@@ -6,7 +6,7 @@
     │   ├── TooLarge        it is over a size limit
     │   └── KeyReused       an idempotency key came back with another payload
     ├── Unauthenticated     no usable credential
-    ├── Denied              policy said no; the denial is in the ledger (entry, rules)
+    ├── Denied              policy or a person's right said no; the denial is in the ledger (entry, rules)
     ├── NotFound            nothing there that this principal may know of
     ├── Erased              it was there; its key is destroyed   (certificate)
     ├── Conflict            the state of things forbids it now
@@ -106,9 +106,16 @@ class Denied(TenureError):
     kind = "denied"
 
     def __init__(
-        self, detail: str, *, entry: str | None = None, rules: tuple[str, ...] = (), remedy: str | None = None
+        self,
+        detail: str,
+        *,
+        entry: str | None = None,
+        rules: tuple[str, ...] = (),
+        rule: str = "policy",
+        remedy: str | None = None,
     ) -> None:
-        super().__init__(detail, rule="policy", remedy=remedy)
+        """`rule`: `policy`, or what kept it back although policy allows it (`restraints.Restraint`)."""
+        super().__init__(detail, rule=rule, remedy=remedy)
         self.entry = entry
         self.rules = rules
 

@@ -1,8 +1,9 @@
 """Lists: what is not allowed is never fetched, and its absence is counted.
 
 Policy is asked once per set of labels that occurs in the scope (a handful), and SQL is restricted to the
-allowed sets. Record keys are sealed, so a key prefix is matched after opening heads, a bounded number per
-request.
+allowed sets. What is kept back for somebody whom it is about (`withholding`) is told by its header, so it is
+fetched, and counted as it is met: the sum is whole with the last page. Record keys are sealed, so a key
+prefix is matched after opening heads, a bounded number per request.
 """
 
 import base64
@@ -24,6 +25,7 @@ from tenure.sealing import labels_of, open_head, open_segments, unseal
 from tenure.store import records, subjects
 from tenure.store.records import Filter, StoredVersion
 from tenure.thawing import Cold, Where
+from tenure.withholding import kept_back, segments_back
 
 MAX_SCANNED = 1000
 
@@ -50,7 +52,8 @@ class Query:
 class Page(NamedTuple):
     """A page of opened versions. `withheld` counts what the filters match but policy does not show.
 
-    `entry` is the access itself; each item has the entry of its own writing.
+    And, of this page and those before it, what is kept back for somebody whom it is about. `entry` is the
+    access itself; each item has the entry of its own writing.
     """
 
     items: list[Version]
@@ -68,6 +71,8 @@ class Line(NamedTuple):
     created_at: int
     categories: tuple[str, ...]
     entry: str
+    restricted_since: int | None = None
+    stale_since: int | None = None
 
 
 class _Opened(NamedTuple):
@@ -76,6 +81,14 @@ class _Opened(NamedTuple):
     stored: StoredVersion
     item: Version
     accesses: Sequence[Access]
+
+
+class _Found(NamedTuple):
+    """A page: what is shown, the record to go on after (None at the end), and how many were kept back."""
+
+    shown: list[_Opened]
+    last: str | None
+    back: int
 
 
 class History(NamedTuple):
@@ -106,7 +119,8 @@ def query(desk: Desk, ask: Ask, scope: str, wanted: Query) -> Page | Denied:
     after, withheld = read_cursor(desk, scope, wanted)
     if withheld is None:
         withheld = records.count(desk.tx, filters, hidden, now=desk.now)
-    found, last = _collect(caller, filters, shown, wanted, after, nonce)
+    found, last, back = _collect(caller, filters, shown, wanted, after, nonce)
+    withheld += back
     items = [one.item for one in found]
     entry = caller.record(
         Kind.ACCESS, "ok", *(access for one in found for access in one.accesses), nonce=nonce
@@ -134,13 +148,24 @@ def history(
     index = desk.tenancy.keys.blind_index("record", scope, key)
     shown = [labels for labels in records.label_sets(desk.tx, scope) if visible.issuperset(labels.split(","))]
     found = records.history(desk.tx, index, shown, before=before, limit=limit + 1)
-    page = found[:limit]
-    following = page[-1].version if len(found) > limit else None
+    following = found[limit - 1].version if len(found) > limit else None
+    # What was corrected is shown as that; it is about people like any.
+    page = [one for one in found[:limit] if kept_back(caller, one, as_seen=True) is None]
     withheld = records.hidden(desk.tx, index, shown, before=before, after=following)
+    withheld += min(len(found), limit) - len(page)
     evidence = [Access(one.record_id, one.version, Action.LISTED) for one in page]
     entry = caller.record(Kind.ACCESS, "ok" if page or withheld else "not-found", *evidence, nonce=nonce)
     items = [
-        Line(one.version, one.version_id, one.state, one.created_at, labels_of(one), one.entry)
+        Line(
+            one.version,
+            one.version_id,
+            one.state,
+            one.created_at,
+            labels_of(one),
+            one.entry,
+            one.restricted_since,
+            one.stale_since,
+        )
         for one in page
     ]
     return History(items, following, withheld, entry)
@@ -168,13 +193,14 @@ def _readable(caller: Caller, scope: str, labels: str) -> bool:
 
 def _collect(
     caller: Caller, filters: Filter, shown: list[str], wanted: Query, after: str | None, nonce: bytes
-) -> tuple[list[_Opened], str | None]:
-    """What was opened, and the record id to go on after (None at the end)."""
+) -> _Found:
+    """What was opened. Looks at `MAX_SCANNED` at most: then the page may be short."""
     found: list[_Opened] = []
     cold: set[Where] = set()
-    scanned = 0
+    scanned = back = 0
+    passing = wanted.prefix is not None or bool(caller.against)
     while shown and len(found) + len(cold) < wanted.limit and scanned < MAX_SCANNED:
-        size = wanted.limit - len(found) - len(cold) + 1 if wanted.prefix is None else 200
+        size = 200 if passing else wanted.limit - len(found) - len(cold) + 1
         rows = records.page(caller.desk.tx, filters, shown, now=caller.desk.now, after=after, limit=size)
         for stored in rows:
             if len(found) + len(cold) == wanted.limit:
@@ -185,18 +211,26 @@ def _collect(
             except Cold as missing:
                 cold |= missing.wanted  # of all of the page, to be fetched together
                 continue
-            if opened is not None:
+            if isinstance(opened, _Opened):
                 found.append(opened)
+            back += opened is _BACK
         else:
             if len(rows) < size:
                 after = None
                 break
     if cold:
         raise Cold(cold)
-    return found, after
+    return _Found(found, after, back)
 
 
-def _open(caller: Caller, stored: StoredVersion, wanted: Query, nonce: bytes) -> _Opened | None:
+class _Back:
+    """Stands for what matches and is kept back."""
+
+
+_BACK = _Back()
+
+
+def _open(caller: Caller, stored: StoredVersion, wanted: Query, nonce: bytes) -> _Opened | _Back | None:
     """An opened item with its accesses; None when erased meanwhile, or neither prefix nor path match."""
     desk = caller.desk
     try:
@@ -208,11 +242,15 @@ def _open(caller: Caller, stored: StoredVersion, wanted: Query, nonce: bytes) ->
         return None
     if wanted.path and not filing.is_under(head.paths, wanted.path):
         return None  # filed elsewhere since: the index keeps where it was
+    if kept_back(caller, stored) is not None:
+        return _BACK
     if wanted.include_content:
         released = release(caller, stored, opened, head, nonce=nonce)
         return _Opened(stored, as_version(stored, head, released, entry=stored.entry), released.accesses)
     if head.slots:  # whom it is about is sealed in the segments
-        people = open_segments(desk.tx, desk.tenancy.keys, stored, head, heads_only=True)
+        back = segments_back(caller, stored)
+        opened_ = open_segments(desk.tx, desk.tenancy.keys, stored, head, heads_only=True)
+        people = [one for place, one in enumerate(opened_) if place not in back]
         head = head._replace(subjects=tuple(dict.fromkeys(one for each in people for one in each.subjects)))
     listed = Access(stored.record_id, stored.version, Action.LISTED)
     return _Opened(stored, as_version(stored, head, None, entry=stored.entry), (listed,))

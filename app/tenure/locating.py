@@ -14,6 +14,7 @@ from tenure.listing import MAX_SCANNED, Query, check_categories, cursor_after, r
 from tenure.sealing import open_head, unseal
 from tenure.store import records
 from tenure.store.records import Filter, StoredVersion
+from tenure.withholding import kept_back
 
 MAX_LOCATED: Final = MAX_SCANNED
 """Versions that are looked at for one request; a cursor leads on."""
@@ -22,7 +23,7 @@ MAX_LOCATED: Final = MAX_SCANNED
 class Located(NamedTuple):
     """Of a page of versions: how many, and the packs that have contents of theirs, in order.
 
-    `withheld` counts what the selector matches but policy does not let the caller read.
+    `withheld` counts what the selector matches but the caller may not read, as in lists.
     """
 
     versions: int
@@ -62,7 +63,9 @@ def locate(caller: Caller, scope: str, wanted: Query, **data: str) -> Located | 
             desk.tx, filters, shown, now=desk.now, after=after, limit=MAX_LOCATED + 1, bare=True
         )
     more = len(rows) > MAX_LOCATED
-    found = [stored for stored in rows[:MAX_LOCATED] if _is_wanted(caller, stored, wanted.prefix)]
+    matching = [stored for stored in rows[:MAX_LOCATED] if _is_wanted(caller, stored, wanted.prefix)]
+    found = [stored for stored in matching if kept_back(caller, stored) is None]
+    withheld += len(matching) - len(found)
     listed = (Access(one.record_id, one.version, Action.LISTED) for one in found)
     entry = caller.record(Kind.ACCESS, "ok", *listed, nonce=nonce, data=data)
     packs = sorted({one.pack_id for one in found if one.pack_id is not None})

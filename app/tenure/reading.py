@@ -15,6 +15,7 @@ from tenure.store import records
 from tenure.store.records import StoredVersion
 from tenure.tenancy import Tenancy
 from tenure.thawing import Thawed
+from tenure.withholding import kept_back
 
 
 def is_current(stored: StoredVersion, now: int) -> bool:
@@ -66,7 +67,9 @@ class Read(OnRecord):
             return caller.refuse(Kind.ACCESS, verdict, access, nonce=nonce)
         return self.answer(caller, stored, nonce)
 
-    def answer(self, caller: Caller, stored: StoredVersion, nonce: bytes) -> Version | NotFound | Erased:
+    def answer(
+        self, caller: Caller, stored: StoredVersion, nonce: bytes
+    ) -> Version | Denied | NotFound | Erased:
         """What is answered of a version that the caller may read."""
         return hand_out(caller, stored, nonce=nonce, key=self.key)
 
@@ -79,12 +82,16 @@ class Read(OnRecord):
         return desk.found.records.get(index)
 
 
-def hand_out(caller: Caller, stored: StoredVersion, *, nonce: bytes, key: str) -> Version | NotFound | Erased:
+def hand_out(
+    caller: Caller, stored: StoredVersion, *, nonce: bytes, key: str
+) -> Version | Denied | NotFound | Erased:
     """Open an allowed version and put that on record: steps 3 and 4 of a read."""
     desk = caller.desk
     if stored.state not in WITHDRAWN and not is_current(stored, desk.now):
         caller.record(Kind.ACCESS, "not-found", nonce=nonce)
         return not_found()
+    if stored.state not in WITHDRAWN and (kept := withheld(caller, stored, nonce=nonce)) is not None:
+        return kept
     try:
         opened = unseal(desk.tx, desk.tenancy.keys, stored)
     except Erased as gone:
@@ -99,9 +106,18 @@ def hand_out(caller: Caller, stored: StoredVersion, *, nonce: bytes, key: str) -
     if head.key != key:
         raise Tampered("The index of this record leads to another record; nothing was returned.")
     released = release(caller, stored, opened, head, nonce=nonce)
-    entry = caller.record(Kind.ACCESS, "ok", *released.accesses, nonce=nonce)
+    entry = caller.record(Kind.ACCESS, "ok", *released.accesses, nonce=nonce, data=released.data)
     clocks.accessed(desk, stored, released.accesses, entry)
     return as_version(stored, head, released, entry=entry)
+
+
+def withheld(caller: Caller, stored: StoredVersion, *, nonce: bytes) -> Denied | None:
+    """The 403 of a version that policy allows and a person's right does not; on record."""
+    why = kept_back(caller, stored)
+    if why is None:
+        return None
+    access = Access(record=stored.record_id, version=stored.version, action=Action.DENIED)
+    return caller.withhold(Kind.ACCESS, why, access, nonce=nonce)
 
 
 def absent(caller: Caller, action: str, scope: str, *, nonce: bytes) -> NotFound | Denied:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tenure.access import Caller
 from tenure.errors import Conflict, Erased, NotFound
-from tenure.ids import parse_rfc3339
+from tenure.ids import parse_rfc3339, rfc3339
 from tenure.keyring import TenantKeyring
 from tenure.ledger.commitment import commitment
 from tenure.ledger.entry import Access, Action, Kind, accesses_of, parse_access_list, parse_entry
@@ -48,6 +48,8 @@ def opened_item(
         "action": access.action.value,
         "state": stored.state,
     }
+    if stored.restricted_since is not None:  # it was corrected since, and this is what was seen
+        item["restricted_since"] = rfc3339(stored.restricted_since)
     try:
         opened = unseal(desk.tx, desk.tenancy.keys, stored)
     except Erased as gone:

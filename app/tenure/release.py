@@ -3,15 +3,19 @@
 Every commitment is made here, so that nothing is released that is not on record.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from tenure.access import Caller
+from tenure.errors import Denied
 from tenure.keys.seal import OpenedKey
 from tenure.ledger.entry import Access, Action
 from tenure.model.record import Shown, Version
+from tenure.restraints import Restraint
 from tenure.sealing import Head, OpenedSegment, labels_of, open_content, open_segments
 from tenure.store.records import StoredVersion
 from tenure.thawing import warm
+from tenure.withholding import kept_back, segments_back
 
 
 class Released(NamedTuple):
@@ -27,14 +31,22 @@ class Released(NamedTuple):
         """Everybody whom the released segments name."""
         return tuple(dict.fromkeys(one for segment in self.segments for one in segment.subjects))
 
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """For the entry: why segments were kept back which policy allows, if any were."""
+        reasons = sorted({one.withheld for one in self.segments if one.withheld is not None})
+        return {"withheld": reasons[-1]} if reasons else {}
+
 
 def release(
     caller: Caller, stored: StoredVersion, opened: OpenedKey, head: Head, *, nonce: bytes
 ) -> Released:
     """Open the content of an opened version. Two statements more for each erased segment.
 
-    Cold when it lies in a pack and was not fetched.
+    Cold when it lies in a pack and was not fetched. Whoever calls this has asked `kept_back`.
     """
+    if kept_back(caller, stored, as_seen=True) is not None:
+        raise Denied("This is kept back for somebody whom it is about; nothing was returned.")
     stored = warm(caller.desk.tx.tenant_id, stored, caller.desk.thawed)
     if not head.slots:
         content = open_content(opened, stored)
@@ -42,10 +54,18 @@ def release(
         access = Access(stored.record_id, stored.version, Action.RETURNED, commitment=promise)
         return Released(content, promise, (), (access,))
     found = open_segments(caller.desk.tx, caller.desk.tenancy.keys, stored, head)
+    back = segments_back(caller, stored)
     pairs = [
-        release_segment(caller, stored, place, segment, nonce=nonce) for place, segment in enumerate(found)
+        _kept_back(stored, place, back[place])
+        if place in back
+        else release_segment(caller, stored, place, segment, nonce=nonce)
+        for place, segment in enumerate(found)
     ]
     return Released(None, None, tuple(shown for shown, _ in pairs), tuple(access for _, access in pairs))
+
+
+def _kept_back(stored: StoredVersion, place: int, why: Restraint) -> tuple[Shown, Access]:
+    return Shown(withheld=why.value), Access(stored.record_id, stored.version, Action.WITHHELD, segment=place)
 
 
 def release_segment(
@@ -82,4 +102,5 @@ def as_version(stored: StoredVersion, head: Head, released: Released | None, *, 
         tier=stored.tier,
         segments=released.segments if released else (),
         path=head.paths[0] if head.paths else (),
+        stale_since=stored.stale_since,
     )

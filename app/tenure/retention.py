@@ -14,7 +14,7 @@ from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.cohorts import Anchor, by_write, cohort_gone
 from tenure.model.lifetime import Due, Lifetime, lifetime
 from tenure.policy import rights
-from tenure.reading import Read, is_current, not_found
+from tenure.reading import Read, is_current, not_found, withheld
 from tenure.sealing import WITHDRAWN, erased
 from tenure.store import cohorts, holds, subjects
 from tenure.store.records import StoredVersion
@@ -62,6 +62,8 @@ class Explain(Read):
         if not is_current(stored, desk.now):
             caller.record(Kind.ACCESS, "not-found", nonce=nonce)
             return not_found()
+        if (kept := withheld(caller, stored, nonce=nonce)) is not None:
+            return kept
         rulebook = desk.tenancy.policy.rulebook
         rules = rulebook.of(stored.scope, stored.labels).rules
         clocks = clocks_of(desk.tx, rulebook, [stored])[stored.place]

@@ -21,6 +21,7 @@ from tenure.store.holds import Hold
 from tenure.store.paths import Filed
 from tenure.store.records import StoredVersion
 from tenure.store.shreds import Shred
+from tenure.store.subjectlimits import SubjectLimit
 
 
 def of_version(keys: TenantKeyring, stored: StoredVersion) -> str:
@@ -83,6 +84,12 @@ def of_hold(keys: TenantKeyring, hold: Hold) -> str:
 def of_event(keys: TenantKeyring, event: Event) -> str:
     """Of an event of a person; its entry, which carries this, says which one and where."""
     return _seal(keys, "event", event.subject_id, event.scope, event.name, event.at)
+
+
+def of_subject_limit(keys: TenantKeyring, limit: SubjectLimit) -> str:
+    """Of a restriction or objection as it was set, or as it was lifted; entries are named beside it."""
+    columns = limit._replace(entry="", lifted_entry=None)
+    return _seal(keys, "subject-limit", *columns)
 
 
 def of_shred(keys: TenantKeyring, shred: Shred) -> str:

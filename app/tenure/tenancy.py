@@ -14,7 +14,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tenure import ids, resources
+from tenure import ids, resources, restraints
 from tenure.elevation import Running
 from tenure.errors import Invalid, Unauthenticated
 from tenure.keyring import Keyring, TenantKeyring
@@ -26,6 +26,7 @@ from tenure.model.principal import Credential, Principal, Token
 from tenure.model.rulebook import Kept, Rulebook
 from tenure.policy.bundle import bundle
 from tenure.policy.engine import Engine
+from tenure.restraints import Restraints
 from tenure.store import limits, manifests, principals, tenants
 from tenure.store.session import Epochs, Tx
 
@@ -72,6 +73,8 @@ class Tenancy:
     """What the tenant may take: what is declared, and the settings'."""
     narrowed: dict[str, Limits | None] = field(default_factory=dict)
     """What credentials that were met may take, by the hash of their secret; None: what their tenant may."""
+    restraints: Restraints = restraints.NONE
+    """Whose data may not be used now, of the same subject epoch."""
     running: Running = field(default_factory=Running)
     """Elevations of the same principal epoch."""
     groupings: dict[tuple[str, str], Grouping] = field(default_factory=dict)
@@ -139,8 +142,9 @@ class Tenancies:
             return old
         # Rules take the longest, and whoever builds the same ones beside us does no harm.
         rules = old.policy if old is not None and old.epochs.policy == tx.epochs.policy else load_policy(tx)
+        limited = _restraints(tx, old)
         with self._building:  # one at a time: opened keys that lose a race would never be wiped
-            return self._rebuilt(tx, rules)
+            return self._rebuilt(tx, rules, limited)
 
     def forget_keys(self, before: int) -> None:
         """Wipe every opened key of a key state older than number `before`, and what is cached too long."""
@@ -162,7 +166,7 @@ class Tenancies:
                     staying.append((until, keys))
             self._leaving = staying
 
-    def _rebuilt(self, tx: Tx, rules: Policy) -> Tenancy:
+    def _rebuilt(self, tx: Tx, rules: Policy, limited: Restraints) -> Tenancy:
         old = self._tenancies.get(tx.tenant_id)
         now = tx.epochs
         if old is not None and old.epochs == now:
@@ -174,6 +178,7 @@ class Tenancies:
             epochs=now,
             policy=old.policy if old and old.epochs.policy == now.policy else rules,
             keys=old.keys if old and same_keys else self._keyring.tenant(tx),
+            restraints=limited,
             known=old.known if old and same_callers else {},
             limits=old.limits if old and same_callers else limits.of(tx, tx.tenant_id).over(self._default),
             narrowed=old.narrowed if old and same_callers else {},
@@ -192,6 +197,15 @@ class Tenancies:
             _, gone = self._tenancies.popitem(last=False)
             self._leaving.append((time.monotonic() + GRACE_S, gone.keys))
         return new
+
+
+def _restraints(tx: Tx, old: Tenancy | None) -> Restraints:
+    """As of this transaction; only what changed is fetched where something was known."""
+    if old is None:
+        return restraints.known(tx, None)
+    if old.epochs.subjects == tx.epochs.subjects:
+        return old.restraints
+    return restraints.known(tx, (old.epochs.subjects, old.restraints))
 
 
 def authenticate(tx: Tx, tenancy: Tenancy, credential: Credential, now: int) -> Principal:

@@ -134,6 +134,7 @@ class Write(OnRecord):
             people=[one.id for one in people.values()],
             record=record_id,
         )
+        sources = [desk.found.versions[source] for source in draft.derived_from]
         new, promises = put_version(
             caller,
             draft,
@@ -142,6 +143,7 @@ class Write(OnRecord):
             cohort,
             [one.id for one in people.values()],
             nonce=nonce,
+            stale=any(source.restricted_since or source.stale_since for source in sources),
         )
         desk.tx.put(
             records.INSERT_DERIVED_LINK,
@@ -298,6 +300,8 @@ def bury(caller: Caller, stored: StoredVersion, *, nonce: bytes) -> StoredVersio
         segments=None,
         shred_id=None,
         cohort=None,
+        restricted_since=None,
+        stale_since=None,
     )
     row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
     new = new._replace(entry=caller.record(Kind.DELETE, "ok", access, nonce=nonce, data=row))
@@ -352,10 +356,12 @@ def put_version(
     *,
     nonce: bytes,
     version_id: str | None = None,
+    stale: bool = False,
 ) -> tuple[StoredVersion, list[bytes]]:
     """Seal a version, put it on record, collect its rows: it as stored, and the commitments to its parts.
 
     `slots`: of each part. `people`: ids of those whom it names. `version_id`: unless a fresh one will do.
+    `stale`: from the beginning, as something that it was derived from is corrected or stale itself.
     """
     desk, record_id, number = caller.desk, place.record, place.number
     binding = Binding(desk.tx.tenant_id, place.scope, record_id, number)
@@ -388,8 +394,11 @@ def put_version(
         segments=len(draft.segments) or None,
         cohort=cohort,
         accessed_at=place.stored.accessed_at if place.stored else None,
+        stale_since=place.created_at if stale else None,
     )
-    row = {"row": rowseals.of_version(desk.tenancy.keys, new)}
+    row: dict[str, Any] = {"row": rowseals.of_version(desk.tenancy.keys, new)}
+    if stale:
+        row["stale"] = True
     new = new._replace(entry=caller.record(Kind.WRITE, "ok", *accesses, nonce=nonce, data=row))
     store_version(desk, new, caller.principal.id, first=place.stored is None)
     desk.tx.put(
@@ -454,6 +463,7 @@ def store_version(desk: Desk, new: StoredVersion, principal_id: str, *, first: b
             "content": new.content,
             "segments": new.segments,
             "cohort": new.cohort,
+            "stale_since": new.stale_since,
         },
     )
     if (new.scope, new.labels) not in desk.tenancy.label_sets:

@@ -6,6 +6,7 @@ from unittest import mock
 
 from sqlalchemy import delete, insert, select
 
+from support import limited
 from support.cell import JOINT, NOTES, SCOPE, Cell
 from support.travel import HOUR_US
 from tenure import ids
@@ -57,6 +58,7 @@ async def live(cell: Cell) -> None:
     await tenure.holds.place(tenant["dpo"], "scope", NOTES, "audit 2026")
     await emergencies(cell)
     await agents(cell)
+    await limited.some(cell)
     await cell.erase("customer:0")
     await rounds(cell)
     await tenure.ledger_keys.rotate(tenant["admin"])

@@ -16,6 +16,7 @@ from tenure.store.events import Event
 from tenure.store.holds import Hold
 from tenure.store.records import StoredVersion
 from tenure.store.shreds import Shred
+from tenure.store.subjectlimits import SubjectLimit
 
 
 def keys(seed: int = 0) -> TenantKeyring:
@@ -111,6 +112,13 @@ def test_of_an_event(column: str) -> None:
     event = Event("s", "a.b", "customer.left", 10, "w-1")
     changed = event._replace(**{column: other(getattr(event, column))})
     assert rowseals.of_event(keys(), changed) != rowseals.of_event(keys(), event)
+
+
+@pytest.mark.parametrize("column", [one for one in SubjectLimit._fields if "entry" not in one])
+def test_of_a_subject_limit(column: str) -> None:
+    limit = SubjectLimit("l", "s", "objection", "marketing", "r", "p", 10, 4, "w-1", "q", 20, "w-2")
+    changed = limit._replace(**{column: other(getattr(limit, column))})
+    assert rowseals.of_subject_limit(keys(), changed) != rowseals.of_subject_limit(keys(), limit)
 
 
 @pytest.mark.parametrize("column", ["id", "kind", "target_id", "requested_by", "requested_at"])

@@ -145,6 +145,13 @@ def try_out(
         raise typer.Exit(NO)
 
 
+_KEPT_BACK = {
+    "restricted": "kept back (restricted): the processing is restricted, for somebody whom it is about"
+    " (GDPR Art. 18), or as the version was corrected (Art. 16)",
+    "objected": "kept back (objected): somebody whom it is about objects to the purpose (GDPR Art. 21)",
+}
+
+
 def _lines(one: dict[str, Any]) -> Iterator[str]:
     asked = one["question"]
     categories = ", ".join(asked["categories"]) or "anything"
@@ -155,6 +162,8 @@ def _lines(one: dict[str, Any]) -> Iterator[str]:
     if one["entry"] is not None:
         said = {True: "allowed", False: "denied", None: "not said"}[one["recorded"]]
         yield f"  entry {one['entry']}: recorded as {said}"
+        if (why := one.get("kept_back")) is not None:
+            yield f"  {_KEPT_BACK[why]}"
     yield from _verdict("then", one["then"])
     yield from _verdict("now", one["now"])
 

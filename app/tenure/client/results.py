@@ -25,7 +25,7 @@ class Result:
     def _value(cls, name: str, value: Any) -> Any:  # noqa: ANN401 - as the member is
         if value is None:
             return None
-        if name.endswith("_at"):
+        if name.endswith(("_at", "_since")):
             return datetime.fromisoformat(value)
         if name in cls._read:
             return cls._read[name](value)
@@ -53,13 +53,17 @@ class Written(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment(Result):
-    """A part about some people only; `erased`: that it was, with the certificate once it is signed."""
+    """A part about some people only; `erased`: that it was, with the certificate once it is signed.
+
+    `withheld`: why it is kept back, `restricted` or `objected`, by a right of somebody whom it is about.
+    """
 
     subjects: tuple[str, ...] = ()
     content: Json = None
     commitment: str = ""
     erased: bool = False
     certificate: str | None = None
+    withheld: str | None = None
 
 
 def _segments(found: list[Mapping[str, Any]]) -> tuple[Segment, ...]:
@@ -68,7 +72,10 @@ def _segments(found: list[Mapping[str, Any]]) -> tuple[Segment, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record(Written):
-    """A version with its labels and, unless it was listed without, its content."""
+    """A version with its labels and, unless it was listed without, its content.
+
+    `stale_since`: something that it was derived from was corrected then: derive it again.
+    """
 
     _read: ClassVar[Readers] = {"segments": _segments}
 
@@ -81,6 +88,7 @@ class Record(Written):
     path: tuple[str, ...] = ()
     content: Json = None
     segments: tuple[Segment, ...] = ()
+    stale_since: datetime | None = None
 
 
 def _records(found: list[Mapping[str, Any]]) -> tuple[Record, ...]:
@@ -104,7 +112,7 @@ class Page(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line(Result):
-    """One version in a record's history."""
+    """One version in a record's history. `restricted_since`: it was corrected, and is not read any more."""
 
     version: int
     version_id: str
@@ -112,6 +120,8 @@ class Line(Result):
     created_at: datetime
     categories: tuple[str, ...]
     entry: str
+    restricted_since: datetime | None = None
+    stale_since: datetime | None = None
 
 
 def _lines(found: list[Mapping[str, Any]]) -> tuple[Line, ...]:

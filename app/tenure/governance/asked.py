@@ -6,7 +6,8 @@ Labels outlive the content of what was erased, so nothing is opened for this.
     access   returned            read, by the version's labels
              listed              list, by the version's labels; in a history (which names no rule): read
              withheld            read; whether policy or an erasure withheld it, the entry does not say
-             denied              what `data` says was asked, by the version's labels
+             denied              what `data` says was asked, by the version's labels; if a restriction or
+                                 an objection kept it back, policy had allowed it, and `kept_back` says so
              no access, denied   what `data` says; without categories: whatever there is in the scope
     write    written             write, by the labels of the version and of the one that it replaced
     delete   deleted             delete, by the version's labels
@@ -14,7 +15,7 @@ Labels outlive the content of what was erased, so nothing is opened for this.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tenure.ids import moment, parse_rfc3339
@@ -22,6 +23,7 @@ from tenure.ledger.entry import Action, Kind
 from tenure.model.names import SERVICE_CATEGORY, SERVICE_PURPOSE
 from tenure.policy.engine import Engine
 from tenure.policy.verdicts import Reason, Request, Verdict
+from tenure.restraints import Restraint
 
 Place = tuple[str, int]
 """(record id, number) of a version."""
@@ -30,6 +32,7 @@ Labels = Mapping[Place, tuple[str, tuple[str, ...]]]
 Entry = Mapping[str, Any]
 
 ACCESSES = frozenset({Kind.ACCESS.value, Kind.WRITE.value, Kind.DELETE.value, Kind.EVENT.value})
+_RESTRAINTS = frozenset(one.value for one in Restraint)
 _OF_KIND = {Kind.ACCESS.value: "read", Kind.WRITE.value: "write", Kind.DELETE.value: "delete"}
 
 
@@ -51,6 +54,8 @@ class Asked:
     allowed: bool | None
     record: str | None = None
     version: int | None = None
+    kept_back: str | None = None
+    """Why it was denied although policy allowed it (`restraints.Restraint`)."""
 
     @property
     def about(self) -> tuple[object, ...]:
@@ -63,6 +68,7 @@ class Asked:
             self.purpose,
             self.action,
             self.allowed,
+            self.kept_back,
         )
 
     def request(self, engine: Engine, roles: tuple[str, ...]) -> Request:
@@ -137,8 +143,9 @@ def _of_version(entry: Entry, place: Place, action: str, labels: Labels) -> Aske
     data = entry.get("data", {})
     verb = data.get("action") or _OF_KIND[entry["kind"]]
     allowed: bool | None = True
+    kept_back = data.get("reason") if data.get("reason") in _RESTRAINTS else None
     if action == Action.DENIED:
-        allowed = False
+        allowed = kept_back is not None
         if entry["kind"] == Kind.WRITE:
             if "categories" not in data:
                 return None
@@ -153,7 +160,8 @@ def _of_version(entry: Entry, place: Place, action: str, labels: Labels) -> Aske
         if before is None:
             return None
         categories = tuple(sorted({*categories, *before[1]}))
-    return _asked(entry, scope, categories, verb, allowed=allowed, place=place)
+    asked = _asked(entry, scope, categories, verb, allowed=allowed, place=place)
+    return replace(asked, kept_back=kept_back)
 
 
 def _asked(

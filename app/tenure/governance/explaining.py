@@ -62,8 +62,9 @@ class About(NamedTuple):
 class Explaining:
     """Explanations: `{"items","unknown","left_out","complete"}`.
 
-    Each item `{"entry","recorded","question","then","now"}`. `complete`: false for a decision of more than
-    `MAX_ENTRIES` entries, of which the first are explained.
+    Each item `{"entry","recorded","kept_back","question","then","now"}`. `kept_back`: why something was
+    denied that policy allowed, `restricted` or `objected`; nothing says for whom. `complete`: false for a
+    decision of more than `MAX_ENTRIES` entries, of which the first are explained.
     """
 
     def __init__(self, service: Service, database: Database, tenancies: Tenancies) -> None:
@@ -108,7 +109,7 @@ class Explaining:
             )
         once = {(one.entry, one.asked.about): one for one in found.puts}
         # Denials first: they are what somebody asks about.
-        wanted = sorted(once.values(), key=lambda one: one.asked.allowed is not False)
+        wanted = sorted(once.values(), key=lambda one: recorded(one.asked) is not False)
         items: list[dict[str, Any]] = []
         looked = 0
         for one in wanted[:MAX_ITEMS]:
@@ -120,7 +121,8 @@ class Explaining:
             items.append(
                 {
                     "entry": one.entry,
-                    "recorded": one.asked.allowed,
+                    "recorded": recorded(one.asked),
+                    "kept_back": one.asked.kept_back,
                     "question": shown(one.asked, had.names, had.source.value),
                     "then": None if then is None else told(then, one.policy, one.asked, had.names),
                     "now": told(policy.engine, policy.digest, one.asked, had.names),
@@ -163,11 +165,17 @@ class Explaining:
         item = {
             "entry": None,
             "recorded": None,
+            "kept_back": None,
             "question": shown(asked, names, source),
             "then": None,
             "now": told(policy.engine, policy.digest, asked, names),
         }
         return {"items": [item], "unknown": 0, "left_out": 0, "complete": True}
+
+
+def recorded(asked: Asked) -> bool | None:
+    """Whether the ledger says that it was allowed in the end; None where it does not say."""
+    return asked.allowed if asked.kept_back is None else False
 
 
 def told(engine: Engine, digest: str, asked: Asked, roles: tuple[str, ...]) -> dict[str, Any]:

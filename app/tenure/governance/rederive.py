@@ -1,4 +1,6 @@
-"""Derived records that went with a person: the application is asked to derive them again without the person.
+"""Derived records that went with a person, or from something that was corrected since.
+
+The application is asked to derive them again, without the person or from what is right now.
 
 A round, every few seconds, for each tenant in which something is open:
 
@@ -28,7 +30,7 @@ from tenure.lineage import people_behind
 from tenure.model.principal import Credential
 from tenure.outbound import NO_PROXY
 from tenure.sequencer import Sequencer
-from tenure.store import records
+from tenure.store import records, rectifying
 from tenure.store import rederivations as store
 from tenure.store.records import Source
 from tenure.store.rederivations import Rederivation
@@ -67,7 +69,8 @@ class Rederivations:
     ) -> dict[str, Any]:
         """What is to be derived again, newest first: `{"items":[…],"next"}`.
 
-        An item is `{"id","shred","scope","record","version","version_id","state","attempts","deadline"}`.
+        An item is `{"id","shred","cause","scope","record","version","version_id","state","attempts",
+        "deadline"}`.
         """
 
         def work(seat: Seat) -> dict[str, Any]:
@@ -125,19 +128,28 @@ class Rederivations:
             "tenant": desk.tx.tenant_id,
             "origin": signer.name,
             "shred": one.shred_id,
+            **({} if one.cause == store.ERASURE else {"cause": one.cause}),
             "scope": one.scope,
             "record": one.record_id,
             "version": one.version,
             "version_id": one.version_id,
-            "sources": [
-                source.version_id
-                for source in records.sources(desk.tx, one.version_id)
-                if _is_untouched(desk, source)
-            ],
+            "sources": _sources(desk, one),
             "issued_at": ids.rfc3339(desk.now),
             "deadline": ids.rfc3339(one.deadline),
         }
         return _Question(one, webhooks[one.scope] or "", issue_request(request, signer))
+
+
+def _sources(desk: Desk, one: Rederivation) -> list[str]:
+    """What it can be derived from again: of what was corrected, what corrects it."""
+    found = [source for source in records.sources(desk.tx, one.version_id) if _is_untouched(desk, source)]
+    newer = (
+        source.version_id
+        if source.restricted_since is None
+        else rectifying.current_of(desk.tx, source.version_id)
+        for source in found
+    )
+    return [source for source in newer if source is not None]
 
 
 def _is_untouched(desk: Desk, source: Source) -> bool:
@@ -191,8 +203,11 @@ def _settle(desk: Desk) -> None:
 
 
 def _record(desk: Desk, one: Rederivation, state: str) -> None:
-    data = {"shred": one.shred_id, "rederivation": one.id, "record": one.record_id, "version": one.version}
-    draft = EntryDraft(kind=Kind.SHRED, at=desk.now, outcome=f"rederivation-{state}", data=data)
+    data = {"rederivation": one.id, "record": one.record_id, "version": one.version}
+    kind, asked_by = (Kind.SHRED, "shred") if one.cause == store.ERASURE else (Kind.RECTIFICATION, "request")
+    draft = EntryDraft(
+        kind=kind, at=desk.now, outcome=f"rederivation-{state}", data={asked_by: one.shred_id, **data}
+    )
     desk.tx.append(draft)
 
 
@@ -200,6 +215,7 @@ def _shown(one: Rederivation) -> dict[str, Any]:
     return {
         "id": one.id,
         "shred": one.shred_id,
+        "cause": one.cause,
         "scope": one.scope,
         "record": one.record_id,
         "version": one.version,

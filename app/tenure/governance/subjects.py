@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tenure.errors import NotFound
+from tenure.governance import subjectlimits
 from tenure.governance.erasures import ask_for, shown
 from tenure.governance.impact import impact
 from tenure.governance.service import Once, Seat, Service
@@ -40,7 +41,8 @@ class Subjects:
     async def get(self, credential: Credential, subject_id: str) -> dict[str, Any]:
         """What is held: `{"id","state","shred","held":[{"scope","categories","state","versions"}],"events"}`.
 
-        `events`: what was told of the person, `[{"scope","event","at"}]`.
+        `events`: what was told of the person, `[{"scope","event","at"}]`. With `restricted_since` and
+        `objections` (`subjectlimits.shown`).
         """
         check_id(subject_id, "data subject")
 
@@ -58,6 +60,7 @@ class Subjects:
                     {"scope": one.scope, "event": one.name, "at": rfc3339(one.at)}
                     for one in events.of_people(seat.desk.tx, [subject_id])
                 ],
+                **subjectlimits.shown(subjectlimits.of(seat.desk.tx, subject_id)),
             }
 
         return await self._service.run(credential, SCOPE, "read", work)

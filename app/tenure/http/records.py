@@ -22,7 +22,7 @@ from tenure.http.shapes.base import answers
 from tenure.http.shapes.retention import Retention
 from tenure.http.turnstile import count_records
 from tenure.ledger.canonical import MAX_INTEGER, canonical
-from tenure.listing import Query
+from tenure.listing import Line, Query
 from tenure.model.record import (
     Draft,
     Segment,
@@ -101,7 +101,7 @@ async def list_versions(
         raise wire.bad_cursor()
     found = await tenure_of(request).gateway.history(ask, scope, key, before=before, limit=limit)
     count_records(request.scope, len(found.items))
-    items = [{**line._asdict(), "created_at": ids.rfc3339(line.created_at)} for line in found.items]
+    items = [_line(one) for one in found.items]
     following = None if found.next is None else wire.to_cursor(_CURSOR, found.next)
     return json_reply(
         200, {"items": items, "next": following, "withheld": found.withheld, "entry": found.entry}
@@ -292,6 +292,8 @@ def _shown(found: Version) -> dict[str, Any]:
     }
     if found.path:
         shown["path"] = found.path
+    if found.stale_since is not None:
+        shown["stale_since"] = ids.rfc3339(found.stale_since)
     if found.content is not None:
         shown["content"] = msgspec.Raw(found.content)
     if found.segments:
@@ -299,7 +301,22 @@ def _shown(found: Version) -> dict[str, Any]:
     return shown
 
 
+def _line(one: Line) -> dict[str, Any]:
+    marks = {"restricted_since": one.restricted_since, "stale_since": one.stale_since}
+    return {
+        "version": one.version,
+        "version_id": one.version_id,
+        "state": one.state,
+        "created_at": ids.rfc3339(one.created_at),
+        "categories": one.categories,
+        "entry": one.entry,
+        **{name: ids.rfc3339(at) for name, at in marks.items() if at is not None},
+    }
+
+
 def _segment(one: Shown) -> dict[str, Any]:
+    if one.withheld is not None:
+        return {"withheld": one.withheld}
     if one.erased:
         return {"erased": True, "certificate": one.certificate}
     content = msgspec.Raw(one.content or b"null")

@@ -14,6 +14,7 @@ from tenure.inspection.celllog import rounds
 from tenure.inspection.findings import Finding
 from tenure.inspection.logkeys import Chain, published_changes
 from tenure.inspection.rights import steps_of
+from tenure.inspection.subjectlimits import named
 from tenure.inspection.view import SKEW_US, View, asked_for, differing, each, guarded
 from tenure.ledger.canonical import parse_canonical
 from tenure.ledger.checkpoint import open_checkpoint
@@ -149,6 +150,7 @@ def _makes(view: View, row: Row, entry: dict[str, Any]) -> Iterator[tuple[str, s
     key = f"{row['writer']}-{row['n']}"
     if (asked := asked_for(entry)) is not None and view.lives:
         view.over.asked[asked] = key
+    named(view, entry, key)
     if view.is_put_back(row["writer"], row["n"]):
         return  # what it made is gone with a lost database
     if (digest := entry.get("accesses_sha256")) is not None:
@@ -157,6 +159,8 @@ def _makes(view: View, row: Row, entry: dict[str, Any]) -> Iterator[tuple[str, s
         yield "decisions", "id", key, entry.get("decision")
     if asked is not None and view.lives:
         yield "holds" if entry["kind"] == Kind.HOLD_PLACE else "shreds", "id", key, asked
+    if (entry["kind"], entry["outcome"]) == (Kind.SUBJECT_LIMIT, "set") and view.lives:
+        yield "subject_limits", "id", key, entry["data"]["limit"]
     if entry["kind"] == Kind.POLICY_CHANGE and view.lives and "generation" in entry.get("data", {}):
         yield "configurations", "generation", key, entry["data"]["generation"]
     if (step := steps_of(entry)) is not None and view.lives:

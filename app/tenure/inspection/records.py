@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tenure import filing, ids, rowseals
 from tenure.errors import Shredded, Tampered
 from tenure.inspection.findings import Finding
+from tenure.inspection.subjectlimits import marks
 from tenure.inspection.view import View, differing, each, guarded
 from tenure.keys import segments
 from tenure.keys.seal import Binding, OpenedKey, added_leaves, founding_slots, header_leaves, open_key
@@ -56,6 +57,7 @@ def versions(view: View, page: Sequence[Row]) -> Iterator[Finding]:
         yield from guarded(view, "version", _V, key, _by_entry(view, row))
         yield from guarded(view, "version", _V, key, _beside(view, row, around))
         yield from guarded(view, "version-seal", _V, key, _sealed(view, row, around))
+        yield from guarded(view, "version-mark", _V, key, marks(view, row))
 
 
 # ── by its entry ───────────────────────────────────────────────────────────────────────────────────

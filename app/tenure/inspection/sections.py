@@ -8,7 +8,19 @@ from typing import NamedTuple
 
 from sqlalchemy import Table
 
-from tenure.inspection import acts, breakglass, celllog, cohorts, keys, ledger, people, records, rights, trees
+from tenure.inspection import (
+    acts,
+    breakglass,
+    celllog,
+    cohorts,
+    keys,
+    ledger,
+    people,
+    records,
+    rights,
+    subjectlimits,
+    trees,
+)
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import Check, View
 from tenure.store import tables
@@ -58,6 +70,7 @@ SECTIONS = (
     Section("paths", tables.record_paths, records.paths),
     Section("label sets", tables.label_sets, records.label_sets),
     Section("subjects", tables.subjects, people.subjects),
+    Section("subject limits", tables.subject_limits, subjectlimits.limits),
     Section("events", tables.events, people.events),
     Section("bucket leaves", tables.bucket_leaves, None, people.bucket_leaves),
     Section("scope leaves", tables.scope_leaves, people.scope_leaves),

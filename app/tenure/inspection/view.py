@@ -62,6 +62,8 @@ class Pass:
     """Sections that saw every row."""
     published: dict[int, bytes | None] = field(default_factory=dict)
     """Generation → the public key that was published beside it, where that was asked."""
+    marks: dict[tuple[str, int, str], list[str]] = field(default_factory=dict)
+    """(record, version, action) → entries of rectifications that mark it so."""
     plans: list[Batch] | None = None
     put_back: dict[str, list[tuple[int, int]]] | None = None
     """Writer → numbers (first, end) of entries that came back without the rows that they made."""

@@ -49,6 +49,11 @@ class Kind(StrEnum):
     REQUEST_CLOSE = "request.close"
     EVENT = "event"
     """Something happened to a person that retention may count from; data: scope, event, categories."""
+    SUBJECT_LIMIT = "subject.limit"
+    """A restriction or an objection of a person was set or lifted; data: its id, the request, the purpose."""
+    RECTIFICATION = "rectification"
+    """A version was corrected by a newer one; its accesses: it is `withheld` from now on, what was derived
+    from it is stale (`listed`)."""
     HOLD_PLACE = "hold.place"
     HOLD_RELEASE = "hold.release"
     SHRED = "shred"

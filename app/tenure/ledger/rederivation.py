@@ -1,4 +1,7 @@
-"""Requests to derive a record again without an erased person, as an application's webhook gets them.
+"""Requests to derive a record again, as an application's webhook gets them.
+
+Without an erased person; or, with `cause` `rectification`, from what was corrected since: then `shred` is the
+rights request's id, and the record is read as it is until there is a newer version.
 
 A DSSE envelope over canonical JSON, signed with the ledger's key, of a payload type of its own: nothing else
 that this key signs can pass for one. Opaque ids only; nothing in it says who was erased.

@@ -79,13 +79,17 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A segment as a reader gets it: opened, or what is left of an erased one."""
+    """A segment as a reader gets it: opened, or what is left of an erased one, or kept back.
+
+    `withheld`: why, where policy allows it and the right of somebody whom it is about does not.
+    """
 
     subjects: tuple[str, ...] = ()
     content: bytes | None = None
     commitment: str | None = None
     erased: bool = False
     certificate: str | None = None
+    withheld: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,8 @@ class Version:
     segments: tuple[Shown, ...] = ()
     path: tuple[str, ...] = ()
     """Where it is filed; the first, if it is filed under several."""
+    stale_since: int | None = None
+    """Since when something that it was derived from is corrected: to be derived again. Microseconds."""
 
 
 def check_key(key: str) -> None:

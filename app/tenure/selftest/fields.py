@@ -31,6 +31,7 @@ TABLES = (
     "record_paths",
     "label_sets",
     "subjects",
+    "subject_limits",
     "events",
     "bucket_leaves",
     "scope_leaves",

@@ -63,6 +63,10 @@ class StoredVersion(NamedTuple):
     pack_sha256: bytes | None = None
     """Where its content lies if it is in a pack; in `content` there is nothing then, or, of one with
     segments, these without their contents."""
+    restricted_since: int | None = None
+    """Since when it was corrected by a newer one (GDPR Art. 16): kept, and not read any more."""
+    stale_since: int | None = None
+    """Since when something that it was derived from is like that."""
 
     @property
     def place(self) -> Place:
@@ -98,6 +102,8 @@ _COLUMNS = (
     _v.c.pack_offset,
     _v.c.pack_length,
     _v.c.pack_sha256,
+    _v.c.restricted_since,
+    _v.c.stale_since,
 )
 _BARE = tuple(null().label("content") if one is _v.c.content else one for one in _COLUMNS)
 """The same without contents: they may be large, and are not needed to tell where they lie."""
@@ -135,7 +141,8 @@ EVERY = Select(
 class Source(NamedTuple):
     """A version that something is derived from. `scope_leaf`: of its scope, if that has one.
 
-    `segments`: how many its content has; None when it is one. `cohort`: the leaf of its cohort.
+    `segments`: how many its content has; None when it is one. `cohort`: the leaf of its cohort. The last two
+    are as in `StoredVersion`.
     """
 
     version_id: str
@@ -145,10 +152,22 @@ class Source(NamedTuple):
     scope_leaf: int | None
     segments: int | None
     cohort: int | None
+    restricted_since: int | None = None
+    stale_since: int | None = None
 
 
 KNOWN_VERSIONS = Select(
-    select(_v.c.id, _v.c.state, _v.c.shred_id, _v.c.header, _l.c.leaf, _v.c.segments, _v.c.cohort)
+    select(
+        _v.c.id,
+        _v.c.state,
+        _v.c.shred_id,
+        _v.c.header,
+        _l.c.leaf,
+        _v.c.segments,
+        _v.c.cohort,
+        _v.c.restricted_since,
+        _v.c.stale_since,
+    )
     .select_from(_v.outerjoin(_l, and_(_l.c.tenant_id == _v.c.tenant_id, _l.c.scope == _v.c.scope)))
     .where(_v.c.tenant_id == bindparam("tenant_id"), AnyOf(_v.c.id, "ids"))
 )

@@ -1,4 +1,4 @@
-"""What applications are asked to derive again without an erased person, and how far that is."""
+"""What applications are asked to derive again, without an erased person or from what was corrected."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,12 +12,13 @@ from tenure.store.session import Tx
 
 _t, _q, _r = tables.rederivations, tables.rederivation_queue, tables.records
 PENDING, ASKED, DONE, OVERDUE = "pending", "asked", "done", "overdue"
+ERASURE, RECTIFICATION = "erasure", "rectification"
 STATES = (PENDING, ASKED, DONE, OVERDUE)
 _OPEN = (PENDING, ASKED)
 
 
 class Rederivation(NamedTuple):
-    """One record whose current version went with a person. Instants in microseconds.
+    """One record whose current version went with a person, or is stale. Instants in microseconds.
 
     pending: the application did not yet take the question. asked: it did. done: the record has a live version
     again. overdue: it had none when the deadline passed.
@@ -33,14 +34,24 @@ class Rederivation(NamedTuple):
     attempts: int
     next_at: int
     deadline: int
+    cause: str = ERASURE
+    """Of a rectification `shred_id` is the rights request's id, and the version stays as it is, stale."""
 
 
 def begun(
-    *, shred_id: str, scope: str, record_id: str, version: int, version_id: str, at: int, deadline: int
+    *,
+    shred_id: str,
+    scope: str,
+    record_id: str,
+    version: int,
+    version_id: str,
+    at: int,
+    deadline: int,
+    cause: str = ERASURE,
 ) -> Rederivation:
     """One that nobody was asked for yet, due at once."""
     return Rederivation(
-        ids.new_id(), shred_id, scope, record_id, version, version_id, PENDING, 0, at, deadline
+        ids.new_id(), shred_id, scope, record_id, version, version_id, PENDING, 0, at, deadline, cause
     )
 
 

@@ -19,6 +19,7 @@ _STATE = Select(
         tables.tenant_state.c.principal_epoch,
         tables.tenant_state.c.policy_epoch,
         tables.tenant_state.c.key_epoch,
+        tables.tenant_state.c.subject_epoch,
     ).where(tables.tenant_state.c.tenant_id == bindparam("tenant_id"))
 )
 _INSERT_ENTRY = Insert(tables.entries)
@@ -35,6 +36,7 @@ class Epochs:
     principal: int
     policy: int
     keys: int
+    subjects: int = 0
 
 
 class Writers:

@@ -110,11 +110,12 @@ issuer_claims = _table(
 # ── one tenant ────────────────────────────────────────────────────────────────────────────────────
 tenant_state = _table(
     "tenant_state",
-    # A change to who may act, what policy says or which keys live raises its epoch; every
-    # transaction reads this row first, so a cache is never older than the transaction that uses it.
+    # A change to who may act, what policy says, which keys live or whose data is limited raises its epoch;
+    # every transaction reads this row first, so a cache is never older than the transaction that uses it.
     Column("principal_epoch", BigInteger, nullable=False),
     Column("policy_epoch", BigInteger, nullable=False),
     Column("key_epoch", BigInteger, nullable=False),
+    Column("subject_epoch", BigInteger, nullable=False),
     # From when on accesses to records are all kept, where a rule counts from them; 0: since there are any.
     Column("access_since", Instant, nullable=False),
 )
@@ -301,6 +302,24 @@ subjects = _table(
     Index("ix_subjects_leaf", "tenant_id", "leaf", unique=True),
     Index("ix_subjects_bucket", "tenant_id", "bucket"),
 )
+# What holds for people at once: restrictions (GDPR Art. 18) and objections to a purpose (Art. 21).
+subject_limits = _table(
+    "subject_limits",
+    Column("id", Id, primary_key=True),
+    Column("subject_id", Id, nullable=False),
+    Column("kind", Token, nullable=False),  # restriction, objection
+    Column("purpose", Token, nullable=False),  # '' of a restriction
+    Column("request_id", Id, nullable=False),  # the rights request that set it
+    Column("set_by", Id),  # null: the service itself
+    Column("set_at", Instant, nullable=False),
+    Column("epoch", BigInteger, nullable=False),  # the subject epoch with which it was set, or lifted
+    Column("entry", Token, nullable=False),
+    Column("lifted_by", Id),
+    Column("lifted_at", Instant),
+    Column("lifted_entry", Token),
+    Index("ix_subject_limits_subject", "tenant_id", "subject_id"),
+    Index("ix_subject_limits_epoch", "tenant_id", "epoch"),
+)
 bucket_leaves = _table(
     "bucket_leaves",
     Column("bucket", SmallInteger, primary_key=True, autoincrement=False),
@@ -374,6 +393,10 @@ versions = _table(
     Column("pack_offset", BigInteger),
     Column("pack_length", BigInteger),
     Column("pack_sha256", LargeBinary),
+    # Marks of rectifications: since when it is not read any more because it was corrected, and since when
+    # something that it was derived from is not.
+    Column("restricted_since", Instant),
+    Column("stale_since", Instant),
     Index("ix_versions_id", "tenant_id", "id", unique=True),
 )
 Index(
@@ -628,7 +651,7 @@ held_versions = _table(
 rederivations = _table(
     "rederivations",
     Column("id", Id, primary_key=True),
-    Column("shred_id", Id, nullable=False),
+    Column("shred_id", Id, nullable=False),  # of a rectification the rights request
     Column("scope", Token, nullable=False),
     Column("record_id", Id, nullable=False),
     Column("version", BigInteger, nullable=False),
@@ -637,6 +660,7 @@ rederivations = _table(
     Column("attempts", Integer, nullable=False),
     Column("next_at", Instant, nullable=False),
     Column("deadline", Instant, nullable=False),
+    Column("cause", Token, nullable=False),  # erasure, rectification
     Index("ix_rederivations_state", "tenant_id", "state", "id"),
     Index("ix_rederivations_shred", "tenant_id", "shred_id"),
 )

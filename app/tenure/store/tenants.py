@@ -17,11 +17,13 @@ class Epoch(StrEnum):
     PRINCIPAL = "principal_epoch"
     POLICY = "policy_epoch"
     KEYS = "key_epoch"
+    SUBJECTS = "subject_epoch"
+    """Restrictions and objections: `raise_subjects`."""
 
 
 def create(tx: Tx, tenant_id: str, *, leaf_epoch: int, first_leaf: int) -> None:
     """The tenant's own rows. Transaction of the new tenant (or of the cell, for the cell's own)."""
-    epochs = {"principal_epoch": 1, "policy_epoch": 1, "key_epoch": 1}
+    epochs = {epoch.value: 1 for epoch in Epoch}
     tx.execute(insert(tables.tenant_state).values(tenant_id=tenant_id, access_since=0, **epochs))
     tx.execute(insert(tables.leaf_sequences).values(tenant_id=tenant_id, epoch=leaf_epoch, next=first_leaf))
 
@@ -62,6 +64,21 @@ def raise_epoch(tx: Tx, *epochs: Epoch) -> None:
         .where(table.c.tenant_id == tx.tenant_id)
         .values({epoch.value: table.c[epoch.value] + 1 for epoch in epochs})
     )
+
+
+def raise_subjects(tx: Tx) -> int:
+    """Count up the subject epoch: the new one, for the rows that change with it. One round trip.
+
+    Nobody else counts it up until this transaction ends, so that epochs are in the order of commits.
+    """
+    table = tables.tenant_state
+    counted = (
+        update(table)
+        .where(table.c.tenant_id == tx.tenant_id)
+        .values(subject_epoch=table.c.subject_epoch + 1)
+        .returning(table.c.subject_epoch)
+    )
+    return int(tx.execute(counted).scalar_one())
 
 
 def raise_under_policy(tx: Tx, epoch: Epoch, decided: int) -> None:

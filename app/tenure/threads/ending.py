@@ -1,7 +1,7 @@
 """Deleting a thread: its keys go with the next batch of erasures, so that no backup brings it back."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tenure import filing, rowseals
 from tenure.access import Ask, Caller
@@ -11,6 +11,7 @@ from tenure.governance.erasures import begun
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.thread import Bound, root_key, thread_path
 from tenure.reading import absent
+from tenure.restraints import Restraint
 from tenure.sealing import labels_of
 from tenure.store import cohorts, shreds, tenants
 from tenure.store import threads as store
@@ -18,6 +19,7 @@ from tenure.store.cohorts import ENDING, OPEN
 from tenure.store.records import StoredVersion
 from tenure.store.tenants import Epoch
 from tenure.threads.home import lookup, opened_head
+from tenure.withholding import kept_back
 from tenure.writing import bury
 
 
@@ -51,7 +53,18 @@ class Thread:
             touched = Access(root.record_id, root.version, Action.DENIED)
             kind = Kind.DELETE if action == "delete" else Kind.ACCESS
             return caller.refuse(kind, verdict, touched, nonce=nonce)
-        return cls(caller, ask, scope, thread, root) if root.state == "live" else None
+        if root.state != "live":
+            return None
+        why = kept_back(caller, root)
+        # What is restricted is kept; who objects to a purpose does not keep a thread from being deleted.
+        if why is not None and (action != "delete" or why is Restraint.RESTRICTED):
+            touched = Access(root.record_id, root.version, Action.DENIED)
+            return caller.withhold(
+                Kind.DELETE if action == "delete" else Kind.ACCESS, why, touched, nonce=nonce
+            )
+        if action == "delete":  # nobody is given any of what is moved for it
+            caller = replace(caller, unrestrained=True, _against=None)
+        return cls(caller, ask, scope, thread, root)
 
     @property
     def bound(self) -> Bound:

@@ -11,7 +11,7 @@ from tenure.crew import Desk
 from tenure.errors import Denied, Erased, NotFound
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.thread import Pending, Snapshot, Value, snapshots_key, writes_key
-from tenure.reading import absent, not_found
+from tenure.reading import absent, not_found, withheld
 from tenure.sealing import WITHDRAWN, erased, labels_of
 from tenure.store import records
 from tenure.store.records import StoredVersion
@@ -45,6 +45,8 @@ class GetSnapshot(OnThread):
         remember(desk, root)
         if root.state in WITHDRAWN:
             return self._gone(caller, erased(desk.tx, root.shred_id), root, nonce)
+        if root.state == "live" and (kept := withheld(caller, root, nonce=nonce)) is not None:
+            return kept
         found = self._find(desk, root) if root.state == "live" else None
         if found is None:
             caller.record(Kind.ACCESS, "not-found", nonce=nonce)

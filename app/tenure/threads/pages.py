@@ -12,12 +12,14 @@ from tenure.errors import Denied, Erased
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.listing import Query, split
 from tenure.model.thread import ALL_THREADS, Snapshot, snapshots_key, thread_path
+from tenure.reading import withheld
 from tenure.sealing import labels_of, open_head, unseal
 from tenure.store import threads as store
 from tenure.store.records import CURRENT, StoredVersion
 from tenure.store.threads import Spot
 from tenure.threads.getting import Loader
 from tenure.threads.reading import Facts, facts_of
+from tenure.withholding import kept_back
 
 MAX_SCANNED: Final = 1000
 _AT_ONCE: Final = 100
@@ -55,6 +57,8 @@ class _Found(NamedTuple):
 def page(desk: Desk, ask: Ask, scope: str, root_index: str | None, wanted: Wanted) -> Page | Denied:
     """One page, and one entry for it. A few statements for each 100 snapshots that were looked at.
 
+    Of all threads those are left out that policy does not show, or a person's right; of one it is a denial.
+
     Looks at 1 000 at most: then the page may be short, and `next` leads on.
     """
     caller = Caller.at(desk, ask)
@@ -66,7 +70,7 @@ def page(desk: Desk, ask: Ask, scope: str, root_index: str | None, wanted: Wante
     labels, path = _where(caller, scope, root_index, wanted)
     if isinstance(labels, Denied):
         return labels
-    found, after = _collect(desk, filing.index_of(desk.tenancy.keys, scope, path), labels, wanted)
+    found, after = _collect(caller, filing.index_of(desk.tenancy.keys, scope, path), labels, wanted)
     loaded = Loader(caller, scope, None, nonce).load(found) if found else None
     entry = caller.record(Kind.ACCESS, "ok", *(loaded.accesses if loaded else ()), nonce=nonce)
     items = [] if loaded is None else [loaded.snapshot(place, "", entry) for place in range(len(found))]
@@ -87,11 +91,14 @@ def _where(
     if not verdict.allowed:
         denied = Access(root.record_id, root.version, Action.DENIED)
         return caller.refuse(Kind.ACCESS, verdict, denied, nonce=secrets.token_bytes(16)), ()
+    kept = withheld(caller, root, nonce=secrets.token_bytes(16))
+    if kept is not None:
+        return kept, ()
     return [root.labels], thread_path(wanted.thread, root.latest)
 
 
 def _collect(
-    desk: Desk, path_index: str, labels: list[str], wanted: Wanted
+    caller: Caller, path_index: str, labels: list[str], wanted: Wanted
 ) -> tuple[list[_Found], Spot | None]:
     found: list[_Found] = []
     spot = None if wanted.after is None else Spot(*wanted.after)
@@ -100,12 +107,12 @@ def _collect(
         size = (
             _AT_ONCE if wanted.metadata or wanted.before or wanted.namespace is not None else wanted.limit + 1
         )
-        rows = store.page(desk.tx, path_index, labels, before=spot, limit=size)
+        rows = store.page(caller.desk.tx, path_index, labels, before=spot, limit=size)
         for stored in rows:
             if len(found) == wanted.limit:
                 return found, spot
             spot, scanned = Spot(stored.created_at, stored.version_id), scanned + 1
-            one = _matching(desk, stored, wanted)
+            one = None if kept_back(caller, stored) else _matching(caller.desk, stored, wanted)
             if one is not None:
                 found.append(one)
         if len(rows) < size:

@@ -37,14 +37,26 @@ class Happened(Shape):
     at: Time
 
 
+class Objection(Shape):
+    """A purpose that a person objects to, with those below it."""
+
+    purpose: str
+    since: Time
+
+
 class Subject(Shape):
-    """What is held about a person, without content; and events that retention may count from."""
+    """What is held about a person, without content; and events that retention may count from.
+
+    `restricted_since`: nobody is given any of it for as long; `objections`: not for these purposes.
+    """
 
     id: str
     state: str
     shred: str | None
     held: list[Holding]
     events: list[Happened]
+    restricted_since: Time | None
+    objections: list[Objection]
 
 
 class Shred(Shape):
@@ -60,10 +72,14 @@ class Shred(Shape):
 
 
 class Rederivation(Shape):
-    """A record whose current version went with a person, to be derived again without the person."""
+    """A record to be derived again: its current version went with a person, or is stale.
+
+    With the cause `rectification` `shred` is the id of the rights request.
+    """
 
     id: str
     shred: str
+    cause: Literal["erasure", "rectification"]
     scope: str
     record: str
     version: int

@@ -61,10 +61,15 @@ class Question(Shape):
 
 
 class Explained(Shape):
-    """A question under the rules that decided it and under today's. `recorded`: what the ledger says."""
+    """A question under the rules that decided it and under today's. `recorded`: what the ledger says.
+
+    `kept_back`: why it was denied although policy allowed it: a restriction of the processing, or an
+    objection to the purpose, of somebody whom the version is about.
+    """
 
     entry: str | None
     recorded: bool | None
+    kept_back: Literal["restricted", "objected"] | None
     question: Question
     then: Told | None
     now: Told

@@ -20,17 +20,21 @@ class Written(Shape):
 
 
 class Segment(Shape):
-    """A part about some people only; of an erased one only that, and the certificate once it is signed."""
+    """A part about some people only; of an erased one only that, and the certificate once it is signed.
+
+    `withheld`: it is kept back, and why, as somebody whom it is about has that right.
+    """
 
     subjects: list[str] = []
     content: Any = None
     commitment: str = ""
     erased: bool = False
     certificate: str | None = None
+    withheld: Literal["restricted", "objected"] | None = None
 
 
 class RecordHead(Written):
-    """A version with its labels."""
+    """A version with its labels. `stale_since`: something that it was derived from was corrected then."""
 
     subjects: list[str]
     categories: list[str]
@@ -39,6 +43,7 @@ class RecordHead(Written):
     expires_at: Time | None
     tier: str
     path: list[str] = []
+    stale_since: Time | None = None
 
 
 class Record(RecordHead):
@@ -51,7 +56,8 @@ class Record(RecordHead):
 class RecordPage(Shape):
     """A page of records. `withheld` counts what matches but may not be shown; content only on request.
 
-    `entry` is this access; each item names the entry of its own writing.
+    What is kept back for somebody whom it is about is counted on the pages where it is met. `entry` is this
+    access; each item names the entry of its own writing.
     """
 
     items: list[RecordHead]
@@ -61,7 +67,7 @@ class RecordPage(Shape):
 
 
 class HistoryLine(Shape):
-    """One version in a history."""
+    """One version in a history. `restricted_since`: it was corrected then, and is not read any more."""
 
     version: int
     version_id: str
@@ -69,6 +75,8 @@ class HistoryLine(Shape):
     created_at: Time
     categories: list[str]
     entry: str
+    restricted_since: Time | None = None
+    stale_since: Time | None = None
 
 
 class History(Shape):
