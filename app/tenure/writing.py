@@ -102,19 +102,20 @@ class Write(OnRecord):
             caller.record(Kind.WRITE, "erased", nonce=nonce)
             return gone
         quota.check(desk, sum(len(part.content) for part in self.draft.parts))
-        return self._store(caller, index, stored, nonce)
+        return self.store(caller, index, stored, nonce)
 
     @property
     def _labels(self) -> str:
         return ",".join(self.draft.categories)
 
-    def _store(
+    def store(
         self,
         caller: Caller,
         index: str,
         stored: StoredVersion | None,
         nonce: bytes,
     ) -> Written:
+        """Steps 4 and 5, of what was decided on: the new version after `stored`, on record."""
         desk, draft = caller.desk, self.draft
         record_id = stored.record_id if stored else ids.new_id()
         number = stored.latest + 1 if stored else 1

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from support.cell import Cell
+from support.cell import SCOPE, Cell
 from support.officers import Ahead, approved, asked, carried_out, scoped, second_officer, show
 from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound
 from tenure.ledger.certificate import verify_certificate
@@ -221,3 +221,53 @@ async def test_steps_out_of_order_change_nothing(desk: Cell) -> None:
     with pytest.raises(Conflict):
         await requests.conclude(dpo, request, "accepted")
     assert (await show(desk, request))["state"] == "scoping"
+
+
+async def test_a_restriction_and_an_objection_hold_once_they_are_approved(desk: Cell) -> None:
+    await carried_out(desk, await approved(desk, Kind.OBJECTION, purposes=("customer-support",)))
+    with pytest.raises(Denied):
+        await desk.get("talk")
+    done = await carried_out(desk, await approved(desk, Kind.RESTRICTION, "customer:2"))
+    assert done["state"] == "completed", done
+    with pytest.raises(Denied):
+        await desk.get("other")
+    person = await desk.tenure.subjects.get(desk.one["dpo"], done["subject"])
+    assert person["restricted_since"] is not None
+    assert (await certified(desk, done))["done"]["restriction"]["limit"]
+
+
+async def test_a_rectification_writes_anew_and_marks_what_was_wrong(desk: Cell) -> None:
+    old = await desk.get("talk")
+    made = await desk.put("summary", "was told: hello", "customer:1", derived_from=(old.version_id,))
+    wrong = {"scope": SCOPE, "key": "talk", "content": {"said": "good evening"}}
+    others = {"scope": SCOPE, "key": "other", "content": "mine now"}
+    missing = {"scope": SCOPE, "key": "nothing", "content": 1}
+    request = await approved(desk, Kind.RECTIFICATION, corrections=(wrong, others, missing))
+    done = await carried_out(desk, request)
+    new = await desk.get("talk")
+    assert (json.loads(new.content or b""), new.version) == ({"said": "good evening"}, 2)
+    with pytest.raises(Denied):
+        await desk.get("talk", version=1)
+    assert (await desk.get("summary")).stale_since is not None, made
+    assert json.loads((await desk.get("other")).content or b"") == {"said": "good day"}
+    said = await certified(desk, done)
+    assert done["state"] == "partial"
+    assert [one["outcome"] for one in said["done"]["records"]["records"]] == [
+        "corrected",
+        "about-others",
+        "not-found",
+    ]
+    assert [one["ground"] for one in said["exceptions"]] == ["about-others", "not-found"]
+    assert "evening" not in json.dumps([done, said])
+
+
+async def test_a_review_waits_for_a_person(desk: Cell) -> None:
+    request = await approved(desk, Kind.DECISION_REVIEW)
+    waiting = await carried_out(desk, request)
+    assert (waiting["state"], "officer" in waiting["next"]) == ("executing", True)
+    with pytest.raises(Invalid) as refused:
+        await desk.tenure.rights.requests.conclude(desk.one["dpo"], request, "perhaps")
+    assert refused.value.field == "outcome"
+    await desk.tenure.rights.requests.conclude(desk.one["dpo"], request, "changed")
+    done = await carried_out(desk, request)
+    assert (await certified(desk, done))["done"]["review"]["outcome"] == "changed"

@@ -13,7 +13,7 @@ from tenure.errors import Unverified
 from tenure.inspection.celllog import rounds
 from tenure.inspection.findings import Finding
 from tenure.inspection.logkeys import Chain, published_changes
-from tenure.inspection.rights import steps_of
+from tenure.inspection.rights import noted_step
 from tenure.inspection.subjectlimits import named
 from tenure.inspection.view import SKEW_US, View, asked_for, differing, each, guarded
 from tenure.ledger.canonical import parse_canonical
@@ -155,20 +155,27 @@ def _makes(view: View, row: Row, entry: dict[str, Any]) -> Iterator[tuple[str, s
         return  # what it made is gone with a lost database
     if (digest := entry.get("accesses_sha256")) is not None:
         yield "access_lists", "digest", key, digest
-    if entry["kind"] == Kind.DECISION_OPEN and view.lives:
+    if view.lives:
+        yield from _makes_alive(view, key, entry, asked)
+
+
+def _makes_alive(
+    view: View, key: str, entry: dict[str, Any], asked: str | None
+) -> Iterator[tuple[str, str, str, Any]]:
+    """The same of what goes with a tenant that leaves."""
+    if entry["kind"] == Kind.DECISION_OPEN:
         yield "decisions", "id", key, entry.get("decision")
-    if asked is not None and view.lives:
+    if asked is not None:
         yield "holds" if entry["kind"] == Kind.HOLD_PLACE else "shreds", "id", key, asked
-    if (entry["kind"], entry["outcome"]) == (Kind.SUBJECT_LIMIT, "set") and view.lives:
+    if (entry["kind"], entry["outcome"]) == (Kind.SUBJECT_LIMIT, "set"):
         yield "subject_limits", "id", key, entry["data"]["limit"]
-    if entry["kind"] == Kind.POLICY_CHANGE and view.lives and "generation" in entry.get("data", {}):
+    if entry["kind"] == Kind.POLICY_CHANGE and "generation" in entry.get("data", {}):
         yield "configurations", "generation", key, entry["data"]["generation"]
-    if (step := steps_of(entry)) is not None and view.lives:
-        view.over.steps[step[0]] = max(step[1], view.over.steps.get(step[0], 0))
-        yield "rights_requests", "id", key, step[0]
-    if (elevation := entry.get("data", {}).get("breakglass")) is not None and view.lives:
+    if (request := noted_step(view, entry)) is not None:
+        yield "rights_requests", "id", key, request
+    if (elevation := entry.get("data", {}).get("breakglass")) is not None:
         yield "breakglass", "id", key, elevation
-    if entry["kind"] == Kind.PURGE and view.lives and not view.erasing:
+    if entry["kind"] == Kind.PURGE and not view.erasing:
         yield "certificates", "id", key, entry.get("data", {}).get("certificate")
 
 

@@ -65,7 +65,10 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a column's value
     return bytes(value) if isinstance(value, memoryview) else value
 
 
-def steps_of(entry: dict[str, Any]) -> tuple[str, int] | None:
-    """(request, number of the step) that an entry is about; None for what is about none."""
-    data = entry.get("data", {})
-    return (data["request"], data["step"]) if entry["kind"] in STEPS else None
+def noted_step(view: View, entry: dict[str, Any]) -> str | None:
+    """The request whose step an entry is, of which the pass keeps the newest; None for any other entry."""
+    if entry["kind"] not in STEPS:
+        return None
+    data, steps = entry["data"], view.over.steps
+    steps[data["request"]] = max(data["step"], steps.get(data["request"], 0))
+    return str(data["request"])

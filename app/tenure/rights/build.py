@@ -6,8 +6,11 @@ from tenure.batcher import Batcher
 from tenure.governance.residue import Residue
 from tenure.governance.service import Service
 from tenure.rights.closing import Closing
+from tenure.rights.correcting import Correcting
 from tenure.rights.erasing import Erasing
 from tenure.rights.impact import Impacts
+from tenure.rights.limiting import Limiting
+from tenure.rights.reviewing import review
 from tenure.rights.saga import Doing, Saga
 from tenure.rights.scoping import Scoping
 from tenure.rights.service import RightsRequests
@@ -31,7 +34,15 @@ class Rights:
     ) -> None:
         """`requested` wakes the next batch of erasures."""
         erasing = Erasing(batcher, residue, requested)
-        steps: Mapping[str, Doing] = {"keys": erasing.keys, "residue": erasing.residue}
+        limiting = Limiting(batcher)
+        steps: Mapping[str, Doing] = {
+            "keys": erasing.keys,
+            "residue": erasing.residue,
+            "restriction": limiting.restriction,
+            "objection": limiting.objection,
+            "records": Correcting(batcher).records,
+            "review": review,
+        }
         self.impacts = Impacts(database, tenancies)
         self.requests = RightsRequests(service, Scoping(service, database, tenancies, self.impacts))
         self._saga = Saga(batcher, steps, Closing(batcher, sequencer))

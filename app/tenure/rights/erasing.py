@@ -19,7 +19,7 @@ from tenure.residue.values import values_of
 from tenure.rights import certificate
 from tenure.rights.case import opened
 from tenure.rights.finding import person_of
-from tenure.rights.saga import Outcome
+from tenure.rights.progress import Outcome
 from tenure.store import rights as store
 from tenure.store import shreds, subjects, tenants
 from tenure.store.shreds import AWAITING, DONE, Kind, Shred

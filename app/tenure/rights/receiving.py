@@ -11,7 +11,7 @@ from tenure.governance import ownleaves
 from tenure.governance.service import Seat
 from tenure.model.deadlines import Clock, deadlines
 from tenure.model.names import shown
-from tenure.model.record import check_key, check_subject
+from tenure.model.record import check_json, check_key, check_subject
 from tenure.model.rightsrequest import Kind, Method, RightsRequest, State
 from tenure.rights import acting
 from tenure.rights.case import SCOPE, Case, Correction, opened, sealed
@@ -139,6 +139,7 @@ def _corrections(desk: Desk, kind: Kind, given: Sequence[Mapping[str, Any]]) -> 
     scopes = desk.tenancy.policy.configuration.scopes
     for place, one in enumerate(given):
         check_key(one["key"])
+        check_json(one["content"], f"corrections[{place}].content")
         if one["scope"] not in scopes:
             raise Invalid(
                 "There is no such scope; nothing was done.",

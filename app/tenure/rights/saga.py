@@ -13,7 +13,7 @@ step that waits for something says for what, and is looked at again. One process
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import structlog
 
@@ -24,6 +24,7 @@ from tenure.ids import CELL
 from tenure.model.rightsrequest import CLOSED, Kind, RightsRequest, State
 from tenure.rights import acting, closing
 from tenure.rights.acting import look_again
+from tenure.rights.progress import Outcome, keep
 from tenure.store import rights as store
 
 _MOST = 500
@@ -36,13 +37,6 @@ R = TypeVar("R")
 _log = structlog.get_logger(__name__)
 
 
-class Outcome(NamedTuple):
-    """What a step came to: what it `found`, for the request's progress; `done`: the next one may begin."""
-
-    found: dict[str, Any]
-    done: bool = True
-
-
 Doing = Callable[[str, RightsRequest], Awaitable[Outcome]]
 """A step: (tenant, request) → its outcome. Safe to repeat."""
 
@@ -53,8 +47,8 @@ STEPS: Final[Mapping[Kind, tuple[tuple[str, State], ...]]] = {
     ),
     Kind.ACCESS: (("package", State.EXECUTING),),
     Kind.PORTABILITY: (("package", State.EXECUTING),),
-    Kind.RESTRICTION: (("restriction", State.EXECUTING)),
-    Kind.RECTIFICATION: (("records", State.EXECUTING)),
+    Kind.RESTRICTION: (("restriction", State.EXECUTING),),
+    Kind.RECTIFICATION: (("records", State.EXECUTING),),
     Kind.OBJECTION: (("objection", State.EXECUTING),),
     Kind.CONSENT_WITHDRAWAL: (("objection", State.EXECUTING),),
     Kind.DECISION_REVIEW: (("review", State.EXECUTING),),
@@ -105,9 +99,8 @@ class Saga:
             await self._close.close(tenant_id, request)
             return True
         outcome = await self._steps[name](tenant_id, request)
-        found = outcome.found | ({"done": True} if outcome.done else {})
-        await self._inside(tenant_id, partial(_keep, request_id=request.id, name=name, found=found))
-        return outcome.done
+        await self._inside(tenant_id, lambda desk: keep(desk, request.id, name, outcome))
+        return outcome.done or outcome.more
 
     async def _inside(self, tenant_id: str, work: Callable[[Desk], R]) -> R:
         return cast("R", await self._batcher.submit(tenant_id, Solo(work)))
@@ -138,19 +131,6 @@ def _due(desk: Desk, *, request_id: str) -> RightsRequest | None:
     if wanted is state or state is State.NOTIFYING:
         return request
     return acting.went_on(desk, request, wanted.value, state=wanted.value)
-
-
-def _keep(desk: Desk, *, request_id: str, name: str, found: dict[str, Any]) -> None:
-    """What a step did: a line in the timeline once it is done, else only its progress."""
-    request = store.get(desk.tx, request_id, lock=True)
-    if request is None or request.steps.get(name, {}).get("done") or request.steps.get(name) == found:
-        return
-    acting.went_on(
-        desk,
-        request,
-        name if found.get("done") else f"{name}-waits",
-        progress=request.progressed(name, found).progress,
-    )
 
 
 def _postpone(desk: Desk, *, request_id: str, by: int) -> None:

@@ -1,0 +1,36 @@
+"""What a step of the execution did, kept with its request."""
+
+from typing import Any, NamedTuple
+
+from tenure.crew import Desk
+from tenure.rights import acting
+from tenure.store import rights as store
+
+
+class Outcome(NamedTuple):
+    """What a step came to: what it `found`, for the request's progress; `done`: the next one may begin.
+
+    `more`: if it is not done, it goes on at once and waits for nothing.
+    """
+
+    found: dict[str, Any]
+    done: bool = True
+    more: bool = False
+
+    def kept(self) -> dict[str, Any]:
+        """As it stands in the progress."""
+        return self.found | ({"done": True} if self.done else {})
+
+    def line(self, name: str) -> str:
+        """As it stands in the timeline."""
+        return name if self.done else f"{name}-goes-on" if self.more else f"{name}-waits"
+
+
+def keep(desk: Desk, request_id: str, name: str, outcome: Outcome) -> None:
+    """Keep what a step did, once: in the transaction that did it where doing it twice would do harm."""
+    request = store.get(desk.tx, request_id, lock=True)
+    before = {} if request is None else request.steps.get(name, {})
+    if request is None or before.get("done") or before == outcome.kept():
+        return
+    progress = request.progressed(name, outcome.kept()).progress
+    acting.went_on(desk, request, outcome.line(name), progress=progress)
