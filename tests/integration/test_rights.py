@@ -249,7 +249,7 @@ async def test_a_rectification_writes_anew_and_marks_what_was_wrong(desk: Cell) 
     with pytest.raises(Denied):
         await desk.get("talk", version=1)
     assert (await desk.get("summary")).stale_since is not None, made
-    assert json.loads((await desk.get("other")).content or b"") == {"said": "good day"}
+    assert json.loads((await desk.get("other")).content or b"")["v"] == {"said": "good day"}
     said = await certified(desk, done)
     assert done["state"] == "partial"
     assert [one["outcome"] for one in said["done"]["records"]["records"]] == [
