@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 import tenure
+from tenure.ledger.certificate import issue_certificate
 from tenure.ledger.receipt import build_receipt
 from tenure.ledger.tree import inclusion
 from unit.ledger.logs import SIGNER, entries, publish
 
 # What the extra `server` brings, and nothing that the client needs.
 ABSENT = (
-    "ahocorasick_rs alembic apscheduler backports casbin granian litestar msgspec prometheus_client psycopg"
+    "ahocorasick_rs alembic apscheduler backports casbin fpdf granian holidays jinja2 litestar msgspec"
+    " prometheus_client psycopg"
     " pydantic_settings sqlalchemy structlog uuid_utils yaml"
 )
 COMMANDS = {
@@ -36,10 +38,24 @@ COMMANDS = {
         "storage",
         "cost",
     ),
-    *("verify", "audit", "population", "evidence", "residue", "selftest", "witness"),
+    *("verify", "audit", "certificate", "population", "evidence", "residue", "selftest", "witness"),
 }
 # What the other extras bring: AWS, PostgreSQL, tokens of keys, time stamps.
 EXTRAS = "boto3 botocore psycopg pkcs11 rfc3161_client"
+CERTIFICATE = {
+    "v": 1,
+    "kind": "erasure-certificate",
+    "id": "c",
+    "tenant": "t",
+    "origin": SIGNER.name,
+    "shred": "s",
+    "issued_at": "2026-09-21T14:13:20.000002Z",
+    "steps": [{"step": "destroy"}],
+    "keys": {"provider": "files"},
+    "proves": ["This."],
+    "does_not_prove": ["That."],
+    "entry": "00112233445566ff-9",
+}
 PROGRAM = """
 import sys
 absent = sys.argv.pop(1).split()
@@ -122,6 +138,20 @@ def test_residue_says_what_to_install(tmp_path):
     found = bare("residue", tmp_path / "here", "--values", tmp_path / "values")
     assert found.returncode == 2
     assert "pip install 'tenure[residue]'" in found.stderr
+
+
+def test_certificates_are_read_without_more_and_made_into_pages_with_an_extra(tmp_path):
+    path = tmp_path / "one.json"
+    path.write_text(issue_certificate(CERTIFICATE, SIGNER))
+    shown = bare("certificate", path)
+    assert shown.returncode == 0, shown.stderr
+    for heading in ("What was done, step by step", "What this proves", "What this does not prove"):
+        assert heading in shown.stdout
+    for option in ("--html", "--pdf"):
+        found = bare("certificate", path, option, tmp_path / "made")
+        assert found.returncode == 1
+        assert "pip install 'tenure[reports]'" in found.stderr
+    assert not (tmp_path / "made").exists()
 
 
 MAPPING = "{scope: a.b, purpose: c, categories: [d], subjects: ['customer:1']"

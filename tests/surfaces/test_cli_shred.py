@@ -27,8 +27,8 @@ def shred(embedded):
     settings = embedded.settings
     places = ["--data-dir", settings.data_dir, "--root-dir", settings.root_dir, "--shred-interval-s", "0"]
 
-    def run(*arguments, who="dpo", env=None):
-        call = ["shred", *arguments, *map(str, places[:4])]
+    def run(*arguments, who="dpo", env=None, verb="shred"):
+        call = [verb, *arguments, *map(str, places[:4])]
         env = {"TENURE_API_KEY": embedded.one.keys[who], "TENURE_SHRED_INTERVAL_S": "0", **(env or {})}
         return CliRunner().invoke(app, [str(one) for one in call], env=env)
 
@@ -55,6 +55,23 @@ def test_shows_the_steps_and_keeps_a_certificate_that_verifies(shred, tmp_path):
     assert f"certificate {path}" in found.stdout
     verified = CliRunner().invoke(app, ["verify", str(path), "--vkey", _vkey(shred.cell)])
     assert verified.exit_code == 0, verified.output
+    page, print_ = tmp_path / "kept.html", tmp_path / "kept.pdf"
+    for source in (json.loads(base64.b64decode(json.loads(path.read_text())["payload"]))["id"], path, page):
+        made = shred("--html", page, "--pdf", print_, str(source), verb="certificate")
+        assert made.exit_code == 0, made.output
+        assert "tenure verify FILE" in made.stdout
+        assert page.read_text().startswith("<!DOCTYPE html>")
+        assert print_.read_bytes().startswith(b"%PDF")
+    verified = CliRunner().invoke(app, ["verify", str(page), "--vkey", _vkey(shred.cell)])
+    assert verified.exit_code == 0, verified.output
+
+
+def test_a_certificate_that_is_none_is_refused(tmp_path):
+    (tmp_path / "receipt").write_text("c2sp.org/tlog-proof@v1")
+    for name, said in (("missing", "no such file"), ("receipt", "not a DSSE envelope")):
+        found = CliRunner().invoke(app, ["certificate", str(tmp_path / name)])
+        assert found.exit_code == 1
+        assert said in found.stderr
 
 
 def test_takes_the_persons_id_and_answers_as_json(shred, tmp_path):

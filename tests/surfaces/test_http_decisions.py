@@ -184,7 +184,24 @@ def test_an_erased_person_is_gone_with_a_certificate(world: World) -> None:
     envelope = world.call("auditor", "GET", f"/v1/certificates/{certificate}").text
     vkey = world.ok("auditor", "GET", "/v1/ledger/key")["vkey"]
     assert verify_text(envelope, [Verifier.parse(vkey)]).report.ok
+    papers(world, f"/v1/certificates/{certificate}", envelope, vkey)
     assert world.ok("agent", "GET", record("spared"))["content"] == "kept"
+
+
+def papers(world: World, path: str, envelope: str, vkey: str) -> None:
+    """The same certificate for who would rather read it; JSON for who says nothing, or nothing sensible."""
+    browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    for accept in ("*/*", "application/json", "image/png", "text/html;q=inf", "", "text/html;q=0.1, */*"):
+        plain = world.call("auditor", "GET", path, headers={"Accept": accept})
+        assert (plain.text, plain.headers["vary"]) == (envelope, "accept"), accept
+    page = world.call("auditor", "GET", path, headers={"Accept": browser})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"] == "sandbox"
+    assert verify_text(page.text, [Verifier.parse(vkey)]).report.ok
+    printed = world.call("dpo", "GET", path, headers={"Accept": "application/pdf"})
+    assert printed.headers["content-type"] == "application/pdf"
+    assert envelope.encode() in printed.content
+    assert world.call("agent", "GET", path, headers={"Accept": browser}).status_code == 403
 
 
 def test_a_repeated_governance_call_is_done_once_and_shows_its_key_once(world: World) -> None:

@@ -28,6 +28,7 @@ from tenure.settings import Settings
 from tenure.store import tables
 
 WORDS = {
+    "certificate target": "certificate",
     "credential_id": "credential",
     "decision": "sealed decision",
     "elevation": "elevation",
@@ -93,6 +94,7 @@ SAMPLES = {
 LEFT_OUT = {
     *("action", "api_key", "as_json", "first", "end", "kind", "outcome", "purpose", "rule", "since"),
     *("until", "url", "vkey", "wait", "scan", "yes", "dry_run", "accept", *PLACES),
+    *("html", "pdf"),
     *("prune", "what_if", "form", "limit", "cursor", "quick", "disabled", "expires_at", "at", "category"),
     *("note", "state", "proof", "requests", "bytes_", "records", "burst_s", "concurrent", "reset"),
     *("stored_versions", "stored_bytes", "policy explain role"),

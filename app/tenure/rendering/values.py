@@ -1,6 +1,7 @@
 """Any JSON value as blocks: nothing that is in it is left out, whether this build knows its name or not."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ NONE = "none"
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?Z\Z")
 _FIRST = ("step", "version", "hold", "ground", "what", "scope", "category", "name")
 """Columns that say what a row is about: canonical JSON has them in the order of the alphabet."""
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _DEPTH = 20
 """Deeper values are shown as the JSON that they are."""
 
@@ -28,14 +30,24 @@ def shown(value: Json) -> str:
         return NONE
     instant = _INSTANT.match(value) if isinstance(value, str) else None
     if instant is None:
-        return str(value)
+        return readable(str(value))
     day, time, fraction = instant.groups()
     return f"{day} {time}{(fraction or '').rstrip('0').rstrip('.')} UTC"
 
 
 def named(member: str, names: Mapping[str, str] | None = None) -> str:
     """A member's name for people: its own of `names`, else its words."""
-    return (names or {}).get(member) or member.replace("_", " ").strip().capitalize() or member
+    return (names or {}).get(member) or readable(member.replace("_", " ").strip().capitalize()) or NONE
+
+
+def readable(text: str) -> str:
+    """With what does not show, or turns what shows around (bidirectional controls), as its code point."""
+    if text.isprintable():  # no more than a short cut
+        return text
+    return "".join(
+        f"[U+{ord(one):04X}]" if unicodedata.category(one) in _UNSEEN and one not in "\n\t" else one
+        for one in text
+    )
 
 
 def blocks(value: Json, names: Mapping[str, str], depth: int = 0) -> tuple[Block, ...]:
