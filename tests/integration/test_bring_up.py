@@ -280,6 +280,10 @@ async def test_what_the_log_proves_and_the_database_forgot_is_shown_as_lost(
             items = (await read(place.one.ask(), opened["id"]))["items"]
             assert [item["state"] for item in items] == ["live", "lost", "lost"]
             assert "something else" not in json.dumps(items)
+        foretold = await place.tenure.impacts.report(place.one.id, await place.person("customer:old"))
+        (item,) = foretold["items"]
+        assert [line["shown"] for line in item["before"]] == ["returned", "lost", "lost"]
+        assert [line["shown"] for line in item["after"]] == ["withheld", "lost", "lost"]
         assert (await place.audited()).ok
 
 

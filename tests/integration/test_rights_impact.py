@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,21 @@ from test_derived import AGAIN, KEEP, KEPT, REDERIVE, declare, derive, scope
 from support import airline
 from support.cell import JOINT, NOTES, SCOPE, Cell
 from support.contexts import Items, assert_foretold, opened, told
+from support.tiering import Later, stocked, tier
 from tenure.cli.demo.cast import policy
 from tenure.cli.demo.dataset import DataSet, Item
+from tenure.crew import Desk as OpenDesk
+from tenure.crew import Solo
 from tenure.errors import Denied, NotFound
 from tenure.ledger.canonical import canonical
 from tenure.listing import Query
+from tenure.model.layers import DAY_US
 from tenure.model.principal import Credential, PrincipalKind
 from tenure.model.record import Draft, Segment
 from tenure.model.thread import Bound, Channel, NewSnapshot
+from tenure.rights.inventory import inventory
+from tenure.store import subjects
+from tenure.thawing import Thaw
 
 pytestmark = pytest.mark.anyio
 
@@ -229,6 +237,51 @@ async def _decided(cell: Cell) -> Desk:
     return desk
 
 
+def group(scope: str, state: str, versions: int, label: str = "contact", **more: Any) -> dict[str, Any]:
+    tier = "hot" if state == "live" else None
+    return {
+        "scope": scope,
+        "categories": [label],
+        "tier": tier,
+        "state": state,
+        "versions": versions,
+        **more,
+    }
+
+
+def shared(scope: str, fate: str, people: int) -> dict[str, Any]:
+    return {"scope": scope, "fate": fate, "records": people, "versions": people, "people": people}
+
+
+INVENTORY = {
+    "state": "active",
+    "held": [
+        group(SCOPE, "erased", 1),
+        group(SCOPE, "live", 9),
+        group(SCOPE, "live", 1, "health"),
+        group(JOINT, "live", 2),
+    ],
+    "shared": [shared(SCOPE, "cut", 1), shared(SCOPE, "goes", 1), shared(JOINT, "stays", 2)],
+    "derived": [
+        group(AGAIN, "live", 1, rule="rederive"),
+        group(KEPT, "live", 2, rule="keep"),
+        group(NOTES, "live", 1, rule="shred"),
+    ],
+}
+
+
+async def inventoried(cell: Cell, reference: str, *, later: int = 0) -> dict[str, Any]:
+    """The inventory of a person, after so many days."""
+    person = await cell.person(reference)
+
+    def work(desk: OpenDesk) -> dict[str, Any]:
+        found = subjects.get(desk.tx, person)
+        assert found is not None
+        return inventory(replace(desk, now=desk.now + later * DAY_US), found)
+
+    return dict(await cell.tenure.batcher.submit(cell.one.id, Solo(work)))
+
+
 async def test_each_way_in_which_a_context_changes_or_does_not(cell: Cell) -> None:
     await _written(cell)
     desk = await _decided(cell)
@@ -238,6 +291,7 @@ async def test_each_way_in_which_a_context_changes_or_does_not(cell: Cell) -> No
     await cell.tenure.holds.place(tenant["dpo"], "record", held, "case 7")
     await cell.erase(EARLIER)
     person = await cell.person(GONE)
+    held_of_her = await inventoried(cell, GONE)
     await cell.request(ENDS)  # under way: what it takes is not this person's doing
     report = await cell.tenure.rights.impacts.report(tenant.id, person)
     await cell.tenure.shredder.run()
@@ -268,10 +322,43 @@ async def test_each_way_in_which_a_context_changes_or_does_not(cell: Cell) -> No
     assert [one["subject"] for one in report["items"] if desk.names[one["decision"]] == "her talk"] == [
         person
     ]
-    text = json.dumps(report)
+    assert held_of_her == INVENTORY | {"subject": person}
+    text = json.dumps([report, held_of_her])
     assert not any(word in text for word in ("evidence", "talk", "customer:", "case 7")), (
         "ids and words of ours"
     )
+
+
+async def test_what_lies_in_packs_is_foretold_without_being_fetched(
+    embedded: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, later = embedded, Later(monkeypatch)
+    async with cell.opened() as tenure:
+        await stocked(cell, 2)
+        parts = (Segment(b'"hers"', ("customer:0",)), Segment(b'"his"', ("customer:1",)))
+        draft = Draft(b"", (), ("contact",), segments=parts)
+        await tenure.gateway.write(cell.one.ask(), SCOPE, "parts", draft)
+        made = {}
+        for keys in (("k0", "k1"), ("k1",), ("parts",)):
+            decision = await opened(cell)
+            made[decision] = cell.one["agent"]
+            for key in keys:
+                await cell.get(key, ask=cell.one.ask(decision=decision))
+        assert {one["tier"] for one in (await inventoried(cell, "customer:0"))["held"]} == {"hot"}
+        later(48)
+        assert (await tier(tenure))["versions"] == 3
+        tiers = [(await inventoried(cell, "customer:0", later=days))["held"] for days in (0, 29, 40)]
+        assert [[(one["tier"], one["versions"]) for one in held] for held in tiers] == [
+            [("cold", 2)],
+            [("cold", 2)],
+            [("archived", 2)],
+        ]
+        with monkeypatch.context() as patch:
+            patch.setattr(Thaw, "read", None)
+            report = await tenure.impacts.report(cell.one.id, await cell.person("customer:0"))
+        before = await told(cell, made)
+        await cell.erase("customer:0")
+        assert len(assert_foretold(report, before, await told(cell, made))) == 2
 
 
 async def test_in_pages_and_of_whom_nobody_read(cell: Cell) -> None:

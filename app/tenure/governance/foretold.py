@@ -7,7 +7,7 @@ keeps and never gives reading: its leaf opens nothing in either.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from tenure.crew import Desk
 from tenure.governance.derived import KEEP
@@ -17,6 +17,20 @@ from tenure.keys.seal import founding_slots, header_leaves
 from tenure.store.impact import Sketch
 
 Slot = tuple[int, ...]
+
+
+class Segmented(Protocol):
+    """A version, or what is known of it: its content if it is in segments."""
+
+    @property
+    def segments(self) -> int | None:
+        """How many it has."""
+        ...
+
+    @property
+    def content(self) -> bytes | None:
+        """They."""
+        ...
 
 
 class Shown(NamedTuple):
@@ -75,7 +89,7 @@ class Sight:
             return Shown(opens=False)
         return Shown(opens=True, people=self._people(sealed.header))
 
-    def segments_lost(self, version: Sketch, before: Self) -> int:
+    def segments_lost(self, version: Segmented, before: "Sight") -> int:
         """How many segments of a version that stays open in the other sight and not in this one."""
         if not version.segments:
             return 0

@@ -5,11 +5,9 @@ from typing import Any
 
 from tenure.crew import Desk
 from tenure.governance import derived
-from tenure.keys import segments
-from tenure.keys.seal import header_leaves
+from tenure.governance.foretold import Sight
 from tenure.store import erasing, holds
 from tenure.store.holds import Hold
-from tenure.store.records import StoredVersion
 from tenure.store.subjects import StoredSubject
 
 _CHUNK = 500
@@ -20,6 +18,7 @@ MOST_LABELLED = 10_000
 def impact(desk: Desk, person: StoredSubject) -> dict[str, Any]:
     """The dry run: counts and ids, never content. Reads all of the person's versions, in chunks."""
     covering = holds.active(desk.tx)
+    before, without = Sight.before(desk, person.leaf), Sight.without(desk, person.leaf)
     counts = {"versions": 0, "erased": 0, "shared": 0, "segments": 0, "held": 0}
     used: set[str] = set()
     after: tuple[str, int] | None = None
@@ -28,8 +27,8 @@ def impact(desk: Desk, person: StoredSubject) -> dict[str, Any]:
         for stored in found:
             if stored.header is None:
                 continue
-            survives = _survives(desk, stored.header, person.leaf)
-            going = _segments_going(desk, stored, person.leaf) if survives else 0
+            survives = without.survives(stored.header)
+            going = without.segments_lost(stored, before) if survives else 0
             counts["versions"] += 1
             counts["shared" if survives else "erased"] += 1
             counts["segments"] += going
@@ -68,21 +67,3 @@ def _derived(desk: Desk, person: StoredSubject, covering: list[Hold]) -> tuple[d
     ]
     labelled = erasing.labelled_descendants(desk.tx, person.id, most=MOST_LABELLED)
     return {**totals, "labelled": labelled, "scopes": by_scope}, used
-
-
-def _survives(desk: Desk, header: bytes, leaf: int) -> bool:
-    """Whether some slot still lets somebody read without one person's leaf."""
-    keys = desk.tenancy.keys
-    return any(leaf not in slot and not keys.is_gone(slot) for slot in header_leaves(header))
-
-
-def _segments_going(desk: Desk, stored: StoredVersion, leaf: int) -> int:
-    """How many segments of a version that stays are readable now, and not without one person's leaf."""
-    if not stored.segments:
-        return 0
-    keys = desk.tenancy.keys
-    return sum(
-        not _survives(desk, one.header, leaf)
-        for one in segments.decode(stored.content or b"")
-        if one is not None and not all(keys.is_gone(slot) for slot in header_leaves(one.header))
-    )

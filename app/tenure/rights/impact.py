@@ -124,8 +124,8 @@ class Impacts:
             ]
             report["descendants"] = {"others": len(others.places), "complete": others.complete}
         report["items"] = items
-        if more:
-            report["next"] = items[-1]["decision"] if items else after
+        if more and items:
+            report["next"] = items[-1]["decision"]
         return report | {"scanned": {"entries": entries, "decisions": decisions}}
 
     # ── its pages ────────────────────────────────────────────────────────────────────────────────

@@ -11,10 +11,12 @@ from sqlalchemy import and_, bindparam, case, func, literal_column, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from tenure.ledger.entry import Kind
+from tenure.model.lifetime import Tier
 from tenure.store import tables
 from tenure.store.records import DERIVED, Place, among, beyond, linked
 from tenure.store.session import Tx
 from tenure.store.statements import AnyOf, Select, at_most
+from tenure.store.storage import TIER
 
 _v, _s, _l = tables.versions, tables.version_subjects, tables.lineage
 _d, _e, _p = tables.decisions, tables.entries, tables.packs
@@ -145,20 +147,24 @@ def children(tx: Tx, version_ids: Collection[str]) -> dict[str, Place]:
 
 
 class Count(NamedTuple):
-    """How many versions of a person are alike. `tag` and `put_at` (microseconds): of the pack they lie in."""
+    """How many versions of a person are alike. `tag` and `put_at` (microseconds): of the pack they lie in.
+
+    `tier`: None when nothing of them is stored any more.
+    """
 
     scope: str
     labels: str
     state: str
     derived: int
+    tier: Tier | None
     tag: str | None
     put_at: int | None
     versions: int
 
 
 def counted(tx: Tx, subject_id: str) -> list[Count]:
-    """All versions that go with a person, by scope, labels, state, descent and pack. One round trip."""
-    kinds = (_v.c.scope, _v.c.labels, _v.c.state, _s.c.derived, _p.c.tag, _p.c.put_at)
+    """All versions that go with a person, by scope, labels, state, descent, tier and pack. One round trip."""
+    kinds = (_v.c.scope, _v.c.labels, _v.c.state, _s.c.derived, TIER, _p.c.tag, _p.c.put_at)
     packed = and_(_p.c.tenant_id == _v.c.tenant_id, _p.c.id == _v.c.pack_id)
     query = (
         select(*kinds, func.count())
