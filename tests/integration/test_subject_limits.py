@@ -1,22 +1,28 @@
 """A person's restriction, objection or correction holds at once: on every path, on every replica."""
 
 import json
+import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from support.cell import JOINT, NOTES, SCOPE, SUPPORT, Cell
 from support.limited import lift, object_to, rectify, restrict, some, withdraw
+from support.webhook import webhook
 from tenure import ids
 from tenure.access import Ask
 from tenure.bootstrap import Tenure, ground_of, open_tenure
 from tenure.decisions import Opening
 from tenure.errors import Denied, Erased, Invalid
 from tenure.governance.explaining import About
+from tenure.http.app import create_app
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.view import Anchors
+from tenure.ledger.rederivation import open_request
 from tenure.listing import Query
 from tenure.model.record import Draft, Segment
 from tenure.model.thread import Bound, Channel, NewSnapshot
@@ -104,21 +110,8 @@ async def others_unaffected(cell: Cell) -> None:
     assert (await cell.tenure.threads.get(cell.one.ask(), SCOPE, "his thread")).id == "s1"
 
 
-async def test_every_path_is_closed_to_what_is_restricted_and_open_again(cell: Cell) -> None:
-    await lived(cell)
-    decision = await cell.tenure.decisions.open(cell.one["agent"], Opening(SUPPORT))
-    during = cell.one.ask(decision=decision["id"])
-    for key, scope in (("talk", SCOPE), ("his", SCOPE), ("parts", NOTES)):
-        await cell.get(key, scope=scope, ask=during)
-    before = {scope: await listed(cell, scope) for scope in (SCOPE, NOTES, JOINT)}
-    assert all(withheld == 0 for _, withheld in before.values())
-
-    request = ids.new_id()
-    limit = await restrict(cell, HER, request)
-    for look in REFUSED.values():
-        await refused(cell, look, "restricted")
-    await others_unaffected(cell)
-
+async def left_out(cell: Cell, decision: str) -> None:
+    """What shows several things leaves out what is hers, and counts it."""
     parts = (await cell.get("parts", scope=NOTES)).segments
     assert [(one.withheld, one.content, one.subjects) for one in parts] == [
         ("restricted", None, ()),
@@ -147,10 +140,28 @@ async def test_every_path_is_closed_to_what_is_restricted_and_open_again(cell: C
     ahead = await cell.tenure.retrievals.ask(cell.one.ask(), SCOPE, Query(include_content=True))
     assert (ahead["versions"], ahead["withheld"]) == (3, 4)
     for kept in (cell.tenure.decisions.context, cell.tenure.decisions.openings):
-        told = await kept(cell.one.ask(), decision["id"])
+        told = await kept(cell.one.ask(), decision)
         assert [one["content"] for one in told["items"]] == [{"v": "his"}, "his", "anybody's"]
         assert told["withheld"] == 2
         assert cell.entries()[-1]["data"]["withheld"] == "restricted"
+
+
+async def test_every_path_is_closed_to_what_is_restricted_and_open_again(cell: Cell) -> None:
+    await lived(cell)
+    decision = await cell.tenure.decisions.open(cell.one["agent"], Opening(SUPPORT))
+    during = cell.one.ask(decision=decision["id"])
+    for key, scope in (("talk", SCOPE), ("his", SCOPE), ("parts", NOTES)):
+        await cell.get(key, scope=scope, ask=during)
+    before = {scope: await listed(cell, scope) for scope in (SCOPE, NOTES, JOINT)}
+    assert all(withheld == 0 for _, withheld in before.values())
+
+    request = ids.new_id()
+    limit = await restrict(cell, HER, request)
+    for look in REFUSED.values():
+        await refused(cell, look, "restricted")
+    await others_unaffected(cell)
+
+    await left_out(cell, decision["id"])
 
     # Kept: storage is allowed, and nobody but the rules of retention takes it away.
     assert (await cell.put("talk", "more of hers", HER)).version == 2
@@ -299,17 +310,18 @@ async def test_one_who_is_being_erased_is_not_restricted(cell: Cell) -> None:
 
 # ── rectification ──────────────────────────────────────────────────────────────────────────────────
 AGAIN = {"onErasure": "rederive", "webhook": "https://agents.example/again", "withinHours": 72}
+SPEC = {
+    "description": "Derived",
+    "controller": "acme",
+    "categories": ["contact"],
+    "subjects": "optional",
+    "derived": AGAIN,
+}
 DERIVED = {
     "apiVersion": "tenure/v1",
     "kind": "Scope",
     "metadata": {"name": "support.again"},
-    "spec": {
-        "description": "Derived",
-        "controller": "acme",
-        "categories": ["contact"],
-        "subjects": "optional",
-        "derived": AGAIN,
-    },
+    "spec": SPEC,
 }
 
 
@@ -364,6 +376,87 @@ async def test_what_was_corrected_is_read_no_more_and_what_came_of_it_is_stale(c
     with pytest.raises(Invalid):
         await rectify(cell, right, wrong)
     assert (await cell.audited()).ok
+
+
+async def test_the_application_is_asked_to_derive_again_from_what_corrects_it(embedded: Cell) -> None:
+    async with embedded.opened() as tenure:
+        with webhook() as application:
+            declared = json.dumps(
+                [{**DERIVED, "spec": {**SPEC, "derived": {**AGAIN, "webhook": application.url}}}]
+            )
+            await tenure.manifests.apply(embedded.one["admin"], declared, dry_run=False)
+            wrong = await embedded.put("address", "wrong", HER)
+            summary = await embedded.put("sum", 1, scope="support.again", derived_from=(wrong.version_id,))
+            right = await embedded.put("address", "right", HER)
+            request = ids.new_id()
+            await rectify(embedded, wrong, right, request)
+            await tenure.rederivations.run()
+            [body] = application.bodies
+            asked = open_request(body, [await embedded.verifier()])
+        assert (asked["cause"], asked["shred"]) == ("rectification", request)
+        assert (asked["version_id"], asked["sources"]) == (summary.version_id, [right.version_id])
+        await embedded.put("sum", 2, scope="support.again", derived_from=(right.version_id,))
+        await tenure.rederivations.run()
+        [one] = (await tenure.rederivations.page(embedded.one["dpo"]))["items"]
+        assert one["state"] == "done"
+        assert (await embedded.get("sum", scope="support.again")).stale_since is None
+        said = [one for one in embedded.entries() if one["outcome"].startswith("rederivation-")]
+        assert {one["kind"] for one in said} == {"rectification"}
+
+
+async def test_over_http_it_says_why_and_since_when(embedded: Cell) -> None:
+    async with embedded.opened() as tenure, AsyncExitStack() as stack:
+        await lived(embedded)
+        await some(embedded)
+        await restrict(embedded, HER)
+        app: Any = create_app(tenure)
+        transport = httpx.ASGITransport(app)
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, base_url="http://tenure")
+        )
+
+        async def got(path: str, who: str = "agent") -> tuple[int, dict[str, Any]]:
+            headers = {"Authorization": f"Bearer {embedded.one.keys[who]}", "Tenure-Purpose": SUPPORT}
+            answer = await client.get(f"/v1/{path}", headers=headers)
+            return answer.status_code, answer.json()
+
+        status, problem = await got(f"scopes/{SCOPE}/records/talk")
+        assert (status, problem["type"], problem["rule"]) == (403, "urn:tenure:problem:denied", "restricted")
+        _, parts = await got(f"scopes/{NOTES}/records/parts")
+        assert parts["segments"][0] == {"withheld": "restricted"}
+        await lift(embedded, "customer:limited")
+        _, told = await got(f"scopes/{NOTES}/records/told")
+        _, history = await got(f"scopes/{SCOPE}/records/address/versions")
+        assert told["stale_since"] == history["items"][1]["restricted_since"]
+        assert "restricted_since" not in history["items"][0]
+        _, held = await got(f"subjects/{await embedded.person(HER)}", "dpo")
+        assert (held["restricted_since"] is None, held["objections"]) == (False, [])
+
+
+async def test_a_database_that_is_put_back_has_the_limits_that_it_had(embedded: Cell, tmp_path: Path) -> None:
+    """The ledger goes on with what was done since; who answers the requests does it again."""
+    async with embedded.opened() as tenure:
+        await lived(embedded)
+        await restrict(embedded, HER)
+        await tenure.sequencer.run(embedded.one.id)
+    store = embedded.settings.data_dir
+    shutil.copytree(store, tmp_path / "kept", ignore=lambda *_: ["objects"])
+    async with embedded.opened() as tenure:
+        await lift(embedded, HER)
+        await restrict(embedded, HIM)
+        await rectify(embedded, *[await embedded.put("address", one, HER) for one in ("wrong", "right")])
+        await tenure.sequencer.run(embedded.one.id)
+    for path in store.glob("tenure.db*"):
+        path.unlink()
+    shutil.copytree(tmp_path / "kept", store, dirs_exist_ok=True)
+    async with embedded.opened() as tenure:
+        assert tenure.recovered.restored
+        await refused(embedded, read("talk"), "restricted")
+        assert await embedded.value("his") == "his"
+        await lift(embedded, HER)
+        assert await embedded.value("talk") == "hers"
+        await tenure.sequencer.run(embedded.one.id)
+    assert found(embedded) == set()
 
 
 async def test_an_inspection_holds_limits_and_marks_to_the_ledger(embedded: Cell) -> None:
