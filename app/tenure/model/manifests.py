@@ -14,6 +14,7 @@ from tenure.errors import Invalid, TooLarge
 from tenure.model import names
 from tenure.model.agents import AgentSpec
 from tenure.model.documents import Document, Path, check_depth, read_documents
+from tenure.model.recipients import RecipientSpec
 from tenure.model.retention import RetentionSpec
 from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, Spec, VocabularySpec
 
@@ -27,6 +28,7 @@ SPECS: Mapping[str, type[Spec]] = {
     "Role": RoleSpec,
     "Grant": GrantSpec,
     "Retention": RetentionSpec,
+    "Recipient": RecipientSpec,
     "Agent": AgentSpec,
 }
 """The kinds of this version, in the order in which they build on each other."""

@@ -12,6 +12,7 @@ from tenure.model.configuration import Configuration
 from tenure.model.durations import duration
 from tenure.model.manifests import NOT_ENFORCED, Manifest
 from tenure.model.names import ANY
+from tenure.model.recipients import RecipientSpec
 from tenure.model.retention import RetentionSpec
 from tenure.model.scope_rules import scope_match
 from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, VocabularySpec
@@ -39,6 +40,9 @@ def conditions(manifest: Manifest, whole: Configuration, now: int) -> list[Condi
         return [_not("Enforced", "Expired", f"It held until {rfc3339(spec.not_after)}.")]
     if manifest.kind == "Retention":
         return [Condition("Enforced", "True", "InForce", "Whatever has had its time by it is shredded.")]
+    if manifest.kind == "Recipient":
+        message = "It is told when data that it is given is erased, rectified or restricted."
+        return [Condition("Enforced", "True", "InForce", message)]
     found = [Condition("Enforced", "True", "InForce", "Every request is decided by it.")]
     if isinstance(spec, RoleSpec | ScopeSpec):
         allows = [name for name in reaching(manifest, whole) if whole.grants[name].effect == "allow"]
@@ -75,6 +79,8 @@ def words(manifest: Manifest, whole: Configuration) -> list[str]:
         return list(_grant(spec))
     if isinstance(spec, RetentionSpec):
         return list(_retention(spec))
+    if isinstance(spec, RecipientSpec):
+        return list(_recipient(spec))
     if isinstance(spec, AgentSpec):
         return list(_agent(spec))
     named = len(reaching(manifest, whole))
@@ -150,6 +156,12 @@ def _retention(spec: RetentionSpec) -> Iterator[str]:
         yield f"Deleted after {duration(spec.delete_after)}."
     if spec.floor is not None:
         yield f"Kept for at least {duration(spec.floor)}: {spec.ground}"
+
+
+def _recipient(spec: RecipientSpec) -> Iterator[str]:
+    yield from _about(spec.description)
+    yield f"It is given {_any(spec.categories, 'category')} of {_list(spec.scopes)}."
+    yield f"Notices go to {spec.webhook}, signed with the ledger's key."
 
 
 def _agent(spec: AgentSpec) -> Iterator[str]:
