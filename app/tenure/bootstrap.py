@@ -43,6 +43,7 @@ from tenure.governance.ledgerkeys import LedgerKeys
 from tenure.governance.lifecycle import Bucket, Lifecycle
 from tenure.governance.limits import TenantLimits
 from tenure.governance.manifests import Manifests
+from tenure.governance.notices import Notices
 from tenure.governance.packclasses import declared_classes
 from tenure.governance.populations import Populations
 from tenure.governance.previewing import Previewing
@@ -181,6 +182,7 @@ class Tenure:
             lock_days=lock.days if (lock := object_lock_of(settings)) else None,
         )
         self.rederivations = Rederivations(service, self._batcher, self.sequencer)
+        self.notices = Notices(service, self._batcher, self.sequencer)
         anchors = Anchors(ground, believed(settings.tsa_certs))
         self.patrol = Patrol(Inspector(anchors), self._database, self._replica)
         self._build_around_objects(settings, ground, service, tenancies)
@@ -261,6 +263,7 @@ class Tenure:
                 False,
                 "Asks applications to derive again what went with a person",
             ),
+            "notify": (self._notify, False, "Sends recipients notices of what became of data"),
             "evict": (self._evict, True, "Ends what has had its time by the rules on retention"),
             "inspect": (self._inspect, False, "Compares a part of what is stored with what was written"),
             "timestamps": (
@@ -314,6 +317,9 @@ class Tenure:
 
     async def _rederive(self, _run: Run) -> None:
         await self.rederivations.run()
+
+    async def _notify(self, _run: Run) -> None:
+        await self.notices.run()
 
     async def _evict(self, run: Run) -> dict[str, int]:
         return await Evict(self._batcher, self._database, self._schedule.requested).run(run)
@@ -440,6 +446,7 @@ def planned(settings: Settings) -> dict[str, float]:
         # At interval 0 this repeats what failed; otherwise it is the batch.
         SHRED: settings.shred_interval_s or 5,
         "rederive": settings.rederive_interval_s,
+        "notify": settings.notice_interval_s,
     }
     if settings.evict_interval_s:
         found["evict"] = settings.evict_interval_s

@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     """How many erasures one batch takes at most; the rest waits for the next, which follows at once."""
     rederive_interval_s: Annotated[float, Field(gt=0, le=86_400)] = 5.0
     """How often it is looked whether applications are to be asked to derive something again."""
+    notice_interval_s: Annotated[float, Field(gt=0, le=86_400)] = 5.0
+    """How often it is looked whether a notice to a recipient is due (`docs/notices.md`)."""
     evict_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 3600.0
     """How often it is looked for what has had its time; 0: never, and nothing goes by itself."""
     inspect_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0

@@ -23,7 +23,7 @@ from tenure.model import names
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential, Principal, PrincipalKind
 from tenure.sequencer import origin_of
-from tenure.store import breakglass, issuers, keystate, ledgerkeys, log, principals, shreds
+from tenure.store import breakglass, issuers, keystate, ledgerkeys, log, notices, principals, shreds
 from tenure.store import tenants as store
 from tenure.store.keystate import Pointer
 from tenure.store.session import Tx, Writers
@@ -103,6 +103,7 @@ class Tenants:
             tx.as_tenant(CELL)
             breakglass.forget(tx, tenant_id)
             issuers.forget(tx, tenant_id)
+            notices.forget(tx, tenant_id)
             return shown(shred)
 
         answer = await self._service.run(credential, SCOPE, "shred", work, once=once)

@@ -3,8 +3,8 @@
 Pure: the same manifests and instant give the same words.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from tenure.ids import rfc3339
 from tenure.model.agents import AgentSpec
@@ -70,19 +70,10 @@ def reaching(manifest: Manifest, whole: Configuration) -> list[str]:
 
 def words(manifest: Manifest, whole: Configuration) -> list[str]:
     """What the manifest says, a sentence each."""
+    told = _TOLD.get(type(manifest.spec))
+    if told is not None:
+        return list(told(manifest.spec))
     spec = manifest.spec
-    if isinstance(spec, VocabularySpec):
-        return list(_vocabulary(spec))
-    if isinstance(spec, ScopeSpec):
-        return list(_scope(spec))
-    if isinstance(spec, GrantSpec):
-        return list(_grant(spec))
-    if isinstance(spec, RetentionSpec):
-        return list(_retention(spec))
-    if isinstance(spec, RecipientSpec):
-        return list(_recipient(spec))
-    if isinstance(spec, AgentSpec):
-        return list(_agent(spec))
     named = len(reaching(manifest, whole))
     return [*_about(getattr(spec, "description", None)), f"{named} grants name this role."]
 
@@ -177,6 +168,17 @@ def _agent(spec: AgentSpec) -> Iterator[str]:
             f"{need.name}: {must} {_any(need.categories, 'category')} from {need.scope} for {need.purpose}"
             f"{within}{whose}{most}{instead}."
         )
+
+
+_TOLD: Mapping[type, Callable[[Any], Iterator[str]]] = {
+    VocabularySpec: _vocabulary,
+    ScopeSpec: _scope,
+    GrantSpec: _grant,
+    RetentionSpec: _retention,
+    RecipientSpec: _recipient,
+    AgentSpec: _agent,
+}
+"""What is said of a manifest by its spec alone."""
 
 
 def _about(description: str | None) -> Iterator[str]:

@@ -73,6 +73,8 @@ LEFT_OUT = {
     "shred_queue": "a hint where to look; whoever waits is in shreds",
     "rederivations": "reminders to applications; what became of them is in the ledger",
     "rederivation_queue": "a hint where to look",
+    "notices": "each row is compared with its entry by the inspection; attempts on the way are hints",
+    "notice_queue": "a hint where to look, counted anew with every change",
     "breakglass_queue": "a hint where to look; whose review is due is in breakglass",
 }
 """Tables that are not tried, and why."""

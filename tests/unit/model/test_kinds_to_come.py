@@ -1,4 +1,4 @@
-"""Retention, Recipient and Agent: what is refused, and that it is said where, by which rule, and what to do."""
+"""Retention, Recipient and Agent: what is refused, and that it is said where, why, and what to do."""
 
 import copy
 
