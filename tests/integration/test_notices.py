@@ -260,8 +260,7 @@ async def test_given_up_after_three_days_and_sent_again(
     await cell.tenure.notices.run()
     found = {one["state"]: one["id"] for one in await listed(cell)}
     assert found == {"dead": old.id, "sent": new.id}, "the next one goes on"
-    waiting = await cell.tenure.notices.waiting()
-    assert (waiting.waiting, waiting.oldest_at, waiting.dead) == (0, None, 1)
+    assert await cell.tenure.notices.waiting() == (0, None, 1)
     with pytest.raises(Denied):
         await cell.tenure.notices.resend(cell.one["admin"], old.id)
     assert (await cell.tenure.notices.resend(cell.one["dpo"], old.id))["state"] == "queued"

@@ -48,8 +48,8 @@ async def told(
     return list(await tenure.batcher.submit(tenant_id, Solo(work)))
 
 
-async def dead(tenure: Tenure, tenant_id: str, name: str = "nobody-here") -> str:
-    """A notice that was given up; its id."""
+async def dead(tenure: Tenure, tenant_id: str, name: str = "nobody-here") -> Notice:
+    """A notice that was given up."""
     (made,) = await told(tenure, tenant_id, name)
 
     def work(desk: Desk) -> None:
@@ -59,7 +59,7 @@ async def dead(tenure: Tenure, tenant_id: str, name: str = "nobody-here") -> str
         store.count(desk.tx)
 
     await tenure.batcher.submit(tenant_id, Solo(work))
-    return made.id
+    return made
 
 
 def checked(receiver: Webhook, number: int, verifier: Verifier) -> dict[str, Any]:

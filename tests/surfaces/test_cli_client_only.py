@@ -28,6 +28,7 @@ COMMANDS = {
         "principal",
         "issuer",
         "shred",
+        "notice",
         "breakglass",
         "event",
         "retrieve",

@@ -42,6 +42,7 @@ _COMMANDS = {
     "issuer": Place("issuers", "app", _GOVERN),
     "shred": Place("shred", "app", _GOVERN),
     "hold": Place("holds", "app", _GOVERN),
+    "notice": Place("notices", "app", _GOVERN),
     "breakglass": Place("breakglass", "app", _GOVERN),
     "rootstore": Place("rootstore", "app", _CELL),
     "jobs": Place("jobs", "app", _CELL),

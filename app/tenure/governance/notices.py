@@ -29,7 +29,6 @@ from tenure.sealing import seal_note
 from tenure.sequencer import Sequencer
 from tenure.store import log
 from tenure.store import notices as store
-from tenure.store.notices import Waiting
 
 STATES: Final = tuple(state.value for state in State)
 MAX_TEXT: Final = 16 << 10
@@ -189,10 +188,11 @@ class Notices:
 
         return await self._service.run(credential, SCOPE, "write", work, once=once)
 
-    async def waiting(self) -> Waiting:
-        """How many wait in the whole cell, since when the oldest does, and how many are dead. For metrics."""
+    async def waiting(self) -> tuple[int, int | None, int]:
+        """(how many wait in the whole cell, since when the oldest does, how many are dead). For metrics."""
         rows = await self._batcher.submit(CELL, Solo(lambda desk: store.waiting(desk.tx)))
-        return store.total(rows)
+        oldest = (one.oldest_at for one in rows if one.oldest_at is not None)
+        return sum(one.waiting for one in rows), min(oldest, default=None), sum(one.dead for one in rows)
 
 
 def _check(event: str, recipient: str, data: Mapping[str, Any]) -> None:

@@ -4,7 +4,6 @@ A tenant's row in the queue is its lock, too: whoever changes a notice takes it 
 end. So the numbers are right, a recipient's order has no ties, and nobody claims what another one has.
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Subquery, and_, delete, func, insert, select, update
@@ -20,7 +19,7 @@ _QUEUED, _DEAD = State.QUEUED.value, State.DEAD.value
 
 
 class Waiting(NamedTuple):
-    """How many wait, since when the oldest does (microseconds), and how many are dead: of a tenant or all."""
+    """How many wait, since when the oldest does (microseconds), and how many are dead: of a tenant."""
 
     tenant_id: str
     waiting: int
@@ -147,15 +146,6 @@ def waiting(tx: Tx) -> list[Waiting]:
     """How it stands in each tenant with open or dead ones. Cell transaction."""
     query = select(_q.c.id, _q.c.waiting, _q.c.oldest_at, _q.c.dead).where(_q.c.tenant_id == CELL)
     return [Waiting(*row) for row in tx.execute(query.order_by(_q.c.id))]
-
-
-def total(rows: Iterable[Waiting]) -> Waiting:
-    """All of these together."""
-    found = list(rows)
-    oldest = [one.oldest_at for one in found if one.oldest_at is not None]
-    return Waiting(
-        CELL, sum(one.waiting for one in found), min(oldest, default=None), sum(one.dead for one in found)
-    )
 
 
 def forget(tx: Tx, tenant_id: str) -> None:
