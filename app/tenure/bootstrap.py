@@ -43,6 +43,7 @@ from tenure.governance.ledgerkeys import LedgerKeys
 from tenure.governance.lifecycle import Bucket, Lifecycle
 from tenure.governance.limits import TenantLimits
 from tenure.governance.manifests import Manifests
+from tenure.governance.notices import Notices
 from tenure.governance.packclasses import declared_classes
 from tenure.governance.populations import Populations
 from tenure.governance.previewing import Previewing
@@ -182,6 +183,7 @@ class Tenure:
             lock_days=lock.days if (lock := object_lock_of(settings)) else None,
         )
         self.rederivations = Rederivations(service, self._batcher, self.sequencer)
+        self.notices = Notices(service, self._batcher, self.sequencer)
         anchors = Anchors(ground, believed(settings.tsa_certs))
         self.patrol = Patrol(Inspector(anchors), self._database, self._replica)
         self._build_around_objects(settings, ground, service, tenancies)
@@ -209,6 +211,16 @@ class Tenure:
         self.breakglass = Breakglass(service, self._batcher)
         self.subjects = Subjects(service, self._schedule.requested)
         self.residue = Residue(service, ground, self.sequencer, tenancies)
+        self._build_rights(service, tenancies)
+        self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
+        self.populations = Populations(self.ledger)
+        self.receipts = Receipts(self._database, tenancies)
+        self.evidence = Evidence(service, self.ledger, ground.keyring)
+        self.ledger_keys = LedgerKeys(service, ground, self.sequencer)
+        self._leftovers = Leftovers(self._database, self.sequencer, self._replica.tags, quorum)
+        self._resting()
+
+    def _build_rights(self, service: Service, tenancies: Tenancies) -> None:
         self.rights = Rights(
             service,
             self._batcher,
@@ -218,13 +230,6 @@ class Tenure:
             self.residue,
             self._schedule.requested,
         )
-        self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
-        self.populations = Populations(self.ledger)
-        self.receipts = Receipts(self._database, tenancies)
-        self.evidence = Evidence(service, self.ledger, ground.keyring)
-        self.ledger_keys = LedgerKeys(service, ground, self.sequencer)
-        self._leftovers = Leftovers(self._database, self.sequencer, self._replica.tags, quorum)
-        self._resting()
 
     def _resting(self) -> None:
         """Nothing runs before `start`."""
@@ -271,6 +276,7 @@ class Tenure:
                 False,
                 "Asks applications to derive again what went with a person",
             ),
+            "notify": (self._notify, False, "Sends recipients notices of what became of data"),
             "evict": (self._evict, True, "Ends what has had its time by the rules on retention"),
             "inspect": (self._inspect, False, "Compares a part of what is stored with what was written"),
             "timestamps": (
@@ -329,6 +335,9 @@ class Tenure:
 
     async def _rederive(self, _run: Run) -> None:
         await self.rederivations.run()
+
+    async def _notify(self, _run: Run) -> None:
+        await self.notices.run()
 
     async def _evict(self, run: Run) -> dict[str, int]:
         return await Evict(self._batcher, self._database, self._schedule.requested).run(run)
@@ -458,6 +467,7 @@ def planned(settings: Settings) -> dict[str, float]:
         # At interval 0 this repeats what failed; otherwise it is the batch.
         SHRED: settings.shred_interval_s or 5,
         "rederive": settings.rederive_interval_s,
+        "notify": settings.notice_interval_s,
     }
     if settings.rights_interval_s:
         found["rights"] = settings.rights_interval_s

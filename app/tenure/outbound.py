@@ -42,3 +42,25 @@ async def _fetch(url: str, most_bytes: int, within_s: float) -> bytes:
             if len(body) > most_bytes:
                 raise NoAnswer
         return bytes(body)
+
+
+def asking(within_s: float) -> httpx.AsyncClient:
+    """A client for `post`: no redirects, no proxy to this machine. To be closed."""
+    return httpx.AsyncClient(timeout=within_s, follow_redirects=False, mounts=NO_PROXY)
+
+
+async def post(
+    client: httpx.AsyncClient, url: str, body: bytes | str, headers: dict[str, str], *, within_s: float
+) -> int:
+    """The status that a POST is answered with, within so long in all; the answer's body is never read.
+
+    Raises NoAnswer, with what kept it from one as its cause.
+    """
+    try:
+        async with (
+            asyncio.timeout(within_s),
+            client.stream("POST", url, content=body, headers=headers) as answer,
+        ):
+            return answer.status_code
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as failure:
+        raise NoAnswer from failure

@@ -13,6 +13,7 @@ from json.encoder import encode_basestring_ascii
 from tenure.keyring import TenantKeyring
 from tenure.model.breakglass import Elevation
 from tenure.model.decision import Decision
+from tenure.model.notices import Notice
 from tenure.model.rightsrequest import RightsRequest
 from tenure.store.cohorts import Cohort
 from tenure.store.configurations import Generation
@@ -121,6 +122,16 @@ def of_request(keys: TenantKeyring, request: RightsRequest) -> str:
     """Of a rights request after a step: every column, of the sealed ones their SHA-256."""
     columns = (sha256(one).hexdigest() if isinstance(one, bytes) else one for one in request)
     return _seal(keys, "request", *columns)
+
+
+def of_notice(keys: TenantKeyring, notice: Notice) -> str:
+    """Of a notice in a state: every column but for attempts on the way; of the sealed ones their SHA-256."""
+    kept = {name: value for name, value in notice._asdict().items() if name not in _ON_THE_WAY}
+    columns = (sha256(one).hexdigest() if isinstance(one, bytes) else one for one in kept.values())
+    return _seal(keys, "notice", *columns)
+
+
+_ON_THE_WAY = {"attempts", "next_at", "result", "entry"}
 
 
 def _seal(keys: TenantKeyring, *columns: object) -> str:

@@ -41,10 +41,11 @@ from tenure.rootstore.unseal_only import UnsealOnly
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
 from tenure.stamping import believed
-from tenure.store import breakglass, jobs, replicas, shreds
+from tenure.store import breakglass, jobs, notices, replicas, shreds
 from tenure.store.breakglass import Review
 from tenure.store.database import Database
 from tenure.store.dump import Target, load, scratch
+from tenure.store.notices import Waiting
 from tenure.tenancy import Tenancies
 
 
@@ -150,6 +151,16 @@ def overdue_reviews(settings: Settings) -> list[Review]:
     database = Database(settings.database)
     try:
         return database.read(CELL, partial(breakglass.reviews, now=ids.now(), limit=100))
+    finally:
+        database.close()
+
+
+# ── notices ────────────────────────────────────────────────────────────────────────────────────────
+def open_notices(settings: Settings) -> list[Waiting]:
+    """How notices to recipients stand in each tenant in which some wait or were given up."""
+    database = Database(settings.database)
+    try:
+        return database.read(CELL, notices.waiting)
     finally:
         database.close()
 

@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     """How often it is looked whether applications are to be asked to derive something again."""
     rights_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 2.0
     """How often it is looked what is to be done about rights requests. 0: never, and none is carried out."""
+    notice_interval_s: Annotated[float, Field(gt=0, le=86_400)] = 5.0
+    """How often it is looked whether a notice to a recipient is due (`docs/notices.md`)."""
     evict_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 3600.0
     """How often it is looked for what has had its time; 0: never, and nothing goes by itself."""
     inspect_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0

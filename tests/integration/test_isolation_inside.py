@@ -19,6 +19,7 @@ from sqlalchemy import select
 
 from support.cell import SCOPE, Cell, Tenant
 from support.lived import live, rounds
+from support.notices import dead
 from tenure import ids
 from tenure.access import Ask
 from tenure.bootstrap import Tenure
@@ -95,6 +96,9 @@ NAMED_IN = {
     "breakglass.end.elevation_id": lambda names: names["active elevation"],
     "breakglass.review.elevation_id": lambda names: names["ended elevation"],
     "breakglass.request.role": lambda names: names["emergency role"],
+    "notices.resend.notice_id": lambda names: names["dead notice"],
+    "notices.page.request_id": lambda names: names["rights request"],
+    "notices.page.before": lambda names: names["dead notice"],
     "breakglass.page.before": lambda names: names["elevation"],
     "explaining.explain.about": lambda names: About(decision=names["decision"]),
     "manifests.describe.name": lambda names: names["manifest"],
@@ -236,6 +240,7 @@ async def theirs(cell: Cell) -> Names:
     declared = f"{ROLE % 'only-one'}---\n{scope}"
     policy = (await cell.tenure.manifests.apply(tenant["admin"], declared, dry_run=False))["policy"]
     elevations = await every_step(cell)
+    given_up = await dead(cell.tenure, tenant.id)
     audience = f"https://one.example/{tenant.id}"
     first = replace(ISSUER, name="first-of-one", audience=f"{audience}/first")
     issuer = replace(ISSUER, name="issuer-of-one", audience=audience)
@@ -255,6 +260,8 @@ async def theirs(cell: Cell) -> Names:
 
     return {
         **elevations,
+        "dead notice": given_up.id,
+        "rights request": given_up.request_id,
         "emergency role": "rescuer",
         "issuer": made["id"],
         "spare issuer": spare["id"],

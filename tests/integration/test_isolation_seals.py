@@ -6,6 +6,7 @@ through. And with the *right* key in hand every part of the binding is changed a
 data that refuses, not a missing key.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,11 +18,14 @@ from sqlalchemy import LargeBinary, Table, select, update
 
 from support.cell import SCOPE, Cell, Tenant
 from support.lived import EMERGENCY, Undone
+from support.notices import recipient, told
+from support.webhook import webhook
 from tenure.bootstrap import ground_of
 from tenure.errors import KeyFailure, Tampered
 from tenure.ids import CELL
 from tenure.keyring import TenantKeyring
 from tenure.keys import segments
+from tenure.keys.blind import FIRST_FREE
 from tenure.keys.seal import Binding, open_key
 from tenure.keys.state import open_manifest, open_shard
 from tenure.model.record import Draft, Segment
@@ -33,6 +37,7 @@ pytestmark = pytest.mark.anyio
 SEALED = {
     "breakglass": ("header", "sealed_reason", "note_header", "sealed_note"),
     "rights_requests": ("header", "sealed"),
+    "notices": ("header", "body"),
     "versions": ("header", "head", "content"),
     "subjects": ("ref_header", "sealed_ref"),
     "key_shards": ("blob",),
@@ -171,6 +176,29 @@ async def test_no_part_of_what_an_elevations_words_are_sealed_to_can_be_another(
                 open_note(opened.keys, right, Note(note.header, sealed[1 - place].text))
 
     with_keys(cell, cell.one, look)
+
+
+async def test_a_notice_is_sent_from_its_own_row_only(cell: Cell) -> None:
+    """Under one leaf, as of one request: another row's text is never sent, not even to the same recipient."""
+    with webhook() as receiver:
+        for tenant in (cell.one, cell.two):
+            given = json.dumps([recipient("bank", receiver.url)])
+            await cell.tenure.manifests.apply(tenant["admin"], given, dry_run=False)
+        source, target = await told(cell.tenure, cell.one.id, "bank", "mailer", leaf=FIRST_FREE)
+        (theirs,) = await told(cell.tenure, cell.two.id, "bank", leaf=FIRST_FREE)
+        columns = tables.notices.c
+        for notice, tenant in ((source, cell.one), (theirs, cell.two)):
+            for names in some(SEALED["notices"]):
+                with Undone(cell, "notices", "notice_queue"):
+                    here = (columns.tenant_id == tenant.id, columns.id == notice.id)
+                    copied(cell, tables.notices, names, (columns.id == target.id,), here)
+                    receiver.bodies.clear()
+                    await cell.tenure.notices.run()
+                    assert notice.id not in str(receiver.bodies)
+                    found = await cell.tenure.notices.page(tenant["dpo"], state="dead")
+                    assert [one["result"] for one in found["items"]] == ["unreadable"]
+        await cell.tenure.notices.run()
+        assert {source.id, theirs.id} <= {one["webhook-id"] for one in receiver.headers}
 
 
 async def test_a_tenants_shard_opens_for_that_tenant_only(cell: Cell) -> None:

@@ -484,7 +484,7 @@ async def test_a_failure_in_one_does_not_stop_the_others(cell: Cell) -> None:
 # ── the operator ──────────────────────────────────────────────────────────────────────────────────
 async def test_the_operator_sees_and_runs_jobs(cell: Cell) -> None:
     items = {one["name"]: one for one in (await cell.tenure.jobs.every(cell.operator))["items"]}
-    assert [*items] == ["evict", "rederive", "requests", "shred", "storage"]
+    assert [*items] == ["evict", "notify", "rederive", "requests", "shred", "storage"]
     assert items["shred"]["outcome"] is None
     await cell.put("k", 1, "customer:1")
     shred = await cell.request("customer:1")

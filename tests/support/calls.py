@@ -26,6 +26,7 @@ PATH = {
     "issuers/id": "issuer",
     "manifests/name": "manifest",
     "policies/digest": "policy",
+    "notices/id": "dead notice",
     "principals/id": "principal",
     "credentials/credential_id": "credential",
     "scopes/scope": "scope",
@@ -43,7 +44,13 @@ APART = {
     "reviewElevation": "ended elevation",
 }
 """Calls whose path names another kind of thing than its words say."""
-QUERY = {"principal": "principal", "decision": "sealed decision", "entry": "entry", "record": "record"}
+QUERY = {
+    "request": "rights request",
+    "principal": "principal",
+    "decision": "sealed decision",
+    "entry": "entry",
+    "record": "record",
+}
 HEADERS = {
     "Tenure-Decision": "decision",
     "Idempotency-Key": "once",

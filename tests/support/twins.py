@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 from litestar.testing import TestClient
 
+from support.notices import dead
 from tenure import ids
 from tenure.bootstrap import Tenure
 from tenure.ids import CELL
@@ -123,6 +124,8 @@ class Family:
         self._decisions(twin)
         self._erasure(twin)
         self._emergencies(twin)
+        given_up = self.run(dead, self.tenure, twin.id)
+        twin.own |= {"dead notice": given_up.id, "rights request": given_up.request_id}
         self.publish(twin.id)
         self._lists(twin)
         return twin

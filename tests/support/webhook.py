@@ -15,6 +15,8 @@ class Webhook:
     answers: list[int] = field(default_factory=lambda: [200])
     bodies: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """Of each request, by names in lowercase."""
 
     @property
     def url(self) -> str:
@@ -28,6 +30,7 @@ def webhook(*answers: int, port: int = 0) -> Iterator[Webhook]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            made.headers.append({name.lower(): value for name, value in self.headers.items()})
             made.bodies.append(body.decode())
             made.paths.append(self.path)
             status = made.answers.pop(0) if len(made.answers) > 1 else made.answers[0]
@@ -43,7 +46,7 @@ def webhook(*answers: int, port: int = 0) -> Iterator[Webhook]:
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     made = Webhook(server.server_address[1], list(answers) or [200])
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield made

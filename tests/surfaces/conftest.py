@@ -18,9 +18,11 @@ import pytest
 from litestar.testing import TestClient
 from typer.testing import CliRunner
 
+from support.notices import dead
 from tenure.bootstrap import Tenure, prepare
 from tenure.cli.entry import app
 from tenure.http.app import create_app
+from tenure.model.apikey import parse_api_key
 from tenure.settings import Settings
 
 SCOPE = "support.conversations"
@@ -52,6 +54,12 @@ class World:
         answer = self.call(who, method, path, **more)
         assert answer.is_success, answer.text
         return answer.json()
+
+    def dead_notice(self) -> str:
+        """A new notice to a recipient in `acme` that was given up; its id."""
+        tenure = self.client.app.state.tenure  # type: ignore[attr-defined]
+        with self.client.portal() as portal:
+            return str(portal.call(dead, tenure, parse_api_key(self.keys["acme-admin"]).tenant_id).id)
 
     def until(self, who: str, path: str, done: Callable[[Any], Any]) -> Any:
         """Ask again until it is so; what runs beside requests takes its moment."""

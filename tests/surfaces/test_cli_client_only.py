@@ -30,6 +30,7 @@ COMMANDS = {
         "principal",
         "issuer",
         "shred",
+        "notice",
         "breakglass",
         "request",
         "event",

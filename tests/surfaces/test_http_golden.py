@@ -221,6 +221,10 @@ def _new_issuer(world: World) -> dict[str, str]:
     return {"issuer": world.ok("admin", "POST", "/v1/issuers", json=body)["id"]}
 
 
+def _new_notice(world: World) -> dict[str, str]:
+    return {"notice": world.dead_notice()}
+
+
 def _new_name(world: World) -> dict[str, str]:
     world.ids["name"] = f"name{len(world.ids)}"
     world.ids[world.ids["name"]] = ""
@@ -240,6 +244,7 @@ FRESH: dict[str, Fresh] = {
     "endElevation": _new_running,
     "reviewElevation": _new_over,
     "removeIssuer": _new_issuer,
+    "resendNotice": _new_notice,
 }
 PRESENT: dict[str, Row] = {
     "deleteRecord": ROWS["deleteRecord"]._replace(path=record("{fresh}")),

@@ -221,6 +221,8 @@ ROWS = {
     "reviewElevation": Row(
         "POST", "/v1/breakglass/{over}:review", "second", "third", body={"outcome": "justified"}
     ),
+    "listNotices": Row("GET", "/v1/notices?state=dead", "dpo", "auditor", elsewhere=200),
+    "resendNotice": Row("POST", "/v1/notices/{notice}:resend", "dpo", "admin"),
     "listRederivations": Row("GET", "/v1/rederivations?state=pending", "dpo", "auditor", elsewhere=200),
     "getShred": Row("GET", "/v1/shreds/{shred}", "dpo", "auditor"),
     "getCertificate": Row("GET", "/v1/certificates/{certificate}", "auditor", "agent"),
@@ -285,6 +287,7 @@ def furnish(world: World) -> World:
     world.ids["certificate"] = certificate["certificate"]
     role |= {"metadata": {"name": "acme-too"}, "spec": {"description": "another"}}
     emergencies(world)
+    world.ids["notice"] = world.dead_notice()
     world.ids["policy"] = world.ok("admin", "POST", "/v1/manifests:apply", json=role)["policy"]
     for n in range(65):
         world.put(f"many{n}", 1)

@@ -32,6 +32,8 @@ WORDS = {
     "credential_id": "credential",
     "decision": "sealed decision",
     "elevation": "elevation",
+    "notice resend notice": "dead notice",
+    "notice list request": "rights request",
     "breakglass refuse elevation": "elevation to refuse",
     "breakglass end elevation": "active elevation",
     "breakglass review elevation": "ended elevation",
@@ -102,7 +104,14 @@ LEFT_OUT = {
     # Settings of the process.
     *("witnesses", "tsa_url", "tsa_certs", "tsa_interval_s", "host", "port", "max_body_bytes"),
     *("now", "days", "within", "prices", "storage_interval_s"),
-    *("shred_interval_s", "rederive_interval_s", "inspect_interval_s", "lanes", "cell_jobs"),
+    *(
+        "shred_interval_s",
+        "rederive_interval_s",
+        "notice_interval_s",
+        "inspect_interval_s",
+        "lanes",
+        "cell_jobs",
+    ),
     "log_level",
 }
 QUESTION = ("--category", "contact", "--purpose", "customer-support", "--action", "read")
@@ -115,6 +124,7 @@ TOGETHER = {
 CALLERS = {
     "principal": "admin",
     "issuer": "admin",
+    "notice": "dpo",
     "breakglass": "dpo",
     "breakglass request": "lead",
     "describe": "admin",

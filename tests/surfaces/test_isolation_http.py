@@ -66,6 +66,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         root_dir=folder / "root",
         shred_interval_s=80_000,
         rederive_interval_s=80_000,
+        notice_interval_s=80_000,
         inspect_interval_s=0,
         cell_jobs=False,  # what happens by itself would be taken for what a request does
         tier_interval_s=0,

@@ -10,6 +10,7 @@ from tenure.keyring import TenantKeyring
 from tenure.keys.ggm import PuncturedState
 from tenure.model.breakglass import Elevation
 from tenure.model.decision import Decision
+from tenure.model.notices import Notice
 from tenure.store.cohorts import Cohort
 from tenure.store.configurations import Generation
 from tenure.store.events import Event
@@ -47,6 +48,7 @@ DECISION = Decision("d", "p", "purpose", "s", {"agent": "a", "model": "m"}, 10, 
 HOLD = Hold("h", "record", "r", "litigation", 5, "active", "p", 10, None)
 MADE = Generation(3, 10, "p", "w-1", "sha256:0", [["Role", "r", "created"]], None)
 ELEVATION = Elevation("b", "p", "rescuer", 5, "requested", 10, 6, b"h", b"r").approved("q", 24, 20)
+NOTICE = Notice("n", "r", "bank", "erased", 1, "queued", 7, b"h", b"b", 10, 20, None, 0, 10, None, "")
 SHRED = Shred("e", "subject", "s", None, "requested", {}, "p", 10, {}, None)
 
 
@@ -119,6 +121,13 @@ def test_of_a_subject_limit(column: str) -> None:
     limit = SubjectLimit("l", "s", "objection", "marketing", "r", "p", 10, 4, "w-1", "q", 20, "w-2")
     changed = limit._replace(**{column: other(getattr(limit, column))})
     assert rowseals.of_subject_limit(keys(), changed) != rowseals.of_subject_limit(keys(), limit)
+
+
+@pytest.mark.parametrize("column", Notice._fields)
+def test_of_a_notice(column: str) -> None:
+    changed = NOTICE._replace(**{column: other(getattr(NOTICE, column))})
+    same = column in {"attempts", "next_at", "result", "entry"}
+    assert (rowseals.of_notice(keys(), changed) == rowseals.of_notice(keys(), NOTICE)) is same
 
 
 @pytest.mark.parametrize("column", ["id", "kind", "target_id", "requested_by", "requested_at"])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _OTHERS = 0o077
 _MOST = 50
+_HOUR_US = 3_600_000_000
 """Changed rows that are listed one by one; the rest are counted."""
 _TAMPERED = 'See docs/operations.md, "Stored data was changed".'
 _OWNER = "the role owns tables, or may become who does, and so could switch row-level security off"
@@ -80,6 +81,7 @@ def _examine(settings: "Settings") -> Iterator[Finding]:
     yield from _opening(settings)
     yield from _locks(settings)
     yield from _reviews(settings)
+    yield from _notices(settings)
     yield from _jobs(settings)
     yield from _remembered(settings)
 
@@ -240,6 +242,32 @@ def _reviews(settings: "Settings") -> Iterator[Finding]:
         yield Finding("break-glass", "warning", detail, f"Run: tenure breakglass review {one.id}")
     if not late:
         yield Finding("break-glass", "ok", "no review is overdue")
+
+
+def _notices(settings: "Settings") -> Iterator[Finding]:
+    """Notices that recipients do not take, or did not."""
+    from tenure import safekeeping  # noqa: PLC0415 - not in the bare install
+    from tenure.ids import now, rfc3339  # noqa: PLC0415 - beside it
+
+    try:
+        found = safekeeping.open_notices(settings)
+    except Exception:  # noqa: BLE001 - a database that does not open was reported above
+        yield Finding("notices", "warning", "cannot be looked up", "See the check before.")
+        return
+    well = True
+    for one in found:
+        if one.dead:
+            well = False
+            detail = f"tenant {one.tenant_id}: {one.dead} were given up; their recipients were not told"
+            remedy = "See tenure notice list --state dead; then tenure notice resend, or tell them otherwise."
+            yield Finding("notices", "warning", detail, remedy)
+        if one.oldest_at is not None and one.oldest_at < now() - _HOUR_US:
+            well = False
+            detail = f"tenant {one.tenant_id}: {one.waiting} wait, the oldest since {rfc3339(one.oldest_at)}"
+            remedy = "See tenure notice list --state queued: each says what came of its last attempt."
+            yield Finding("notices", "warning", detail, remedy)
+    if well:
+        yield Finding("notices", "ok", "none was given up, none waits for more than an hour")
 
 
 def _jobs(settings: "Settings") -> Iterator[Finding]:

@@ -44,6 +44,7 @@ _COMMANDS = {
     "shred": Place("shred", "app", _GOVERN),
     "hold": Place("holds", "app", _GOVERN),
     "request": Place("rights", "app", _GOVERN),
+    "notice": Place("notices", "app", _GOVERN),
     "breakglass": Place("breakglass", "app", _GOVERN),
     "rootstore": Place("rootstore", "app", _CELL),
     "jobs": Place("jobs", "app", _CELL),

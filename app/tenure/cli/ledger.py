@@ -8,6 +8,8 @@ from tenure.cli.governing import governing
 from tenure.cli.options import PLACES, Given, Json, takes_settings
 from tenure.cli.output import NO, Output, answering
 from tenure.client.http import Connection
+from tenure.ledger.note import Verifier
+from tenure.ledger.webhook import public_key
 
 app = typer.Typer(no_args_is_help=True, help="The published logs, and the keys that sign them.")
 
@@ -75,7 +77,7 @@ def repair(
 async def key(connection: Connection, output: Output) -> Any:  # noqa: ANN401 - any JSON
     """Show the key that verifiers pin, the ones before it, and the key of the cell's log."""
     found = await connection.call("GET", "/v1/ledger/key")
-    rows = [("vkey", found["vkey"])]
+    rows = [("vkey", found["vkey"]), ("of webhooks", public_key(Verifier.parse(found["vkey"])))]
     rows += [(f"until entry {one['replaced_at']}", one["vkey"]) for one in found["previous"]]
     if found["cell"]:
         rows.append(("cell", found["cell"]["vkey"]))

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     ROLE = "Role"
     GRANT = "Grant"
     RETENTION = "Retention"
+    RECIPIENT = "Recipient"
     AGENT = "Agent"
     CONTROLLER = "Controller"
 

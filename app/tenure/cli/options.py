@@ -36,6 +36,7 @@ _HELP = {
     "max_body_bytes": "Largest request body.",
     "shred_interval_s": "Seconds between batches of erasures; 0: at once.",
     "rederive_interval_s": "Seconds between rounds of asking applications to derive something again.",
+    "notice_interval_s": "Seconds between rounds of sending notices to recipients.",
     "inspect_interval_s": "Seconds between rounds of inspecting what is stored; 0: never.",
     "storage_interval_s": "Seconds between looks who was not counted today; 0: never.",
     "prices": "What storage costs: a JSON object, or a file with one.",

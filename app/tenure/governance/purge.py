@@ -30,6 +30,7 @@ from tenure.store import (
     events,
     holds,
     issuers,
+    notices,
     rederivations,
     remnants,
     shreds,
@@ -187,6 +188,7 @@ def _of_tenant(desk: Desk, shred: Shred, logs: list[dict[str, Any]] | None) -> b
         tenants.unregister(tx, shred.target_id)
         rederivations.forget(tx, shred.target_id)
         issuers.forget(tx, shred.target_id)
+        notices.forget(tx, shred.target_id)
         shred = shred._replace(findings={**shred.findings, "ledger": "keep" if logs is None else "hand-over"})
         if logs is not None:
             shred.findings["logs"] = logs

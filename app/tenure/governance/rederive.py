@@ -28,7 +28,7 @@ from tenure.ledger.entry import EntryDraft, Kind
 from tenure.ledger.rederivation import KIND, VERSION, issue_request
 from tenure.lineage import people_behind
 from tenure.model.principal import Credential
-from tenure.outbound import NO_PROXY
+from tenure.outbound import NoAnswer, asking, post
 from tenure.sequencer import Sequencer
 from tenure.store import records, rectifying
 from tenure.store import rederivations as store
@@ -44,6 +44,7 @@ _CHUNK = 500
 _AT_ONCE = 8
 """How many tenants are asked for at once, and how many questions one of them has in a round."""
 _S = 1_000_000
+_SUCCESS = 2  # 2xx, RFC 9110 §15.3
 _MEDIA = "application/vnd.dsse.envelope.v1+json"
 _log = structlog.get_logger(__name__)
 
@@ -100,7 +101,7 @@ class Rederivations:
                 _log.warning("asking to derive again failed", tenant=tenant_id, error=type(failure).__name__)
 
     async def _ask(self, tenant_id: str, question: _Question) -> None:
-        async with httpx.AsyncClient(follow_redirects=False, mounts=NO_PROXY) as client:
+        async with asking(TIMEOUT_S) as client:
             for left in reversed(range(_AT_ONCE)):
                 taken = await _taken(client, question)
                 note = partial(_note, one=question.one, taken=taken)
@@ -163,17 +164,14 @@ def _is_untouched(desk: Desk, source: Source) -> bool:
 
 async def _taken(client: httpx.AsyncClient, question: _Question) -> bool:
     """Step 3: whether the application took the question (2xx). A redirect is no answer."""
+    body, headers = question.envelope, {"Content-Type": _MEDIA}
     try:
-        async with (
-            asyncio.timeout(TIMEOUT_S),
-            client.stream(
-                "POST", question.webhook, content=question.envelope, headers={"Content-Type": _MEDIA}
-            ) as answer,
-        ):
-            return answer.is_success
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as failure:
-        _log.warning("a webhook was not reached", rederivation=question.one.id, error=type(failure).__name__)
+        status = await post(client, question.webhook, body, headers, within_s=TIMEOUT_S)
+    except NoAnswer as failure:
+        why = type(failure.__cause__).__name__
+        _log.warning("a webhook was not reached", rederivation=question.one.id, error=why)
         return False
+    return status // 100 == _SUCCESS
 
 
 def _note(desk: Desk, *, one: Rederivation, taken: bool) -> None:

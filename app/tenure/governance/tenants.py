@@ -23,7 +23,17 @@ from tenure.model import names
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential, Principal, PrincipalKind
 from tenure.sequencer import origin_of
-from tenure.store import breakglass, issuers, keystate, ledgerkeys, log, principals, rights, shreds
+from tenure.store import (
+    breakglass,
+    issuers,
+    keystate,
+    ledgerkeys,
+    log,
+    notices,
+    principals,
+    rights,
+    shreds,
+)
 from tenure.store import tenants as store
 from tenure.store.keystate import Pointer
 from tenure.store.session import Tx, Writers
@@ -104,6 +114,7 @@ class Tenants:
             breakglass.forget(tx, tenant_id)
             issuers.forget(tx, tenant_id)
             rights.forget(tx, tenant_id)
+            notices.forget(tx, tenant_id)
             return shown(shred)
 
         answer = await self._service.run(credential, SCOPE, "shred", work, once=once)

@@ -37,16 +37,18 @@ class Snapshot:
         reviews: tuple[int, int] | None = None,
         jobs: dict[str, tuple[int | None, int]] | None = None,
         stored: dict[str, int] | None = None,
+        notices: tuple[int, int | None, int] | None = None,
     ) -> None:
         """`backlog` of `Shredder.backlog`, `reviews` of `Breakglass.waiting`, `jobs` of `Jobs.standing`.
 
-        `stored` of `Storage.standing`. None: no answer.
+        `stored` of `Storage.standing`, `notices` of `Notices.waiting`. None: no answer.
         """
         self._tenure = tenure
         self._backlog = backlog
         self._reviews = reviews
         self._jobs = jobs or {}
         self._stored = stored or {}
+        self._notices = notices
 
     def collect(self) -> "Iterator[Metric]":
         """Every family (prometheus_client, "Custom Collectors")."""
@@ -55,6 +57,7 @@ class Snapshot:
         yield from self._ledger()
         yield from self._erasures()
         yield from self._breakglass()
+        yield from self._noticed()
         yield from self._scheduled()
         yield from self._storage()
         yield from self._inspection()
@@ -155,6 +158,20 @@ class Snapshot:
             overdue,
         )
 
+    def _noticed(self) -> "Iterator[Metric]":
+        from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - see above
+
+        waiting, oldest, dead = self._notices or (None, None, None)
+        yield GaugeMetricFamily(
+            "tenure_notices_waiting", "Notices to recipients that are to be sent.", waiting
+        )
+        yield GaugeMetricFamily(
+            "tenure_notices_dead",
+            "Notices that were given up: 0 is well. Somebody must tell these recipients.",
+            dead,
+        )
+        yield _time("tenure_notices_oldest_time_seconds", "Since when the oldest of them waits.", oldest)
+
     def _scheduled(self) -> "Iterator[Metric]":
         from prometheus_client.core import (  # noqa: PLC0415 - see above
             CounterMetricFamily,
@@ -241,19 +258,20 @@ def _time(name: str, text: str, at: int | None) -> "Metric":
 
 @get("/metrics", include_in_schema=False)
 async def get_metrics(request: Call) -> ASGIApp:
-    """The text format of Prometheus, of this process. Four short transactions."""
+    """The text format of Prometheus, of this process. Five short transactions."""
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - see above
 
     tenure = tenure_of(request)
-    backlog, reviews, jobs, stored = None, None, None, None
+    backlog, reviews, jobs, stored, notices = None, None, None, None, None
     with suppress(Exception):  # that is what a scrape is to show
         async with asyncio.timeout(_PATIENCE_S):
             backlog = await tenure.shredder.backlog()
             reviews = await tenure.breakglass.waiting()
             jobs = await tenure.jobs.standing()
             stored = await tenure.storage.standing()
+            notices = await tenure.notices.waiting()
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Snapshot(tenure, backlog, reviews, jobs, stored))
+    registry.register(Snapshot(tenure, backlog, reviews, jobs, stored, notices))
     return Reply(200, generate_latest(registry), _TEXT)
 
 

@@ -117,6 +117,7 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
     "extendRequest": (_ONCE,),
     "noteRequest": (_ONCE,),
     "concludeRequest": (_ONCE,),
+    "resendNotice": (_ONCE,),
     "requestElevation": (_ONCE,),
     "approveElevation": (_ONCE,),
     "refuseElevation": (_ONCE,),
@@ -167,6 +168,7 @@ _MAY_ALSO: dict[str, tuple[str, ...]] = {
     "refuseElevation": ("409",),
     "endElevation": ("409",),
     "reviewElevation": ("409",),
+    "resendNotice": ("409",),
     "postEvent": ("409", "410"),
     "retrieveRecords": ("409", "410"),
     "retrieveSubject": ("410",),
@@ -348,7 +350,7 @@ def _plain(parameter: Json) -> Json:
     schema |= next((kind for kind in kinds if kind.get("type") != "null"), {})
     if None in schema.get("enum", ()):  # may be left out, which is not a value
         schema |= {"type": "string", "enum": [one for one in schema["enum"] if one is not None]}
-    if name in ("id", "credential_id", "principal", "decision"):
+    if name in ("id", "credential_id", "principal", "decision", "request"):
         schema["format"] = "uuid"
     if name in ("from", "to"):
         schema["format"] = "date-time"

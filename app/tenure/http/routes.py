@@ -29,6 +29,7 @@ NOUNS = {
     "subjects": ("subjects",),
     "shreds": ("shreds", "certificates"),
     "rederivations": ("rederivations",),
+    "notices": ("notices",),
     "events": ("events",),
     "holds": ("holds",),
     "rights": ("requests",),

@@ -22,7 +22,7 @@ _RECORDS = "tenure.records"
 _OPEN = ("health", "metrics", "schema")
 _GOVERNING = frozenset(
     {
-        *("subjects", "shreds", "holds", "requests", "certificates"),  # the officer's desk
+        *("subjects", "shreds", "holds", "requests", "notices", "certificates"),  # the officer's desk
         *(
             "principals",
             "issuers",

@@ -75,6 +75,8 @@ class Kind(StrEnum):
     KEY_ROTATE = "key.rotate"
     """The log's own key changes; data: the new key, and which one it follows (`keychain`)."""
     BREAKGLASS = "breakglass"
+    NOTICE = "notice"
+    """A recipient is told what became of somebody's data, or was not; data: opaque ids, the recipient."""
 
 
 class Action(StrEnum):

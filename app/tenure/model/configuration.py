@@ -19,6 +19,7 @@ from tenure.model.agents import AgentSpec
 from tenure.model.controller import ControllerSpec, RequestsSpec
 from tenure.model.manifests import CONTROLLER_NAME, VOCABULARY_NAME, Manifest, canonical, invalid
 from tenure.model.names import shown
+from tenure.model.recipients import RecipientSpec
 from tenure.model.retention import RetentionSpec
 from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, VocabularySpec
 from tenure.model.vocabulary import Tree
@@ -112,6 +113,11 @@ class Configuration:
     def retentions(self) -> Mapping[str, RetentionSpec]:
         """The declared retention rules by name. Nothing in this version goes by them."""
         return cast("Mapping[str, RetentionSpec]", self._of("Retention"))
+
+    @cached_property
+    def recipients(self) -> Mapping[str, RecipientSpec]:
+        """Whom data is disclosed to, by name."""
+        return cast("Mapping[str, RecipientSpec]", self._of("Recipient"))
 
     @cached_property
     def agents(self) -> Mapping[str, AgentSpec]:

@@ -15,6 +15,7 @@ from tenure.model import names
 from tenure.model.agents import AgentSpec
 from tenure.model.controller import ControllerSpec
 from tenure.model.documents import Document, Path, check_depth, read_documents
+from tenure.model.recipients import RecipientSpec
 from tenure.model.retention import RetentionSpec
 from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, Spec, VocabularySpec
 
@@ -29,6 +30,7 @@ SPECS: Mapping[str, type[Spec]] = {
     "Role": RoleSpec,
     "Grant": GrantSpec,
     "Retention": RetentionSpec,
+    "Recipient": RecipientSpec,
     "Agent": AgentSpec,
     "Controller": ControllerSpec,
 }

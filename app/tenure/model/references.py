@@ -10,6 +10,7 @@ from tenure.model.agents import AgentSpec, NeedSpec
 from tenure.model.documents import Path
 from tenure.model.manifests import COUNT_MAX, Manifest, field_path, invalid
 from tenure.model.names import ANY, BUILTIN_ROLES, shown
+from tenure.model.recipients import RecipientSpec
 from tenure.model.retention import RetentionSpec
 from tenure.model.scope_rules import is_exact
 from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec
@@ -49,8 +50,8 @@ def check(whole: "Configuration", places: Mapping[tuple[str, str], str]) -> None
                     source=manifest.source,
                     owner=f"Grant {manifest.name}",
                 )
-        elif isinstance(manifest.spec, RetentionSpec):
-            _retention(whole, manifest, manifest.spec, places[key])
+        elif isinstance(manifest.spec, RetentionSpec | RecipientSpec):
+            _reach(whole, manifest, manifest.spec, places[key])
         elif isinstance(manifest.spec, AgentSpec):
             for number, need in enumerate(manifest.spec.needs):
                 _need(whole, manifest, need, (number, places[key]))
@@ -100,7 +101,9 @@ def _grant(whole: "Configuration", manifest: Manifest, spec: GrantSpec, place: s
     _declared(manifest, place, ("spec", "scopes"), _exact(spec.scopes), whole.scopes, "scope")
 
 
-def _retention(whole: "Configuration", manifest: Manifest, spec: RetentionSpec, place: str) -> None:
+def _reach(
+    whole: "Configuration", manifest: Manifest, spec: RetentionSpec | RecipientSpec, place: str
+) -> None:
     _declared(manifest, place, ("spec", "categories"), spec.categories, whole.categories, "category")
     _declared(manifest, place, ("spec", "scopes"), _exact(spec.scopes), whole.scopes, "scope")
 

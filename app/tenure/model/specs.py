@@ -239,7 +239,7 @@ Patterns = Annotated[
     *_set_of,
     WithJsonSchema(list_schema({"type": "string", "pattern": _PATTERN, "maxLength": names.NAME_MAX})),
 ]
-_Webhook = Annotated[
+Webhook = Annotated[
     Text,
     AfterValidator(_webhook),
     WithJsonSchema({"type": "string", "pattern": r"^[hH][tT][tT][pP][sS]?://\S+$", "maxLength": TEXT_MAX}),
@@ -290,7 +290,7 @@ class DerivedSpec(Spec):
 
     on_erasure: Literal["shred", "rederive", "keep"] = "shred"
     ground: Text | None = None
-    webhook: _Webhook | None = None
+    webhook: Webhook | None = None
     within_hours: _Hours | None = None
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 Pure: the same manifests and instant give the same words.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tenure.ids import rfc3339
@@ -13,9 +13,10 @@ from tenure.model.controller import ControllerSpec
 from tenure.model.durations import duration
 from tenure.model.manifests import NOT_ENFORCED, Manifest
 from tenure.model.names import ANY
+from tenure.model.recipients import RecipientSpec
 from tenure.model.retention import RetentionSpec
 from tenure.model.scope_rules import scope_match
-from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, Spec, VocabularySpec
+from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, VocabularySpec
 from tenure.model.vocabulary import Tree
 
 
@@ -40,6 +41,9 @@ def conditions(manifest: Manifest, whole: Configuration, now: int) -> list[Condi
         return [_not("Enforced", "Expired", f"It held until {rfc3339(spec.not_after)}.")]
     if manifest.kind == "Retention":
         return [Condition("Enforced", "True", "InForce", "Whatever has had its time by it is shredded.")]
+    if manifest.kind == "Recipient":
+        message = "It is told when data that it is given is erased, rectified or restricted."
+        return [Condition("Enforced", "True", "InForce", message)]
     found = [Condition("Enforced", "True", "InForce", "Every request is decided by it.")]
     if isinstance(spec, RoleSpec | ScopeSpec):
         allows = [name for name in reaching(manifest, whole) if whole.grants[name].effect == "allow"]
@@ -67,10 +71,10 @@ def reaching(manifest: Manifest, whole: Configuration) -> list[str]:
 
 def words(manifest: Manifest, whole: Configuration) -> list[str]:
     """What the manifest says, a sentence each."""
+    told = _TOLD.get(type(manifest.spec))
+    if told is not None:
+        return list(told(manifest.spec))
     spec = manifest.spec
-    for kind, said in _SAID:
-        if isinstance(spec, kind):
-            return list(said(spec))
     named = len(reaching(manifest, whole))
     return [*_about(getattr(spec, "description", None)), f"{named} grants name this role."]
 
@@ -146,6 +150,12 @@ def _retention(spec: RetentionSpec) -> Iterator[str]:
         yield f"Kept for at least {duration(spec.floor)}: {spec.ground}"
 
 
+def _recipient(spec: RecipientSpec) -> Iterator[str]:
+    yield from _about(spec.description)
+    yield f"It is given {_any(spec.categories, 'category')} of {_list(spec.scopes)}."
+    yield f"Notices go to {spec.webhook}, signed with the ledger's key."
+
+
 def _agent(spec: AgentSpec) -> Iterator[str]:
     yield from _about(spec.description)
     yield f"{spec.budget_tokens} tokens of context in all."
@@ -176,6 +186,18 @@ def _controller(spec: ControllerSpec) -> Iterator[str]:
     )
 
 
+_TOLD: Mapping[type, Callable[[Any], Iterator[str]]] = {
+    VocabularySpec: _vocabulary,
+    ScopeSpec: _scope,
+    GrantSpec: _grant,
+    RetentionSpec: _retention,
+    RecipientSpec: _recipient,
+    AgentSpec: _agent,
+    ControllerSpec: _controller,
+}
+"""What is said of a manifest by its spec alone."""
+
+
 def _about(description: str | None) -> Iterator[str]:
     if description:
         yield description
@@ -196,13 +218,3 @@ def _list(names: Iterable[str]) -> str:
 
 def _not(kind: str, reason: str, message: str) -> Condition:
     return Condition(kind, "False", reason, message)
-
-
-_SAID: tuple[tuple[type[Spec], Callable[[Any], Iterator[str]]], ...] = (
-    (VocabularySpec, _vocabulary),
-    (ScopeSpec, _scope),
-    (GrantSpec, _grant),
-    (RetentionSpec, _retention),
-    (AgentSpec, _agent),
-    (ControllerSpec, _controller),
-)

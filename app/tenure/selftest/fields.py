@@ -76,6 +76,8 @@ LEFT_OUT = {
     "rederivations": "reminders to applications; what became of them is in the ledger",
     "rederivation_queue": "a hint where to look",
     "rights_queue": "a hint where to look; what is due is in rights_requests",
+    "notices": "each row is compared with its entry by the inspection; attempts on the way are hints",
+    "notice_queue": "a hint where to look, counted anew with every change",
     "breakglass_queue": "a hint where to look; whose review is due is in breakglass",
 }
 """Tables that are not tried, and why."""

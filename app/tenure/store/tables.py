@@ -665,6 +665,37 @@ rederivations = _table(
     Index("ix_rederivations_shred", "tenant_id", "shred_id"),
 )
 rederivation_queue = _table("rederivation_queue", Column("id", Id, primary_key=True))
+# What recipients are to be told (`model.notices`), sealed; and how many wait or are dead in which tenant.
+notices = _table(
+    "notices",
+    Column("id", Id, primary_key=True),
+    Column("request_id", Id, nullable=False),
+    Column("recipient", Token, nullable=False),  # a Recipient manifest's name
+    Column("event", Token, nullable=False),
+    Column("seq", BigInteger, nullable=False),  # the order of one recipient's
+    Column("state", Token, nullable=False),  # queued, sent, dead
+    Column("leaf", BigInteger, nullable=False),  # the rights request's
+    Column("header", LargeBinary),
+    Column("body", LargeBinary),  # sealed; null once it was taken
+    Column("created_at", Instant, nullable=False),
+    Column("give_up_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Instant, nullable=False),
+    Column("result", Token),  # of the last attempt
+    Column("entry", Token, nullable=False),  # the ledger's of its present state
+    Index("ix_notices_request", "tenant_id", "request_id", "recipient", "event", unique=True),
+    Index("ix_notices_recipient", "tenant_id", "recipient", "seq", unique=True),
+    Index("ix_notices_state", "tenant_id", "state", "id"),
+)
+notice_queue = _table(
+    "notice_queue",
+    Column("id", Id, primary_key=True),
+    Column("waiting", Integer, nullable=False),
+    Column("oldest_at", Instant),
+    Column("dead", Integer, nullable=False),
+    Column("due_at", Instant),
+)
 certificates = _table(
     "certificates",
     Column("id", Id, primary_key=True),

@@ -1,4 +1,4 @@
-"""Retention and Agent: what is refused, and that it is said where, by which rule, and what to do."""
+"""Retention, Recipient and Agent: what is refused, and that it is said where, why, and what to do."""
 
 import copy
 
@@ -49,6 +49,12 @@ RETENTION = {
     "floor": "24h",
     "ground": "tax law",
 }
+RECIPIENT = {
+    "description": "d",
+    "webhook": "https://partner.example/notices",
+    "scopes": ["support.**"],
+    "categories": ["contact"],
+}
 AGENT = {
     "description": "d",
     "budgetTokens": 1000,
@@ -74,6 +80,7 @@ AGENT = {
         },
     ],
 }
+GOOD = {"Retention": RETENTION, "Recipient": RECIPIENT, "Agent": AGENT}
 GONE = object()
 CASES = [
     ("Retention", ("scopes",), ["support.nowhere"], "scopes", "declared-scope"),
@@ -93,6 +100,14 @@ CASES = [
     ("Retention", ("ground",), "  ", "", "retention-floor"),
     ("Retention", ("floor",), GONE, "", "retention-floor"),
     ("Retention", ("evict",), "1d", "evict", "unknown-field"),
+    ("Recipient", ("description",), GONE, "description", "required"),
+    ("Recipient", ("webhook",), GONE, "webhook", "required"),
+    ("Recipient", ("webhook",), "http://partner.example/notices", "webhook", "webhook"),
+    ("Recipient", ("webhook",), "https://me:secret@partner.example/", "webhook", "webhook"),
+    ("Recipient", ("secret",), "whsec_x", "secret", "unknown-field"),
+    ("Recipient", ("scopes",), GONE, "scopes", "required"),
+    ("Recipient", ("scopes",), ["support.nowhere"], "scopes", "declared-scope"),
+    ("Recipient", ("categories",), ["phone"], "categories", "declared-category"),
     ("Agent", ("budgetTokens",), 599, "", "need-budget"),
     ("Agent", ("budgetTokens",), 1.5, "budgetTokens", "whole-number"),
     ("Agent", ("budgetTokens",), True, "budgetTokens", "whole-number"),
@@ -127,7 +142,7 @@ def read(*manifests):
 
 @pytest.mark.parametrize(("kind", "path", "value", "field", "rule"), CASES)
 def test_is_refused(kind, path, value, field, rule):
-    wrong = manifest(kind, RETENTION if kind == "Retention" else AGENT)
+    wrong = manifest(kind, GOOD[kind])
     holder = wrong["spec"]
     for step in path[:-1]:
         holder = holder[step]
@@ -156,6 +171,30 @@ def test_two_spellings_are_one_manifest():
     assert read(manifest("Retention", weeks)).digest() == read(manifest("Retention", RETENTION)).digest()
     other["needs"][1]["fallback"].reverse()
     assert read(manifest("Agent", other)).digest() != read(manifest("Agent", AGENT)).digest()
+
+
+@pytest.mark.parametrize(
+    ("scopes", "categories", "told"),
+    [
+        (["support.talk"], ["contact"], True),
+        (["support.talk", "elsewhere"], ["special", "contact"], True),
+        (["support.talk"], ["travel"], False),
+        (["support.talk"], ["personal"], False),  # what is above it was not given
+        (["elsewhere"], ["contact"], False),
+        ([], ["contact"], False),
+        (["support.talk"], [], False),
+    ],
+)
+def test_who_is_given_what(scopes, categories, told):
+    whole = read(manifest("Recipient", RECIPIENT))
+    assert whole.recipients["it"].receives(scopes, categories, whole.categories) is told
+
+
+def test_a_recipient_of_every_category_needs_not_say_so():
+    every = {name: value for name, value in RECIPIENT.items() if name != "categories"}
+    whole = read(manifest("Recipient", every))
+    assert whole.digest() == read(manifest("Recipient", {**every, "categories": "*"})).digest()
+    assert whole.recipients["it"].receives(["support.talk"], ["special"], whole.categories)
 
 
 def test_the_line_of_a_need_is_that_of_the_text_whatever_its_order():

@@ -54,6 +54,12 @@ GOOD = {
         "floor": "12h",
         "ground": "tax law",
     },
+    "Recipient": {
+        "description": "d",
+        "webhook": "https://partner.example/notices",
+        "scopes": ["support.**"],
+        "categories": ["contact"],
+    },
     "Agent": {
         "description": "d",
         "budgetTokens": 8000,
@@ -148,6 +154,7 @@ def test_templates_pass_both(path):
         ("Grant", ("spec", "scopes"), ["*"]),
         ("Grant", ("spec", "notAfter"), "tomorrow"),
         ("Retention", ("spec", "hotFor"), "1y"),
+        ("Recipient", ("spec", "webhook"), "ftp://partner.example"),
         ("Agent", ("spec", "needs"), []),
         ("Vocabulary", ("spec", "categories", "personal", "X Y"), {}),
     ],

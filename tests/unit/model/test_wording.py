@@ -8,7 +8,7 @@ from tenure.ids import parse_rfc3339
 from tenure.model import wording
 from tenure.model.configuration import Configuration
 from tenure.model.manifests import NOT_ENFORCED, SPECS, parse_manifests
-from unit.model.test_kinds_to_come import AGENT, BASE, RETENTION, manifest
+from unit.model.test_kinds_to_come import AGENT, BASE, RECIPIENT, RETENTION, manifest
 
 TEMPLATES = Path(__file__).parents[3] / "policies" / "templates"
 NOW = parse_rfc3339("2027-06-01T00:00:00Z")
@@ -29,6 +29,7 @@ WHOLE = Configuration.empty().with_manifests(
             manifest("Role", {"description": "a role"}),
             manifest("Grant", GRANT),
             manifest("Retention", RETENTION),
+            manifest("Recipient", RECIPIENT),
             manifest("Agent", AGENT),
         ]
     )
@@ -54,6 +55,10 @@ def test_what_is_only_kept_is_not_enforced():
     assert {"Agent"} == NOT_ENFORCED
 
 
+def test_a_recipient_is_told():
+    assert standing("Recipient") == {"Enforced": ("True", "InForce")}
+
+
 def test_a_grant_is_in_force_in_its_time():
     assert standing("Grant", parse_rfc3339("2026-12-31T23:59:59Z")) == {"Enforced": ("False", "NotYet")}
     assert standing("Grant", parse_rfc3339("2027-01-01T00:00:00Z")) == {"Enforced": ("True", "InForce")}
@@ -74,6 +79,7 @@ def test_sentences():
         "it: every role may never list, read contact in support.* for any purpose"
         " from 2027-01-01T00:00:00.000000Z until 2028-01-01T00:00:00.000000Z."
     )
+    assert "It is given contact of support.**." in wording.words(WHOLE.manifests["Recipient", "it"], WHOLE)
     assert "Kept for at least 1d: tax law" in wording.words(WHOLE.manifests["Retention", "it"], WHOLE)
     assert (
         "talks: must have contact from support.talk for support of the last 30d, of the person served,"

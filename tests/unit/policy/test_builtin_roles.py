@@ -25,6 +25,7 @@ SCOPES = (
     "tenure.shreds",
     "tenure.holds",
     "tenure.rederivations",
+    "tenure.notices",
     "tenure.retrievals",
     "tenure.certificates",
     "tenure.ledger",
