@@ -70,6 +70,8 @@ class Kind(StrEnum):
     KEY_ROTATE = "key.rotate"
     """The log's own key changes; data: the new key, and which one it follows (`keychain`)."""
     BREAKGLASS = "breakglass"
+    PACKAGE = "package"
+    """An access package was made, given out or ended; `gathered` lists what was put into it."""
 
 
 class Action(StrEnum):
