@@ -1,9 +1,11 @@
 """Access packages in tests: made, linked, fetched and opened as their person would."""
 
+import asyncio
 import io
 import json
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import jsonschema_rs
 from support.cell import Cell, Tenant
 from tenure import ids
 from tenure.governance.service import Seat
+from tenure.inspection.findings import Finding
 from tenure.jobs.job import Run
 
 SCHEMA = json.loads(Path("docs/schemas/access-package.json").read_bytes())
@@ -82,6 +85,14 @@ async def tidy(cell: Cell) -> dict[str, int]:
     """The job that ends packages, once; what it did."""
     found = await cell.tenure._end_packages(Run("packages"))
     return {name: count for name, count in found.items() if count}
+
+
+async def patrolled(cell: Cell) -> list[Finding]:
+    """What one whole inspection finds."""
+    patrol = cell.tenure.patrol
+    patrol._walk = None
+    assert await asyncio.to_thread(partial(patrol.run, enough=lambda: False))
+    return patrol.findings
 
 
 def pieces(cell: Cell) -> list[Path]:
