@@ -330,9 +330,7 @@ class Tenure:
         return await Evict(self._batcher, self._database, self._schedule.requested).run(run)
 
     async def _end_packages(self, run: Run) -> Mapping[str, int]:
-        return await Ending(
-            self._batcher, self._database, self._objects, self._schedule.requested
-        ).run(run)
+        return await Ending(self._batcher, self._database, self._objects, self._schedule.requested).run(run)
 
     async def _reconcile(self, _run: Run) -> dict[str, int]:
         return await self.lifecycle.reconcile()

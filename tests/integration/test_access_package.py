@@ -1,4 +1,4 @@
-"""What a person gets who asks what is held about them: all of theirs, nothing of others, once, for a while."""
+"""What a person who asks gets of what is held about them: all that is theirs, nothing of others, once."""
 
 import json
 from pathlib import Path
@@ -353,7 +353,7 @@ class Dying:
             raise InjectedError
         return mine
 
-    def _die(self, mine: bool) -> None:  # noqa: FBT001 - whether it is this one
+    def _die(self, mine: bool) -> None:
         if mine:
             raise InjectedError
 
@@ -378,7 +378,9 @@ async def test_killed_at_any_step_it_makes_one_package(
                 made = await build(embedded, ANNA, request)
                 assert made["state"] == "ready"
                 assert (await build(embedded, ANNA, request))["package"] == made["package"]
-                assert said((await fetch(embedded, await link(embedded, made["package"]))).of("a")[0]) == "hers"
+                assert (
+                    said((await fetch(embedded, await link(embedded, made["package"]))).of("a")[0]) == "hers"
+                )
         folders = {row[0] for row in embedded.rows("SELECT folder FROM access_packages")}
         assert len(folders) == 2 * steps + 1
         assert {path.parent.name for path in pieces(embedded)} == folders, "no orphans"

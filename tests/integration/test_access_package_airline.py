@@ -82,7 +82,9 @@ def check_records(got: Opened, held: Held, *, whole: set[str]) -> None:
 def check_others(got: Opened, folder: Path, me: str, held: Held, *, whole: set[str]) -> None:
     """No other customer's id or address stands anywhere but in what the rule gives."""
     users = json.loads((folder / "users.json").read_text("utf-8"))
-    may = json.dumps([*held.alone.values(), *(one for place, (_, one) in held.shared.items() if place[0] in whole)])
+    may = json.dumps(
+        [*held.alone.values(), *(one for place, (_, one) in held.shared.items() if place[0] in whole)]
+    )
     for text in (got.page, json.dumps(got.data)):
         assert "passenger:" not in text
         for key, user in users.items():

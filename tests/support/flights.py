@@ -16,7 +16,7 @@ CONVERSATIONS = "support.conversations"
 
 def make(folder: Path, *, customers: int = 14, reservations: int = 40, conversations: int = 8) -> Path:
     """Write the three files."""
-    chance = random.Random(7)  # noqa: S311 - the same airline every time
+    chance = random.Random(7)
     folder.mkdir(parents=True)
     people = [
         {"first_name": f"First{n}", "last_name": f"Last{n}", "dob": f"19{50 + n % 50}-0{1 + n % 9}-11"}
@@ -48,7 +48,10 @@ def make(folder: Path, *, customers: int = 14, reservations: int = 40, conversat
         said: list[dict[str, Any]] = [{"role": "system", "content": "The rules."}]
         said.append({"role": "user", "content": f"I am {whose}" + (" and I was sick" if n % 3 == 0 else "")})
         for number, (name, arguments) in enumerate(asked):
-            call = {"id": f"call_{n}_{number}", "function": {"name": name, "arguments": json.dumps(arguments)}}
+            call = {
+                "id": f"call_{n}_{number}",
+                "function": {"name": name, "arguments": json.dumps(arguments)},
+            }
             said.append({"role": "assistant", "content": None, "tool_calls": [call]})
             said.append({"role": "tool", "tool_call_id": call["id"], "content": json.dumps(arguments)})
         told.append({"info": {"task": {"user_id": whose}}, "reward": n % 2, "traj": said})

@@ -113,7 +113,7 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
 }
 _ALSO = {
     "409": "The present state forbids this",
-    "410": "Erased; names the certificate once there is one",
+    "410": "Erased; names the certificate once there is one. Or its time is over",
     "412": "The record has changed",
     "501": "Not supported here",
     "507": "The tenant's storage is full",
@@ -127,6 +127,7 @@ _MAY_ALSO: dict[str, tuple[str, ...]] = {
     "getRecordByBody": ("409", "410"),
     "openDecision": ("410",),
     "sealDecision": ("409",),
+    "fetchPackage": ("409", "410"),
     "getDecisionContext": ("409",),
     "getDecisionOpenings": ("409",),
     "getDecisionReceipt": ("409",),
@@ -186,6 +187,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "createCredential": wire.NewCredential,
     "addIssuer": wire.NewIssuer,
     "lookupSubject": wire.SubjectReference,
+    "fetchPackage": wire.PackageLink,
     "postEvent": wire.NewEvent,
     "retrieveRecords": wire.RetrievalRequest,
     **_THREADS,
@@ -202,7 +204,9 @@ _ETAGS = {"putRecord": "201", "getRecord": "200", "getRecordByBody": "200"}
 _WAITING = {"retrieveRecords", "retrieveSubject", "getRetrieval"}
 """Their 202 has a document of its own, and says when to look again."""
 _OPEN = {"isAlive", "isReady"}
-_PUBLIC = {*_OPEN, "getMetrics"}
+_LINKED = {"getPackagePage", "fetchPackage"}
+"""For people who have a link and no credential."""
+_PUBLIC = {*_OPEN, *_LINKED, "getMetrics"}
 _LATER = {
     **dict.fromkeys(
         (
@@ -282,6 +286,8 @@ def _complete(operation: Json) -> Json:
         operation["security"] = []
         responses["503"] = {**responses["200"], "description": "It cannot work now"}
     else:
+        if name in _LINKED:
+            operation["security"] = []
         documented = (*_PROBLEMS, *_MAY_ALSO.get(name, ()))
         responses |= {status: {"$ref": f"#/components/responses/Problem-{status}"} for status in documented}
     operation["responses"] = responses
