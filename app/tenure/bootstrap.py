@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,8 @@ from tenure.oidc.sources import KeySources
 from tenure.places import check_locks, object_lock_of, places_of
 from tenure.publisher import PUTTING
 from tenure.rights.build import Rights
+from tenure.rights.package.job import Ending
+from tenure.rights.package.service import Packages
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
@@ -210,6 +212,9 @@ class Tenure:
         self.holds = Holds(service, self._schedule.requested)
         self.breakglass = Breakglass(service, self._batcher)
         self.subjects = Subjects(service, self._schedule.requested)
+        self.packages = Packages(
+            service, self._database, tenancies, ground.objects, self._restoring, self._schedule.requested
+        )
         self.residue = Residue(service, ground, self.sequencer, tenancies)
         self._build_rights(service, tenancies)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
@@ -244,6 +249,7 @@ class Tenure:
         tally = RequestTally()
         packs: Objects = Tallied(ground.objects, tally) if settings.storage_interval_s else ground.objects
         self._requests = RequestCounts(self._batcher, tally)
+        self._objects = ground.objects
         self._thaw = Thaw(packs)
         self._batcher.thaw_with(self._thaw.fetch)
         pace = Pace(settings.tier_pack_mb << 20, settings.tier_mb_s * (1 << 20))
@@ -301,6 +307,11 @@ class Tenure:
                 True,
                 "Carries out rights requests, and minds their clocks",
             ),
+            "packages": (
+                self._end_packages,
+                True,
+                "Ends access packages whose term is over, and removes what belongs to none",
+            ),
             "retrieve": (
                 self._restoring.run,
                 True,
@@ -344,6 +355,9 @@ class Tenure:
 
     async def _carry_out(self, _run: Run) -> dict[str, int]:
         return await self.rights.run()
+
+    async def _end_packages(self, run: Run) -> Mapping[str, int]:
+        return await Ending(self._batcher, self._database, self._objects, self._schedule.requested).run(run)
 
     async def _reconcile(self, _run: Run) -> dict[str, int]:
         return await self.lifecycle.reconcile()
@@ -479,6 +493,8 @@ def planned(settings: Settings) -> dict[str, float]:
         found["lifecycle"] = settings.lifecycle_interval_s
     if settings.storage_interval_s:
         found["storage"] = found["requests"] = settings.storage_interval_s
+    if settings.package_interval_s:
+        found["packages"] = settings.package_interval_s
     if settings.tier_interval_s:
         found["tier"] = settings.tier_interval_s
     if settings.retrieval_interval_s:

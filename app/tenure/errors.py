@@ -9,6 +9,7 @@
     ├── Denied              policy or a person's right said no; the denial is in the ledger (entry, rules)
     ├── NotFound            nothing there that this principal may know of
     ├── Erased              it was there; its key is destroyed   (certificate)
+    ├── Expired             it was there; its time is over, or it was used
     ├── Conflict            the state of things forbids it now
     │   └── Stale           If-Match or If-None-Match did not hold
     ├── Unavailable         cannot be done now; nothing was done (retry_after)
@@ -135,6 +136,12 @@ class Erased(TenureError):
         super().__init__(detail, rule="erased")
         self.certificate = certificate
         self.shred = shred
+
+
+class Expired(TenureError):
+    """It was there; it was for once, or for a time, and that is over."""
+
+    kind = "expired"
 
 
 class Conflict(TenureError):

@@ -11,6 +11,7 @@ from hashlib import sha256
 from json.encoder import encode_basestring_ascii
 
 from tenure.keyring import TenantKeyring
+from tenure.model.access_package import Package
 from tenure.model.breakglass import Elevation
 from tenure.model.decision import Decision
 from tenure.model.notices import Notice
@@ -132,6 +133,14 @@ def of_notice(keys: TenantKeyring, notice: Notice) -> str:
 
 
 _ON_THE_WAY = {"attempts", "next_at", "result", "entry"}
+
+
+def of_package(keys: TenantKeyring, package: Package) -> str:
+    """Of an access package after a step: every column but the entry's, of the header its SHA-256."""
+    columns = (
+        sha256(one).hexdigest() if isinstance(one, bytes) else one for one in package._replace(entry="")
+    )
+    return _seal(keys, "access-package", *columns)
 
 
 def _seal(keys: TenantKeyring, *columns: object) -> str:

@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     """How often it is looked what goes from the database to packs (`docs/lifecycle.md`). 0: never."""
     retrieval_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
     """How often it is looked whether an archive gave out what it was asked for. 0: never."""
+    package_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
+    """How often it is looked which access packages have had their time. 0: never."""
     lifecycle_interval_s: Annotated[float, Field(ge=0, le=2_678_400)] = 0.0
     """How often drift of the bucket's lifecycle rules is repaired. 0: the operator applies them."""
     tier_mb_s: Annotated[float, Field(gt=0, le=10_000)] = 50.0

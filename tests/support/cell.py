@@ -414,6 +414,7 @@ def blank(
         "inspect_interval_s": 0,
         "tier_interval_s": 0,
         "retrieval_interval_s": 0,
+        "package_interval_s": 0,
         "cell_jobs": False,
         "replica_lease_s": PATIENT_S,
         "local_issuers": True,

@@ -1,7 +1,8 @@
 """Nobody gets in who should not: every call of the API, by every kind of caller that may not make it.
 
 A call without a row here fails the test. The list of exemptions may only shrink. In it are
-probes, the API's own document, and metrics, which name nobody (`test_http_metrics`).
+probes, the API's own document, metrics, which name nobody (`test_http_metrics`), and what a person reaches
+with a link (`test_http_packages`).
 """
 
 import base64
@@ -15,7 +16,8 @@ from conftest import SCOPE, SUPPORT, World, record
 from support.lived import EMERGENCY
 from tenure.model.apikey import parse_api_key
 
-EXEMPT = {"isAlive", "isReady", "get_openapi", "get_metrics"}
+EXEMPT = {"isAlive", "isReady", "get_openapi", "get_metrics", "getPackagePage", "fetchPackage"}
+"""The last two are for who has a link and no credential: test_http_packages."""
 SECRET = "canary-of-acme"
 
 

@@ -126,7 +126,7 @@ _READ_BY_HAND: dict[str, tuple[str, ...]] = {
 }
 _ALSO = {
     "409": "The present state forbids this",
-    "410": "Erased; names the certificate once there is one",
+    "410": "Erased; names the certificate once there is one. Or its time is over",
     "412": "The record has changed",
     "501": "Not supported here",
     "507": "The tenant's storage is full",
@@ -140,6 +140,7 @@ _MAY_ALSO: dict[str, tuple[str, ...]] = {
     "getRecordByBody": ("409", "410"),
     "openDecision": ("410",),
     "sealDecision": ("409",),
+    "fetchPackage": ("409", "410"),
     "getDecisionContext": ("409",),
     "getDecisionOpenings": ("409",),
     "getDecisionReceipt": ("409",),
@@ -212,6 +213,7 @@ _BODIES: dict[str, type[wire.Body]] = {
     "createCredential": wire.NewCredential,
     "addIssuer": wire.NewIssuer,
     "lookupSubject": wire.SubjectReference,
+    "fetchPackage": wire.PackageLink,
     "postEvent": wire.NewEvent,
     "retrieveRecords": wire.RetrievalRequest,
     **_THREADS,
@@ -242,7 +244,9 @@ _PAPERS: Json = {
 _ALSO_PAPERS = {"getCertificate"}
 """Theirs is a paper for people, too, for who accepts that."""
 _OPEN = {"isAlive", "isReady"}
-_PUBLIC = {*_OPEN, "getMetrics"}
+_LINKED = {"getPackagePage", "fetchPackage"}
+"""For people who have a link and no credential."""
+_PUBLIC = {*_OPEN, *_LINKED, "getMetrics"}
 _LATER = {
     **dict.fromkeys(
         (
@@ -322,6 +326,8 @@ def _complete(operation: Json) -> Json:
         operation["security"] = []
         responses["503"] = {**responses["200"], "description": "It cannot work now"}
     else:
+        if name in _LINKED:
+            operation["security"] = []
         documented = (*_PROBLEMS, *_MAY_ALSO.get(name, ()))
         responses |= {status: {"$ref": f"#/components/responses/Problem-{status}"} for status in documented}
     operation["responses"] = responses

@@ -27,6 +27,7 @@ NOUNS = {
     "lifecycle": ("lifecycle",),
     "storage": ("storage", "retention", "tenants"),
     "subjects": ("subjects",),
+    "packages": ("packages",),
     "shreds": ("shreds", "certificates"),
     "rederivations": ("rederivations",),
     "notices": ("notices",),

@@ -40,6 +40,8 @@ M = TypeVar("M", bound=BaseModel)
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
 MAX_CURSOR = 4096
+MAX_LINK = 128
+"""Characters of the token of a link to an access package, at most: more than any has."""
 MAX_KEYS = 1000
 """Of a retrieval: as many versions as one is about."""
 
@@ -397,6 +399,12 @@ class NewEvent(Body):
     event: Annotated[str, Field(max_length=NAME_MAX, examples=["customer.churned"])]
     subject: Reference
     at: Past | None = None
+
+
+class PackageLink(Body):
+    """What opens an access package: what stands behind the `#` of its link."""
+
+    token: Annotated[str, StringConstraints(min_length=1, max_length=MAX_LINK)]
 
 
 class SubjectReference(Body):

@@ -25,7 +25,17 @@ _SUBJECT: Final = "subject"
 _BUCKET: Final = lp(b"tenure/v1/blind/bucket", _SUBJECT.encode())
 _INDEX: Final = {  # the encoded domain and namespace, once
     namespace: lp(b"tenure/v1/blind/index", namespace.encode())
-    for namespace in (_SUBJECT, "record", "idempotency", "cursor", "row", "identity", "path", "snapshot")
+    for namespace in (
+        _SUBJECT,
+        "record",
+        "idempotency",
+        "cursor",
+        "row",
+        "identity",
+        "path",
+        "snapshot",
+        "link",
+    )
 }
 
 

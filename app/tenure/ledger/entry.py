@@ -77,6 +77,8 @@ class Kind(StrEnum):
     BREAKGLASS = "breakglass"
     NOTICE = "notice"
     """A recipient is told what became of somebody's data, or was not; data: opaque ids, the recipient."""
+    PACKAGE = "package"
+    """An access package was made, given out or ended; `gathered` lists what was put into it."""
 
 
 class Action(StrEnum):

@@ -311,6 +311,28 @@ class DerivedSpec(Spec):
         return self
 
 
+class AccessSpec(Spec):
+    """What a person who asks for what is held (Art. 15) is given of versions about others, too.
+
+    `none`: that there is one, of which kind and when. `own-segments`: of a version in segments, those that
+    are about this person alone. `named-segments`: those that name the person, whoever else they name.
+    `whole`: all of it. `unnamedSegments`: segments that name nobody as well.
+    """
+
+    shared: Literal["none", "own-segments", "named-segments", "whole"] = "own-segments"
+    unnamed_segments: Annotated[bool, Strict()] = False
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.unnamed_segments and self.shared not in ("own-segments", "named-segments"):
+            raise broken(
+                "access-segments",
+                "`unnamedSegments` belongs to shared `own-segments` and `named-segments`",
+                "Leave it out: with `whole` they are given anyway, with `none` nothing is.",
+            )
+        return self
+
+
 class ScopeSpec(Spec):
     """A place for context: whose it is, what may be written there, and on which ground."""
 
@@ -323,6 +345,18 @@ class ScopeSpec(Spec):
     joint_erasure: Literal["any", "all"] = "any"
     ground: Text | None = None
     derived: DerivedSpec | None = None
+    access: AccessSpec | None = None
+
+    @field_validator("access")
+    @classmethod
+    def _one_spelling_of_access(cls, value: AccessSpec | None) -> AccessSpec | None:
+        """As of `derived`."""
+        return None if value == AccessSpec() else value
+
+    @property
+    def on_access(self) -> AccessSpec:
+        """The rule for shared versions in access packages, given or not."""
+        return self.access or AccessSpec()
 
     @field_validator("derived")
     @classmethod

@@ -16,7 +16,7 @@ from tenure.model.names import ANY
 from tenure.model.recipients import RecipientSpec
 from tenure.model.retention import RetentionSpec
 from tenure.model.scope_rules import scope_match
-from tenure.model.specs import GrantSpec, RoleSpec, ScopeSpec, VocabularySpec
+from tenure.model.specs import AccessSpec, GrantSpec, RoleSpec, ScopeSpec, VocabularySpec
 from tenure.model.vocabulary import Tree
 
 
@@ -119,6 +119,19 @@ def _scope(spec: ScopeSpec) -> Iterator[str]:
         "rederive": "What is derived from a person's records goes with the person, and is asked for again.",
         "keep": f"What is derived from a person's records stays: {spec.on_derived.ground}",
     }[spec.on_derived.on_erasure]
+    yield shared(spec.on_access)
+
+
+def shared(spec: AccessSpec) -> str:
+    """What a person who asks is given of what is about others, too."""
+    given = {
+        "none": "that there are some",
+        "own-segments": "the parts about them alone",
+        "named-segments": "the parts that name them",
+        "whole": "all of it",
+    }[spec.shared]
+    said = f"Who asks for what is held about them gets, of records about others, too: {given}."
+    return said + (" Parts that name nobody are given as well." if spec.unnamed_segments else "")
 
 
 def _grant(spec: GrantSpec) -> Iterator[str]:

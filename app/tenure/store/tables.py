@@ -695,6 +695,32 @@ notice_queue = _table(
     Column("oldest_at", Instant),
     Column("dead", Integer, nullable=False),
     Column("due_at", Instant),
+# What people are given of what is held about them (`model.access_package`). Sealed to a leaf of its own and
+# to the person's; the pieces are objects. A row says nothing about anybody.
+access_packages = _table(
+    "access_packages",
+    Column("id", Id, primary_key=True),
+    Column("request_id", Id, nullable=False),  # the rights request that it answers
+    Column("subject_id", Id, nullable=False),
+    Column("content", Token, nullable=False),  # access, portability
+    Column("state", Token, nullable=False),  # building, pending, ready, fetched, expired
+    Column("leaf", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("entry", Token, nullable=False),  # of its newest step on record
+    Column("folder", Id),  # of its pieces, of the newest attempt
+    Column("retrieval_id", Id),  # what an archive was asked for
+    Column("header", LargeBinary),
+    Column("pieces", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Token),
+    Column("link_index", Token),  # keyed: nobody makes one up who only writes rows
+    Column("link_until", Instant),
+    Column("link_used_at", Instant),
+    Column("fetched_at", Instant),
+    Column("fetches", Integer, nullable=False),
+    Index("ix_access_packages_request", "tenant_id", "request_id", unique=True),
+    Index("ix_access_packages_state", "tenant_id", "state", "id"),
 )
 certificates = _table(
     "certificates",
