@@ -212,11 +212,7 @@ class Tenure:
         self.holds = Holds(service, self._schedule.requested)
         self.breakglass = Breakglass(service, self._batcher)
         self.subjects = Subjects(service, self._schedule.requested)
-        self.packages = Packages(
-            service, self._database, tenancies, ground.objects, self._restoring, self._schedule.requested
-        )
-        self.residue = Residue(service, ground, self.sequencer, tenancies)
-        self._build_rights(service, tenancies)
+        self._build_rights(service, ground, tenancies)
         self.ledger = LedgerReader(service, self._database, tenancies, ground.keyring)
         self.populations = Populations(self.ledger)
         self.receipts = Receipts(self._database, tenancies)
@@ -225,7 +221,11 @@ class Tenure:
         self._leftovers = Leftovers(self._database, self.sequencer, self._replica.tags, quorum)
         self._resting()
 
-    def _build_rights(self, service: Service, tenancies: Tenancies) -> None:
+    def _build_rights(self, service: Service, ground: Ground, tenancies: Tenancies) -> None:
+        self.residue = Residue(service, ground, self.sequencer, tenancies)
+        self.packages = Packages(
+            service, self._database, tenancies, ground.objects, self._restoring, self._schedule.requested
+        )
         self.rights = Rights(
             service,
             self._batcher,
@@ -233,6 +233,7 @@ class Tenure:
             tenancies,
             self.sequencer,
             self.residue,
+            self.packages,
             self._schedule.requested,
         )
 

@@ -10,10 +10,13 @@ from tenure.rights.correcting import Correcting
 from tenure.rights.erasing import Erasing
 from tenure.rights.impact import Impacts
 from tenure.rights.limiting import Limiting
+from tenure.rights.package.service import Packages
+from tenure.rights.packaging import Packaging
 from tenure.rights.reviewing import review
 from tenure.rights.saga import Doing, Saga
 from tenure.rights.scoping import Scoping
 from tenure.rights.service import RightsRequests
+from tenure.rights.telling import Telling
 from tenure.sequencer import Sequencer
 from tenure.store.database import Database
 from tenure.tenancy import Tenancies
@@ -30,14 +33,18 @@ class Rights:
         tenancies: Tenancies,
         sequencer: Sequencer,
         residue: Residue,
+        packages: Packages,
         requested: Callable[..., None],
     ) -> None:
         """`requested` wakes the next batch of erasures."""
         erasing = Erasing(batcher, residue, requested)
-        limiting = Limiting(batcher)
+        limiting, packaging = Limiting(batcher), Packaging(batcher, packages)
         steps: Mapping[str, Doing] = {
             "keys": erasing.keys,
+            "packages": packaging.end,
             "residue": erasing.residue,
+            "package": packaging.make,
+            "notices": Telling(batcher).notices,
             "restriction": limiting.restriction,
             "objection": limiting.objection,
             "records": Correcting(batcher).records,

@@ -43,12 +43,14 @@ Doing = Callable[[str, RightsRequest], Awaitable[Outcome]]
 STEPS: Final[Mapping[Kind, tuple[tuple[str, State], ...]]] = {
     Kind.ERASURE: (
         ("keys", State.EXECUTING),
+        ("packages", State.EXECUTING),
         ("residue", State.VERIFYING),
+        ("notices", State.NOTIFYING),
     ),
     Kind.ACCESS: (("package", State.EXECUTING),),
     Kind.PORTABILITY: (("package", State.EXECUTING),),
-    Kind.RESTRICTION: (("restriction", State.EXECUTING),),
-    Kind.RECTIFICATION: (("records", State.EXECUTING),),
+    Kind.RESTRICTION: (("restriction", State.EXECUTING), ("notices", State.NOTIFYING)),
+    Kind.RECTIFICATION: (("records", State.EXECUTING), ("notices", State.NOTIFYING)),
     Kind.OBJECTION: (("objection", State.EXECUTING),),
     Kind.CONSENT_WITHDRAWAL: (("objection", State.EXECUTING),),
     Kind.DECISION_REVIEW: (("review", State.EXECUTING),),

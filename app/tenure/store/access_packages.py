@@ -67,3 +67,11 @@ def forget(tx: Tx, request_id: str) -> None:
             _t.c.tenant_id == tx.tenant_id, _t.c.request_id == request_id, _t.c.state.not_in(OPEN)
         )
     )
+
+
+def of_subject(tx: Tx, subject_id: str) -> list[str]:
+    """For which rights requests there are packages of a person that nobody ended."""
+    query = select(_t.c.request_id).where(
+        _t.c.tenant_id == tx.tenant_id, _t.c.subject_id == subject_id, _t.c.state != State.EXPIRED.value
+    )
+    return list(tx.execute(query).scalars())

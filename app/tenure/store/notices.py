@@ -171,3 +171,11 @@ def _select(tx: Tx, *conditions: ColumnElement[bool], limit: int | None = None) 
     columns = [_t.c[name] for name in Notice._fields]
     query = select(*columns).where(_t.c.tenant_id == tx.tenant_id, *conditions).order_by(_t.c.id.desc())
     return [Notice(*row) for row in tx.execute(query.limit(limit))]
+
+
+def states(tx: Tx, request_id: str) -> dict[str, int]:
+    """How many notices of a rights request are in each state."""
+    query = select(_t.c.state, func.count()).where(
+        _t.c.tenant_id == tx.tenant_id, _t.c.request_id == request_id
+    )
+    return {state: int(count) for state, count in tx.execute(query.group_by(_t.c.state))}

@@ -695,6 +695,7 @@ notice_queue = _table(
     Column("oldest_at", Instant),
     Column("dead", Integer, nullable=False),
     Column("due_at", Instant),
+)
 # What people are given of what is held about them (`model.access_package`). Sealed to a leaf of its own and
 # to the person's; the pieces are objects. A row says nothing about anybody.
 access_packages = _table(

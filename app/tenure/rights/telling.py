@@ -1,0 +1,76 @@
+"""The step that tells recipients what became of a person's data: Art. 19.
+
+Whom is said by Recipient manifests: those who receive data of the scopes and categories in which something
+was held. They are told under the reference by which they know the person, which only the case still has.
+"""
+
+from functools import partial
+from typing import Any, Final, cast
+
+from tenure.batcher import Batcher
+from tenure.crew import Desk, Solo
+from tenure.governance import notices
+from tenure.model.notices import Event, State
+from tenure.model.rightsrequest import Kind, RightsRequest
+from tenure.rights import acting
+from tenure.rights.case import opened
+from tenure.rights.progress import Outcome, keep
+from tenure.store import notices as store
+
+_EVENTS: Final = {
+    Kind.ERASURE: Event.ERASED,
+    Kind.RECTIFICATION: Event.RECTIFIED,
+    Kind.RESTRICTION: Event.RESTRICTED,
+}
+
+
+class Telling:
+    """Has recipients told, and waits until each was, or was given up."""
+
+    def __init__(self, batcher: Batcher) -> None:
+        self._batcher = batcher
+
+    async def notices(self, tenant_id: str, request: RightsRequest) -> Outcome:
+        """Put the notices in their queue, once; then wait for what came of them."""
+        work = partial(_told, request_id=request.id)
+        return cast("Outcome", await self._batcher.submit(tenant_id, Solo(work)))
+
+
+def _told(desk: Desk, *, request_id: str) -> Outcome:
+    request = acting.found(desk, request_id, lock=True)
+    found = request.steps.get("notices", {})
+    if "recipients" not in found:
+        found = {"recipients": _enqueued(desk, request)}
+        # With the notices: what comes of them is counted by the request from now on.
+        keep(desk, request.id, "notices", Outcome(found, done=False, more=True))
+    states = store.states(desk.tx, request.id)
+    waiting = states.get(State.QUEUED.value, 0)
+    counts = {**found, "sent": states.get(State.SENT.value, 0), "dead": states.get(State.DEAD.value, 0)}
+    if waiting:
+        return Outcome({**counts, "waits_for": f"{waiting} notices to recipients."}, done=False)
+    return Outcome(counts)
+
+
+def _enqueued(desk: Desk, request: RightsRequest) -> list[str]:
+    held: list[dict[str, Any]] = request.dry_run.get("held", [])
+    scopes = sorted({one["scope"] for one in held})
+    categories = sorted({label for one in held for label in one["categories"]})
+    names = notices.recipients_of(desk, scopes, categories)
+    if not names:
+        return []
+    reference = opened(desk.tenancy.keys, request).reference
+    certificate = request.steps.get("residue", {}).get("certificate")
+    for name in names:
+        notices.enqueue(
+            desk,
+            request_id=request.id,
+            leaf=request.leaf,
+            event=_EVENTS[Kind(request.kind).right].value,
+            recipient_name=name,
+            data={
+                "reference": reference,
+                "scopes": scopes,
+                **({"certificate": certificate} if certificate else {}),
+            },
+        )
+    return names
