@@ -1,13 +1,17 @@
 """Rights requests: received, decided by a second person, carried out, certified."""
 
 import json
+import zipfile
+from hashlib import sha256
+from io import BytesIO
 from typing import Any
 
 import pytest
 
 from support.cell import SCOPE, Cell
 from support.officers import Ahead, approved, asked, carried_out, scoped, second_officer, show
-from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound
+from support.webhook import webhook
+from tenure.errors import Conflict, Denied, Erased, Expired, Invalid, NotFound
 from tenure.ledger.certificate import verify_certificate
 from tenure.model.deadlines import ExtensionReason, PauseReason
 from tenure.model.rightsrequest import DAY_US, Ground, Kind, Method
@@ -271,3 +275,63 @@ async def test_a_review_waits_for_a_person(desk: Cell) -> None:
     await desk.tenure.rights.requests.conclude(desk.one["dpo"], request, "changed")
     done = await carried_out(desk, request)
     assert (await certified(desk, done))["done"]["review"]["outcome"] == "changed"
+
+
+async def test_an_access_package_by_a_request_its_link_and_its_end_with_the_person(desk: Cell) -> None:
+    requests = desk.tenure.rights.requests
+    request = await approved(desk, Kind.ACCESS)
+    done = await carried_out(desk, request)
+    said = await certified(desk, done)
+    link = await requests.link(desk.one["dpo"], request)
+    raw = await fetched(desk, link["token"])
+    assert sha256(raw).hexdigest() == said["done"]["package"]["sha256"]
+    data = json.loads(zipfile.ZipFile(BytesIO(raw)).read("data.json"))
+    assert "hello" in json.dumps(data)
+    assert "good day" not in json.dumps(data)
+    again = (await requests.link(desk.one["dpo"], request))["token"]
+    erased = await carried_out(desk, await approved(desk, Kind.ERASURE))
+    assert erased["progress"]["packages"]["ended"] == 1
+    with pytest.raises((Erased, Expired, NotFound)):
+        await fetched(desk, again)
+    nothing = await carried_out(desk, await approved(desk, Kind.ACCESS, "customer:9"))
+    assert nothing["progress"]["package"]["held"] == "nothing"
+    with pytest.raises(NotFound):
+        await requests.link(desk.one["dpo"], nothing["id"])
+
+
+async def fetched(cell: Cell, token: str) -> bytes:
+    download = await cell.tenure.packages.fetch(token)
+    return b"".join([piece async for piece in download.pieces])
+
+
+async def test_recipients_are_told_of_an_erasure_and_of_what_is_lifted(desk: Cell) -> None:
+    with webhook() as receiver:
+        await desk.tenure.manifests.apply(desk.one["admin"], recipient("crm", receiver.url), dry_run=False)
+        request = await approved(desk, Kind.ERASURE)
+        waiting = await carried_out(desk, request)
+        assert (waiting["state"], waiting["progress"]["notices"]["recipients"]) == ("notifying", ["crm"])
+        await desk.tenure.notices.run()
+        done = await carried_out(desk, request)
+        assert (done["state"], done["progress"]["notices"]["sent"]) == ("completed", 1)
+        said = json.loads(receiver.bodies[0])
+        assert (said["type"], said["subject"]) == ("tenure.subject.erased", request)
+        assert said["data"]["reference"] == "customer:1"
+        assert said["data"]["certificate"] == done["progress"]["residue"]["certificate"]
+        restriction = await approved(desk, Kind.RESTRICTION, "customer:2")
+        await carried_out(desk, restriction)
+        await desk.tenure.notices.run()
+        await carried_out(desk, restriction)
+        with pytest.raises(Denied):
+            await desk.tenure.rights.requests.lift(desk.one["dpo"], restriction)
+        await desk.tenure.rights.requests.lift(desk.one["second"], restriction)
+        assert (await desk.get("other")).content
+        await desk.tenure.notices.run()
+        kinds = [json.loads(body)["type"].rpartition(".")[2] for body in receiver.bodies]
+        assert kinds == ["erased", "restricted", "restriction-lifted"]
+        with pytest.raises(Conflict):
+            await desk.tenure.rights.requests.lift(desk.one["second"], restriction)
+
+
+def recipient(name: str, url: str) -> list[dict[str, Any]]:
+    spec = {"description": "Keeps a copy", "webhook": url, "scopes": ["support.**"]}
+    return [{"apiVersion": "tenure/v1", "kind": "Recipient", "metadata": {"name": name}, "spec": spec}]

@@ -258,6 +258,23 @@ async def conclude(
     return await _step(connection, output, request, "conclude", {"outcome": outcome})
 
 
+@app.command()
+@governing
+async def lift(connection: Connection, output: Output, request: _Id) -> Any:  # noqa: ANN401 - any JSON
+    """End what a restriction or an objection forbids. Never by whoever opened it."""
+    return await _step(connection, output, request, "lift")
+
+
+@app.command()
+@governing
+async def link(connection: Connection, output: Output, request: _Id) -> Any:  # noqa: ANN401 - any JSON
+    """Make a link to an access package, for the person. Shown once; the one before opens nothing any more."""
+    made = await connection.call("POST", f"/v1/requests/{segment(request)}:link")
+    output.table(("", ""), list(made.items()))
+    output.line("The person opens /v1/packages of this service and enters the token.")
+    return made
+
+
 async def _step(
     connection: Connection, output: Output, request: str, verb: str, body: dict[str, Any] | None = None
 ) -> Any:  # noqa: ANN401 - any JSON

@@ -303,6 +303,37 @@ async def conclude_request(
     return json_reply(200, await _desk(request).conclude(credential, id, data.outcome, once))
 
 
+@post(
+    "/v1/requests/{id:str}/:lift",
+    operation_id="liftRequest",
+    status_code=200,
+    responses=answers(200, shapes.RightsRequest, "Lifted"),
+)
+async def lift_request(
+    request: Call,
+    id: FromPath[str],  # noqa: A002 - the path's own word
+    credential: NamedDependency[Credential],
+) -> ASGIApp:
+    """End what a restriction or an objection forbids. Never by whoever opened it."""
+    once = await read_once(request)
+    return json_reply(200, await _desk(request).lift(credential, id, once))
+
+
+@post(
+    "/v1/requests/{id:str}/:link",
+    operation_id="linkRequest",
+    status_code=200,
+    responses=answers(200, shapes.PackageLink, "A link; its token is shown once"),
+)
+async def link_request(
+    request: Call,
+    id: FromPath[str],  # noqa: A002 - the path's own word
+    credential: NamedDependency[Credential],
+) -> ASGIApp:
+    """Make a link to the package of a request, for the person. The one made before opens nothing any more."""
+    return json_reply(200, await _desk(request).link(credential, id))
+
+
 HANDLERS: list[Any] = [
     open_request,
     list_requests,
@@ -320,4 +351,6 @@ HANDLERS: list[Any] = [
     extend_request,
     note_request,
     conclude_request,
+    lift_request,
+    link_request,
 ]

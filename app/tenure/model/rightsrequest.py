@@ -209,6 +209,12 @@ class RightsRequest(NamedTuple):
         line = {"at": at, "step": step, "by": by, **said}
         return self._replace(timeline=json.dumps([*self.lines, line]), **changes)
 
+    def without(self, step: str) -> Self:
+        """Without what is said under that name in its progress."""
+        return self._replace(
+            progress=json.dumps({name: found for name, found in self.steps.items() if name != step})
+        )
+
     def progressed(self, step: str, found: dict[str, Any]) -> Self:
         """With what a step of the execution did."""
         return self._replace(progress=json.dumps({**self.steps, step: found}))

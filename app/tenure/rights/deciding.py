@@ -28,7 +28,7 @@ def approve(seat: Seat, request_id: str) -> RightsRequest | Denied:
     """
     desk = seat.desk
     request = acting.found(desk, request_id, lock=True)
-    if (refusal := _no_second_person(seat, request)) is not None:
+    if (refusal := no_second_person(seat, request)) is not None:
         return refusal
     acting.require(request, State.APPROVAL, verb="approved")
     acting.require_running_clock(request, verb="approved")
@@ -48,7 +48,7 @@ def approve(seat: Seat, request_id: str) -> RightsRequest | Denied:
 def refuse(seat: Seat, request_id: str, ground: Ground) -> RightsRequest | Denied:
     """Turn it down on a ground of the law, by a second person. The requester is to be told: Art. 12(4)."""
     request = acting.found(seat.desk, request_id, lock=True)
-    if (refusal := _no_second_person(seat, request)) is not None:
+    if (refusal := no_second_person(seat, request)) is not None:
         return refusal
     acting.require(request, *STOPPABLE, verb="refused")
     if not fits(ground, Kind(request.kind)):
@@ -77,7 +77,7 @@ def withdraw(seat: Seat, request_id: str) -> RightsRequest:
     return acting.moved(seat, request, "withdrawn", state=State.WITHDRAWN.value, closed_at=seat.desk.now)
 
 
-def _no_second_person(seat: Seat, request: RightsRequest) -> Denied | None:
+def no_second_person(seat: Seat, request: RightsRequest) -> Denied | None:
     """The refusal, on record, for who may not decide on this request."""
     who = seat.principal
     if who.id == request.opened_by:

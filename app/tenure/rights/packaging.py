@@ -5,6 +5,7 @@ from functools import partial
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import Erased
+from tenure.model.access_package import Content
 from tenure.model.rightsrequest import Kind, RightsRequest
 from tenure.rights import acting
 from tenure.rights.finding import person_of
@@ -29,14 +30,14 @@ class Packaging:
         subject_id, days = await self._batcher.submit(tenant_id, Solo(work))
         if subject_id is None:
             return Outcome(_NOTHING)
-        content = "portability" if Kind(request.kind).right is Kind.PORTABILITY else "access"
+        content: Content = "portability" if Kind(request.kind).right is Kind.PORTABILITY else "access"
         try:
             made = await self._packages.build(tenant_id, request.id, subject_id, content, days=days)
         except Erased:
             return Outcome(_NOTHING)
         if made["state"] in ("building", "pending"):
-            return Outcome({"package": made["id"], "waits_for": "What an archive gives out."}, done=False)
-        return Outcome({name: made[name] for name in ("size", "sha256")} | {"package": made["id"]})
+            return Outcome({"package": made["package"], "waits_for": "What an archive gives out."}, done=False)
+        return Outcome({name: made[name] for name in ("size", "sha256")} | {"package": made["package"]})
 
     async def end(self, tenant_id: str, request: RightsRequest) -> Outcome:
         """Packages of a person who is erased: their key goes with the person's, their pieces now."""

@@ -1,10 +1,13 @@
 """What a step of the execution did, kept with its request."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tenure.crew import Desk
 from tenure.rights import acting
 from tenure.store import rights as store
+
+
+TROUBLE: Final = "trouble"
 
 
 class Outcome(NamedTuple):
@@ -32,5 +35,14 @@ def keep(desk: Desk, request_id: str, name: str, outcome: Outcome) -> None:
     before = {} if request is None else request.steps.get(name, {})
     if request is None or before.get("done") or before == outcome.kept():
         return
-    progress = request.progressed(name, outcome.kept()).progress
-    acting.went_on(desk, request, outcome.line(name), progress=progress)
+    after = request.progressed(name, outcome.kept()).without(TROUBLE)
+    acting.went_on(desk, request, outcome.line(name), progress=after.progress)
+
+
+def trouble(desk: Desk, request_id: str, error: str) -> None:
+    """What an officer sees while a step fails again and again: the kind of failure, once on record."""
+    request = store.get(desk.tx, request_id, lock=True)
+    if request is None or request.steps.get(TROUBLE, {}).get("error") == error:
+        return
+    said = {"error": error, "waits_for": f"A step failed ({error}) and is tried again. The log says where."}
+    acting.went_on(desk, request, TROUBLE, progress=request.progressed(TROUBLE, said).progress)

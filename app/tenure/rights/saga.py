@@ -24,7 +24,7 @@ from tenure.ids import CELL
 from tenure.model.rightsrequest import CLOSED, Kind, RightsRequest, State
 from tenure.rights import acting, closing
 from tenure.rights.acting import look_again
-from tenure.rights.progress import Outcome, keep
+from tenure.rights.progress import Outcome, keep, trouble
 from tenure.store import rights as store
 
 _MOST = 500
@@ -78,7 +78,7 @@ class Saga:
                 why = failure.kind if isinstance(failure, TenureError) else type(failure).__name__
                 _log.warning("a rights request failed, will be repeated", request=one.id, error=why)
                 counts["failed"] += 1
-                await self._inside(one.owner_id, partial(_postpone, request_id=one.id, by=_LATER_US))
+                await self._inside(one.owner_id, partial(_failed, request_id=one.id, error=why))
         return counts
 
     async def _go_on(self, tenant_id: str, request_id: str) -> None:
@@ -133,6 +133,11 @@ def _due(desk: Desk, *, request_id: str) -> RightsRequest | None:
     if wanted is state or state is State.NOTIFYING:
         return request
     return acting.went_on(desk, request, wanted.value, state=wanted.value)
+
+
+def _failed(desk: Desk, *, request_id: str, error: str) -> None:
+    trouble(desk, request_id, error)
+    _postpone(desk, request_id=request_id, by=_LATER_US)
 
 
 def _postpone(desk: Desk, *, request_id: str, by: int) -> None:

@@ -20,7 +20,8 @@ from tenure.rights import acting, showing
 from tenure.rights.case import SCOPE
 from tenure.rights.finding import person_of
 from tenure.rights.impact import Impacts
-from tenure.store import records, subjects
+from tenure.rights.inventory import inventory
+from tenure.store import subjects
 from tenure.store.database import Database
 from tenure.store.session import Tx
 from tenure.tenancy import Tenancies
@@ -85,22 +86,18 @@ class Scoping:
         if subject_id is None:
             return {"known": False}
         read = self._database.read
-        found: dict[str, Any] = {
-            "known": True,
-            "held": read(tenant_id, partial(_held, subject_id=subject_id)),
-        }
+        held = read(tenant_id, partial(self._inventory, subject_id=subject_id))
+        found: dict[str, Any] = {"known": True, **held}
         if kind.right is Kind.ERASURE:
             found["impact"] = read(tenant_id, partial(self._impact, subject_id=subject_id))
         return found
+
+    def _inventory(self, tx: Tx, subject_id: str) -> dict[str, Any]:
+        desk = Desk.reading(tx, self._tenancies)
+        person = subjects.get(tx, subject_id)
+        return {} if person is None else inventory(desk, person)
 
     def _impact(self, tx: Tx, subject_id: str) -> dict[str, Any]:
         desk = Desk.reading(tx, self._tenancies)
         person = subjects.get(tx, subject_id)
         return {} if person is None else impact(desk, person)
-
-
-def _held(tx: Tx, subject_id: str) -> list[dict[str, Any]]:
-    return [
-        {"scope": scope, "categories": labels.split(","), "state": state, "versions": count}
-        for scope, labels, state, count in records.inventory(tx, subject_id)
-    ]

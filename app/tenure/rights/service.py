@@ -10,15 +10,16 @@ from functools import partial
 from typing import Any
 
 from tenure import ids
-from tenure.errors import Conflict, Invalid, TenureError
+from tenure.errors import Conflict, Invalid, NotFound, TenureError
 from tenure.governance.service import Once, Seat, Service
 from tenure.ledger.entry import Kind as Act
 from tenure.model.deadlines import ExtensionReason, PauseReason
 from tenure.model.principal import Credential
 from tenure.model.rightsrequest import CLOSED, Ground, Kind, Method, RightsRequest, State
-from tenure.rights import acting, deciding, receiving, showing
+from tenure.rights import acting, deciding, lifting, receiving, showing
 from tenure.rights.case import SCOPE, opened
 from tenure.rights.finding import by_reference
+from tenure.rights.package.service import Packages
 from tenure.rights.receiving import NewRequest
 from tenure.rights.scoping import Scoping
 from tenure.store import rights as store
@@ -108,6 +109,34 @@ class RightsRequests:
     ) -> dict[str, Any]:
         """An officer's word on what waits for one: what a search found, or how a decision was reviewed."""
         return await self._step(credential, request_id, partial(_conclude, outcome=outcome), once)
+
+    async def lift(self, credential: Credential, request_id: str, once: Once | None = None) -> dict[str, Any]:
+        """End what a restriction or an objection forbids. By a second person; recipients are told.
+
+        Raises Denied, on record, for whoever opened the request.
+        """
+        return await self._step(credential, request_id, lifting.lift, once)
+
+    async def link(self, credential: Credential, request_id: str) -> dict[str, Any]:
+        """A link to the package of a request, for the person: `{"package","token","until"}`.
+
+        The token is shown once; the link given before opens nothing any more. Raises NotFound without a
+        package, Conflict, Expired.
+        """
+
+        def work(seat: Seat) -> dict[str, Any]:
+            request = acting.found(seat.desk, request_id)
+            package = request.steps.get("package", {}).get("package")
+            if package is None:
+                raise NotFound(
+                    "There is no package of this request; no link was made.",
+                    field="id",
+                    rule="a request for access or portability that was carried out",
+                    remedy="See how far it is with GET /v1/requests/{id}.",
+                )
+            return Packages.link(seat, package)
+
+        return await self._service.run(credential, SCOPE, "write", work)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
     async def page(

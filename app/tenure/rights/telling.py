@@ -40,7 +40,7 @@ def _told(desk: Desk, *, request_id: str) -> Outcome:
     request = acting.found(desk, request_id, lock=True)
     found = request.steps.get("notices", {})
     if "recipients" not in found:
-        found = {"recipients": _enqueued(desk, request)}
+        found = {"recipients": enqueued(desk, request, _EVENTS[Kind(request.kind).right])}
         # With the notices: what comes of them is counted by the request from now on.
         keep(desk, request.id, "notices", Outcome(found, done=False, more=True))
     states = store.states(desk.tx, request.id)
@@ -51,7 +51,8 @@ def _told(desk: Desk, *, request_id: str) -> Outcome:
     return Outcome(counts)
 
 
-def _enqueued(desk: Desk, request: RightsRequest) -> list[str]:
+def enqueued(desk: Desk, request: RightsRequest, event: Event) -> list[str]:
+    """Have everybody told who receives such data; their names. In the transaction that it is about."""
     held: list[dict[str, Any]] = request.dry_run.get("held", [])
     scopes = sorted({one["scope"] for one in held})
     categories = sorted({label for one in held for label in one["categories"]})
@@ -65,7 +66,7 @@ def _enqueued(desk: Desk, request: RightsRequest) -> list[str]:
             desk,
             request_id=request.id,
             leaf=request.leaf,
-            event=_EVENTS[Kind(request.kind).right].value,
+            event=event.value,
             recipient_name=name,
             data={
                 "reference": reference,

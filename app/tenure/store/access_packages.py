@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, exists, insert, select, update
 
-from tenure.model.access_package import OPEN, Package
+from tenure.model.access_package import OPEN, Package, State
 from tenure.store import tables
 from tenure.store.session import Tx
 from tenure.store.statements import Select

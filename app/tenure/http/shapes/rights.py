@@ -63,6 +63,14 @@ class RightsRequestWhole(RightsRequest):
     progress: dict[str, Any]
 
 
+class PackageLink(Shape):
+    """What opens an access package, once. The person puts the token into the page at /v1/packages."""
+
+    package: str
+    token: str
+    until: Time
+
+
 class CaseCorrection(Shape):
     """What a record is to say from now on."""
 
