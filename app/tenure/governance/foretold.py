@@ -7,7 +7,7 @@ keeps and never gives reading: its leaf opens nothing in either.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from tenure.crew import Desk
 from tenure.governance.derived import KEEP
@@ -43,6 +43,9 @@ class Shown(NamedTuple):
     people: tuple[Slot, ...] = ()
 
 
+GONE: Final = Shown(opens=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
     """What opens when these leaves are gone. Pure but for the keys' own state."""
@@ -71,23 +74,24 @@ class Sight:
         """Whether some slot lets somebody read."""
         return any(map(self.opens, header_leaves(header)))
 
-    def shows(self, version: Sketch, *, segment: int | None, behind_going: bool) -> Shown:
-        """What is read of a version, or of one of its segments.
+    def shows(self, version: Sketch, *, behind_going: bool) -> tuple[Shown, ...]:
+        """What is read of a version: of each of its segments, or of the whole. Nothing when it does not open.
 
         `behind_going`: it names nobody and was derived from somebody who is taken to be gone, so that its
         scope's rule counts.
         """
         if not version.readable or version.header is None:
-            return Shown(opens=False)
-        kept = behind_going and self._kept(version)
-        if not kept and not self.survives(version.header):
-            return Shown(opens=False)
-        if segment is None:
-            return Shown(opens=True, people=self._people(version.header))
-        sealed = segments.decode(version.content or b"")[segment]
-        if sealed is None or not self.survives(sealed.header):
-            return Shown(opens=False)
-        return Shown(opens=True, people=self._people(sealed.header))
+            return ()
+        if not (behind_going and self._kept(version)) and not self.survives(version.header):
+            return ()
+        if not version.segments:
+            return (Shown(opens=True, people=self._people(version.header)),)
+        return tuple(
+            Shown(opens=True, people=self._people(one.header))
+            if one is not None and self.survives(one.header)
+            else GONE
+            for one in segments.decode(version.content or b"")
+        )
 
     def segments_lost(self, version: Segmented, before: "Sight") -> int:
         """How many segments of a version that stays open in the other sight and not in this one."""

