@@ -410,6 +410,7 @@ def blank(
         "root_dir": folder / "root",
         "shred_interval_s": NEVER,
         "rederive_interval_s": NEVER,
+        "rights_interval_s": 0,
         "notice_interval_s": NEVER,
         "inspect_interval_s": 0,
         "tier_interval_s": 0,
