@@ -90,8 +90,11 @@ from tenure.oidc.sources import KeySources
 from tenure.places import check_locks, object_lock_of, places_of
 from tenure.publisher import PUTTING
 from tenure.rights.build import Rights
+from tenure.rights.impact import Impacts
 from tenure.rights.package.job import Ending
 from tenure.rights.package.service import Packages
+from tenure.rights.scoping import Scoping
+from tenure.rights.service import RightsRequests
 from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
@@ -226,15 +229,10 @@ class Tenure:
         self.packages = Packages(
             service, self._database, tenancies, ground.objects, self._restoring, self._schedule.requested
         )
+        self.impacts = Impacts(self._database, tenancies)
+        self.requests = RightsRequests(service, Scoping(service, self._database, tenancies, self.impacts))
         self.rights = Rights(
-            service,
-            self._batcher,
-            self._database,
-            tenancies,
-            self.sequencer,
-            self.residue,
-            self.packages,
-            self._schedule.requested,
+            self._batcher, self.sequencer, self.residue, self.packages, self._schedule.requested
         )
 
     def _resting(self) -> None:

@@ -41,11 +41,12 @@ from tenure.rootstore.unseal_only import UnsealOnly
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
 from tenure.stamping import believed
-from tenure.store import breakglass, jobs, notices, replicas, shreds
+from tenure.store import breakglass, jobs, notices, replicas, rights, shreds
 from tenure.store.breakglass import Review
 from tenure.store.database import Database
 from tenure.store.dump import Target, load, scratch
 from tenure.store.notices import Waiting
+from tenure.store.rights import Due
 from tenure.tenancy import Tenancies
 
 
@@ -151,6 +152,16 @@ def overdue_reviews(settings: Settings) -> list[Review]:
     database = Database(settings.database)
     try:
         return database.read(CELL, partial(breakglass.reviews, now=ids.now(), limit=100))
+    finally:
+        database.close()
+
+
+# ── rights requests ────────────────────────────────────────────────────────────────────────────────
+def overdue_requests(settings: Settings) -> list[Due]:
+    """Rights requests whose time is over, in any tenant, the latest first; a hundred at most."""
+    database = Database(settings.database)
+    try:
+        return database.read(CELL, partial(rights.overdue, now=ids.now(), limit=100))
     finally:
         database.close()
 

@@ -49,7 +49,8 @@ def upgrade() -> None:
         sa.Column("tenant_id", ID, nullable=False),
         sa.Column("id", ID, nullable=False),
         sa.Column("owner_id", ID, nullable=False),
-        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger()),
+        sa.Column("deadline_at", sa.BigInteger()),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f(f"pk_{QUEUE}")),
     )
     op.create_index("ix_rights_queue_due", QUEUE, ["tenant_id", "due_at"])

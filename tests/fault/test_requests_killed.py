@@ -1,7 +1,7 @@
 """An erasure by a rights request, killed with SIGKILL at every step that it makes durable, and carried on.
 
-Over the airline's data: people who fly with each other, and 200 decisions about them. What was foretold before
-the approval is what is so at the end, whoever died on the way.
+Over the airline's data: people who fly with each other, and 200 decisions about them. What was foretold
+before the approval is what is so at the end, whoever died on the way.
 """
 
 import json
@@ -53,7 +53,7 @@ async def erased_by(cell: Cell, reference: str, when: str, folder: Path) -> dict
         await second_officer(cell)
         request = await asked(cell, Kind.ERASURE, reference)
         await scoped(cell, request)
-        await tenure.rights.requests.approve(cell.one["second"], request)
+        await tenure.requests.approve(cell.one["second"], request)
     died = chain(cell, when, folder)
     async with cell.opened():
         found = await show(cell, request)
@@ -87,7 +87,7 @@ async def test_on_the_airlines_data_it_ends_as_foretold(
         before = await told(embedded, line.made)
         reference, _ = line.often_with_others()
         person = await embedded.person(reference)
-        report = await embedded.tenure.rights.impacts.report(embedded.one.id, person)
+        report = await embedded.tenure.impacts.report(embedded.one.id, person)
         kept = await contents(embedded, line, without=reference)
     request = await erased_by(embedded, reference, when, tmp_path)
     assert set(request["scope"]["decisions"]["differ"]) == {one["decision"] for one in report["items"]}

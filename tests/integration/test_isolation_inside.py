@@ -20,6 +20,7 @@ from sqlalchemy import select
 from support.cell import SCOPE, Cell, Tenant
 from support.lived import live, rounds
 from support.notices import dead
+from support.officers import second_officer
 from tenure import ids
 from tenure.access import Ask
 from tenure.bootstrap import Tenure
@@ -31,11 +32,14 @@ from tenure.governance.populations import Wanted
 from tenure.ledger.selection import Selection
 from tenure.listing import Query
 from tenure.model.breakglass import State
+from tenure.model.deadlines import ExtensionReason, PauseReason
 from tenure.model.issuer import Issuer
 from tenure.model.principal import Credential, PrincipalKind
 from tenure.model.record import Draft
+from tenure.model.rightsrequest import Ground, Kind, Method
 from tenure.model.thread import Bound, NewSnapshot, NewWrites
 from tenure.reconstruction import Chosen
+from tenure.rights.receiving import NewRequest
 from tenure.store import tables
 from tenure.store.log import Search
 from tenure.threads.pages import Wanted as ThreadsWanted
@@ -67,6 +71,7 @@ NAMED: dict[str, Callable[[Names], Any]] = {
     "key": lambda names: names["key"],
     "principal_id": lambda names: names["principal"],
     "reference": lambda names: names["reference"],
+    "request_id": lambda names: names["request"],
     "scope": lambda names: names["scope"],
     "shred_id": lambda names: names["shred"],
     "subject_id": lambda names: names["subject"],
@@ -96,6 +101,19 @@ NAMED_IN = {
     "breakglass.end.elevation_id": lambda names: names["active elevation"],
     "breakglass.review.elevation_id": lambda names: names["ended elevation"],
     "breakglass.request.role": lambda names: names["emergency role"],
+    "requests.identify.request_id": lambda names: names["request to identify"],
+    "requests.scope.request_id": lambda names: names["request to scope"],
+    "requests.approve.request_id": lambda names: names["request to approve"],
+    "requests.refuse.request_id": lambda names: names["request to refuse"],
+    "requests.withdraw.request_id": lambda names: names["request to withdraw"],
+    "requests.resume.request_id": lambda names: names["request to resume"],
+    "requests.pause.request_id": lambda names: names["request to pause"],
+    "requests.extend.request_id": lambda names: names["request to extend"],
+    "requests.conclude.request_id": lambda names: names["request to conclude"],
+    "requests.lift.request_id": lambda names: names["request to lift"],
+    "requests.link.request_id": lambda names: names["request to link"],
+    "requests.open.new": lambda names: NewRequest(Kind.ACCESS, names["reference"]),
+    "requests.page.before": lambda names: names["request"],
     "notices.resend.notice_id": lambda names: names["dead notice"],
     "notices.page.request_id": lambda names: names["rights request"],
     "notices.page.before": lambda names: names["dead notice"],
@@ -127,7 +145,10 @@ PLAIN: dict[str, Any] = {
     "generation": 4,
     "given": {"requests": 9_999_999},
     "look": lambda _policy: None,
+    "method": Method.LOGIN,
     "minutes": 5,
+    "overdue": False,
+    "states": None,
     "note": "asked them",
     "proof": None,
     "prune": False,
@@ -168,6 +189,12 @@ PLAIN_IN = {
     "manifests.schema.kind": "Role",
     "manifests.every.kind": "Role",
     "holds.place.kind": "subject",
+    "requests.page.kind": None,
+    "requests.pause.reason": PauseReason.IDENTITY,
+    "requests.extend.reason": ExtensionReason.COMPLEXITY,
+    "requests.conclude.outcome": "upheld",
+    "requests.refuse.ground": Ground.EXCESSIVE,
+    "requests.note.text": "a note",
     "principals.every.after": "",  # a place in the caller's own list, whoever had an id there
 }
 
@@ -195,7 +222,10 @@ def ways() -> Iterator[tuple[Way, Any]]:
 
 def parts() -> dict[str, type]:
     """Part → class, as the composition root assigns them: `self.<part> = <Class>(…)`."""
-    source = inspect.getsource(Tenure._build)
+    builds = [
+        one for name, one in inspect.getmembers(Tenure, inspect.isfunction) if name.startswith("_build")
+    ]
+    source = "".join(map(inspect.getsource, builds))
     found = re.findall(r"self\.([a-z][a-z_]*) = ([A-Z]\w+)\(", source)
     module = inspect.getmodule(Tenure)
     return {part: getattr(module, kind) for part, kind in found}
@@ -240,6 +270,7 @@ async def theirs(cell: Cell) -> Names:
     declared = f"{ROLE % 'only-one'}---\n{scope}"
     policy = (await cell.tenure.manifests.apply(tenant["admin"], declared, dry_run=False))["policy"]
     elevations = await every_step(cell)
+    requests = await every_request(cell)
     given_up = await dead(cell.tenure, tenant.id)
     audience = f"https://one.example/{tenant.id}"
     first = replace(ISSUER, name="first-of-one", audience=f"{audience}/first")
@@ -260,6 +291,7 @@ async def theirs(cell: Cell) -> Names:
 
     return {
         **elevations,
+        **requests,
         "dead notice": given_up.id,
         "rights request": given_up.request_id,
         "emergency role": "rescuer",
@@ -289,6 +321,36 @@ async def theirs(cell: Cell) -> Names:
         "shred": one("SELECT CAST(id AS TEXT) FROM shreds WHERE certificate_id IS NOT NULL"),
         "certificate": one("SELECT CAST(id AS TEXT) FROM certificates WHERE created_at > 0"),
     }
+
+
+async def every_request(cell: Cell) -> Names:
+    """A rights request for each step that can be taken with one. Whoever opened them decides on none."""
+    await second_officer(cell)
+    requests, one = cell.tenure.requests, cell.one
+    names: Names = {}
+
+    async def opened(what: str, kind: Kind = Kind.ACCESS, *, purposes: tuple[str, ...] = ()) -> str:
+        new = NewRequest(kind, "customer:1", purposes=purposes)
+        names[what] = str((await requests.open(one["second"], new))["id"])
+        return names[what]
+
+    for what in ("request", *(f"request to {one}" for one in ("identify", "refuse", "withdraw", "pause"))):
+        await opened(what)
+    await opened("request to extend")
+    await requests.pause(one["second"], await opened("request to resume"), PauseReason.IDENTITY)
+    await requests.identify(one["second"], await opened("request to scope"), Method.LOGIN)
+    for made in (
+        await opened("request to approve"),
+        await opened("request to conclude", Kind.DECISION_REVIEW),
+        await opened("request to lift", Kind.OBJECTION, purposes=("marketing",)),
+        await opened("request to link"),
+    ):
+        await requests.identify(one["second"], made, Method.LOGIN)
+        await requests.scope(one["second"], made)
+        if made != names["request to approve"]:
+            await requests.approve(one["dpo"], made)
+    await cell.tenure.rights.run()
+    return names
 
 
 async def every_step(cell: Cell) -> Names:

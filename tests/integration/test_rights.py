@@ -56,7 +56,7 @@ async def test_an_erasure_from_receipt_to_certificate(desk: Cell) -> None:
 
 
 async def test_nobody_approves_or_refuses_what_they_opened(desk: Cell) -> None:
-    requests, dpo = desk.tenure.rights.requests, desk.one["dpo"]
+    requests, dpo = desk.tenure.requests, desk.one["dpo"]
     request = await asked(desk, Kind.ERASURE)
     await scoped(desk, request)
     before = len(desk.entries())
@@ -88,7 +88,7 @@ async def test_what_a_hold_keeps_makes_it_partial_and_is_named(desk: Cell) -> No
     request = await asked(desk, Kind.ERASURE)
     found = await scoped(desk, request)
     assert [one["id"] for one in found["scope"]["impact"]["holds"]] == [hold["id"]]
-    await desk.tenure.rights.requests.approve(desk.one["second"], request)
+    await desk.tenure.requests.approve(desk.one["second"], request)
     done = await carried_out(desk, request)
     said = await certified(desk, done)
     assert done["state"] == said["outcome"] == "partial"
@@ -103,7 +103,7 @@ async def test_words_found_elsewhere_wait_for_an_officer(desk: Cell) -> None:
     assert found["state"] == "verifying"
     assert found["progress"]["residue"]["verdict"] == "residue"
     assert ":conclude" in found["next"]
-    await desk.tenure.rights.requests.conclude(desk.one["dpo"], request, "accepted")
+    await desk.tenure.requests.conclude(desk.one["dpo"], request, "accepted")
     done = await carried_out(desk, request)
     said = await certified(desk, done)
     assert done["state"] == "partial"
@@ -112,7 +112,7 @@ async def test_words_found_elsewhere_wait_for_an_officer(desk: Cell) -> None:
 
 
 async def test_a_clock_that_stands_still_and_goes_on(desk: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, requests, dpo = Ahead(monkeypatch), desk.tenure.rights.requests, desk.one["dpo"]
+    clock, requests, dpo = Ahead(monkeypatch), desk.tenure.requests, desk.one["dpo"]
     request = await asked(desk, Kind.ACCESS)
     due = (await show(desk, request))["due_at"]
     paused = await requests.pause(dpo, request, PauseReason.IDENTITY)
@@ -147,16 +147,16 @@ async def test_reminded_then_overdue_each_once_on_record(desk: Cell, monkeypatch
         found = await show(desk, request)
         assert [line["step"] for line in found["timeline"][1:]] == steps, days
         assert (found["urgent"], found["overdue"]) == flags, days
-    late = await desk.tenure.rights.requests.page(desk.one["dpo"], overdue=True)
+    late = await desk.tenure.requests.page(desk.one["dpo"], overdue=True)
     assert [one["id"] for one in late["items"]] == [request]
     with pytest.raises(Conflict, match="first period is over"):
-        await desk.tenure.rights.requests.extend(desk.one["dpo"], request, ExtensionReason.NUMBER)
+        await desk.tenure.requests.extend(desk.one["dpo"], request, ExtensionReason.NUMBER)
 
 
 async def test_a_case_is_sealed_opened_on_record_and_goes_with_its_time(
     desk: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, requests, dpo = Ahead(monkeypatch), desk.tenure.rights.requests, desk.one["dpo"]
+    clock, requests, dpo = Ahead(monkeypatch), desk.tenure.requests, desk.one["dpo"]
     request = await asked(desk, Kind.ACCESS, details="I am Ada Lovelace")
     await requests.note(dpo, request, "Called back under 0123")
     case = await requests.case(dpo, request)
@@ -177,7 +177,7 @@ async def test_a_case_is_sealed_opened_on_record_and_goes_with_its_time(
 
 
 async def test_refused_on_a_ground_of_this_right_only(desk: Cell) -> None:
-    requests = desk.tenure.rights.requests
+    requests = desk.tenure.requests
     request = await asked(desk, Kind.ACCESS)
     with pytest.raises(Invalid) as wrong:
         await requests.refuse(desk.one["second"], request, Ground.CLAIMS)
@@ -214,7 +214,7 @@ async def test_what_cannot_be_meant_is_refused_and_nothing_is_kept(
 
 
 async def test_steps_out_of_order_change_nothing(desk: Cell) -> None:
-    requests, dpo, second = desk.tenure.rights.requests, desk.one["dpo"], desk.one["second"]
+    requests, dpo, second = desk.tenure.requests, desk.one["dpo"], desk.one["second"]
     request = await asked(desk, Kind.ERASURE)
     for early in (requests.scope(dpo, request), requests.approve(second, request)):
         with pytest.raises(Conflict):
@@ -270,15 +270,15 @@ async def test_a_review_waits_for_a_person(desk: Cell) -> None:
     waiting = await carried_out(desk, request)
     assert (waiting["state"], "officer" in waiting["next"]) == ("executing", True)
     with pytest.raises(Invalid) as refused:
-        await desk.tenure.rights.requests.conclude(desk.one["dpo"], request, "perhaps")
+        await desk.tenure.requests.conclude(desk.one["dpo"], request, "perhaps")
     assert refused.value.field == "outcome"
-    await desk.tenure.rights.requests.conclude(desk.one["dpo"], request, "changed")
+    await desk.tenure.requests.conclude(desk.one["dpo"], request, "changed")
     done = await carried_out(desk, request)
     assert (await certified(desk, done))["done"]["review"]["outcome"] == "changed"
 
 
 async def test_an_access_package_by_a_request_its_link_and_its_end_with_the_person(desk: Cell) -> None:
-    requests = desk.tenure.rights.requests
+    requests = desk.tenure.requests
     request = await approved(desk, Kind.ACCESS)
     done = await carried_out(desk, request)
     said = await certified(desk, done)
@@ -322,14 +322,14 @@ async def test_recipients_are_told_of_an_erasure_and_of_what_is_lifted(desk: Cel
         await desk.tenure.notices.run()
         await carried_out(desk, restriction)
         with pytest.raises(Denied):
-            await desk.tenure.rights.requests.lift(desk.one["dpo"], restriction)
-        await desk.tenure.rights.requests.lift(desk.one["second"], restriction)
+            await desk.tenure.requests.lift(desk.one["dpo"], restriction)
+        await desk.tenure.requests.lift(desk.one["second"], restriction)
         assert (await desk.get("other")).content
         await desk.tenure.notices.run()
         kinds = [json.loads(body)["type"].rpartition(".")[2] for body in receiver.bodies]
         assert kinds == ["erased", "restricted", "restriction-lifted"]
         with pytest.raises(Conflict):
-            await desk.tenure.rights.requests.lift(desk.one["second"], restriction)
+            await desk.tenure.requests.lift(desk.one["second"], restriction)
 
 
 def recipient(name: str, url: str) -> list[dict[str, Any]]:

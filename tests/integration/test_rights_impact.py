@@ -212,7 +212,7 @@ async def test_each_way_in_which_a_context_changes_or_does_not(cell: Cell) -> No
     person = await cell.person(GONE)
     held_of_her = await inventoried(cell, GONE)
     await cell.request(ENDS)  # under way: what it takes is not this person's doing
-    report = await cell.tenure.rights.impacts.report(tenant.id, person)
+    report = await cell.tenure.impacts.report(tenant.id, person)
     await cell.tenure.shredder.run()
 
     before = await told(cell, desk.made)
@@ -287,7 +287,7 @@ async def test_in_pages_and_of_whom_nobody_read(cell: Cell) -> None:
     for _ in range(5):
         made.append(await opened(cell))
         await cell.get("talk", ask=cell.one.ask(decision=made[-1]))
-    report = cell.tenure.rights.impacts.report
+    report = cell.tenure.impacts.report
     person = await cell.person(GONE)
     progress: list[int] = []
     found, after = [], None
@@ -318,7 +318,7 @@ async def test_a_decision_that_nobody_can_tell_is_said_to_be_one(cell: Cell) -> 
     ask = cell.one.ask(decision=decision)
     await cell.tenure.gateway.query(ask, SCOPE, Query(prefix="many/", include_content=True, limit=100))
     person = await cell.person(GONE)
-    report = cell.tenure.rights.impacts.report
+    report = cell.tenure.impacts.report
     assert (await report(cell.one.id, person))["decisions"]["unknown"] == 0
     cell.change("DELETE FROM access_lists")
     counts = (await report(cell.one.id, person))["decisions"]

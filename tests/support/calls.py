@@ -31,6 +31,7 @@ PATH = {
     "credentials/credential_id": "credential",
     "scopes/scope": "scope",
     "records/key": "key",
+    "requests/id": "request",
     "retrievals/id": "retrieval",
     "shreds/id": "shred",
     "subjects/id": "subject",
@@ -42,6 +43,17 @@ APART = {
     "refuseElevation": "elevation to refuse",
     "endElevation": "active elevation",
     "reviewElevation": "ended elevation",
+    "identifyRequest": "request to identify",
+    "scopeRequest": "request to scope",
+    "approveRequest": "request to approve",
+    "refuseRequest": "request to refuse",
+    "withdrawRequest": "request to withdraw",
+    "resumeRequest": "request to resume",
+    "pauseRequest": "request to pause",
+    "extendRequest": "request to extend",
+    "concludeRequest": "request to conclude",
+    "liftRequest": "request to lift",
+    "linkRequest": "request to link",
 }
 """Calls whose path names another kind of thing than its words say."""
 QUERY = {
@@ -126,6 +138,7 @@ VOCABULARY = {
         "now",
     ),
     *("old", "outcome", "purpose", "rule", "scan", "since", "state", "to", "until", "version"),
+    *("type", "overdue"),
 }
 """Query parameters that name nothing of anybody's."""
 OF_ITS_OWN = {
@@ -218,6 +231,14 @@ WRITTEN: dict[str, Any] = {
     "copyThread": {"scope": ("scope",), "source": ("thread to delete",), "target": "a copy"},
     "pruneThread": {"scope": ("scope",), "thread": ("thread",)},
     "deleteRun": {"scope": ("scope",), "run": ("another run",)},
+    "openRequest": {"type": "access", "reference": ("reference",)},
+    "findRequests": {"reference": ("reference",)},
+    "identifyRequest": {"method": "login"},
+    "refuseRequest": {"ground": "12.5-excessive"},
+    "pauseRequest": {"reason": "identity"},
+    "extendRequest": {"reason": "complexity"},
+    "noteRequest": {"text": "a note"},
+    "concludeRequest": {"outcome": "upheld"},
 }
 """Bodies that are not the sum of their members. A tuple in them is a slot."""
 VARIANTS: dict[str, dict[str, Any]] = {

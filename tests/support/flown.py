@@ -59,7 +59,7 @@ class Airline:
     async def foretold(self, reference: str, before: dict[str, Items]) -> dict[str, Items]:
         """Report, erase, reconstruct, compare; what the contexts are now."""
         person = await self.cell.person(reference)
-        report = await self.cell.tenure.rights.impacts.report(self.cell.one.id, person)
+        report = await self.cell.tenure.impacts.report(self.cell.one.id, person)
         touched = {decision for decision, people in self.read.items() if reference in people}
         gone = {one for one in before if any(item["state"] == "erased" for item in before[one])}
         assert report["decisions"]["unknown"] == 0

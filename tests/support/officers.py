@@ -32,27 +32,27 @@ async def second_officer(cell: Cell, tenant: Tenant | None = None) -> None:
 
 async def asked(cell: Cell, kind: Kind, reference: str = "customer:1", **more: Any) -> str:
     """A request that came in."""
-    made = await cell.tenure.rights.requests.open(cell.one["dpo"], NewRequest(kind, reference, **more))
+    made = await cell.tenure.requests.open(cell.one["dpo"], NewRequest(kind, reference, **more))
     return str(made["id"])
 
 
 async def scoped(cell: Cell, request: str) -> dict[str, Any]:
     """It is known who asks, and what is held."""
-    await cell.tenure.rights.requests.identify(cell.one["dpo"], request, Method.LOGIN)
-    return await cell.tenure.rights.requests.scope(cell.one["dpo"], request)
+    await cell.tenure.requests.identify(cell.one["dpo"], request, Method.LOGIN)
+    return await cell.tenure.requests.scope(cell.one["dpo"], request)
 
 
 async def approved(cell: Cell, kind: Kind, reference: str = "customer:1", **more: Any) -> str:
     """A request that a second officer approved."""
     request = await asked(cell, kind, reference, **more)
     await scoped(cell, request)
-    await cell.tenure.rights.requests.approve(cell.one["second"], request)
+    await cell.tenure.requests.approve(cell.one["second"], request)
     return request
 
 
 async def show(cell: Cell, request: str) -> dict[str, Any]:
     """The request as an officer sees it."""
-    return await cell.tenure.rights.requests.get(cell.one["dpo"], request)
+    return await cell.tenure.requests.get(cell.one["dpo"], request)
 
 
 async def carried_out(cell: Cell, request: str) -> dict[str, Any]:

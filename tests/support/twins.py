@@ -124,6 +124,7 @@ class Family:
         self._decisions(twin)
         self._erasure(twin)
         self._emergencies(twin)
+        self._requests(twin)
         given_up = self.run(dead, self.tenure, twin.id)
         twin.own |= {"dead notice": given_up.id, "rights request": given_up.request_id}
         self.publish(twin.id)
@@ -235,6 +236,41 @@ class Family:
         self.run(self.tenure.shredder.run)
         done = self.ok(dpo, "GET", f"/v1/shreds/{erasing['shred']}")
         twin.own |= {"shred": done["shred"], "certificate": done["certificate"]}
+
+    def _requests(self, twin: Twin) -> None:
+        """A rights request for each step that can be taken with one. Whoever opened them decides on none."""
+        officer = {"name": f"officer-of-{twin.name}", "kind": "person", "roles": ["dpo"]}
+        key = self.ok(twin.keys["admin"], "POST", "/v1/principals", json=officer)["api_key"]
+        dpo = twin.keys["dpo"]
+
+        def opened(what: str, kind: str = "access", **more: object) -> str:
+            body = {"type": kind, "reference": twin.own["reference"], **more}
+            twin.own[what] = self.ok(key, "POST", "/v1/requests", json=body)["id"]
+            return f"/v1/requests/{twin.own[what]}"
+
+        def scoped(what: str, kind: str = "access", **more: object) -> str:
+            path = opened(what, kind, **more)
+            self.ok(key, "POST", f"{path}:identify", json={"method": "login"})
+            self.ok(key, "POST", f"{path}:scope")
+            return path
+
+        for what in (
+            "request",
+            *(f"request to {one}" for one in ("identify", "refuse", "withdraw", "pause")),
+        ):
+            opened(what)
+        opened("request to extend")
+        self.ok(key, "POST", f"{opened('request to resume')}:pause", json={"reason": "identity"})
+        path = opened("request to scope")
+        self.ok(key, "POST", f"{path}:identify", json={"method": "login"})
+        scoped("request to approve")
+        for path in (
+            scoped("request to conclude", "decision-review"),
+            scoped("request to lift", "objection", purposes=["marketing"]),
+            scoped("request to link"),
+        ):
+            self.ok(dpo, "POST", f"{path}:approve")
+        self.run(self.tenure.rights.run)
 
     def _lists(self, twin: Twin) -> None:
         page = self.ok(twin.keys["auditor"], "GET", "/v1/ledger/entries?kind=access&limit=200")

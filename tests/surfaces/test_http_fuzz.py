@@ -90,6 +90,7 @@ BY_NOUN = {
     "rederivations": "dpo",
     "certificates": "dpo",
     "notices": "dpo",
+    "requests": "dpo",
     "breakglass": "dpo",
     "limits": "operator",
     "holds": "dpo",

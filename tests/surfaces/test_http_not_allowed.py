@@ -223,6 +223,37 @@ ROWS = {
     "reviewElevation": Row(
         "POST", "/v1/breakglass/{over}:review", "second", "third", body={"outcome": "justified"}
     ),
+    "openRequest": Row(
+        "POST", "/v1/requests", "dpo", "agent", body={"type": "access", "reference": "x"}, elsewhere=201
+    ),
+    "listRequests": Row("GET", "/v1/requests?state=received", "auditor", "admin", elsewhere=200),
+    "findRequests": Row(
+        "POST", "/v1/requests:find", "dpo", "auditor", body={"reference": "customer:1"}, elsewhere=200
+    ),
+    "getRequest": Row("GET", "/v1/requests/{received}", "auditor", "admin"),
+    "getRequestCase": Row("GET", "/v1/requests/{received}/case", "dpo", "auditor"),
+    "noteRequest": Row("POST", "/v1/requests/{received}:note", "dpo", "auditor", body={"text": "x"}),
+    "acknowledgeRequest": Row("POST", "/v1/requests/{received}:acknowledge", "dpo", "admin"),
+    "identifyRequest": Row(
+        "POST", "/v1/requests/{identify}:identify", "dpo", "auditor", body={"method": "login"}
+    ),
+    "scopeRequest": Row("POST", "/v1/requests/{scope}:scope", "dpo", "auditor"),
+    # Whoever opened it has every right but this one.
+    "approveRequest": Row("POST", "/v1/requests/{approve}:approve", "dpo", "opener"),
+    "refuseRequest": Row(
+        "POST", "/v1/requests/{refuse}:refuse", "dpo", "opener", body={"ground": "12.5-excessive"}
+    ),
+    "withdrawRequest": Row("POST", "/v1/requests/{withdraw}:withdraw", "dpo", "auditor"),
+    "pauseRequest": Row("POST", "/v1/requests/{pause}:pause", "dpo", "admin", body={"reason": "identity"}),
+    "resumeRequest": Row("POST", "/v1/requests/{resume}:resume", "dpo", "agent"),
+    "extendRequest": Row(
+        "POST", "/v1/requests/{extend}:extend", "dpo", "auditor", body={"reason": "complexity"}
+    ),
+    "concludeRequest": Row(
+        "POST", "/v1/requests/{conclude}:conclude", "dpo", "auditor", body={"outcome": "upheld"}
+    ),
+    "liftRequest": Row("POST", "/v1/requests/{lift}:lift", "dpo", "opener"),
+    "linkRequest": Row("POST", "/v1/requests/{link}:link", "dpo", "auditor"),
     "listNotices": Row("GET", "/v1/notices?state=dead", "dpo", "auditor", elsewhere=200),
     "resendNotice": Row("POST", "/v1/notices/{notice}:resend", "dpo", "admin"),
     "listRederivations": Row("GET", "/v1/rederivations?state=pending", "dpo", "auditor", elsewhere=200),
@@ -289,6 +320,7 @@ def furnish(world: World) -> World:
     world.ids["certificate"] = certificate["certificate"]
     role |= {"metadata": {"name": "acme-too"}, "spec": {"description": "another"}}
     emergencies(world)
+    asked(world)
     world.ids["notice"] = world.dead_notice()
     world.ids["policy"] = world.ok("admin", "POST", "/v1/manifests:apply", json=role)["policy"]
     for n in range(65):
@@ -309,6 +341,30 @@ def furnish(world: World) -> World:
     head = world.call("auditor", "GET", "/v1/ledger/checkpoint").text.splitlines()
     HEAD.update({"<size>": head[1], "<root>": base64.b64decode(head[2]).hex()})
     return world
+
+
+def asked(world: World) -> None:
+    """Rights requests in several states, opened by somebody who may do all but decide on them."""
+    body = {"name": "opener", "kind": "person", "roles": ["dpo"]}
+    world.keys["opener"] = world.ok("admin", "POST", "/v1/principals", json=body)["api_key"]
+
+    def opened(name: str, kind: str = "access", **more: Any) -> str:
+        body = {"type": kind, "reference": "customer:1", **more}
+        world.ids[name] = world.ok("opener", "POST", "/v1/requests", json=body)["id"]
+        return f"/v1/requests/{world.ids[name]}"
+
+    for name in ("received", "identify", "refuse", "withdraw", "pause", "extend"):
+        opened(name)
+    world.ok("opener", "POST", f"{opened('resume')}:pause", json={"reason": "identity"})
+    paths = [opened("scope"), opened("approve"), opened("conclude", "decision-review"), opened("link")]
+    paths.append(opened("lift", "objection", purposes=["marketing"]))
+    for path in paths:
+        world.ok("opener", "POST", f"{path}:identify", json={"method": "login"})
+    for path in paths[1:]:
+        world.ok("opener", "POST", f"{path}:scope")
+    for path in paths[2:]:
+        world.ok("dpo", "POST", f"{path}:approve")
+    world.carry_out()
 
 
 def emergencies(world: World) -> None:

@@ -81,6 +81,7 @@ def _examine(settings: "Settings") -> Iterator[Finding]:
     yield from _opening(settings)
     yield from _locks(settings)
     yield from _reviews(settings)
+    yield from _requests(settings)
     yield from _notices(settings)
     yield from _jobs(settings)
     yield from _remembered(settings)
@@ -242,6 +243,23 @@ def _reviews(settings: "Settings") -> Iterator[Finding]:
         yield Finding("break-glass", "warning", detail, f"Run: tenure breakglass review {one.id}")
     if not late:
         yield Finding("break-glass", "ok", "no review is overdue")
+
+
+def _requests(settings: "Settings") -> Iterator[Finding]:
+    """Rights requests that were not answered in time."""
+    from tenure import safekeeping  # noqa: PLC0415 - not in the bare install
+    from tenure.ids import rfc3339  # noqa: PLC0415 - beside it
+
+    try:
+        late = safekeeping.overdue_requests(settings)
+    except Exception:  # noqa: BLE001 - a database that does not open was reported above
+        yield Finding("rights requests", "warning", "they cannot be looked up", "See the check before.")
+        return
+    for one in late:
+        detail = f"tenant {one.owner_id}: request {one.id} was due {rfc3339(one.due_at or 0)}"
+        yield Finding("rights requests", "warning", detail, f"Run: tenure request show {one.id}")
+    if not late:
+        yield Finding("rights requests", "ok", "none is overdue")
 
 
 def _notices(settings: "Settings") -> Iterator[Finding]:

@@ -38,10 +38,12 @@ class Snapshot:
         jobs: dict[str, tuple[int | None, int]] | None = None,
         stored: dict[str, int] | None = None,
         notices: tuple[int, int | None, int] | None = None,
+        asked: tuple[int, int] | None = None,
     ) -> None:
         """`backlog` of `Shredder.backlog`, `reviews` of `Breakglass.waiting`, `jobs` of `Jobs.standing`.
 
-        `stored` of `Storage.standing`, `notices` of `Notices.waiting`. None: no answer.
+        `stored` of `Storage.standing`, `notices` of `Notices.waiting`, `asked` of
+        `RightsRequests.waiting`. None: no answer.
         """
         self._tenure = tenure
         self._backlog = backlog
@@ -49,6 +51,7 @@ class Snapshot:
         self._jobs = jobs or {}
         self._stored = stored or {}
         self._notices = notices
+        self._asked = asked
 
     def collect(self) -> "Iterator[Metric]":
         """Every family (prometheus_client, "Custom Collectors")."""
@@ -58,6 +61,7 @@ class Snapshot:
         yield from self._erasures()
         yield from self._breakglass()
         yield from self._noticed()
+        yield from self._requested()
         yield from self._scheduled()
         yield from self._storage()
         yield from self._inspection()
@@ -156,6 +160,15 @@ class Snapshot:
             "tenure_breakglass_reviews_overdue",
             "Of these, not reviewed in time: 0 is well. Until then their tenants approve none.",
             overdue,
+        )
+
+    def _requested(self) -> "Iterator[Metric]":
+        from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - see above
+
+        waiting, overdue = self._asked or (None, None)
+        yield GaugeMetricFamily("tenure_requests_open", "Rights requests whose clock runs.", waiting)
+        yield GaugeMetricFamily(
+            "tenure_requests_overdue", "Of these, not answered in time: 0 is well.", overdue
         )
 
     def _noticed(self) -> "Iterator[Metric]":
@@ -258,11 +271,11 @@ def _time(name: str, text: str, at: int | None) -> "Metric":
 
 @get("/metrics", include_in_schema=False)
 async def get_metrics(request: Call) -> ASGIApp:
-    """The text format of Prometheus, of this process. Five short transactions."""
+    """The text format of Prometheus, of this process. Six short transactions."""
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - see above
 
     tenure = tenure_of(request)
-    backlog, reviews, jobs, stored, notices = None, None, None, None, None
+    backlog, reviews, jobs, stored, notices, asked = None, None, None, None, None, None
     with suppress(Exception):  # that is what a scrape is to show
         async with asyncio.timeout(_PATIENCE_S):
             backlog = await tenure.shredder.backlog()
@@ -270,8 +283,9 @@ async def get_metrics(request: Call) -> ASGIApp:
             jobs = await tenure.jobs.standing()
             stored = await tenure.storage.standing()
             notices = await tenure.notices.waiting()
+            asked = await tenure.requests.waiting()
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Snapshot(tenure, backlog, reviews, jobs, stored, notices))
+    registry.register(Snapshot(tenure, backlog, reviews, jobs, stored, notices, asked))
     return Reply(200, generate_latest(registry), _TEXT)
 
 

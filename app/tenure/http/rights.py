@@ -23,7 +23,7 @@ _STATES, _TYPES = [state.value for state in State], [kind.value for kind in Kind
 
 
 def _desk(request: Call) -> RightsRequests:
-    return tenure_of(request).rights.requests
+    return tenure_of(request).requests
 
 
 @post(

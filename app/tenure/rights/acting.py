@@ -61,7 +61,7 @@ def opened(seat: Seat, new: RightsRequest) -> None:
         Act.REQUEST_OPEN, "received", request=new.id, step=1, type=new.kind, state=new.state, row=row
     )
     store.create(seat.desk.tx, new, entry)
-    store.enqueue(seat.desk.tx, new.id, look_again(seat.desk, new))
+    again(seat.desk, new)
 
 
 def moved(seat: Seat, old: RightsRequest, step: str, **changes: Any) -> RightsRequest:  # noqa: ANN401 - columns
@@ -102,7 +102,15 @@ def _store(desk: Desk, old: RightsRequest, new: RightsRequest, entry: str) -> No
             rule="one step at a time",
             remedy="See it with GET /v1/requests/{id}, and decide anew.",
         )
-    store.enqueue(desk.tx, new.id, look_again(desk, new))
+    again(desk, new)
+
+
+def again(desk: Desk, request: RightsRequest, *, not_before: int = 0) -> None:
+    """Keep when it is to be looked at next, and until when it is to be answered."""
+    due_at = look_again(desk, request)
+    waits = State(request.state) not in CLOSED and not request.is_paused
+    later = None if due_at is None else max(due_at, not_before)
+    store.enqueue(desk.tx, request.id, later, request.due_at if waits else None)
 
 
 def look_again(desk: Desk, request: RightsRequest) -> int | None:

@@ -74,4 +74,4 @@ def by_the_clock(desk: Desk, *, request_id: str) -> None:
         ):
             acting.went_on(desk, request, "reminded", due_at=due.due_at)
             return
-    store.enqueue(desk.tx, request_id, acting.look_again(desk, request))
+    acting.again(desk, request)

@@ -36,7 +36,9 @@ class Packaging:
         except Erased:
             return Outcome(_NOTHING)
         if made["state"] in ("building", "pending"):
-            return Outcome({"package": made["package"], "waits_for": "What an archive gives out."}, done=False)
+            return Outcome(
+                {"package": made["package"], "waits_for": "What an archive gives out."}, done=False
+            )
         return Outcome({name: made[name] for name in ("size", "sha256")} | {"package": made["package"]})
 
     async def end(self, tenant_id: str, request: RightsRequest) -> Outcome:

@@ -6,7 +6,6 @@ from tenure.crew import Desk
 from tenure.rights import acting
 from tenure.store import rights as store
 
-
 TROUBLE: Final = "trouble"
 
 

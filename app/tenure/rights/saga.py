@@ -23,7 +23,6 @@ from tenure.errors import TenureError
 from tenure.ids import CELL
 from tenure.model.rightsrequest import CLOSED, Kind, RightsRequest, State
 from tenure.rights import acting, closing
-from tenure.rights.acting import look_again
 from tenure.rights.progress import Outcome, keep, trouble
 from tenure.store import rights as store
 
@@ -146,5 +145,4 @@ def _postpone(desk: Desk, *, request_id: str, by: int) -> None:
     if request is None:
         store.enqueue(desk.tx, request_id, None)
         return
-    again = look_again(desk, request)
-    store.enqueue(desk.tx, request_id, None if again is None else max(again, desk.now + by))
+    acting.again(desk, request, not_before=desk.now + by)

@@ -7,11 +7,13 @@ What is carried out by itself is in `saga`. Every call is one transaction, but f
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from tenure import ids
+from tenure.crew import Desk
 from tenure.errors import Conflict, Invalid, NotFound, TenureError
 from tenure.governance.service import Once, Seat, Service
+from tenure.ids import CELL
 from tenure.ledger.entry import Kind as Act
 from tenure.model.deadlines import ExtensionReason, PauseReason
 from tenure.model.principal import Credential
@@ -182,6 +184,14 @@ class RightsRequests:
             return {"items": [showing.shown(seat.desk, one) for one in found]}
 
         return await self._service.run(credential, CASES, "read", work)
+
+    async def waiting(self) -> tuple[int, int]:
+        """(open requests whose clock runs, of them overdue) in the whole cell. For metrics."""
+
+        def work(desk: Desk) -> tuple[int, int]:
+            return store.waiting(desk.tx, desk.now)
+
+        return cast("tuple[int, int]", await self._service.inside(CELL, work))
 
     async def get(self, credential: Credential, request_id: str) -> dict[str, Any]:
         """One request with timeline, dry run and progress (`showing.whole`). Says nothing of who asked."""

@@ -1,6 +1,6 @@
 """Rights requests of a tenant, and when the cell is to look at one again."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import delete, func, insert, select, update
 
@@ -71,20 +71,18 @@ def envelope(tx: Tx, certificate_id: str) -> str | None:
     return tx.execute(query).scalar_one_or_none()
 
 
-def states(tx: Tx) -> dict[str, int]:
-    """How many requests are in each state."""
-    query = select(_t.c.state, func.count()).where(_t.c.tenant_id == tx.tenant_id).group_by(_t.c.state)
-    return {state: int(count) for state, count in tx.execute(query)}
-
-
 # ── for the whole cell ─────────────────────────────────────────────────────────────────────────────
-def enqueue(tx: Tx, request_id: str, due_at: int | None) -> None:
-    """Have a request of the transaction's tenant looked at from an instant on; None: never again."""
+def enqueue(tx: Tx, request_id: str, due_at: int | None, deadline_at: int | None = None) -> None:
+    """Have a request of the transaction's tenant looked at from `due_at` on, and known to be open until then.
+
+    None: not looked at by itself, and not open or its clock stands still.
+    """
     owner = tx.tenant_id
     tx.as_tenant(CELL)
     tx.execute(delete(_q).where(_q.c.tenant_id == CELL, _q.c.id == request_id))
-    if due_at is not None:
-        tx.execute(insert(_q).values(tenant_id=CELL, id=request_id, owner_id=owner, due_at=due_at))
+    if due_at is not None or deadline_at is not None:
+        row = {"id": request_id, "owner_id": owner, "due_at": due_at, "deadline_at": deadline_at}
+        tx.execute(insert(_q).values(tenant_id=CELL, **row))
     tx.as_tenant(owner)
 
 
@@ -99,7 +97,17 @@ def forget(tx: Tx, owner_id: str) -> None:
     tx.execute(delete(_q).where(_q.c.tenant_id == CELL, _q.c.owner_id == owner_id))
 
 
-def unfinished(tx: Tx, *values: Any) -> int:  # noqa: ANN401 - column values
-    """How many requests of the tenant are in none of these states."""
-    query = select(func.count()).where(_t.c.tenant_id == tx.tenant_id, _t.c.state.not_in(values))
-    return int(tx.execute(query).scalar_one())
+def waiting(tx: Tx, now: int) -> tuple[int, int]:
+    """(open requests whose clock runs, of them overdue) of the whole cell. Cell transaction."""
+    late = func.count().filter(_q.c.deadline_at < now)
+    query = select(func.count(), late).where(_q.c.tenant_id == CELL, _q.c.deadline_at.is_not(None))
+    row = tx.execute(query).one()
+    return int(row[0]), int(row[1])
+
+
+def overdue(tx: Tx, now: int, limit: int) -> list[Due]:
+    """Requests of every tenant whose time is over, the latest first. Cell transaction."""
+    query = select(_q.c.id, _q.c.owner_id, _q.c.deadline_at).where(
+        _q.c.tenant_id == CELL, _q.c.deadline_at < now
+    )
+    return [Due(*row) for row in tx.execute(query.order_by(_q.c.deadline_at, _q.c.id).limit(limit))]

@@ -759,11 +759,12 @@ rights_requests = _table(
     Index("ix_rights_requests_state", "tenant_id", "state", "id"),
     Index("ix_rights_requests_certificate", "tenant_id", "certificate_id"),
 )
-# When something is to be done about a request of some tenant. The cell's rows.
+# When something is to be done about a request of some tenant, and when it is due. The cell's rows.
 rights_queue = _table(
     "rights_queue",
     Column("id", Id, primary_key=True),
     Column("owner_id", Id, nullable=False),  # the tenant
-    Column("due_at", Instant, nullable=False),
+    Column("due_at", Instant),
+    Column("deadline_at", Instant),  # of open ones whose clock runs
     Index("ix_rights_queue_due", "tenant_id", "due_at"),
 )

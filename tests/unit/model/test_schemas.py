@@ -33,6 +33,20 @@ GOOD = {
         "derived": {"onErasure": "rederive", "webhook": "https://a.example/x", "withinHours": 72},
     },
     "Role": {"description": "d"},
+    "Controller": {
+        "name": "Acme",
+        "contact": "privacy@acme.example",
+        "dataProtectionOfficer": "dpo@acme.example",
+        "requests": {
+            "timeZone": "Europe/Berlin",
+            "holidays": "DE-BE",
+            "weekends": "next-working-day",
+            "coolingOff": "3d",
+            "remindBefore": "7d",
+            "packageTerm": "14d",
+            "keepCases": "1095d",
+        },
+    },
     "Grant": {
         "description": None,
         "roles": ["agent"],
