@@ -28,6 +28,8 @@ from tenure.thawing import Cold, Where
 from tenure.withholding import kept_back, segments_back
 
 MAX_SCANNED = 1000
+_AT_LEAST = 50
+"""Rows fetched at a time where some may be kept back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +200,9 @@ def _collect(
     found: list[_Opened] = []
     cold: set[Where] = set()
     scanned = back = 0
-    passing = wanted.prefix is not None or bool(caller.against)
     while shown and len(found) + len(cold) < wanted.limit and scanned < MAX_SCANNED:
-        size = 200 if passing else wanted.limit - len(found) - len(cold) + 1
+        left = wanted.limit - len(found) - len(cold) + 1
+        size = 200 if wanted.prefix is not None else max(left, _AT_LEAST) if caller.against else left
         rows = records.page(caller.desk.tx, filters, shown, now=caller.desk.now, after=after, limit=size)
         for stored in rows:
             if len(found) + len(cold) == wanted.limit:

@@ -4,7 +4,7 @@ A transaction reads the tenant's epochs with its first statement. If they are th
 nothing else is looked up; if not, the parts whose epoch moved are rebuilt inside that transaction.
 
 Of the tenants that a process meets it keeps the `MAX_TENANCIES` that were asked for last. One that had to go
-is built again when it comes back, as at a start: some milliseconds, four further statements.
+is built again when it comes back, as at a start: some milliseconds, five further statements.
 """
 
 import contextlib

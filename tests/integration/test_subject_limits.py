@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from support.webhook import webhook
 from tenure import ids
 from tenure.access import Ask
 from tenure.bootstrap import Tenure, ground_of, open_tenure
+from tenure.cli.policy import _lines
 from tenure.decisions import Opening
 from tenure.errors import Denied, Erased, Invalid
 from tenure.governance.explaining import About
@@ -24,6 +25,8 @@ from tenure.inspection.inspector import Inspector
 from tenure.inspection.view import Anchors
 from tenure.ledger.rederivation import open_request
 from tenure.listing import Query
+from tenure.model.apikey import parse_api_key
+from tenure.model.principal import PrincipalKind
 from tenure.model.record import Draft, Segment
 from tenure.model.thread import Bound, Channel, NewSnapshot
 from tenure.threads.pages import Wanted
@@ -32,6 +35,13 @@ pytestmark = pytest.mark.anyio
 
 HER, HIM = "customer:her", "customer:him"
 Look = Callable[[Tenure, Ask], Awaitable[Any]]
+
+
+@pytest.fixture
+async def small(embedded: Cell) -> AsyncIterator[Cell]:
+    """An opened cell on SQLite, for what is the same on either database."""
+    async with embedded.opened():
+        yield embedded
 
 
 async def lived(cell: Cell) -> None:
@@ -195,43 +205,43 @@ async def test_every_path_is_closed_to_what_is_restricted_and_open_again(cell: C
     assert (await cell.audited()).ok
 
 
-async def test_an_objection_is_about_one_purpose_and_those_below_it(cell: Cell) -> None:
-    await lived(cell)
-    mail: Look = lambda tenure, _: tenure.gateway.read(cell.one.ask("marketer", "marketing"), SCOPE, "talk")  # noqa: E731 - as a row of the table
-    [objection] = await object_to(cell, HER, "marketing")
-    await refused(cell, mail, "objected")
-    assert await cell.value("talk") == "hers", "other purposes are not concerned"
-    page = await cell.tenure.gateway.query(cell.one.ask("marketer", "marketing"), SCOPE, Query())
+async def test_an_objection_is_about_one_purpose_and_those_below_it(small: Cell) -> None:
+    await lived(small)
+    mail: Look = lambda tenure, _: tenure.gateway.read(small.one.ask("marketer", "marketing"), SCOPE, "talk")  # noqa: E731 - as a row of the table
+    [objection] = await object_to(small, HER, "marketing")
+    await refused(small, mail, "objected")
+    assert await small.value("talk") == "hers", "other purposes are not concerned"
+    page = await small.tenure.gateway.query(small.one.ask("marketer", "marketing"), SCOPE, Query())
     assert {one.key for one in page.items if "\x1f" not in one.key} == {"his"}
     assert page.withheld == 4
-    person = await cell.person(HER)
-    held = await cell.tenure.subjects.get(cell.one["dpo"], person)
+    person = await small.person(HER)
+    held = await small.tenure.subjects.get(small.one["dpo"], person)
     assert held["objections"] == [{"purpose": "marketing", "since": ids.rfc3339(objection.set_at)}]
 
-    await object_to(cell, HER, "service")  # `customer-support` is below it
+    await object_to(small, HER, "service")  # `customer-support` is below it
     for look in REFUSED.values():
-        await refused(cell, look, "objected")
-    await others_unaffected(cell)
-    parts = (await cell.get("parts", scope=NOTES)).segments
+        await refused(small, look, "objected")
+    await others_unaffected(small)
+    parts = (await small.get("parts", scope=NOTES)).segments
     assert [one.withheld for one in parts] == ["objected", None, None]
-    await restrict(cell, HER)
-    await refused(cell, read("talk"), "restricted")
-    await lift(cell, HER)
+    await restrict(small, HER)
+    await refused(small, read("talk"), "restricted")
+    await lift(small, HER)
     # Nobody is given anything of a thread that is deleted or pruned: an objection does not keep it.
-    assert await cell.tenure.threads.delete_run(cell.one.ask(), SCOPE, "run of her thread") == 1
+    assert await small.tenure.threads.delete_run(small.one.ask(), SCOPE, "run of her thread") == 1
 
-    await withdraw(cell, HER, purposes=("service",))
-    assert await cell.value("talk") == "hers"
-    await refused(cell, mail, "objected")
-    await withdraw(cell, HER)
-    await mail(cell.tenure, cell.one.ask())
+    await withdraw(small, HER, purposes=("service",))
+    assert await small.value("talk") == "hers"
+    await refused(small, mail, "objected")
+    await withdraw(small, HER)
+    await mail(small.tenure, small.one.ask())
     with pytest.raises(Invalid) as wrong:
-        await object_to(cell, HER, "marketing", "gossip")
+        await object_to(small, HER, "marketing", "gossip")
     assert wrong.value.field == "purposes[1]"
     assert "gossip" not in str(wrong.value)
     with pytest.raises(Invalid):
-        await object_to(cell, HER)
-    assert (await cell.tenure.subjects.get(cell.one["dpo"], person))["objections"] == []
+        await object_to(small, HER)
+    assert (await small.tenure.subjects.get(small.one["dpo"], person))["objections"] == []
 
 
 async def test_two_requests_hold_each_for_itself_and_each_is_done_once(cell: Cell) -> None:
@@ -250,19 +260,20 @@ async def test_two_requests_hold_each_for_itself_and_each_is_done_once(cell: Cel
     assert cell.rows("SELECT count(*) FROM subject_limits WHERE lifted_at IS NULL") == [(0,)]
 
 
-async def test_the_explanation_says_why_and_not_for_whom(cell: Cell) -> None:
-    await lived(cell)
-    await restrict(cell, HER)
-    await object_to(cell, HIM, SUPPORT)
+async def test_the_explanation_says_why_and_not_for_whom(small: Cell) -> None:
+    await lived(small)
+    await restrict(small, HER)
+    await object_to(small, HIM, SUPPORT)
     for key, reason in (("talk", "restricted"), ("his", "objected")):
         with pytest.raises(Denied) as denied:
-            await cell.get(key)
-        told = await cell.tenure.explaining.explain(cell.one["auditor"], About(entry=denied.value.entry))
+            await small.get(key)
+        told = await small.tenure.explaining.explain(small.one["auditor"], About(entry=denied.value.entry))
         [item] = told["items"]
         assert (item["recorded"], item["kept_back"], item["question"]["action"]) == (False, reason, "read")
         assert item["then"]["allowed"], "policy allowed it, then as now"
         assert item["now"]["allowed"]
-        assert not any(one in json.dumps(told) for one in (HER, HIM, *await people(cell)))
+        assert any(f"kept back ({reason})" in line for line in _lines(item)), "and so does the command"
+        assert not any(one in json.dumps(told) for one in (HER, HIM, *await people(small)))
 
 
 async def test_every_process_knows_with_its_next_transaction(scaled: Cell) -> None:
@@ -286,26 +297,26 @@ async def test_every_process_knows_with_its_next_transaction(scaled: Cell) -> No
         await refused(scaled, read("his"), "objected", first)
 
 
-async def test_one_who_is_restricted_is_erased_all_the_same(cell: Cell) -> None:
-    await lived(cell)
-    await restrict(cell, HER)
-    await object_to(cell, HER, "marketing")
-    assert (await cell.erase(HER))["state"] == "completed"
+async def test_one_who_is_restricted_is_erased_all_the_same(small: Cell) -> None:
+    await lived(small)
+    await restrict(small, HER)
+    await object_to(small, HER, "marketing")
+    assert (await small.erase(HER))["state"] == "completed"
     for key, scope in (("talk", SCOPE), ("both", SCOPE), ("summary", NOTES)):
         with pytest.raises(Erased):
-            await cell.get(key, scope=scope)
-    assert await cell.value("joint", scope=JOINT) == "theirs", "who stays has it, by the scope's rule"
-    assert [one.erased for one in (await cell.get("parts", scope=NOTES)).segments] == [True, False, False]
-    await others_unaffected(cell)
-    await cell.put("talk again", "anew", HER)
-    assert await cell.value("talk again") == "anew", "who comes back is somebody else"
+            await small.get(key, scope=scope)
+    assert await small.value("joint", scope=JOINT) == "theirs", "who stays has it, by the scope's rule"
+    assert [one.erased for one in (await small.get("parts", scope=NOTES)).segments] == [True, False, False]
+    await others_unaffected(small)
+    await small.put("talk again", "anew", HER)
+    assert await small.value("talk again") == "anew", "who comes back is somebody else"
 
 
-async def test_one_who_is_being_erased_is_not_restricted(cell: Cell) -> None:
-    await cell.put("talk", 1, HER)
-    await cell.request(HER)
+async def test_one_who_is_being_erased_is_not_restricted(small: Cell) -> None:
+    await small.put("talk", 1, HER)
+    await small.request(HER)
     with pytest.raises(Erased):
-        await restrict(cell, HER)
+        await restrict(small, HER)
 
 
 # ── rectification ──────────────────────────────────────────────────────────────────────────────────
@@ -364,6 +375,14 @@ async def test_what_was_corrected_is_read_no_more_and_what_came_of_it_is_stale(c
     # What a decision saw is told as it was seen to who audits, not to the agent.
     own = await cell.tenure.decisions.context(cell.one.ask(), decision["id"])
     assert (own["items"], own["withheld"]) == ([], 1)
+    made = await cell.tenure.principals.create(
+        cell.one["admin"], "looks into it", PrincipalKind.PERSON, ("auditor", "support-agent")
+    )
+    audit = Ask(parse_api_key(made["api_key"]), SUPPORT)
+    [seen] = (await cell.tenure.decisions.context(audit, decision["id"]))["items"]
+    assert (seen["content"], seen["restricted_since"]) == ({"v": "wrong"}, ids.rfc3339(since or 0))
+    with pytest.raises(Denied):
+        await cell.get("address", version=1, ask=audit)
     asked = (await cell.tenure.rederivations.page(cell.one["dpo"]))["items"]
     assert [(one["version_id"], one["cause"], one["shred"]) for one in asked] == [
         (summary.version_id, "rectification", request)
