@@ -89,6 +89,7 @@ BY_NOUN = {
     "shreds": "dpo",
     "rederivations": "dpo",
     "certificates": "dpo",
+    "register": "dpo",
     "breakglass": "dpo",
     "limits": "operator",
     "holds": "dpo",

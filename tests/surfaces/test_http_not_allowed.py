@@ -222,6 +222,7 @@ ROWS = {
         "POST", "/v1/breakglass/{over}:review", "second", "third", body={"outcome": "justified"}
     ),
     "listRederivations": Row("GET", "/v1/rederivations?state=pending", "dpo", "auditor", elsewhere=200),
+    "getRegister": Row("GET", "/v1/register", "dpo", "agent", elsewhere=200),
     "getShred": Row("GET", "/v1/shreds/{shred}", "dpo", "auditor"),
     "getCertificate": Row("GET", "/v1/certificates/{certificate}", "auditor", "agent"),
     "getLedgerKey": Row("GET", "/v1/ledger/key", "auditor", "agent", elsewhere=200),

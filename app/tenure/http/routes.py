@@ -29,6 +29,7 @@ NOUNS = {
     "subjects": ("subjects",),
     "shreds": ("shreds", "certificates"),
     "rederivations": ("rederivations",),
+    "register": ("register",),
     "events": ("events",),
     "holds": ("holds",),
     "breakglass": ("breakglass",),
