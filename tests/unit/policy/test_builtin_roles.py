@@ -31,6 +31,7 @@ SCOPES = (
     "tenure.decisions",
     "tenure.policy",
     "tenure.evidence",
+    "tenure.register",
     "tenure.breakglass",
 )
 
