@@ -6,6 +6,7 @@ from support.cell import SCOPE, Cell
 from support.lived import rounds
 from tenure.errors import Denied
 from tenure.governance import register
+from tenure.listing import Query
 from tenure.rendering.html import html_page
 from tenure.rendering.register import register_paper
 
@@ -13,11 +14,15 @@ pytestmark = pytest.mark.anyio
 
 
 async def used(cell: Cell) -> None:
-    """Three writes, two reads, one denial, in one scope."""
-    for key in ("a", "b", "c"):
-        await cell.put(key, 1, "customer:1")
-    for key in ("a", "b"):
+    """30 writes, two reads, a denial, a person's read, and a list with contents: too long for its entry."""
+    for n in range(30):
+        await cell.put(f"k{n}", 1, "customer:1")
+    for key in ("k0", "k1"):
         await cell.get(key)
+    with pytest.raises(Denied):
+        await cell.get("k0", ask=cell.one.ask("auditor"))
+    await cell.get("k0", ask=cell.one.ask("clerk"))
+    await cell.tenure.gateway.query(cell.one.ask(), SCOPE, Query(include_content=True, limit=50))
     await rounds(cell)
 
 
@@ -32,18 +37,21 @@ async def test_what_was_done_is_told_as_far_as_it_was_looked_at(
             for one in found["use"]["items"]
         }
         assert uses == {
-            ("agent", "customer-support", SCOPE, "contact", "read"): 2,
-            ("agent", "customer-support", SCOPE, "contact", "write"): 3,
+            (None, "customer-support", SCOPE, "contact", "read"): 1,  # a person
+            ("agent", "customer-support", SCOPE, "contact", "read"): 32,
+            ("agent", "customer-support", SCOPE, "contact", "write"): 30,
         }
         assert found["use"]["complete"]
     with pytest.raises(Denied):
         await cell.tenure.register.get(cell.one["agent"], 30)
     assert (await cell.tenure.register.get(cell.two["dpo"], 30))["use"]["items"] == [], "another tenant"
-    monkeypatch.setattr(register, "ENTRIES", 2)
-    found = await cell.tenure.register.get(cell.one["dpo"], 30)
-    assert not found["use"]["complete"]
-    assert sum(one["times"] for one in found["use"]["items"]) <= 2
-    assert any(found["use"]["since"] in note for note in found["notes"])
+    for name, most, told in (("ENTRIES", 2, 31), ("LISTS", 10, 33), ("VERSIONS", 5, 15)):
+        with monkeypatch.context() as less:
+            less.setattr(register, name, most)
+            found = await cell.tenure.register.get(cell.one["dpo"], 30)
+        assert not found["use"]["complete"], name
+        assert sum(one["times"] for one in found["use"]["items"]) <= told, name
+        assert any("from the newest entries" in note for note in found["notes"]), name
 
 
 async def test_what_nobody_declared_is_said_to_be_missing(cell: Cell) -> None:
@@ -51,7 +59,7 @@ async def test_what_nobody_declared_is_said_to_be_missing(cell: Cell) -> None:
     missing = " ".join(found["not_declared"])
     assert found["transfers"] is None
     assert [one["contact"] for one in found["controllers"]] == [None] * len(found["controllers"])
-    for part in ("data protection officer", "Transfers", "Recipients", f"When data in {SCOPE} is erased"):
+    for part in ("data protection officer", "Transfers", "Recipients", f"in {SCOPE} is erased"):
         assert part in missing
     page = html_page(register_paper(found))
     for letter in "abcdefg":

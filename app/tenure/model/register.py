@@ -161,23 +161,28 @@ def _missing(whole: Configuration, scopes: list[Json], recipients: list[Json]) -
         found.append("Anything that is processed: no scope is declared.")
     if not recipients:
         found.append("Recipients outside the organisation (Art. 30(1)(d)): no manifest names one.")
-    ending = {
-        name
-        for name in whole.scopes
-        for one in whole.retentions.values()
-        if one.delete_after is not None and any(scope_match(name, pattern) for pattern in one.scopes)
-    }
-    found += [
-        f"When data in {name} is erased (Art. 30(1)(f)): no retention rule of it says that."
-        for name in whole.scopes
-        if name not in ending
-    ]
+    for name, spec in whole.scopes.items():
+        left = [one for one in spec.categories if not _ends(whole, name, one)]
+        if left:
+            found.append(
+                f"When {', '.join(left)} in {name} is erased (Art. 30(1)(f)): no retention rule says it."
+            )
     found += [
         f"The lawful basis of processing in {one['scope']}: its scope names none."
         for one in scopes
         if not one["lawful_bases"]
     ]
     return found
+
+
+def _ends(whole: Configuration, scope: str, category: str) -> bool:
+    """Whether a rule says when data of the category, and of what is below it, is erased there."""
+    return any(
+        rule.delete_after is not None
+        and any(scope_match(scope, pattern) for pattern in rule.scopes)
+        and (ANY in rule.categories or whole.categories.within_any(category, frozenset(rule.categories)))
+        for rule in whole.retentions.values()
+    )
 
 
 def _shown(manifest: Manifest) -> Json:
