@@ -52,6 +52,7 @@ from tenure.governance.proposing import Proposing
 from tenure.governance.receipts import Receipts
 from tenure.governance.recovery import recover
 from tenure.governance.rederive import Rederivations
+from tenure.governance.register import Register
 from tenure.governance.replaying import Replaying
 from tenure.governance.replica import Replica
 from tenure.governance.requests import RequestCounts
@@ -212,6 +213,7 @@ class Tenure:
         self.replaying = Replaying(service, self._database, tenancies)
         self.erasures = Erasures(service)
         self.events = Events(service)
+        self.register = Register(service, self._database)
         self.holds = Holds(service, self._schedule.requested)
         self.breakglass = Breakglass(service, self._batcher)
         self.subjects = Subjects(service, self._schedule.requested)

@@ -39,7 +39,17 @@ COMMANDS = {
         "storage",
         "cost",
     ),
-    *("verify", "audit", "certificate", "population", "evidence", "residue", "selftest", "witness"),
+    *(
+        "verify",
+        "audit",
+        "certificate",
+        "population",
+        "evidence",
+        "register",
+        "residue",
+        "selftest",
+        "witness",
+    ),
 }
 # What the other extras bring: AWS, PostgreSQL, tokens of keys, time stamps.
 EXTRAS = "boto3 botocore psycopg pkcs11 rfc3161_client"

@@ -202,6 +202,8 @@ def papers(world: World, path: str, envelope: str, vkey: str) -> None:
     assert printed.headers["content-type"] == "application/pdf"
     assert envelope.encode() in printed.content
     assert world.call("agent", "GET", path, headers={"Accept": browser}).status_code == 403
+    register = world.call("auditor", "GET", "/v1/register", headers={"Accept": browser})
+    assert "(a) Controller, representative" in register.text
 
 
 def test_a_repeated_governance_call_is_done_once_and_shows_its_key_once(world: World) -> None:

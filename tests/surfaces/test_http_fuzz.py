@@ -91,6 +91,7 @@ BY_NOUN = {
     "certificates": "dpo",
     "notices": "dpo",
     "requests": "dpo",
+    "register": "dpo",
     "breakglass": "dpo",
     "limits": "operator",
     "holds": "dpo",

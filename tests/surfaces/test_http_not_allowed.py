@@ -257,6 +257,7 @@ ROWS = {
     "listNotices": Row("GET", "/v1/notices?state=dead", "dpo", "auditor", elsewhere=200),
     "resendNotice": Row("POST", "/v1/notices/{notice}:resend", "dpo", "admin"),
     "listRederivations": Row("GET", "/v1/rederivations?state=pending", "dpo", "auditor", elsewhere=200),
+    "getRegister": Row("GET", "/v1/register", "dpo", "agent", elsewhere=200),
     "getShred": Row("GET", "/v1/shreds/{shred}", "dpo", "auditor"),
     "getCertificate": Row("GET", "/v1/certificates/{certificate}", "auditor", "agent"),
     "getLedgerKey": Row("GET", "/v1/ledger/key", "auditor", "agent", elsewhere=200),

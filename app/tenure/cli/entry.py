@@ -36,6 +36,7 @@ _COMMANDS = {
     "evidence": Place("evidence", "evidence", _PROVE),
     "selftest": Place("selftest", "selftest", _PROVE),
     "residue": Place("residue", "residue", _PROVE),
+    "register": Place("register", "register", _PROVE),
     "policy": Place("policy", "app", _GOVERN),
     "retention": Place("retention", "app", _GOVERN),
     "tenant": Place("tenants", "app", _GOVERN),

@@ -244,7 +244,7 @@ _PAPERS: Json = {
     "text/html": {"schema": {"type": "string"}},
     "application/pdf": {"schema": {"type": "string", "format": "binary"}},
 }
-_ALSO_PAPERS = {"getCertificate"}
+_ALSO_PAPERS = {"getCertificate", "getRegister"}
 """Theirs is a paper for people, too, for who accepts that."""
 _OPEN = {"isAlive", "isReady"}
 _LINKED = {"getPackagePage", "fetchPackage"}

@@ -31,6 +31,7 @@ NOUNS = {
     "shreds": ("shreds", "certificates"),
     "rederivations": ("rederivations",),
     "notices": ("notices",),
+    "register": ("register",),
     "events": ("events",),
     "holds": ("holds",),
     "rights": ("requests",),

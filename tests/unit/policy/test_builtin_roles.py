@@ -32,6 +32,7 @@ SCOPES = (
     "tenure.decisions",
     "tenure.policy",
     "tenure.evidence",
+    "tenure.register",
     "tenure.breakglass",
 )
 

@@ -1,0 +1,216 @@
+"""The record of processing activities (GDPR Art. 30(1)), as far as manifests declare it.
+
+Pure. What manifests cannot say is None, or named in `not_declared`: nothing is made up, and nobody reads a
+silence as a "none".
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from tenure.model import wording
+from tenure.model.configuration import Configuration
+from tenure.model.manifests import Manifest
+from tenure.model.names import ANY
+from tenure.model.scope_rules import scope_match
+from tenure.model.specs import GrantSpec, ScopeSpec
+
+Json = dict[str, Any]
+
+MEASURES: Final = (
+    "Contents, record keys and references to people are encrypted (AES-256-GCM), under keys of these people.",
+    "Destroying a person's keys makes every copy unreadable, in backups, too.",
+    "Nobody reads or writes but by a grant for role, place, category of data and purpose.",
+    "What no grant allows is denied, and a deny outweighs every allow.",
+    "Every access and every refusal is in a signed log that only grows, before data is given out.",
+    "Anybody with the log's key can verify it without the operator.",
+    "What has had its time by a retention rule is erased by itself, with a certificate.",
+    "Tenants have keys of their own; on PostgreSQL row-level security keeps them apart as well.",
+    "Roles for emergencies are given by a second person, for minutes, and are reviewed afterwards.",
+)
+"""Art. 30(1)(g), 32(1): what this service does for every tenant. Not what an organisation does around it."""
+
+_ALWAYS_MISSING: Final = (
+    "Contact details of the controller, of a joint controller and of a representative (Art. 30(1)(a)).",
+    "Name and contact details of the data protection officer (Art. 30(1)(a)).",
+    "Who the categories of data subjects are: Tenure knows whether records are about people, not which (c).",
+    "Transfers to third countries or international organisations, and their safeguards (Art. 30(1)(e)).",
+    "Organisational measures, and measures of whoever runs the service: machines, staff, offices (g).",
+)
+_ABOUT: Final = {
+    "required": "every record is about people",
+    "optional": "records may be about people",
+    "none": "no record is about people",
+}
+
+
+def declared(whole: Configuration) -> Json:
+    """What the manifests say, under the letters of Art. 30(1). JSON.
+
+    `{"scopes","controllers","purposes","categories","recipients","internal","transfers","erasure","measures",
+    "not_declared"}`, all lists but `transfers`, which is None.
+    """
+    scopes = [_scope(whole, name, spec) for name, spec in whole.scopes.items()]
+    recipients = [
+        {"name": name, **_shown(manifest)}
+        for (kind, name), manifest in whole.manifests.items()
+        if kind == "Recipient"
+    ]
+    return {
+        "scopes": scopes,
+        "controllers": _controllers(whole),
+        "purposes": _purposes(whole, scopes),
+        "categories": [
+            {
+                "category": name,
+                "within": whole.categories.parents[name] or None,
+                "scopes": [one["scope"] for one in scopes if _takes(whole, one["categories"], name)],
+            }
+            for name in whole.categories
+        ],
+        "recipients": recipients,
+        "internal": _internal(whole),
+        "transfers": None,
+        "erasure": _erasure(whole),
+        "measures": list(MEASURES),
+        "not_declared": [*_ALWAYS_MISSING, *_missing(whole, scopes, recipients)],
+    }
+
+
+def _scope(whole: Configuration, name: str, spec: ScopeSpec) -> Json:
+    grants = [one for one in _allows(whole) if _reaches(one, name)]
+    return {
+        "scope": name,
+        "description": spec.description,
+        "controller": spec.controller,
+        "processor": spec.processor,
+        "about": _ABOUT[spec.subjects],
+        "categories": list(spec.categories),
+        "purposes": sorted({purpose for one in grants for purpose in _named(one.purposes, whole.purposes)}),
+        "lawful_bases": dict(sorted((spec.lawful_basis or {}).items())),
+        "roles": sorted({role for one in grants for role in one.roles}),
+        "retention": [
+            rule
+            for rule, retention in whole.retentions.items()
+            if any(scope_match(name, one) for one in retention.scopes)
+        ],
+    }
+
+
+def _controllers(whole: Configuration) -> list[Json]:
+    found: dict[str, Json] = {}
+    for name, spec in whole.scopes.items():
+        one = found.setdefault(
+            spec.controller,
+            {"controller": spec.controller, "processors": set(), "scopes": [], "contact": None},
+        )
+        one["scopes"].append(name)
+        if spec.processor:
+            one["processors"].add(spec.processor)
+    return [{**one, "processors": sorted(one["processors"])} for _, one in sorted(found.items())]
+
+
+def _purposes(whole: Configuration, scopes: list[Json]) -> list[Json]:
+    return [
+        {
+            "purpose": name,
+            "within": whole.purposes.parents[name] or None,
+            "scopes": [
+                one["scope"] for one in scopes if whole.purposes.within_any(name, frozenset(one["purposes"]))
+            ],
+            "lawful_bases": sorted(
+                {one["lawful_bases"][name] for one in scopes if name in one["lawful_bases"]}
+            ),
+        }
+        for name in whole.purposes
+    ]
+
+
+def _internal(whole: Configuration) -> list[Json]:
+    """Who within the organisation, by role: not recipients of Art. 4(9) by that alone."""
+    return [
+        {
+            "role": name,
+            "description": spec.description,
+            "emergencies_only": spec.break_glass is not None,
+            "may": [
+                wording.sentence(grant, one)
+                for grant, one in whole.grants.items()
+                if {name, ANY} & {*one.roles}
+            ],
+        }
+        for name, spec in whole.roles.items()
+    ]
+
+
+def _erasure(whole: Configuration) -> list[Json]:
+    return [
+        {
+            "rule": name,
+            "scopes": list(whole.retentions[name].scopes),
+            "categories": list(whole.retentions[name].categories),
+            "says": wording.words(manifest, whole),
+        }
+        for (kind, name), manifest in whole.manifests.items()
+        if kind == "Retention"
+    ]
+
+
+def _missing(whole: Configuration, scopes: list[Json], recipients: list[Json]) -> list[str]:
+    found = []
+    if not scopes:
+        found.append("Anything that is processed: no scope is declared.")
+    if not recipients:
+        found.append("Recipients outside the organisation (Art. 30(1)(d)): no manifest names one.")
+    for name, spec in whole.scopes.items():
+        left = [one for one in spec.categories if not _ends(whole, name, one)]
+        if left:
+            found.append(
+                f"When {', '.join(left)} in {name} is erased (Art. 30(1)(f)): no retention rule says it."
+            )
+    found += [
+        f"The lawful basis of processing in {one['scope']}: its scope names none."
+        for one in scopes
+        if not one["lawful_bases"]
+    ]
+    return found
+
+
+def _ends(whole: Configuration, scope: str, category: str) -> bool:
+    """Whether a rule says when data of the category, and of what is below it, is erased there."""
+    return any(
+        rule.delete_after is not None
+        and any(scope_match(scope, pattern) for pattern in rule.scopes)
+        and (ANY in rule.categories or whole.categories.within_any(category, frozenset(rule.categories)))
+        for rule in whole.retentions.values()
+    )
+
+
+def _shown(manifest: Manifest) -> Json:
+    spec = manifest.spec.canonical()
+    return {
+        "description": spec.get("description"),
+        "scopes": spec.get("scopes", []),
+        "categories": spec.get("categories", [ANY]),
+    }
+
+
+def _allows(whole: Configuration) -> list[GrantSpec]:
+    return [one for one in whole.grants.values() if one.effect == "allow"]
+
+
+def _reaches(grant: GrantSpec, scope: str) -> bool:
+    return any(scope_match(scope, pattern) for pattern in grant.scopes)
+
+
+def _named(names: Iterable[str], known: Iterable[str]) -> Iterable[str]:
+    """The names themselves; all that are known for `*`."""
+    return known if ANY in names else names
+
+
+def _takes(whole: Configuration, taken: list[str], category: str) -> bool:
+    return whole.categories.within_any(category, frozenset(taken))
+
+
+def merged(found: Json, use: Mapping[str, Any]) -> Json:
+    """With what was really done (`governance.register`)."""
+    return {**found, "use": dict(use)}
