@@ -51,7 +51,8 @@ def test_listed_and_sent_again(run, given_up, embedded):
     assert "tenure notice resend" in warned
     again = json.loads(run("dpo", "notice", "resend", given_up.id, "--json"))
     assert (again["state"], again["attempts"]) == ("queued", 0)
-    assert json.loads(run("dpo", "notice", "resend", given_up.id, "--json", code=1))["status"] == 409
+    twice = json.loads(run("dpo", "notice", "resend", given_up.id, "--json", code=1))
+    assert twice["error"]["kind"] == "conflict"
     run("dpo", "notice", "resend", new_id(), code=1)
     run("dpo", "notice", "list", "--request", "no-id", code=1)
     assert "none was given up" in run("dpo", "doctor")
