@@ -10,6 +10,7 @@ import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
 from support.lived import CLOCKS, EMERGENCY
+from support.notices import told
 from tenure.cli.embedded import Cell as Served
 from tenure.client.evidence import collect
 from tenure.client.http import Connection
@@ -112,6 +113,7 @@ async def used(cell: Cell, c: dict[str, str], agent: Connection, dpo: Connection
         with pytest.raises(TenureError):
             await agent.call(method, where, body, headers=headers)
     await elevated(cell, c, dpo, admin)
+    await told(cell.tenure, cell.one.id, "bank", reference=c["reference"])
     found = await dpo.call("POST", "/v1/subjects:lookup", {"ref": c["erased"]})
     hold = {"by": "record", "target": (await _record(agent, path, purpose))["record"], "ground": c["ground"]}
     await dpo.call("POST", "/v1/holds", hold)

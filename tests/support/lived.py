@@ -8,6 +8,7 @@ from sqlalchemy import delete, insert, select
 
 from support import limited
 from support.cell import JOINT, NOTES, SCOPE, Cell
+from support.notices import dead, told
 from support.travel import HOUR_US
 from tenure import ids
 from tenure.decisions import Opening
@@ -57,6 +58,8 @@ async def live(cell: Cell) -> None:
     hold = await tenure.holds.place(tenant["dpo"], "record", record, "litigation 7")
     await tenure.holds.place(tenant["dpo"], "scope", NOTES, "audit 2026")
     await emergencies(cell)
+    await told(tenure, tenant.id, "bank", "mailer")
+    await dead(tenure, tenant.id)
     await agents(cell)
     await limited.some(cell)
     await cell.erase("customer:0")

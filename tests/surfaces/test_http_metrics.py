@@ -79,6 +79,15 @@ def test_it_names_nobody(world: World) -> None:
         assert name not in text
 
 
+def test_notices_that_nobody_took_are_counted(world: World) -> None:
+    assert scraped(world)["tenure_notices_dead", ()] == 0
+    world.dead_notice()
+    found = scraped(world)
+    assert found["tenure_notices_dead", ()] == 1
+    assert found["tenure_notices_waiting", ()] == 0
+    assert ("tenure_notices_oldest_time_seconds", ()) not in found
+
+
 def test_reviews_that_are_owed_are_counted(world: World) -> None:
     world.ok("admin", "POST", "/v1/manifests:apply", content=EMERGENCY)
     person = {"name": "second", "kind": "person", "roles": ["support-lead"]}

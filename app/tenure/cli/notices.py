@@ -13,7 +13,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Notices to recipients of what became of somebody's data: listed, and sent again.",
 )
-_COLUMNS = ("id", "state", "recipient", "event", "request", "attempts", "result", "next_at")
+_COLUMNS = ("id", "state", "recipient", "event", "result")
 
 
 class State(StrEnum):

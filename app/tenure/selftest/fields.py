@@ -40,6 +40,7 @@ TABLES = (
     "holds",
     "held_versions",
     "breakglass",
+    "notices",
     "decisions",
     "rights_requests",
     "shreds",
@@ -76,7 +77,6 @@ LEFT_OUT = {
     "rederivations": "reminders to applications; what became of them is in the ledger",
     "rederivation_queue": "a hint where to look",
     "rights_queue": "a hint where to look; what is due is in rights_requests",
-    "notices": "each row is compared with its entry by the inspection; attempts on the way are hints",
     "notice_queue": "a hint where to look, counted anew with every change",
     "breakglass_queue": "a hint where to look; whose review is due is in breakglass",
 }
@@ -120,6 +120,12 @@ EXEMPT = (
     Exempt(
         "events", "row", "", "without it a rule waits for the event again, and until then nothing is deleted"
     ),
+    Exempt(
+        "notices", "attempts", "", "on the way: how often it was tried, for the next pause"
+    ),
+    Exempt("notices", "next_at", "", "on the way: it is sent earlier, or given up in its time"),
+    Exempt("notices", "result", "", "on the way: what came of the last attempt, for people"),
+    Exempt("notices", "row", "", "a case that has had its time takes its notices along"),
     Exempt("policy_bundles", "created_at", "", "when the bundle was first stored: nothing refers to it"),
     Exempt(
         "policy_bundles", "row", "", "stored when it is first used; a past decision then cannot be explained"
