@@ -50,6 +50,7 @@ def test_lists_what_happens_by_itself(place: Cell) -> None:
     assert [(one["name"], one["single"]) for one in found] == [
         ("evict", True),
         ("inspect", False),
+        ("packages", True),
         ("rederive", False),
         ("requests", False),
         ("retrieve", True),

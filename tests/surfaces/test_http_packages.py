@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conftest import World, record
+from conftest import World
 from support.packages import VALIDATOR
 from tenure import ids
 from tenure.model.apikey import parse_api_key

@@ -8,7 +8,18 @@ from typing import NamedTuple
 
 from sqlalchemy import Table
 
-from tenure.inspection import acts, breakglass, celllog, cohorts, keys, ledger, people, records, trees
+from tenure.inspection import (
+    acts,
+    breakglass,
+    celllog,
+    cohorts,
+    keys,
+    ledger,
+    packages,
+    people,
+    records,
+    trees,
+)
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import Check, View
 from tenure.store import tables
@@ -65,6 +76,7 @@ SECTIONS = (
     Section("holds", tables.holds, people.holds),
     Section("held versions", tables.held_versions, people.held_versions),
     Section("elevations", tables.breakglass, breakglass.elevations),
+    Section("access packages", tables.access_packages, packages.packages),
     Section("decisions", tables.decisions, acts.decisions),
     Section("shreds", tables.shreds, acts.shreds),
     Section("certificates", tables.certificates, acts.certificates, rows=FEW),
