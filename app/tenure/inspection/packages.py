@@ -5,6 +5,7 @@ link that was given then opens it again until its time is over, and no further t
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from tenure import rowseals
 from tenure.inspection.findings import Finding
@@ -41,5 +42,5 @@ def _package(view: View, row: Row, cohorts: set[int]) -> Iterator[Finding]:
             yield view.finding("package-row", _T, key, "", "it is not as its newest step left it")
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a column's value
     return bytes(value) if isinstance(value, memoryview) else value
