@@ -8,7 +8,7 @@ from tenure.inspection.people import below_sequence
 from tenure.inspection.view import SETTLED, View, guarded
 from tenure.model.cohorts import Anchor
 from tenure.store import inspecting, tables
-from tenure.store.cohorts import ENDING, OPEN, OVER, Cohort
+from tenure.store.cohorts import ENDING, KEPT, OPEN, OVER, Cohort
 from tenure.store.inspecting import Row
 
 _T = tables.cohorts
@@ -31,7 +31,7 @@ def _cohort(view: View, row: Row, erasure: Row | None) -> Iterator[Finding]:
         yield view.finding("cohort", _T, key, "seal", "id, anchor or leaf are not as when it was begun")
     Anchor.parse(row["anchor"])
     yield from below_sequence(view, "cohorts", key, row["leaf"])
-    if state not in (OPEN, ENDING, OVER):
+    if state not in (OPEN, KEPT, ENDING, OVER):
         yield view.finding("cohort", _T, key, "state", "there is no such state")
     if row["shred_id"] is None and state == ENDING:
         yield view.finding("cohort", _T, key, "shred_id", "an erasure is named where there is one")
@@ -41,7 +41,7 @@ def _cohort(view: View, row: Row, erasure: Row | None) -> Iterator[Finding]:
         return
     if view.is_punctured(row["leaf"]) != (row["shred_id"] is not None):
         yield view.finding("cohort", _T, key, "leaf", "its key lives just until it is erased")
-    if state != OPEN and inspecting.of_cohort(view.tx, row["leaf"]):
+    if state not in (OPEN, KEPT) and inspecting.of_cohort(view.tx, row["leaf"]):
         yield view.finding("cohort", _T, key, "state", "it is over, and somebody may read a version of it")
 
 
@@ -51,5 +51,5 @@ def _ended(view: View, row: Row, erasure: Row | None) -> Iterator[Finding]:
         yield view.finding("cohort", _T, key, "shred_id", "it is not an erasure of this cohort")
     elif (erasure["state"] in SETTLED) != (row["state"] == OVER) and not view.erasing:
         yield view.finding("cohort", _T, key, "state", "its erasure says otherwise")
-    elif row["state"] == OPEN:
+    elif row["state"] in (OPEN, KEPT):
         yield view.finding("cohort", _T, key, "state", "its erasure was asked for")

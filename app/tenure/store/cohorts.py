@@ -12,6 +12,8 @@ from tenure.store.statements import AnyOf, Insert, Select
 
 _t, _v, _s = tables.cohorts, tables.versions, tables.version_subjects
 OPEN, ENDING, OVER = "open", "ending", "over"
+KEPT = "kept"
+"""Of a leaf that is no versions': it ends when whoever began it says so (`governance.ownleaves`)."""
 
 
 class Cohort(NamedTuple):

@@ -317,7 +317,7 @@ cohorts = _table(
     Column("id", Id, primary_key=True),
     Column("anchor", Token, nullable=False),
     Column("leaf", BigInteger, nullable=False),
-    Column("state", Token, nullable=False),  # open, ending, over
+    Column("state", Token, nullable=False),  # open, kept, ending, over
     Column("shred_id", Id),
     Column("seal", Token, nullable=False),
     Index("ix_cohorts_anchor", "tenant_id", "anchor", unique=True),
