@@ -411,6 +411,9 @@ async def test_terms_that_are_none(cell: Cell) -> None:
         with pytest.raises(Invalid):
             await build(cell, ANNA, days=days)
     made = await build(cell, ANNA, days=1)
+    for hours in (0, 90 * 24 + 1):
+        with pytest.raises(Invalid):
+            await link(cell, made["package"], hours=hours)
     with pytest.raises(NotFound):
         await link(cell, ids.new_id())
     assert made["expires_at"] < ids.rfc3339(ids.now() + 25 * 3_600_000_000)
