@@ -1,8 +1,11 @@
 """What a person who asks gets of what is held about them: all that is theirs, nothing of others, once."""
 
 import json
+from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import Any
+from uuid import UUID
+from zlib import crc32
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,7 +20,7 @@ from tenure.decisions import Opening
 from tenure.errors import Erased, Expired, Invalid, NotFound, Tampered
 from tenure.model.record import Draft, Segment
 from tenure.rights.package import pieces as stored
-from tenure.rights.package.links import new_link
+from tenure.rights.package.links import new_link, parse_link
 
 __all__ = ["elsewhere"]
 pytestmark = pytest.mark.anyio
@@ -113,7 +116,7 @@ async def test_the_scopes_rule_for_what_is_shared(
         parts = part("hers", ANNA), part("his", BEN), part("theirs", ANNA, BEN), part("nobody's")
         await in_parts(embedded, "parts", *parts, scope=NOTES)
         await in_parts(embedded, "own", part("hers alone", ANNA), part("general"), scope=NOTES)
-        await embedded.put("whole", "both", ANNA, BEN, scope=NOTES)
+        await embedded.put(f"with {BEN}", "both", ANNA, BEN, scope=NOTES, metadata={"and": [BEN]})
         got = await given(embedded, ANNA)
     own, parted, together = sorted(
         got.data["versions"], key=lambda one: (one["others"], one.get("segments_in_all") is None)
@@ -142,16 +145,21 @@ async def test_portable_is_what_the_person_provided(cell: Cell) -> None:
 async def test_decisions_that_used_it(cell: Cell) -> None:
     await cell.put("a", "hers", ANNA)
     await cell.put("b", "his", BEN)
+    await in_parts(cell, "parts", part("her part", ANNA), part("his part", BEN))
     opened = {}
     for name, subject, key in (("hers", ANNA, "a"), ("his", BEN, "a"), ("other", BEN, "b")):
         made = await cell.tenure.decisions.open(cell.one["agent"], Opening(SUPPORT, subject=subject))
         opened[name] = str(made["id"])
         await cell.get(key, ask=cell.one.ask(decision=opened[name]))
+        if subject == ANNA:
+            await cell.get("parts", ask=cell.one.ask(decision=opened[name]))
         await cell.tenure.decisions.seal(cell.one["agent"], opened[name], "granted", None)
     got = await given(cell, ANNA)
     found = {one["decision"]: one for one in got.data["decisions"]}
     assert set(found) == {opened["hers"], opened["his"]}
-    assert found[opened["hers"]]["outcome"] == "granted"
+    assert (found[opened["hers"]]["outcome"], found[opened["hers"]]["times"]) == ("granted", 2), (
+        "not his part"
+    )
     assert not found[opened["his"]]["about_you"]
     assert "outcome" not in found[opened["his"]], "what was decided about him is his"
 
@@ -224,8 +232,13 @@ async def test_pieces_open_in_their_places_only(
 
 async def test_another_rows_header_and_link_open_nothing(cell: Cell) -> None:
     package, token = await ready(cell)
-    other, _ = await ready(cell)
-    for name in ("header", "link_index"):
+    other, theirs = await ready(cell)
+    read = parse_link(theirs)
+    assert read is not None
+    body = UUID(cell.one.id).bytes + UUID(package).bytes + bytes.fromhex(read.secret)
+    forged = "tnp_" + urlsafe_b64encode(body + crc32(body).to_bytes(4)).decode()
+    for name, presented in (("link_index", forged), ("header", token)):
+        kept = cell.rows("SELECT link_index FROM access_packages WHERE CAST(id AS TEXT) = :id", id=package)
         source = f"(SELECT {name} FROM access_packages WHERE CAST(id AS TEXT) = :other)"
         cell.change(
             f"UPDATE access_packages SET {name} = {source} WHERE CAST(id AS TEXT) = :id",
@@ -233,7 +246,12 @@ async def test_another_rows_header_and_link_open_nothing(cell: Cell) -> None:
             other=other,
         )
         with pytest.raises((Tampered, NotFound)):
-            await fetch(cell, token)
+            await fetch(cell, presented)
+        cell.change(
+            "UPDATE access_packages SET link_index = :kept WHERE CAST(id AS TEXT) = :id",
+            id=package,
+            kept=kept[0][0],
+        )
 
 
 # ── erased ─────────────────────────────────────────────────────────────────────────────────────────
