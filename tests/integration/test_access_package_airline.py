@@ -52,8 +52,8 @@ async def furnished(cell: Cell, data: DataSet, shared: str) -> dict[int, str]:
     for number, told in enumerate(data.conversations, 1):
         opened = await tenure.decisions.open(cell.one["agent"], Opening(SUPPORT, subject=told.subject))
         made[number] = str(opened["id"])
-        for scope, key in told.reads:
-            await tenure.gateway.read(cell.one.ask(decision=made[number]), scope, key)
+        bound = cell.one.ask(decision=made[number])
+        await asyncio.gather(*(tenure.gateway.read(bound, scope, key) for scope, key in told.reads))
         await tenure.decisions.seal(cell.one["agent"], made[number], told.outcome, None)
     return made
 

@@ -35,6 +35,7 @@ from tenure.store import tables
 pytestmark = pytest.mark.anyio
 
 SEALED = {
+    "access_packages": ("header",),
     "breakglass": ("header", "sealed_reason", "note_header", "sealed_note"),
     "rights_requests": ("header", "sealed"),
     "notices": ("header", "body"),
@@ -42,7 +43,7 @@ SEALED = {
     "subjects": ("ref_header", "sealed_ref"),
     "key_shards": ("blob",),
 }
-"""Columns that hold ciphertext; the tests below copy every one of them."""
+"""Columns that hold ciphertext; the tests below copy every one of them, or test_access_package does."""
 NOT_SEALED = {
     "access_lists.body": "the ledger's: opaque ids, named by their digest",
     "cell_checkpoints.path": "the ledger's: hashes",

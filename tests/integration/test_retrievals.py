@@ -9,6 +9,7 @@ import pytest
 from moto import mock_aws
 from moto.moto_api import state_manager
 
+from support import packages
 from support.cell import SCOPE, Cell, crash
 from support.tiering import Later, as_promised, declare, moody, rule, tier
 from tenure import ids, locating
@@ -248,3 +249,23 @@ async def test_in_files_all_is_ready_at_once(
     assert await job(cell) == {}
     cell.change("UPDATE retrievals SET settled_at = settled_at - :age", age=(RESTORED_DAYS + 1) * DAY_US)
     assert await job(cell) == {"forgotten": kept}
+
+
+async def test_an_access_package_waits_for_what_an_archive_has(
+    embedded: Cell, later: Later, archive: Any
+) -> None:
+    cell, request = embedded, ids.new_id()
+    async with cell.opened(objects_url=f"s3://{BUCKET}/cell"):
+        await waves(cell, later, {"a": CONTACT}, {"b": CONTACT})
+        put_away(archive, *packs(archive))
+        for _ in range(2):
+            made = await packages.build(cell, "customer:a", request)
+            assert (made["state"], made["retry_after"]) == ("pending", 1800)
+        steps = [one["outcome"] for one in cell.entries() if one["kind"] == "package"]
+        assert steps == ["begun", "waiting"], "asking again changes nothing"
+        while not (await job(cell)).get("ready"):
+            pass
+        made = await packages.build(cell, "customer:a", request)
+        assert made["state"] == "ready"
+        got = await packages.fetch(cell, await packages.link(cell, made["package"]))
+        assert [one["content"] for one in got.data["versions"]] == [{"v": "a"}]

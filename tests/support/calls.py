@@ -113,6 +113,7 @@ SAMPLES: dict[str, Any] = {
     "reason": "a case",
     "roles": ["support-agent"],
     "size": 1,
+    "token": "tnp_of-nobody",
     "values": ["Ada Lovelace"],
     "accept": False,
 }

@@ -62,6 +62,11 @@ async def live(cell: Cell) -> None:
     await dead(tenure, tenant.id)
     await agents(cell)
     await limited.some(cell)
+    person = await cell.person("customer:1")
+    made = await tenure.packages.build(tenant.id, ids.new_id(), person)
+    await tenure.packages._service.run(
+        tenant["dpo"], "tenure.subjects", "read", lambda seat: tenure.packages.link(seat, made["package"])
+    )
     await cell.erase("customer:0")
     await rounds(cell)
     await tenure.ledger_keys.rotate(tenant["admin"])

@@ -29,6 +29,7 @@ CASES: list[tuple[TenureError, int, dict[str, Any]]] = [
     (errors.Denied("d", entry="w-1", rules=("grant/x#1",)), 403, {"entry": "w-1", "rules": ["grant/x#1"]}),
     (errors.NotFound("d"), 404, {}),
     (errors.Erased("d", certificate="c-1", shred="s-1"), 410, {"certificate": "c-1", "shred": "s-1"}),
+    (errors.Expired("d"), 410, {}),
     (errors.Conflict("d"), 409, {}),
     (errors.Stale("d"), 412, {}),
     (errors.Unavailable("d", retry_after=7), 503, {"retry_after": 7}),

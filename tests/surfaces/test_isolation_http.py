@@ -38,6 +38,7 @@ FIRST_ONLY = ("shredSubject",)
 """What changes something the first time only, so that only the next request meets a change."""
 NOT_HERE = {
     "migrateRootKey": 409,  # there is no second root store
+    "fetchPackage": 404,  # an officer gives its link; that is in test_http_packages
     "signEvidence": 422,  # not the newest head; that is in test_http_not_allowed
 }
 

@@ -41,6 +41,7 @@ TABLES = (
     "held_versions",
     "breakglass",
     "notices",
+    "access_packages",
     "decisions",
     "rights_requests",
     "shreds",
@@ -126,6 +127,9 @@ EXEMPT = (
     Exempt("notices", "next_at", "", "on the way: it is sent earlier, or given up in its time"),
     Exempt("notices", "result", "", "on the way: what came of the last attempt, for people"),
     Exempt("notices", "row", "", "a case that has had its time takes its notices along"),
+        "access_packages", "row", "", "nobody fetches it any more, and its pieces go as those of no package"
+    ),
+    Exempt("access_packages", "tenant_id", "", "the same as deleting it"),
     Exempt("policy_bundles", "created_at", "", "when the bundle was first stored: nothing refers to it"),
     Exempt(
         "policy_bundles", "row", "", "stored when it is first used; a past decision then cannot be explained"

@@ -124,6 +124,13 @@ class Packages:
         Expired when its term is over.
         """
         check_id(package_id, "package")
+        if not 1 <= hours <= MAX_TERM_DAYS * 24:
+            raise Invalid(
+                "The link cannot be good for so long; none was made.",
+                field="hours",
+                rule=f"1 to {MAX_TERM_DAYS * 24} hours",
+                remedy="Three days are enough for most; another link can be made at any time.",
+            )
         desk = seat.desk
         found = steps.known(store.get(desk.tx, package_id, lock=True))
         if found.over(desk.now):
@@ -152,8 +159,8 @@ class Packages:
         """The ZIP, to whoever has the link. On record before the first byte leaves.
 
         Raises NotFound for what is no link, or none any more because another was given; Expired for one that
-        was used or whose time is over; Erased when its person or it was erased. Whether a tenant or a package
-        exists cannot be told from the time that an unknown link takes.
+        was used or whose time is over; Erased when its person or it was erased. An unknown link takes as long
+        whether there is such a package or not.
         """
         link = parse_link(token)
         if link is None:

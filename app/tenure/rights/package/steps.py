@@ -13,42 +13,31 @@ from typing import Any
 from tenure import ids, rowseals
 from tenure.crew import Desk
 from tenure.errors import Conflict, NotFound
-from tenure.governance.erasures import begun as erasure_begun
+from tenure.governance import ownleaves
 from tenure.ids import CELL, rfc3339
-from tenure.keys.ggm import leaf_number
 from tenure.ledger.entry import EntryDraft, Kind
-from tenure.model.access_package import DAY_US, GIVEN, Content, Package, State
-from tenure.model.cohorts import Anchor
+from tenure.model.access_package import DAY_US, Content, Package, State
 from tenure.rights.package.pieces import SCOPE
 from tenure.store import access_packages as store
-from tenure.store import cohorts, subjects, tenants
-from tenure.store.cohorts import ENDING, OPEN, OVER, Cohort
-from tenure.store.shreds import Kind as Erasing
-from tenure.store.tenants import Epoch
 
 
 def create(desk: Desk, request_id: str, subject_id: str, content: Content, days: int) -> Package:
-    """A new package, with a leaf of its own: that of a cohort in which there is nothing else."""
-    tx, now, keys = desk.tx, desk.now, desk.tenancy.keys
-    package_id, leaf = ids.new_id(), leaf_number(*tenants.take_leaves(tx, 1))
-    # No Retention manifest reaches a reserved scope: nothing ends it but `end`.
-    anchor = Anchor(SCOPE, content, now, now, None, package_id)
-    cohort = Cohort(ids.new_id(), anchor.name, leaf, OPEN, None, "")
-    tx.put(cohorts.INSERT, cohort._replace(seal=rowseals.of_cohort(keys, cohort))._asdict())
+    """A new package, with a leaf of its own."""
+    now, package_id = desk.now, ids.new_id()
     new = Package(
         id=package_id,
         request_id=request_id,
         subject_id=subject_id,
         content=content,
         state=State.BUILDING.value,
-        leaf=leaf,
+        leaf=ownleaves.begin(desk, SCOPE, package_id),
         created_at=now,
         expires_at=now + days * DAY_US,
         entry="",
         folder=ids.new_id(),
     )
     new = new._replace(entry=record(desk, "begun", new))
-    store.create(tx, new)
+    store.create(desk.tx, new)
     return new
 
 
@@ -90,24 +79,9 @@ def end(desk: Desk, old: Package) -> Package:
     """Nothing is fetched from now on, and its key goes with the next batch of erasures.
 
     The header goes at once, the pieces after the commit: a crash in between leaves pieces that no header
-    opens, and the job removes them. Where the person was erased the key is gone already. Of one that was
-    never built nothing was ever sealed to it.
+    opens, and the job removes them.
     """
-    tx = desk.tx
-    for cohort in cohorts.by_leaves(tx, [old.leaf]):
-        if cohort.state != OPEN:
-            continue
-        person = subjects.get(tx, old.subject_id)
-        if old.state in GIVEN and person is not None and person.state == "active":
-            findings = {"package": {"request": old.request_id, "due": rfc3339(old.expires_at)}}
-            shred = erasure_begun(tx, Erasing.COHORT, cohort.id, by=CELL, at=desk.now, findings=findings)
-            cohorts.move(tx, cohort.id, state=ENDING, shred_id=shred.id)
-            tenants.raise_epoch(tx, Epoch.KEYS)  # from now on nobody is given the key of its leaf
-            row = rowseals.of_shred(desk.tenancy.keys, shred)
-            said = {"shred": shred.id, "cohort": cohort.id, "versions": 0, "row": row}
-            tx.append(EntryDraft(Kind.SHRED, desk.now, "requested", data=said))
-        else:
-            cohorts.move(tx, cohort.id, state=OVER)
+    ownleaves.end(desk, old.leaf, by=CELL)
     gone: dict[str, Any] = dict.fromkeys(("folder", "retrieval_id", "header"))
     return step(desk, old, "expired", state=State.EXPIRED.value, **gone)
 
