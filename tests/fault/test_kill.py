@@ -20,7 +20,7 @@ from tenure.errors import Erased
 pytestmark = pytest.mark.anyio
 
 APP = Path(__file__).parents[2] / "app"
-MOST_LINES = 120
+MOST_LINES = 60
 """A victim dies after at most this many acknowledgements; how many is drawn from a seeded generator."""
 
 
@@ -97,6 +97,7 @@ async def test_on_postgresql_killed_five_times(scaled: Cell, tmp_path: Path) -> 
 
 
 async def _killed(cell: Cell, folder: Path, *, rounds: int, seed: int) -> None:
+    """The log is audited once, when it holds all rounds: under every head that one of them left behind."""
     moments = random.Random(seed)
     acknowledged: list[dict[str, Any]] = []
     checkpoints: list[str] = []
@@ -108,8 +109,7 @@ async def _killed(cell: Cell, folder: Path, *, rounds: int, seed: int) -> None:
             async with cell.opened(shred_interval_s=0.0) as tenure:
                 assert not tenure.recovered.restored
                 await _holds(cell, said)
-                report = await cell.audited(earlier=checkpoints[-1:])
-                assert report.ok, report.failures
+                await tenure.sequencer.run(cell.one.id)
                 checkpoints.append((cell.published() / "checkpoint").read_text())
     async with cell.opened():
         await _holds(cell, acknowledged)

@@ -4,9 +4,7 @@ And, for the command line, a cell that is embedded or behind `tenure serve`, wit
 """
 
 import json
-import socket
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +16,8 @@ import pytest
 from litestar.testing import TestClient
 from typer.testing import CliRunner
 
+from support import nursery
+from support.serving import free_port, ready
 from tenure.bootstrap import Tenure, prepare
 from tenure.cli.entry import app
 from tenure.http.app import create_app
@@ -146,24 +146,18 @@ def served(tmp_path_factory):
     """A cell behind `tenure serve`."""
     folder = tmp_path_factory.mktemp("served")
     places = ["--data-dir", str(folder / "data"), "--root-dir", str(folder / "root")]
-    program = [sys.executable, "-c", "from tenure.cli.entry import main; main()"]
     made = CliRunner().invoke(app, ["init", *places, "--json"])
     assert made.exit_code == 0, made.output
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen([*program, "serve", *places, "--port", str(port)], stderr=subprocess.DEVNULL)
+    port = free_port()
+    program = "from tenure.cli.entry import main; main()"
+    process = nursery.start(program, "serve", *places, "--port", str(port))
     try:
-        for _ in range(200):
-            try:
-                httpx.get(f"{url}/health/live").raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.05)
-        yield Caller(["--url", url], {"operator": json.loads(made.stdout)["operator_key"]})
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            assert ready(client, port), "tenure serve does not begin"
+            operator = json.loads(made.stdout)["operator_key"]
+            yield Caller(["--url", str(client.base_url)], {"operator": operator})
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0, "tenure serve does not end cleanly"
 
 

@@ -2,8 +2,8 @@
 otherwise than the document says.
 
 Every other request is led inside: wherever it has a place for a name, it is given one that exists
-(`support.calls`), so that it meets more than "not found". What erases is pointed at things of its own. The
-seed is fixed.
+(`support.calls`), so that it meets more than "not found". What erases is pointed at things of its own. Every
+run draws other requests: one that fails is printed as a command to repeat it.
 """
 
 import copy
@@ -175,6 +175,14 @@ def lead_inside(running: Running, case: schemathesis.Case, call: Call, n: int) -
 
 def answered(running: Running, case: schemathesis.Case, role: str) -> None:
     """Send a case as somebody, and hold the answer against the document."""
+    try:
+        _answered(running, case, role)
+    except Exception as failure:
+        failure.add_note(f"Asked by: {role}")
+        raise
+
+
+def _answered(running: Running, case: schemathesis.Case, role: str) -> None:
     operation = case.operation.definition.raw["operationId"]
     n = running.sent[operation, role] = running.sent[operation, role] + 1
     if n % 2:
@@ -190,8 +198,8 @@ def answered(running: Running, case: schemathesis.Case, role: str) -> None:
 
 
 GENTLE = settings(
-    max_examples=5,
-    derandomize=True,
+    max_examples=3,  # one led inside and whole, one as it is, one led inside with what was drawn
+    derandomize=False,
     deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.generate],
@@ -199,11 +207,12 @@ GENTLE = settings(
 )
 
 
-@pytest.mark.parametrize("role", ROLES)
 @schema.parametrize()
 @GENTLE
-def test_every_answer_is_one_of_the_documents(running: Running, case: schemathesis.Case, role: str) -> None:
-    answered(running, case, role)
+def test_every_answer_is_one_of_the_documents(running: Running, case: schemathesis.Case) -> None:
+    """Each request is made by a caller of every kind: what takes time is to draw one."""
+    for role in ROLES:
+        answered(running, case.derive(), role)
 
 
 @corners.parametrize()
