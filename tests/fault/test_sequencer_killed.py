@@ -1,4 +1,6 @@
-"""The sequencer killed at every step: right before and right after each thing that it makes durable.
+"""The sequencer killed at every step: right before each thing that it makes durable, and after the last.
+
+Right after one is right before the next, with nothing begun of that yet: what lies there is the same or less.
 
 What was acknowledged is in the log afterwards, every head that was published before is extended, what a kill
 leaves in the folder is whole, and a verifier that is not ours agrees.
@@ -13,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -129,12 +131,12 @@ async def test_killed_at_every_step(place: Cell, binary: Path, tmp_path: Path) -
         said = process.run()
         assert [Step(*line["step"]) for line in said if "step" in line] == STEPS
         acknowledged = {line["entry"] for line in said if "entry" in line}
-        for step in STEPS:
-            for when in get_args(When):
-                said = process.run(step=step, when=when)
-                assert {"killed": list(step)} in said, f"{step} was not reached"
-                acknowledged |= {line["entry"] for line in said if "entry" in line}
-                log.check()
+        kills: list[tuple[Step, When]] = [*((step, "before") for step in STEPS), (STEPS[-1], "after")]
+        for step, when in kills:
+            said = process.run(step=step, when=when)
+            assert {"killed": list(step)} in said, f"{step} was not reached"
+            acknowledged |= {line["entry"] for line in said if "entry" in line}
+            log.check()
         await _recovered(place, acknowledged)
     size = log.check()
     report = audit(
