@@ -8,19 +8,16 @@ leaves in the folder is whole, and a verifier that is not ours agrees.
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
 from foreign import goverifier
-from support import dying
+from support import dying, nursery
 from support.cell import SCOPE, Cell
 from support.durable import Step, When
 from tenure.client.source import DirSource
@@ -28,7 +25,6 @@ from tenure.ledger.audit import audit
 from tenure.ledger.checkpoint import peek_checkpoint
 
 pytestmark = [pytest.mark.anyio, pytest.mark.go]
-TESTS = Path(__file__).parents[1]
 STEPS = [
     Step("commit checkpoints logs places tiles", 1),
     Step("objects/ledger/*/tile/entries/*", 1),
@@ -52,15 +48,12 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Dying:
     """A process that forks children to be killed."""
 
-    def __init__(self, running: subprocess.Popen[str]) -> None:
-        self._running = running
+    def __init__(self, tells: TextIO, hears: TextIO) -> None:
+        self._tells, self._hears = tells, hears
 
     def run(self, **kill: Any) -> list[dict[str, Any]]:
         """All that a child said until it was killed."""
-        assert self._running.stdin is not None
-        assert self._running.stdout is not None
-        self._running.stdin.write(json.dumps(kill) + "\n")
-        self._running.stdin.flush()
+        self._tells.write(json.dumps(kill) + "\n")
         said: list[dict[str, Any]] = []
         while "gone" not in (line := self._line()):
             said.append(line)
@@ -68,8 +61,7 @@ class Dying:
         return said
 
     def _line(self) -> dict[str, Any]:
-        assert self._running.stdout is not None
-        line = self._running.stdout.readline()
+        line = self._hears.readline()
         assert line, "the parent of the dying ended"
         return dict(json.loads(line)) if line.startswith('{"') and "event" not in line else self._line()
 
@@ -84,22 +76,8 @@ def dying_process(cell: Cell, folder: Path) -> Iterator[Dying]:
         "key": "k",
     }
     (folder / "dying.json").write_text(json.dumps(given))
-    running = subprocess.Popen(
-        [sys.executable, str(dying.__file__), str(folder / "dying.json")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(TESTS.parent / "app"), str(TESTS)))},
-    )
-    try:
-        yield Dying(running)
-    finally:
-        assert running.stdin is not None
-        assert running.stdout is not None
-        running.stdin.close()
-        running.wait(30)
-        running.stdout.close()
+    with nursery.talking(Path(dying.__file__), str(folder / "dying.json")) as spoken:
+        yield Dying(*spoken)
 
 
 class Log:

@@ -22,10 +22,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 TESTS = Path(__file__).parents[1]
 PATH = os.pathsep.join((str(TESTS.parent / "app"), str(TESTS)))
@@ -105,6 +106,20 @@ def run(
         code = start(program, *arguments, env=env, stdout=said, stderr=said, knows=knows).wait()
         out.seek(0)
         return subprocess.CompletedProcess(arguments, code, out.read())
+
+
+@contextmanager
+def talking(program: Path | str, *arguments: str) -> Iterator[tuple[TextIO, TextIO]]:
+    """A child that is told lines and says some: (to tell, to hear). It ends when nothing more is told."""
+    (ear, told), (heard, mouth) = os.pipe(), os.pipe()
+    child = start(program, *arguments, stdin=ear, stdout=mouth)
+    os.close(ear)
+    os.close(mouth)
+    try:
+        with os.fdopen(told, "w", buffering=1) as tells, os.fdopen(heard) as hears:
+            yield tells, hears
+    finally:
+        child.wait(30)
 
 
 @cache

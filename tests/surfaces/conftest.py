@@ -161,10 +161,14 @@ def served(tmp_path_factory):
         assert process.wait(20) == 0, "tenure serve does not end cleanly"
 
 
-@pytest.fixture(params=["embedded", "url"])
+EVERYWHERE = pytest.mark.parametrize("caller", ["embedded", "url"], indirect=True)
+"""For one test of each kind of command: that it reaches either cell. What it does there is the same."""
+
+
+@pytest.fixture
 def caller(request, tmp_path):
-    """A caller with a fresh tenant: `operator` and `admin`."""
-    if request.param == "url":
+    """A caller with a fresh tenant: `operator` and `admin`. Of a served cell, unless it is `EVERYWHERE`."""
+    if getattr(request, "param", "url") == "url":
         served = request.getfixturevalue("served")
         caller = Caller(served.where, dict(served.keys))
     else:
