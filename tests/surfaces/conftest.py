@@ -4,6 +4,7 @@ And, for the command line, a cell that is embedded or behind `tenure serve`, wit
 """
 
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -100,8 +101,25 @@ def limits() -> dict[str, int]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """Lays a new cell down in a folder, as `data` and `root`: the operator's key. It is made once."""
+    made = tmp_path_factory.mktemp("laid")
+    operator = prepare(Settings(data_dir=made / "data", root_dir=made / "root"))
+    assert operator is not None
+
+    def lay(folder: Path) -> str:
+        for name in ("data", "root"):
+            shutil.copytree(made / name, folder / name)
+        return operator
+
+    return lay
+
+
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, limits: dict[str, int]) -> Iterator[World]:
+def world(
+    tmp_path_factory: pytest.TempPathFactory, limits: dict[str, int], laid: Callable[[Path], str]
+) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("cell")
     settings = Settings(
         data_dir=folder / "data",
@@ -112,8 +130,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, limits: dict[str, int]) -> I
         local_issuers=True,
         **limits,
     )
-    operator = prepare(settings)
-    assert operator is not None
+    operator = laid(folder)
     with TestClient(create_app(Tenure(settings)), raise_server_exceptions=False) as client:
         world = World(client, settings.data_dir, {"operator": operator, "nonsense": "tnr_nonsense"})
         world.tenant("acme")
@@ -142,19 +159,17 @@ class Caller:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
+def served(tmp_path_factory, laid):
     """A cell behind `tenure serve`."""
     folder = tmp_path_factory.mktemp("served")
     places = ["--data-dir", str(folder / "data"), "--root-dir", str(folder / "root")]
-    made = CliRunner().invoke(app, ["init", *places, "--json"])
-    assert made.exit_code == 0, made.output
+    operator = laid(folder)
     port = free_port()
     program = "from tenure.cli.entry import main; main()"
     process = nursery.start(program, "serve", *places, "--port", str(port))
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
             assert ready(client, port), "tenure serve does not begin"
-            operator = json.loads(made.stdout)["operator_key"]
             yield Caller(["--url", str(client.base_url)], {"operator": operator})
     finally:
         process.send_signal(signal.SIGTERM)

@@ -10,7 +10,8 @@ import copy
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -31,7 +32,7 @@ from support import calls
 from support.calls import Call
 from support.serving import served
 from support.twins import PURPOSE, SCOPE, UNLIMITED, Family, Twin
-from tenure.bootstrap import Tenure, prepare
+from tenure.bootstrap import Tenure
 from tenure.http.app import create_app
 from tenure.http.openapi import document
 from tenure.settings import Settings
@@ -115,13 +116,12 @@ class Running(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory, laid: Callable[[Path], str]) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("fuzzed")
     places = Settings(
         data_dir=folder / "data", root_dir=folder / "root", shred_interval_s=80_000, **UNLIMITED
     )
-    operator = prepare(places)
-    assert operator is not None
+    operator = laid(folder)
     with TestClient(create_app(tenure := Tenure(places)), raise_server_exceptions=False) as client:
         family = Family(client, tenure, operator)
         twin = family.born("alpha")
