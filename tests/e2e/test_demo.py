@@ -37,7 +37,7 @@ def told(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """The story as people read it, where the environment names a cell of theirs; and the folder of `--keep`."""
+    """The story as people read it, where the environment names a cell of theirs; and the folder around it."""
     folder = tmp_path_factory.mktemp("shown")
     nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
     env = {f"TENURE_{name}": nowhere for name in ("DATABASE_URL", "MIGRATION_URL")}
@@ -196,7 +196,7 @@ class TestForPeople:
         acts = said.split("── Act ")[1:]
         assert len(acts) == 8
         assert all("───" in act for act in acts)
-        assert "\x1b" not in found.stdout
+        assert "\x1b" not in said
         assert "403 denied" in acts[2]
         assert "410 erased" in acts[6]
         assert "410" in acts[7]
