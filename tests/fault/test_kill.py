@@ -17,8 +17,9 @@ from tenure.errors import Erased
 
 pytestmark = pytest.mark.anyio
 
-MOST_LINES = 60
-"""A victim dies after at most this many acknowledgements; how many is drawn."""
+FIRST_LINES, MOST_LINES = 120, 60
+"""The first victim dies after so many acknowledgements, by which all have written everywhere. The others die
+after at most so many; how many is drawn."""
 
 
 class Victim:
@@ -83,7 +84,7 @@ async def _killed(cell: Cell, folder: Path, *, rounds: int) -> None:
     checkpoints: list[str] = []
     with victims(cell, folder, forgetting=0.5) as process:
         for number in range(rounds):
-            said = process.round(number, random.randint(1, MOST_LINES))
+            said = process.round(number, random.randint(1, MOST_LINES) if number else FIRST_LINES)
             assert said
             acknowledged += said
             async with cell.opened(shred_interval_s=0.0) as tenure:
