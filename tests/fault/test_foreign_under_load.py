@@ -22,6 +22,7 @@ from tenure.client.source import DirSource
 from tenure.ledger.audit import audit
 from tenure.ledger.note import Verifier
 from tenure.ledger.tile import decode_bundle, expected_bundles
+from tenure.tls import authorities
 
 pytestmark = [pytest.mark.postgres, pytest.mark.go]
 SERVERS, WORKERS, OPERATIONS = 3, 6, 30
@@ -74,7 +75,7 @@ def check(binary: Path, watched: Watched, client: httpx.Client, into: Path) -> N
     """The served log and the published folder pass, and extend everything that was seen before."""
     auditor = watched.tenant.keys["auditor"]
     with relayed(client, auditor) as url:
-        head = httpx.get(f"{url}/checkpoint", timeout=30)
+        head = httpx.get(f"{url}/checkpoint", timeout=30, verify=authorities())
         passed, said = goverifier.run(binary, url, watched.vkey, watched.heads)
     assert passed, said
     passed, said = goverifier.run(binary, str(watched.folder), watched.vkey, watched.heads)

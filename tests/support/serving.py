@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from support import nursery
+from tenure.tls import authorities
 
 _PATIENCE_S = 60.0
 
@@ -26,7 +27,8 @@ def served(settings: dict[str, object], log: Path) -> Iterator[tuple[nursery.Chi
     with log.open("ab") as out:
         process = nursery.start(program, env=env, stdout=out.fileno(), stderr=out.fileno())
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        place = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=place, timeout=30, verify=authorities()) as client:
             if not ready(client, port):
                 pytest.fail(log.read_text())
             yield process, client

@@ -23,6 +23,7 @@ from tenure.bootstrap import Tenure, prepare
 from tenure.cli.entry import app
 from tenure.http.app import create_app
 from tenure.settings import Settings
+from tenure.tls import authorities
 
 SCOPE = "support.conversations"
 TEMPLATES = Path(__file__).parents[2] / "policies" / "templates"
@@ -168,7 +169,7 @@ def served(tmp_path_factory, laid):
     program = "from tenure.cli.entry import main; main()"
     process = nursery.start(program, "serve", *places, "--port", str(port))
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", verify=authorities()) as client:
             assert ready(client, port), "tenure serve does not begin"
             yield Caller(["--url", str(client.base_url)], {"operator": operator})
     finally:

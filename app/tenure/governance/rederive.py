@@ -32,6 +32,7 @@ from tenure.store import records
 from tenure.store import rederivations as store
 from tenure.store.records import Source
 from tenure.store.rederivations import Rederivation
+from tenure.tls import authorities
 
 SCOPE = "tenure.rederivations"
 STATES = store.STATES
@@ -97,7 +98,7 @@ class Rederivations:
                 _log.warning("asking to derive again failed", tenant=tenant_id, error=type(failure).__name__)
 
     async def _ask(self, tenant_id: str, question: _Question) -> None:
-        async with httpx.AsyncClient(follow_redirects=False, mounts=NO_PROXY) as client:
+        async with httpx.AsyncClient(follow_redirects=False, mounts=NO_PROXY, verify=authorities()) as client:
             for left in reversed(range(_AT_ONCE)):
                 taken = await _taken(client, question)
                 note = partial(_note, one=question.one, taken=taken)
