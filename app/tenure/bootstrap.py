@@ -213,7 +213,6 @@ class Tenure:
         self.replaying = Replaying(service, self._database, tenancies)
         self.erasures = Erasures(service)
         self.events = Events(service)
-        self.register = Register(service, self._database)
         self.holds = Holds(service, self._schedule.requested)
         self.breakglass = Breakglass(service, self._batcher)
         self.subjects = Subjects(service, self._schedule.requested)
@@ -231,6 +230,7 @@ class Tenure:
         self.packages = Packages(
             service, self._database, tenancies, ground.objects, self._restoring, self._schedule.requested
         )
+        self.register = Register(service, self._database)
         self.impacts = Impacts(self._database, tenancies)
         self.requests = RightsRequests(service, Scoping(service, self._database, tenancies, self.impacts))
         self.rights = Rights(

@@ -5,6 +5,8 @@ from typing import Final
 
 import httpx
 
+from tenure.tls import authorities
+
 NO_PROXY: Final = dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]"), None)
 """httpx `mounts`: this machine is never asked through a proxy, which would be the proxy's machine."""
 
@@ -31,7 +33,9 @@ async def _fetch(url: str, most_bytes: int, within_s: float) -> bytes:
     # A loop of its own: httpx can bound the wait for each piece, and a loop the wait for all of them.
     async with (
         asyncio.timeout(within_s),
-        httpx.AsyncClient(timeout=within_s, follow_redirects=False, mounts=NO_PROXY) as client,
+        httpx.AsyncClient(
+            timeout=within_s, follow_redirects=False, mounts=NO_PROXY, verify=authorities()
+        ) as client,
         client.stream("GET", url, headers={"Accept": "application/json"}) as answer,
     ):
         if answer.status_code != _OK:
@@ -46,7 +50,7 @@ async def _fetch(url: str, most_bytes: int, within_s: float) -> bytes:
 
 def asking(within_s: float) -> httpx.AsyncClient:
     """A client for `post`: no redirects, no proxy to this machine. To be closed."""
-    return httpx.AsyncClient(timeout=within_s, follow_redirects=False, mounts=NO_PROXY)
+    return httpx.AsyncClient(timeout=within_s, follow_redirects=False, mounts=NO_PROXY, verify=authorities())
 
 
 async def post(

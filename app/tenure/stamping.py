@@ -9,6 +9,7 @@ from cryptography.x509 import Certificate
 from tenure.errors import Invalid, Unavailable
 from tenure.ledger.timestamp import read_certificates, request, stamped_at
 from tenure.outbound import NO_PROXY
+from tenure.tls import authorities
 
 _TIMEOUT_S: Final = 10.0
 _MAX_ANSWER: Final = 256 << 10
@@ -23,7 +24,9 @@ class Authority:
         self._url = url
         self._certificates = believed(certificates)
         request("now, not at the first interval")
-        self._client = httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, mounts=NO_PROXY)
+        self._client = httpx.Client(
+            timeout=_TIMEOUT_S, follow_redirects=False, mounts=NO_PROXY, verify=authorities()
+        )
 
     def stamp(self, text: str) -> tuple[bytes, str]:
         """The authority's response over a checkpoint's text, and the time in it; checked before it is kept.

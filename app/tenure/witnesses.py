@@ -22,6 +22,7 @@ from tenure.ledger.cosignature import gather, merge
 from tenure.ledger.quorum import Quorum, Witness
 from tenure.ledger.witness import CONFLICT
 from tenure.outbound import NO_PROXY
+from tenure.tls import authorities
 
 Prove = Callable[[int, int], list[bytes]]
 """(old size, new size) → consistency proof."""
@@ -52,7 +53,9 @@ class Witnesses:
         self.quorum = quorum
         self.counts: Counter[tuple[str, str]] = Counter()
         """(witness's name, outcome) → how often: cosigned, refused, ahead, down."""
-        self._client = httpx.Client(timeout=WAIT_S, follow_redirects=False, mounts=NO_PROXY)
+        self._client = httpx.Client(
+            timeout=WAIT_S, follow_redirects=False, mounts=NO_PROXY, verify=authorities()
+        )
         self._pool = ThreadPoolExecutor(_AT_ONCE * len(quorum.witnesses), thread_name_prefix="witness")
         self._lock = threading.Lock()
         self._sizes: dict[tuple[str, str], int] = {}

@@ -12,7 +12,7 @@ from support import nursery, savers
 from support.cell import NOTES, SUPPORT, Cell
 
 PROGRAM = Path(__file__).parents[2] / "bench" / "crowd.py"
-AGENTS, SECONDS = 30, 4.0
+AGENTS, SECONDS = 30, 2.5
 
 
 def test_in_one_process(embedded: Cell, tmp_path: Path) -> None:

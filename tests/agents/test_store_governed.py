@@ -143,6 +143,7 @@ async def test_nothing_lies_in_the_clear_before_either(cell: Cell) -> None:
 
 
 # ── policy, ledger, decisions ──────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_everybody_sees_what_policy_shows_them(cell: Cell) -> None:
     async with (
         awaited(cell) as agent,

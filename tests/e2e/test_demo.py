@@ -35,6 +35,18 @@ def told(tmp_path_factory):
     return json.loads(found.stdout), folder
 
 
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """The story as people read it, where the environment names a cell of theirs; and the folder around it."""
+    folder = tmp_path_factory.mktemp("shown")
+    nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
+    env = {f"TENURE_{name}": nowhere for name in ("DATABASE_URL", "MIGRATION_URL")}
+    env |= {"TENURE_DATA_DIR": str(folder / "mine"), "TENURE_ROOT_DIR": str(folder / "root")}
+    found = run("demo", "--keep", folder / "kept", env=env)
+    assert found.exit_code == 0, found.output
+    return found.stdout, folder
+
+
 def facts(story, title):
     return next(act["facts"] for act in story["acts"] if act["title"] == title)
 
@@ -117,12 +129,8 @@ class TestKept:
             content = path.read_bytes()
             assert not any(word in content for word in words), path
 
-    def test_keeps_away_from_the_cell_that_the_environment_names(self, tmp_path):
-        nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
-        env = {f"TENURE_{name}": nowhere for name in ("DATABASE_URL", "MIGRATION_URL")}
-        env |= {"TENURE_DATA_DIR": str(tmp_path / "mine"), "TENURE_ROOT_DIR": str(tmp_path / "root")}
-        assert run("demo", "--keep", tmp_path / "kept", env=env).exit_code == 0
-        assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    def test_keeps_away_from_the_cell_that_the_environment_names(self, shown):
+        assert [path.name for path in shown[1].iterdir()] == ["kept"]
 
     def test_does_not_touch_a_folder_that_is_in_use(self, tmp_path):
         (tmp_path / "mine").write_text("mine")
@@ -183,19 +191,18 @@ class TestFailure:
 
 
 class TestForPeople:
-    def test_prints_a_table_per_act_and_no_bars(self, tmp_path):
-        found = run("demo", "--keep", tmp_path / "kept")
-        assert found.exit_code == 0
-        acts = found.stdout.split("── Act ")[1:]
+    def test_prints_a_table_per_act_and_no_bars(self, shown):
+        said, folder = shown
+        acts = said.split("── Act ")[1:]
         assert len(acts) == 8
         assert all("───" in act for act in acts)
-        assert "\x1b" not in found.stdout
+        assert "\x1b" not in said
         assert "403 denied" in acts[2]
         assert "410 erased" in acts[6]
         assert "410" in acts[7]
-        receipt = tmp_path / "kept" / "receipts" / "decision-1.txt"
-        assert f"\n  {receipt}\n" in found.stdout
-        assert f"\n  tenure verify {receipt} --vkey " in found.stdout
+        receipt = folder / "kept" / "receipts" / "decision-1.txt"
+        assert f"\n  {receipt}\n" in said
+        assert f"\n  tenure verify {receipt} --vkey " in said
 
 
 USER = {

@@ -19,6 +19,11 @@ from support import graphs, mortal, nursery, savers
 from support.cell import BRIEF_S, Cell
 
 CHAINS = ("node", "writes"), ("put",)
+WHERE = [
+    *(("sqlite", graph) for graph in graphs.GRAPHS),
+    *(pytest.param("postgresql", graph, marks=pytest.mark.postgres) for graph in ("subgraphs", "approval")),
+]
+"""Every graph on one database; on the other one those with most to lose: namespaces, and an answer."""
 MOST = 80
 """Processes in a chain: no graph has as many points."""
 
@@ -95,7 +100,7 @@ def shows(lines: list[list[str]], graph: str, deadly: Sequence[str]) -> None:
 
 
 @pytest.mark.parametrize("deadly", CHAINS, ids=["in nodes and after writes", "after puts"])
-@pytest.mark.parametrize("graph", graphs.GRAPHS)
+@pytest.mark.parametrize(("database_kind", "graph"), WHERE, indirect=["database_kind"])
 def test_a_graph_killed_everywhere(place: Cell, graph: str, deadly: Sequence[str], tmp_path: Path) -> None:
     lines = chain(savers.told(place, replica_lease_s=BRIEF_S), graph, deadly, tmp_path)
     shows(lines, graph, deadly)

@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support import nursery
 from support.cell import Cell
 from tenure.ids import CELL
 from tenure.store import jobs
@@ -33,16 +32,16 @@ class Worker:
         defaults = {"lease_s": LEASE_S, "every_s": 0.2, "steps": 4, "step_s": 0.02, "how": "steps"}
         places = {"url": cell.settings.database, "tag": tag, "marks": str(folder / "marks")}
         file.write_text(json.dumps({**defaults, **places, **given}))
-        self._process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(file)], stdout=subprocess.PIPE, text=True
-        )
+        heard, mouth = os.pipe()
+        self._process = nursery.start(SCRIPT, str(file), stdout=mouth)
+        os.close(mouth)
+        self._heard = os.fdopen(heard)
         self.until("up")
 
     def until(self, what: str) -> Any:
         """Its next word about this."""
-        assert self._process.stdout is not None
         while True:
-            line = self._process.stdout.readline()
+            line = self._heard.readline()
             assert line, f"{self.tag} ended"
             with contextlib.suppress(ValueError):
                 said = json.loads(line)
@@ -61,8 +60,7 @@ class Worker:
         with contextlib.suppress(ProcessLookupError):
             self.signal(signal.SIGKILL)
         self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._heard.close()
 
 
 @pytest.fixture

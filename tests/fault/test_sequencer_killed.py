@@ -1,4 +1,6 @@
-"""The sequencer killed at every step: right before and right after each thing that it makes durable.
+"""The sequencer killed at every step: right before each thing that it makes durable, and after the last.
+
+Right after one is right before the next, with nothing begun of that yet: what lies there is the same or less.
 
 What was acknowledged is in the log afterwards, every head that was published before is extended, what a kill
 leaves in the folder is whole, and a verifier that is not ours agrees.
@@ -6,19 +8,16 @@ leaves in the folder is whole, and a verifier that is not ours agrees.
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TextIO
 
 import pytest
 
 from foreign import goverifier
-from support import dying
+from support import dying, nursery
 from support.cell import SCOPE, Cell
 from support.durable import Step, When
 from tenure.client.source import DirSource
@@ -26,7 +25,6 @@ from tenure.ledger.audit import audit
 from tenure.ledger.checkpoint import peek_checkpoint
 
 pytestmark = [pytest.mark.anyio, pytest.mark.go]
-TESTS = Path(__file__).parents[1]
 STEPS = [
     Step("commit checkpoints logs places tiles", 1),
     Step("objects/ledger/*/tile/entries/*", 1),
@@ -50,15 +48,12 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Dying:
     """A process that forks children to be killed."""
 
-    def __init__(self, running: subprocess.Popen[str]) -> None:
-        self._running = running
+    def __init__(self, tells: TextIO, hears: TextIO) -> None:
+        self._tells, self._hears = tells, hears
 
     def run(self, **kill: Any) -> list[dict[str, Any]]:
         """All that a child said until it was killed."""
-        assert self._running.stdin is not None
-        assert self._running.stdout is not None
-        self._running.stdin.write(json.dumps(kill) + "\n")
-        self._running.stdin.flush()
+        self._tells.write(json.dumps(kill) + "\n")
         said: list[dict[str, Any]] = []
         while "gone" not in (line := self._line()):
             said.append(line)
@@ -66,8 +61,7 @@ class Dying:
         return said
 
     def _line(self) -> dict[str, Any]:
-        assert self._running.stdout is not None
-        line = self._running.stdout.readline()
+        line = self._hears.readline()
         assert line, "the parent of the dying ended"
         return dict(json.loads(line)) if line.startswith('{"') and "event" not in line else self._line()
 
@@ -82,22 +76,8 @@ def dying_process(cell: Cell, folder: Path) -> Iterator[Dying]:
         "key": "k",
     }
     (folder / "dying.json").write_text(json.dumps(given))
-    running = subprocess.Popen(
-        [sys.executable, str(dying.__file__), str(folder / "dying.json")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(TESTS.parent / "app"), str(TESTS)))},
-    )
-    try:
-        yield Dying(running)
-    finally:
-        assert running.stdin is not None
-        assert running.stdout is not None
-        running.stdin.close()
-        running.wait(30)
-        running.stdout.close()
+    with nursery.talking(Path(dying.__file__), str(folder / "dying.json")) as spoken:
+        yield Dying(*spoken)
 
 
 class Log:
@@ -129,12 +109,12 @@ async def test_killed_at_every_step(place: Cell, binary: Path, tmp_path: Path) -
         said = process.run()
         assert [Step(*line["step"]) for line in said if "step" in line] == STEPS
         acknowledged = {line["entry"] for line in said if "entry" in line}
-        for step in STEPS:
-            for when in get_args(When):
-                said = process.run(step=step, when=when)
-                assert {"killed": list(step)} in said, f"{step} was not reached"
-                acknowledged |= {line["entry"] for line in said if "entry" in line}
-                log.check()
+        kills: list[tuple[Step, When]] = [*((step, "before") for step in STEPS), (STEPS[-1], "after")]
+        for step, when in kills:
+            said = process.run(step=step, when=when)
+            assert {"killed": list(step)} in said, f"{step} was not reached"
+            acknowledged |= {line["entry"] for line in said if "entry" in line}
+            log.check()
         await _recovered(place, acknowledged)
     size = log.check()
     report = audit(

@@ -18,13 +18,20 @@ from typing import Any
 
 import tenure.store.pipeline  # noqa: F401 - and psycopg: a child would import it by itself
 from support.durable import Step, When, witnessed
+from tenure import ids
 from tenure.access import Ask
+from tenure.batcher import Plain
 from tenure.bootstrap import open_tenure
+from tenure.ledger.entry import EntryDraft, Kind
 from tenure.model.apikey import parse_api_key
 from tenure.settings import Settings
+from tenure.store.session import Tx
 
-ENTRIES = 257
-"""More than a bundle holds: each run completes a tile and begins another one."""
+READS, AT_ONCE = 17, 240
+"""Entries of accesses, each for itself, and of one transaction: a read of a record costs as much as ten.
+
+Together more than a bundle holds: each run completes a tile and begins another one.
+"""
 BESIDES = ("replicas", "coordinator")
 """What the process makes durable beside its sequencer."""
 
@@ -38,6 +45,11 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def many(tx: Tx) -> list[str]:
+    """Entries of one transaction, which says nothing else."""
+    return [tx.append(EntryDraft(Kind.EVENT, ids.now(), "ok")) for _ in range(AT_ONCE)]
+
+
 async def live(given: dict[str, Any], kill: tuple[Step, When] | None) -> None:
     settings = Settings(**given["settings"])
     ask = Ask(parse_api_key(given["agent"]), "customer-support")
@@ -45,9 +57,11 @@ async def live(given: dict[str, Any], kill: tuple[Step, When] | None) -> None:
         assert tenure._looking is not None
         tenure._looking.cancel()  # nothing is sequenced but what is said here, and when
         tenure._batcher.on_commit(lambda _tenant_id, _count: None)
-        reads = (tenure.gateway.read(ask, given["scope"], given["key"]) for _ in range(ENTRIES))
+        reads = (tenure.gateway.read(ask, given["scope"], given["key"]) for _ in range(READS))
         for found in await asyncio.gather(*reads):
             say(entry=found.entry)
+        for entry in await tenure._batcher.submit(given["tenant"], Plain(many)):
+            say(entry=entry)
 
         def witness(step: Step, when: When) -> None:
             if any(table in step.name for table in BESIDES):

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ahocorasick_rs import BytesAhoCorasick, MatchKind
+
 from support.cell import Cell
 from tenure.keys import blind
 from tenure.keys.encoding import lp
@@ -26,11 +28,17 @@ _LAP = 128  # longer than any needle: one that lies across two pieces is found t
 
 
 def seen(pid: int, needles: Mapping[str, bytes]) -> set[str]:
-    """Names of the needles that lie anywhere in a process's readable memory."""
-    found: set[str] = set()
+    """Names of the needles that lie anywhere in a process's readable memory.
+
+    All are looked for at once, in one pass. Of two that begin at the same place the longer one is found: it
+    has the other in it.
+    """
+    texts = list(set(needles.values()))
+    automaton = BytesAhoCorasick(texts, matchkind=MatchKind.LeftmostLongest)
+    found: set[bytes] = set()
     for piece in _pieces(pid):
-        found |= {name for name, needle in needles.items() if name not in found and needle in piece}
-    return found
+        found |= {texts[which] for which, _, _ in automaton.find_matches_as_indexes(piece)}
+    return {name for name, needle in needles.items() if any(needle in one for one in found)}
 
 
 def readable(pid: int) -> bool:

@@ -4,9 +4,8 @@ And, for the command line, a cell that is embedded or behind `tenure serve`, wit
 """
 
 import json
-import socket
-import subprocess
-import sys
+import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,12 +17,15 @@ import pytest
 from litestar.testing import TestClient
 from typer.testing import CliRunner
 
+from support import nursery
 from support.notices import dead
+from support.serving import free_port, ready
 from tenure.bootstrap import Tenure, prepare
 from tenure.cli.entry import app
 from tenure.http.app import create_app
 from tenure.model.apikey import parse_api_key
 from tenure.settings import Settings
+from tenure.tls import authorities
 
 SCOPE = "support.conversations"
 TEMPLATES = Path(__file__).parents[2] / "policies" / "templates"
@@ -113,8 +115,25 @@ def limits() -> dict[str, int]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """Lays a new cell down in a folder, as `data` and `root`: the operator's key. It is made once."""
+    made = tmp_path_factory.mktemp("laid")
+    operator = prepare(Settings(data_dir=made / "data", root_dir=made / "root"))
+    assert operator is not None
+
+    def lay(folder: Path) -> str:
+        for name in ("data", "root"):
+            shutil.copytree(made / name, folder / name)
+        return operator
+
+    return lay
+
+
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, limits: dict[str, int]) -> Iterator[World]:
+def world(
+    tmp_path_factory: pytest.TempPathFactory, limits: dict[str, int], laid: Callable[[Path], str]
+) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("cell")
     settings = Settings(
         data_dir=folder / "data",
@@ -125,8 +144,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, limits: dict[str, int]) -> I
         local_issuers=True,
         **limits,
     )
-    operator = prepare(settings)
-    assert operator is not None
+    operator = laid(folder)
     with TestClient(create_app(Tenure(settings)), raise_server_exceptions=False) as client:
         world = World(client, settings.data_dir, {"operator": operator, "nonsense": "tnr_nonsense"})
         world.tenant("acme")
@@ -155,35 +173,31 @@ class Caller:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
+def served(tmp_path_factory, laid):
     """A cell behind `tenure serve`."""
     folder = tmp_path_factory.mktemp("served")
     places = ["--data-dir", str(folder / "data"), "--root-dir", str(folder / "root")]
-    program = [sys.executable, "-c", "from tenure.cli.entry import main; main()"]
-    made = CliRunner().invoke(app, ["init", *places, "--json"])
-    assert made.exit_code == 0, made.output
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen([*program, "serve", *places, "--port", str(port)], stderr=subprocess.DEVNULL)
+    operator = laid(folder)
+    port = free_port()
+    program = "from tenure.cli.entry import main; main()"
+    process = nursery.start(program, "serve", *places, "--port", str(port))
     try:
-        for _ in range(200):
-            try:
-                httpx.get(f"{url}/health/live").raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.05)
-        yield Caller(["--url", url], {"operator": json.loads(made.stdout)["operator_key"]})
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", verify=authorities()) as client:
+            assert ready(client, port), "tenure serve does not begin"
+            yield Caller(["--url", str(client.base_url)], {"operator": operator})
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0, "tenure serve does not end cleanly"
 
 
-@pytest.fixture(params=["embedded", "url"])
+EVERYWHERE = pytest.mark.parametrize("caller", ["embedded", "url"], indirect=True)
+"""For one test of each kind of command: that it reaches either cell. What it does there is the same."""
+
+
+@pytest.fixture
 def caller(request, tmp_path):
-    """A caller with a fresh tenant: `operator` and `admin`."""
-    if request.param == "url":
+    """A caller with a fresh tenant: `operator` and `admin`. Of a served cell, unless it is `EVERYWHERE`."""
+    if getattr(request, "param", "url") == "url":
         served = request.getfixturevalue("served")
         caller = Caller(served.where, dict(served.keys))
     else:

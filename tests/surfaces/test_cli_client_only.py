@@ -3,13 +3,13 @@
 import json
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
-import tenure
+from support import nursery
 from tenure.ledger.certificate import issue_certificate
 from tenure.ledger.receipt import build_receipt
 from tenure.ledger.tree import inclusion
@@ -67,24 +67,21 @@ CERTIFICATE = {
     "does_not_prove": ["That."],
     "entry": "00112233445566ff-9",
 }
-PROGRAM = """
-import sys
-absent = sys.argv.pop(1).split()
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in absent:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Absent())
-from tenure.cli.entry import main
-main()
-"""
+KNOWS = ("tenure.cli.entry", "tenure.client", "typer.rich_utils")
+"""What a command's process has imported already, where the same is absent: nothing that a server needs."""
 
 
-def bare(*arguments, cwd=None, absent=ABSENT, **env):
-    command = [sys.executable, "-W", "error", "-c", PROGRAM, absent, *map(str, arguments)]
-    # The tree under test, whichever one is installed.
-    env = {"TENURE_API_KEY": "tnr_x", "PYTHONPATH": str(Path(tenure.__file__).parents[1]), **env}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env)
+def bare(*arguments, cwd=None, absent=ABSENT, program="from tenure.cli.entry import main; main()", **env):
+    """A command where these modules are not installed: what it said, and how it ended."""
+    env = {"TENURE_API_KEY": "tnr_x", **env}
+    enter = f"import os; os.chdir({str(cwd or Path.cwd())!r})\n"
+    with TemporaryFile() as out, TemporaryFile() as wrong:
+        streams = {"stdout": out.fileno(), "stderr": wrong.fileno()}
+        code = nursery.start(
+            enter + program, *map(str, arguments), env=env, knows=KNOWS, absent=absent, **streams
+        ).wait()
+        said = [stream.seek(0) or stream.read().decode() for stream in (out, wrong)]
+    return subprocess.CompletedProcess(arguments, code, *said)
 
 
 @pytest.fixture
@@ -206,8 +203,7 @@ def test_an_embedded_cell_needs_nothing_but_the_server(tmp_path):
 
 
 def test_a_service_elsewhere_is_reached_and_none_is_opened_here():
-    program = PROGRAM.replace(
-        "from tenure.cli.entry import main\nmain()\n",
+    program = (
         "import tenure\n"
         "from tenure.client import AsyncClient, Client\n"
         "with tenure.open('http://127.0.0.1:9', 'tnr_x', retries=0) as client:\n"
@@ -215,11 +211,9 @@ def test_a_service_elsewhere_is_reached_and_none_is_opened_here():
         "try:\n"
         "    tenure.open('tenure-data', 'tnr_x')\n"
         "except tenure.errors.Unsupported as refused:\n"
-        "    print(refused.remedy)\n",
+        "    print(refused.remedy)\n"
     )
-    env = {"PYTHONPATH": str(Path(tenure.__file__).parents[1])}
-    command = [sys.executable, "-W", "error", "-c", program, ABSENT]
-    said = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    said = bare(program=program)
     assert said.returncode == 0, said.stderr
     assert said.stdout.splitlines()[0] == "True"
     assert "tenure[server]" in said.stdout

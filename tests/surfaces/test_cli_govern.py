@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from conftest import EVERYWHERE
 from tenure.cli.embedded import open_cell
 from tenure.cli.entry import app
 from tenure.client.http import Connection
@@ -22,6 +23,7 @@ ROLE = "apiVersion: tenure/v1\nkind: Role\nmetadata: {{name: {name}}}\nspec: {{d
 
 
 class TestApply:
+    @EVERYWHERE
     def test_declares_then_finds_nothing_to_change(self, caller):
         first = caller.json("admin", "apply", "-f", TEMPLATES / "support.yaml")
         assert {one["change"] for one in first["changes"]} == {"created"}
@@ -52,6 +54,7 @@ class TestApply:
 
 
 class TestGet:
+    @EVERYWHERE
     def test_lists_a_kind_and_shows_one(self, furnished):
         found = furnished.json("admin", "get", "scope")
         assert "support.conversations" in {one["metadata"]["name"] for one in found["items"]}
@@ -67,6 +70,7 @@ class TestGet:
 
 
 class TestPrincipals:
+    @EVERYWHERE
     def test_a_made_key_works_and_a_revoked_one_does_not(self, furnished):
         made = furnished.json(
             "admin", "principal", "create", "watch", "--kind", "person", "--role", "tenant-admin"
@@ -87,6 +91,7 @@ class TestPrincipals:
         assert [one["revoked_at"] for one in keys] == [None]
         assert "tnr_" not in furnished.run("admin", "principal", "credential", "revoke", "bot").stdout
 
+    @EVERYWHERE
     def test_gives_a_key_that_is_narrower_and_ends(self, furnished):
         furnished.run("admin", "principal", "create", "eve", "--kind", "person", "--role", "tenant-admin")
         narrow = ("--scope", "tenure.manifests", "--action", "read", "--expires-at", "2100-01-01T00:00:00Z")
@@ -110,6 +115,7 @@ class TestPrincipals:
         assert furnished.json("admin", "principal", "change", "temp", "--enable")["disabled_at"] is None
         assert furnished.json("admin", "principal", "change", "tenant-admin", "--disable", code=1)
 
+    @EVERYWHERE
     def test_trusts_an_issuer_and_no_longer(self, furnished, tmp_path):
         tenant = parse_api_key(furnished.keys["admin"]).tenant_id
         file = tmp_path / "issuer.json"
@@ -159,6 +165,7 @@ class TestPolicy:
         assert "denied by grant/nobody-reads-health-for-quality#1: every role must not" in said
         assert "is row 1 of 1 of Grant nobody-reads-health-for-quality: health data is for" in said
 
+    @EVERYWHERE
     def test_a_denial_is_explained_by_the_command_that_it_names(self, furnished):
         bot = furnished.json(
             "admin", "principal", "create", "bot", "--kind", "agent", "--role", "support-agent"
@@ -175,6 +182,7 @@ class TestPolicy:
         error = furnished.json("admin", "policy", "explain", "--role", "dpo", code=1)["error"]
         assert error["field"] == "scope"
 
+    @EVERYWHERE
     def test_a_decision_is_replayed(self, furnished):
         bot = furnished.json(
             "admin", "principal", "create", "bot", "--kind", "agent", "--role", "support-lead"
@@ -234,14 +242,17 @@ def decide(caller, key):
 
 
 class TestRights:
+    @EVERYWHERE
     def test_no_key_is_wrong_use(self, caller):
         found = caller.run("", "get", "Role", code=2)
         assert "TENURE_API_KEY" in found.stderr
         assert caller.json("", "get", "Role", code=2)["error"]["kind"] == "wrong-use"
 
+    @EVERYWHERE
     def test_a_key_that_is_none_is_a_no(self, caller):
         assert caller.json("tnr_nonsense", "get", "Role", code=1)["error"]["kind"] == "unauthenticated"
 
+    @EVERYWHERE
     def test_another_role_is_denied_and_told_under_which_entry(self, caller):
         error = caller.json("admin", "tenant", "create", "mine", code=1)["error"]
         assert error["kind"] == "denied"

@@ -45,6 +45,7 @@ def as_operator(cell: Cell, *arguments: str, code: int = 0) -> str:
     return str(found.output)
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_lists_what_happens_by_itself(place: Cell) -> None:
     found = json.loads(as_operator(place, "jobs", "--json"))["items"]
     assert [(one["name"], one["single"]) for one in found] == [
@@ -86,6 +87,7 @@ def test_runs_one_and_says_how_it_went(place: Cell, monkeypatch: pytest.MonkeyPa
     ), "a failure is on record for the next process"
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_no_job_of_that_name_is_a_no_with_a_remedy(place: Cell) -> None:
     error = json.loads(as_operator(place, "jobs", "run", "nonsense", "--json", code=1))["error"]
     assert (error["kind"], error["field"]) == ("not-found", "name")
@@ -101,6 +103,7 @@ def test_is_the_operators_alone(embedded: Cell, arguments: tuple[str, ...], who:
     assert run(embedded, *arguments).exit_code == 2, "whose rights?"
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_a_command_leaves_the_cells_jobs_to_whoever_serves(
     place: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +136,7 @@ def of_jobs(cell: Cell) -> list[tuple[str, str, str]]:
     return [(one["state"], one["detail"], one["remedy"]) for one in checks if one["check"] == "jobs"]
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_doctor_tells_of_a_job_that_failed_thrice(place: Cell, database: Database) -> None:
     told(database, "rederive", FAILED, failures=2)
     assert of_jobs(place) == [("ok", "nobody serves this cell now", "")]

@@ -3,7 +3,7 @@
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -13,8 +13,6 @@ import pytest
 
 from conftest import SUPPORT, record
 from support.serving import served
-from tenure.bootstrap import prepare
-from tenure.settings import Settings
 
 CANARY = "canary-5d1e"
 KEY = quote(f"{CANARY}/🛫", safe="")
@@ -31,10 +29,10 @@ def serving(folder: Path, log: Path, *, end: signal.Signals = signal.SIGTERM) ->
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def story(tmp_path_factory: pytest.TempPathFactory, laid: Callable[[Path], str]) -> dict[str, object]:
     """Two runs of a server on one store, and what was seen."""
     folder = tmp_path_factory.mktemp("served")
-    operator = prepare(Settings(data_dir=folder / "data", root_dir=folder / "root", database_url=""))
+    operator = laid(folder)
     log = folder / "log"
     seen: dict[str, object] = {}
     with serving(folder, log) as client:

@@ -8,7 +8,7 @@ this process.
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from support.twins import ISSUER, UNLIMITED, Family, Twin, nobody
-from tenure.bootstrap import Tenure, prepare
+from tenure.bootstrap import Tenure
 from tenure.cli.entry import app
 from tenure.cli.options import PLACES
 from tenure.http.app import create_app
@@ -314,7 +314,7 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+def shell(tmp_path_factory: pytest.TempPathFactory, laid: Callable[[Path], str]) -> Shell:
     folder = tmp_path_factory.mktemp("shell")
     settings = Settings(
         data_dir=folder / "data",
@@ -324,8 +324,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         tier_interval_s=0,
         **UNLIMITED,
     )
-    operator = prepare(settings)
-    assert operator is not None
+    operator = laid(folder)
     tenure = Tenure(settings)
     with TestClient(create_app(tenure), raise_server_exceptions=False) as client:
         family = Family(client, tenure, operator)

@@ -8,7 +8,8 @@ touched or named to it.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -20,7 +21,7 @@ from support import calls
 from support.calls import Call, Slot
 from support.statements import Line, kinds, recording, tenants_named, unbound
 from support.twins import CALLERS, UNLIMITED, Family, Twin, nobody
-from tenure.bootstrap import Tenure, prepare
+from tenure.bootstrap import Tenure
 from tenure.http.app import create_app
 from tenure.http.openapi import document
 from tenure.ids import CELL
@@ -60,7 +61,7 @@ class Scene(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(tmp_path_factory: pytest.TempPathFactory, laid: Callable[[Path], str]) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("twins")
     settings = Settings(
         data_dir=folder / "data",
@@ -74,8 +75,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         lanes=1,
         **UNLIMITED,
     )
-    operator = prepare(settings)
-    assert operator is not None
+    operator = laid(folder)
     with recording() as lines:
         tenure = Tenure(settings)
         with TestClient(create_app(tenure), raise_server_exceptions=False) as client:
@@ -258,9 +258,10 @@ def test_every_statement_so_far_was_bound_to_a_tenant(scene: Scene) -> None:
     """All that the tests above made this cell run: set-up, every call, logs, erasures."""
     family = scene.family
     family.publish(*(twin.id for twin in family.twins.values()))
-    loose = {(table, line.sql[:300]) for line in scene.lines for table in unbound(line.sql)}
+    ran = {line.sql for line in scene.lines}
+    loose = {(table, sql[:300]) for sql in ran for table in unbound(sql)}
     assert not loose
-    named = {one for line in scene.lines for one in tenants_named(line.sql)}
+    named = {one for sql in ran for one in tenants_named(sql)}
     assert named >= {CELL, *(twin.id for twin in family.twins.values())}
 
 

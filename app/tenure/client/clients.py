@@ -25,6 +25,7 @@ from tenure.client.records import Records
 from tenure.client.steps import RETRIES, TIMEOUT_S, Answer, Ask, NotAnswered, NotSent, Pause, Send, Step
 from tenure.client.threads import Threads
 from tenure.errors import TenureError, Unsupported
+from tenure.tls import authorities
 
 R = TypeVar("R")
 COMPLETED: Final = "completed"
@@ -67,7 +68,8 @@ class Client(_Common):
     ) -> None:
         """`base`: the service's root, such as `https://tenure.example`. `api_key`: or an access token."""
         self.bound = Bound(purpose, None, on_behalf_of, retries, timeout_s)
-        self._http = httpx.Client(base_url=base, headers=_bearer(api_key), transport=transport)
+        verify = transport is not None or authorities()
+        self._http = httpx.Client(base_url=base, headers=_bearer(api_key), transport=transport, verify=verify)
 
     def drive(self, work: Work[R], /) -> R:
         """Carry out the steps of a call."""
@@ -138,7 +140,10 @@ class AsyncClient(_Common):
     ) -> None:
         """As `Client`."""
         self.bound = Bound(purpose, None, on_behalf_of, retries, timeout_s)
-        self._http = httpx.AsyncClient(base_url=base, headers=_bearer(api_key), transport=transport)
+        verify = transport is not None or authorities()
+        self._http = httpx.AsyncClient(
+            base_url=base, headers=_bearer(api_key), transport=transport, verify=verify
+        )
 
     async def drive(self, work: Work[R], /) -> R:
         """Carry out the steps of a call."""

@@ -15,6 +15,7 @@ import httpx
 
 from tenure.client.problems import error_of
 from tenure.errors import RateLimited, Unavailable
+from tenure.tls import authorities
 
 _TIMEOUT = 30.0
 _PROBLEM = "application/problem+json"
@@ -49,6 +50,7 @@ class Connection:
             headers={"Authorization": f"Bearer {api_key}"},
             transport=transport,
             timeout=_TIMEOUT,
+            verify=transport is not None or authorities(),
         )
 
     async def call(

@@ -36,15 +36,16 @@ def main(
         int,
         typer.Option(min=0, help="Of so many steps only one, with the follow-ups in turn. 0: everything."),
     ] = 0,
+    shift: Annotated[int, typer.Option(min=0, help="With --cut: which ones.")] = 0,
     samples: Annotated[int, typer.Option(min=1, help="Crashes of each recovery.")] = 3,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Cases at a time; they mostly wait. Default: two for each core.")
     ] = None,
     only: Annotated[str, typer.Option(help="Only cases whose description has this in it.")] = "",
     broken: Annotated[
-        bool, typer.Option(help="The control: a service broken on purpose is found out.")
+        bool, typer.Option(help="The control, too: a service broken on purpose is found out.")
     ] = False,
-    steps: Annotated[bool, typer.Option(help="Name the durable steps, and play nothing.")] = False,
+    steps: Annotated[bool, typer.Option(help="Name the durable steps, too.")] = False,
     keep: Annotated[Path | None, typer.Option(help="Folder for the cells of failed cases.")] = None,
 ) -> None:
     """SIGKILL after each durable step of an erasure, and what may follow: a table."""
@@ -59,29 +60,23 @@ def main(
             postgres = stack.enter_context(server()) if kind is Kind.POSTGRESQL else None
             scene = Scene.made(kind, folder / kind, postgres)
             places = stage.slots(scene, folder / kind, jobs)
+            found = plan.steady(*(cases.steps(scene, *places[0]) for _ in range(2)))
             if steps:
-                console.print(*cases.steps(scene, *places[0]), sep="\n", markup=False, highlight=False)
-                continue
+                console.print(*found, sep="\n", markup=False, highlight=False)
             if broken:
-                planned = [one.case(kind) for one in BREAKAGES.values()]
-                well &= report.control(stage.play(planned, scene, places, keep), console)
-                continue
-            planned = _planned(scene, kind, places[0], cut, samples)
+                controls = [one.case(kind) for one in BREAKAGES.values()]
+                well &= report.control(stage.play(controls, scene, places, keep), console)
+            recovery = cases.recovery_steps(scene, *places[0])
+            if cut:
+                planned = plan.cut(kind, found, recovery, cut, shift)
+            else:
+                planned = plan.whole(kind, found, recovery, samples)
             planned = [case for case in planned if only in str(case)]
             mine = _play(stage.play(planned, scene, places, keep), kind, planned, console)
             report.show(kind, mine, console)
             played += mine
-    if not (steps or (well if broken else report.sums(played, console))):
+    if not (report.sums(played, console) and well):
         raise typer.Exit(1)
-
-
-def _planned(scene: Scene, kind: str, place: stage.Slot, cut: int, samples: int) -> list[cases.Case]:
-    runs = [cases.steps(scene, *place) for _ in range(2)]
-    found = plan.steady(*runs)
-    recovery = cases.recovery_steps(scene, *place)
-    if cut:
-        return plan.cut(kind, found, recovery, cut)
-    return plan.whole(kind, found, recovery, samples)
 
 
 def _play(

@@ -20,16 +20,17 @@ def whole(kind: str, found: Sequence[Step], recovery: int, samples: int) -> list
     return made
 
 
-def cut(kind: str, found: Sequence[Step], recovery: int, every: int = 1) -> list[Case]:
+def cut(kind: str, found: Sequence[Step], recovery: int, every: int = 1, shift: int = 0) -> list[Case]:
     """Of `every` steps only one, with the follow-ups in turn, so that each meets a good part of the steps.
 
-    The two databases take different ones: most steps are the same on both.
+    The two databases take different ones: most steps are the same on both. Each `shift` takes others, or
+    others of the follow-ups.
     """
     made: list[Case] = []
     followers = list(Next)
-    first = every // 2 if kind == "postgresql" else 0
+    first = (shift + (every // 2 if kind == "postgresql" else 0)) % every
     for number, step in list(enumerate((START, *found)))[first::every]:
-        following = followers[number // every % len(followers)]
+        following = followers[(number // every + shift) % len(followers)]
         if following is Next.AGAIN:
             made += _again(kind, step, _spread(recovery - number, 1, number))
         else:

@@ -36,6 +36,7 @@ def main(
     store: Annotated[list[Kind] | None, typer.Option(help="Leave out the other.")] = None,
     fault: Annotated[list[str] | None, typer.Option(help="Leave out the others.")] = None,
     cut: Annotated[int, typer.Option(min=1, help="Of so many cases only one.")] = 1,
+    shift: Annotated[int, typer.Option(min=0, help="With --cut: which ones.")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Cases at a time. Default: two a core.")] = None,
     control: Annotated[bool, typer.Option(help="Tiering broken on purpose is found out, too.")] = True,
     keep: Annotated[Path | None, typer.Option(help="Folder for the cells of failed cases.")] = None,
@@ -60,7 +61,8 @@ def main(
                 stack.enter_context(warmed())
             since = time.monotonic()
             stage = Stage(scenes, folder, server, {})
-            played = _played(stage, [one for one in stage.faults if one in (fault or [one])], cut, jobs, keep)
+            faults = [one for one in stage.faults if one in (fault or [one])]
+            played = _played(stage, faults, (cut, shift), jobs, keep)
             console.print(f"{kind}: {len(played)} cases in {time.monotonic() - since:.0f} s", style="dim")
             report.show(kind, played, console)
             sums += played
@@ -70,15 +72,16 @@ def main(
 
 
 def _played(
-    stage: Stage, faults: Sequence[str], cut: int, jobs: int, keep: Path | None
+    stage: Stage, faults: Sequence[str], cut: tuple[int, int], jobs: int, keep: Path | None
 ) -> list[report.Played]:
-    """All cases of a store, or every so many of them; each fault with others of its steps."""
+    """All cases of a store, or every so many of them, shifted; each fault with others of its steps."""
+    every, shift = cut
     runs = [(act, name) for act in Act for name in faults]
     found = dict(side_by_side((partial(stage.steps, act, name) for act, name in runs), stage.folder, jobs))
     cases = []
     for number, (act, name) in enumerate(runs):
         kills = found[number]
-        cases += [Case(act, name, kill) for kill in kills[number % min(cut, len(kills) or 1) :: cut]]
+        cases += [Case(act, name, kill) for kill in kills[(number + shift) % min(every, len(kills)) :: every]]
     verdicts = dict(side_by_side((partial(stage.play, case) for case in cases), stage.folder, jobs, keep))
     return [(case, verdicts[number]) for number, case in enumerate(cases)]
 
