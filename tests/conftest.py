@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from support import compiled
 from support.cell import Cell, Stock, blank
+from support.databases import DATABASES
 from support.postgres import Server, server
 from support.rgw import Bucket, S3Server, started
 from support.softhsm import SoftHsm
@@ -43,7 +44,19 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
+_MARKS = {"postgresql": pytest.mark.postgres}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Both databases, or those of the marker `databases` that is nearest to the test."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    if "database_kind" in metafunc.fixturenames and not any(
+        "database_kind" in mark.args[0] for mark in marks
+    ):
+        nearest = metafunc.definition.get_closest_marker("databases")
+        kinds = DATABASES if nearest is None else nearest.args
+        params = [pytest.param(kind, marks=_MARKS.get(kind, ())) for kind in kinds]
+        metafunc.parametrize("database_kind", params, indirect=True)
 
 
 @pytest.fixture
@@ -78,7 +91,7 @@ def postgres(_postgres: Server | str) -> Server:
     return _postgres
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture
 def database_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

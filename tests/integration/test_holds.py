@@ -3,11 +3,12 @@
 import pytest
 
 from support.cell import JOINT, NOTES, SCOPE, Cell
+from support.databases import DATABASES
 from support.erasure import assert_certified, assert_erased, kept_by
 from tenure.errors import Conflict, Erased, NotFound
 from tenure.listing import Query
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 async def place(cell: Cell, by: str, target: str) -> str:
@@ -16,6 +17,7 @@ async def place(cell: Cell, by: str, target: str) -> str:
 
 
 @pytest.mark.parametrize("by", ["subject", "scope", "record"])
+@pytest.mark.databases(*DATABASES)
 async def test_what_is_held_stays_and_the_certificate_says_so(cell: Cell, by: str) -> None:
     written = await cell.put("held", "evidence", "customer:1")
     await cell.put("other", "x", "customer:1", scope=NOTES)
@@ -39,6 +41,7 @@ async def test_what_is_held_stays_and_the_certificate_says_so(cell: Cell, by: st
     assert (await cell.tenure.holds.get(cell.one["dpo"], hold))["versions"] == held
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_released_it_is_erased_with_a_certificate_of_its_own(cell: Cell) -> None:
     await cell.put("held", "evidence", "customer:1")
     hold = await place(cell, "scope", SCOPE)
@@ -65,6 +68,7 @@ async def test_a_hold_that_kept_nothing_takes_nothing_with_it(cell: Cell) -> Non
     assert await cell.value("k") == 1
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_two_holds_keep_until_the_last_is_released(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     holds = [await place(cell, "scope", SCOPE), await place(cell, "subject", await cell.person("customer:1"))]

@@ -12,6 +12,7 @@ from test_cell_on_s3 import on_s3
 from test_witnessed import Pair
 
 from support.cell import Cell, crash
+from support.databases import DATABASES
 from support.erasure import InjectedError
 from support.lived import Undone, rounds
 from support.tsa import Tsa, needed
@@ -30,7 +31,7 @@ from tenure.stamping import believed
 from tenure.store import tables
 
 __all__ = ["copies", "on_s3"]
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,7 @@ async def busy(cell: Cell, name: str) -> None:
     await rounds(cell)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_log_that_was_brought_up_over_a_change_of_its_key(place: Cell, copies: Copies) -> None:
     """The log has what the database forgot; the keys that signed meanwhile are those that the log names."""
     async with place.opened() as tenure:
@@ -221,6 +223,7 @@ async def test_heads_that_witnesses_saw_and_nobody_else(
 
 
 @pytest.mark.parametrize("ledger", ["keep", "hand-over"])
+@pytest.mark.databases(*DATABASES)
 async def test_a_tenant_that_left(cell: Cell, ledger: str) -> None:
     """Its checkpoints stay in the cell's log, whether or not its ledger is here to compare them with."""
     await busy(cell, "before")
@@ -253,6 +256,7 @@ async def test_with_objects_and_mirror_in_a_bucket(on_s3: Cell) -> None:
     assert await found(on_s3) == []
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_the_cells_rows_in_another_tenants_hands(cell: Cell) -> None:
     """A queue or an opening that is moved out of the cell's rows is found there, and missed here."""
     await busy(cell, "before")

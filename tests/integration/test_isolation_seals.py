@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import LargeBinary, Table, select, update
 
 from support.cell import SCOPE, Cell, Tenant
+from support.databases import DATABASES
 from support.lived import EMERGENCY, Undone
 from tenure.bootstrap import ground_of
 from tenure.errors import KeyFailure, Tampered
@@ -28,7 +29,7 @@ from tenure.model.record import Draft, Segment
 from tenure.sealing import CONTENT, HEAD, REF, SUBJECTS_SCOPE, Note, open_note
 from tenure.store import tables
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 SEALED = {
     "breakglass": ("header", "sealed_reason", "note_header", "sealed_note"),
@@ -97,6 +98,7 @@ class Place(NamedTuple):
         )
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_version_opens_in_its_own_row_only(cell: Cell) -> None:
     await cell.put("a", "A1", "customer:1")
     a = (await cell.put("a", "A2", "customer:1")).record
@@ -275,6 +277,7 @@ async def test_no_part_of_a_persons_reference_can_be_another(cell: Cell) -> None
     with_keys(cell, cell.one, look)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_segment_opens_in_its_own_place_only(cell: Cell) -> None:
     parts = (Segment(b'"hers"', ("customer:1",)), Segment(b'"also hers"', ("customer:1",)))
     draft = Draft(b"", (), ("contact",), segments=parts)

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from support.cell import NOTES, Cell
+from support.databases import DATABASES
 from tenure.errors import Denied, Invalid, Malformed
 from tenure.governance.populations import PAGE, Wanted
 from tenure.ledger.note import Verifier
@@ -14,7 +15,7 @@ from tenure.ledger.selection import Selection
 from tenure.listing import Query
 from tenure.model.principal import Credential
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 ALL = Selection()
 
 
@@ -33,6 +34,7 @@ async def fetched(
             return check.finish(), pages
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_every_kind_is_found_whole_over_several_pages(cell: Cell) -> None:
     for n in range(3):
         await cell.put(f"k{n}", n, f"customer:{n}")
@@ -90,6 +92,7 @@ async def test_a_filter_on_actions_brings_the_separate_lists(cell: Cell) -> None
     assert json.loads(pages[-1])["lists"] == {}
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_lists_that_are_too_long_for_a_page_go_into_the_next(
     cell: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +120,7 @@ async def test_ranges_and_cursors_that_are_none_are_refused(cell: Cell) -> None:
             await page(auditor, Wanted(ALL), cursor=cursor)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_population_is_of_the_callers_own_log_and_for_who_may_read_it(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     for tenant in (cell.one, cell.two):
