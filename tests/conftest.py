@@ -36,6 +36,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 compiled.share()
+# Young garbage is looked through after ten thousands of objects, not after hundreds: most goes without that.
+gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_collection_finish() -> None:
@@ -167,8 +169,9 @@ def bucket(_s3_server: S3Server | str, monkeypatch: pytest.MonkeyPatch) -> Bucke
     return _s3_server.bucket()
 
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("tenure", deadline=None)
+# How long an example takes says more about the machine than about the code. Each run tries other examples: few are
+# enough.
+settings.register_profile("tenure", deadline=None, max_examples=50)
 settings.load_profile("tenure")
 
 

@@ -261,6 +261,7 @@ async def test_only_persons_with_an_approver_role_decide(ward: Cell) -> None:
     assert (await door.approve(ward.one["dpo"], asked))["state"] == "active"
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_who_is_elevated_approves_nothing_by_that(ward: Cell) -> None:
     """The roles that approve are never ones for emergencies; and an elevation opens no reserved scope."""
     chain = EMERGENCY.replace("approverRoles: [dpo, support-lead]", "approverRoles: [rescuer]")
@@ -482,6 +483,7 @@ async def test_an_overdue_review_is_seen_and_blocks_the_next_approval(ward: Cell
     assert await door.waiting() == (1, 0)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_doctor_names_what_is_overdue(ward: Cell) -> None:
     assert [one.state for one in _reviews(ward.settings)] == ["ok"]
     elevation = await active(ward)

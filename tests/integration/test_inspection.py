@@ -39,6 +39,7 @@ async def patrolled(cell: Cell) -> list[Finding]:
     return patrol.findings
 
 
+@pytest.mark.databases("sqlite")
 async def test_nothing_is_found_where_nothing_was_edited(lived: Cell) -> None:
     assert await patrolled(lived) == []
     assert lived.tenure.patrol.standing.passes == 1
@@ -284,6 +285,7 @@ async def _each_edit(lived: Cell) -> None:
     assert await patrolled(lived) == []
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_patrol_goes_on_where_it_ended_and_takes_back_its_alarm(lived: Cell) -> None:
     await lived.tenure.cell_log.round()
     patrol = lived.tenure.patrol

@@ -129,6 +129,7 @@ def ciphertexts(cell: Cell) -> list[bytes]:
     return found
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_an_erased_segment_keeps_its_place_and_names_the_certificate(cell: Cell) -> None:
     await write(cell, CASES["segments"])
     before = await cell.get("k")
