@@ -169,8 +169,7 @@ def bucket(_s3_server: S3Server | str, monkeypatch: pytest.MonkeyPatch) -> Bucke
     return _s3_server.bucket()
 
 
-# How long an example takes says more about the machine than about the code. Each run tries other examples: few are
-# enough.
+# How long an example takes says more about the machine than about the code. Each run tries others: few do.
 settings.register_profile("tenure", deadline=None, max_examples=50)
 settings.load_profile("tenure")
 

@@ -138,7 +138,6 @@ async def test_the_log_goes_on_under_the_same_origin(place: Cell, copies: Copies
     assert passed, said_by_go
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_published_checkpoints_between_come_back(place: Cell, copies: Copies) -> None:
     async with place.opened():
         await _people(place, "one")
@@ -194,7 +193,6 @@ async def test_entries_that_waited_in_the_copy_are_placed_once(place: Cell, copi
         assert await place.value("waiting2") == "about waiting2"
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_a_writer_whose_last_entries_are_lost_leaves_no_gap(place: Cell, copies: Copies) -> None:
     """It was killed with entries that nobody had published; the copy is older than what was published."""
     tenure = await place.crashing()
@@ -314,7 +312,6 @@ async def test_nothing_of_it_is_taken_for_tampering(place: Cell, copies: Copies)
         assert not found, [(one.check, one.detail) for one in found]
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_twice(place: Cell, copies: Copies) -> None:
     async with place.opened():
         await _people(place, "one")

@@ -101,7 +101,6 @@ async def test_a_chain_of_summaries_goes_with_the_person_in_every_copy(cell: Cel
     assert (await cell.audited()).ok
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_a_summary_of_two_people_goes_with_the_first(cell: Cell) -> None:
     attic = Attic()
     sources = [(await cell.put(who, who, f"customer:{who}")).version_id for who in ("one", "two", "three")]
@@ -166,7 +165,6 @@ async def test_a_version_that_names_people_is_theirs(cell: Cell) -> None:
         await cell.get("summary", scope=NOTES)
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_derived_versions_are_not_listed_as_the_persons(cell: Cell) -> None:
     source = await cell.put("talk", 1, "customer:1", scope=NOTES)
     await derive(cell, "summary", 2, source.version_id)
@@ -207,7 +205,6 @@ async def test_too_many_people_behind_one_version_are_refused(
         await derive(cell, "summary", 1, first, sources[2])
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_a_hold_keeps_what_was_derived_too(cell: Cell) -> None:
     source = await cell.put("talk", "evidence", "customer:1")
     await derive(cell, "summary", "of evidence", source.version_id)

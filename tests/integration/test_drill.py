@@ -90,7 +90,6 @@ async def test_a_dump_from_before_the_erasure(place: Cell, tmp_path: Path) -> No
         assert f"{entry['writer']}-{entry['n']}" == done.entries[CELL]
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_without_a_backup_it_takes_one_and_leaves_nothing(place: Cell, tmp_path: Path) -> None:
     async with place.opened():
         await _people(place, "gone", "stays")

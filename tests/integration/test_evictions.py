@@ -115,7 +115,6 @@ async def test_no_old_copy_gives_it_back(place: Cell, travel: Travel) -> None:
     assert opens() == {json.dumps({"v": "stays"}).encode()}
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_floors_keep_and_what_a_hold_covers_is_kept_unreadable(cell: Cell, travel: Travel) -> None:
     await declare(
         cell,

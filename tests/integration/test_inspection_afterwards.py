@@ -223,7 +223,6 @@ async def test_heads_that_witnesses_saw_and_nobody_else(
 
 
 @pytest.mark.parametrize("ledger", ["keep", "hand-over"])
-@pytest.mark.databases(*DATABASES)
 async def test_a_tenant_that_left(cell: Cell, ledger: str) -> None:
     """Its checkpoints stay in the cell's log, whether or not its ledger is here to compare them with."""
     await busy(cell, "before")
@@ -256,7 +255,6 @@ async def test_with_objects_and_mirror_in_a_bucket(on_s3: Cell) -> None:
     assert await found(on_s3) == []
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_the_cells_rows_in_another_tenants_hands(cell: Cell) -> None:
     """A queue or an opening that is moved out of the cell's rows is found there, and missed here."""
     await busy(cell, "before")

@@ -277,7 +277,6 @@ async def test_no_part_of_a_persons_reference_can_be_another(cell: Cell) -> None
     with_keys(cell, cell.one, look)
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_a_segment_opens_in_its_own_place_only(cell: Cell) -> None:
     parts = (Segment(b'"hers"', ("customer:1",)), Segment(b'"also hers"', ("customer:1",)))
     draft = Draft(b"", (), ("contact",), segments=parts)

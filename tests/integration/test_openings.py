@@ -116,7 +116,6 @@ async def test_each_change_to_openings_has_a_name(cell: Cell) -> None:
     assert checks(openings, broken) == ["openings-receipt"]
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_after_the_erasure_openings_are_gone_and_the_receipt_still_verifies(cell: Cell) -> None:
     decision, _ = await decided(cell)
     before = await cell.tenure.decisions.openings(cell.one.ask(), decision)

@@ -92,7 +92,6 @@ async def test_a_filter_on_actions_brings_the_separate_lists(cell: Cell) -> None
     assert json.loads(pages[-1])["lists"] == {}
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_lists_that_are_too_long_for_a_page_go_into_the_next(
     cell: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +119,6 @@ async def test_ranges_and_cursors_that_are_none_are_refused(cell: Cell) -> None:
             await page(auditor, Wanted(ALL), cursor=cursor)
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_a_population_is_of_the_callers_own_log_and_for_who_may_read_it(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     for tenant in (cell.one, cell.two):

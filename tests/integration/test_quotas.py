@@ -82,7 +82,6 @@ async def test_what_was_refused_is_not_counted(cell: Cell) -> None:
     assert really(cell)["versions"] == 1
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_a_quota_holds_within_a_batch_and_afterwards(cell: Cell) -> None:
     await quota(cell, stored_versions=10)
     found = await asyncio.gather(
@@ -144,7 +143,6 @@ async def test_the_migration_counts_what_is_there(place: Cell) -> None:
         assert forced == [(True,)]
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_who_leaves_takes_the_numbers_along(cell: Cell) -> None:
     await cell.put("a", "one", "customer:1")
     await quota(cell, stored_versions=9)

@@ -117,7 +117,6 @@ async def test_down_then_broken_then_taken(cell: Cell) -> None:
     assert on_record(cell) == ["asked"]
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_overdue_when_the_deadline_has_passed(cell: Cell) -> None:
     with webhook(503) as application:
         _, state = await lose(cell, application.url, hours=1)
@@ -253,7 +252,6 @@ async def test_a_tenant_that_is_gone_is_asked_nothing_more(cell: Cell) -> None:
     assert cell.rows("SELECT * FROM rederivations") == []
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_the_list_comes_in_pages(cell: Cell) -> None:
     await declare(cell, scope(AGAIN, rule("http://127.0.0.1:9/nobody")))
     source = (await cell.put("talk", 1, "customer:gone")).version_id

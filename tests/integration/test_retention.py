@@ -112,7 +112,6 @@ async def test_what_is_gone_is_explained_as_it_is_read(cell: Cell) -> None:
         await explained(cell, "deleted", ask=cell.two.ask())
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_a_version_of_several_people_is_held_for_any_of_them(cell: Cell) -> None:
     await cell.put("both", 1, "customer:1", "customer:2", scope=JOINT)
     person = (await cell.tenure.subjects.lookup(cell.one["dpo"], "customer:2"))["items"][0]["id"]

@@ -111,7 +111,6 @@ async def test_a_row_copied_to_another_tenant(pair: Pair) -> None:
     await _fails(cell, "a", tenant=cell.two)
 
 
-@pytest.mark.databases(*DATABASES)
 async def test_a_row_copied_to_another_tenant_with_all_its_ids(cell: Cell) -> None:
     written = await cell.put("a", "A", "customer:1")
     await cell.put("a", "theirs", "customer:1", tenant=cell.two)
