@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from support import compiled
 from support.cell import Cell, Stock, blank
+from support.databases import DATABASES
 from support.postgres import Server, server
 from support.rgw import Bucket, S3Server, started
 from support.softhsm import SoftHsm
@@ -35,6 +36,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 compiled.share()
+# Young garbage is looked through after ten thousands of objects, not after hundreds: most goes without that.
+gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_collection_finish() -> None:
@@ -43,7 +46,19 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
+_MARKS = {"postgresql": pytest.mark.postgres}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Both databases, or those of the marker `databases` that is nearest to the test."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    if "database_kind" in metafunc.fixturenames and not any(
+        "database_kind" in mark.args[0] for mark in marks
+    ):
+        nearest = metafunc.definition.get_closest_marker("databases")
+        kinds = DATABASES if nearest is None else nearest.args
+        params = [pytest.param(kind, marks=_MARKS.get(kind, ())) for kind in kinds]
+        metafunc.parametrize("database_kind", params, indirect=True)
 
 
 @pytest.fixture
@@ -78,7 +93,7 @@ def postgres(_postgres: Server | str) -> Server:
     return _postgres
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture
 def database_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -154,8 +169,8 @@ def bucket(_s3_server: S3Server | str, monkeypatch: pytest.MonkeyPatch) -> Bucke
     return _s3_server.bucket()
 
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("tenure", deadline=None)
+# How long an example takes says more about the machine than about the code. Each run tries others: few do.
+settings.register_profile("tenure", deadline=None, max_examples=50)
 settings.load_profile("tenure")
 
 

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from support.cell import JOINT, NOTES, SCOPE, Cell
+from support.databases import DATABASES
 from tenure import clocks, ids
 from tenure.listing import Query
 from tenure.model.lifetime import Due
 from tenure.store import records
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 DAY = clocks.DAY_US
 
 
@@ -48,6 +49,7 @@ async def end(cell: Cell, key: str, **which: Any) -> Due | None:
     return (await cell.tenure.gateway.retention(cell.one.ask(), SCOPE, key, **which)).lifetime.gone
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_read_is_kept_once_a_day_and_puts_the_end_off(cell: Cell) -> None:
     await declare(cell)
     age(cell, 40 * DAY)
@@ -108,6 +110,7 @@ def applied(cell: Cell) -> int:
     return int(cell.rows("SELECT applied_at FROM manifests WHERE name = 'used'")[0][0])
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_each_of_many_has_clocks_of_its_own(cell: Cell) -> None:
     await declare(cell)
     await declare(cell, "left", clock="event", event="left")

@@ -76,7 +76,10 @@ async def one_step(cell: Cell, dice: random.Random, ask: Any, decisions: list[st
             await cell.get(key, scope=scope, ask=ask, version=dice.choice((None, 1, 2)))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("database_kind", "seed"),
+    [("sqlite", 0), ("sqlite", 1), pytest.param("postgresql", 2, marks=pytest.mark.postgres)],
+)
 async def test_every_entry_gives_what_was_recorded(cell: Cell, seed: int) -> None:
     dice = random.Random(seed)
     await cell.tenure.manifests.apply(cell.one["admin"], CLOCKS, dry_run=False)

@@ -7,13 +7,14 @@ import httpx
 import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
+from support.databases import DATABASES
 from tenure.client.own import AuditedConnection
 from tenure.errors import Denied, NotFound, Unverified
 from tenure.http.app import create_app
 from tenure.ledger.note import sign_note
 from tenure.ledger.own import Own, Told
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 PURPOSE = {"Tenure-Purpose": SUPPORT}
 PATH = f"/v1/scopes/{SCOPE}/records"
 Lie = Callable[[httpx.Request, httpx.Response], httpx.Response]
@@ -69,6 +70,7 @@ def checks(report: Any) -> set[str]:
     return {failure.check for failure in report.failures}
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_every_call_is_confirmed_once_and_heads_are_followed(cell: Cell) -> None:
     agent, _ = await connected(cell)
     async with agent:

@@ -15,6 +15,7 @@ import pytest
 
 from support import nursery
 from support.cell import Cell, crash
+from support.databases import DATABASES
 from support.elsewhere import Elsewhere, elsewhere, fingerprint, put_back, take
 from support.erasure import InjectedError, assert_certified, assert_erased
 from support.postgres import APP, OWNER, Server
@@ -26,7 +27,7 @@ from tenure.governance.backupset import MANIFEST, UNFINISHED, read_backup
 from tenure.ledger.audit import audit
 
 __all__ = ["elsewhere"]
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 async def _people(cell: Cell, *names: str) -> None:
@@ -39,6 +40,7 @@ def leaves(cell: Cell) -> set[int]:
 
 
 # ── all of it ──────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_taken_while_serving_and_restored_after_an_erasure(
     place: Cell, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
@@ -82,6 +84,7 @@ async def test_taken_while_serving_and_restored_after_an_erasure(
         await assert_certified(there, await there.erase("customer:stays"))
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_beside_objects_that_went_on_no_log_is_lost(
     place: Cell, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
@@ -192,6 +195,7 @@ async def safekept(cell: Cell) -> safekeeping.Drill:
 
 
 # ── what is in it ──────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_nothing_of_the_root_and_nothing_personal_is_in_it(place: Cell, tmp_path: Path) -> None:
     async with place.opened():
         await _people(place, "anna.muster")
@@ -264,6 +268,7 @@ async def test_no_database_is_no_backup(embedded: Cell, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "missing"])
 @pytest.mark.parametrize("which", ["database", "object"])
+@pytest.mark.databases(*DATABASES)
 async def test_a_changed_backup_restores_nothing(
     place: Cell, elsewhere: Elsewhere, tmp_path: Path, which: str, damage: str
 ) -> None:
@@ -313,6 +318,7 @@ async def test_a_later_schema_is_refused(embedded: Cell, tmp_path: Path) -> None
         await asyncio.to_thread(safekeeping.restore, settings, tmp_path / "backup")
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_never_overwrites(place: Cell, elsewhere: Elsewhere, tmp_path: Path) -> None:
     async with place.opened():
         await _people(place, "stays")
@@ -374,6 +380,7 @@ def _killed(cell: Cell, module: str, step: str, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize("step", ["dump", "_copy_objects", "described"])
+@pytest.mark.databases(*DATABASES)
 async def test_a_killed_backup_says_so(place: Cell, elsewhere: Elsewhere, tmp_path: Path, step: str) -> None:
     async with place.opened():
         await place.audited()
@@ -387,6 +394,7 @@ async def test_a_killed_backup_says_so(place: Cell, elsewhere: Elsewhere, tmp_pa
 
 
 @pytest.mark.parametrize("step", ["_put_objects", "load", "recover"])
+@pytest.mark.databases(*DATABASES)
 async def test_a_killed_restore_is_repeated(
     place: Cell, elsewhere: Elsewhere, tmp_path: Path, step: str
 ) -> None:
@@ -404,6 +412,7 @@ async def test_a_killed_restore_is_repeated(
         assert await there.value("stays") == "about stays"
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_broken_off_after_recovery_is_repeated(
     place: Cell, elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

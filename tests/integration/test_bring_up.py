@@ -19,6 +19,7 @@ from test_inspection import inspected
 from foreign import goverifier
 from support import nursery
 from support.cell import Cell, crash
+from support.databases import DATABASES
 from support.erasure import assert_certified, assert_erased
 from support.postgres import OWNER, Server
 from tenure.client.source import DirSource
@@ -28,7 +29,7 @@ from tenure.ledger.audit import audit
 from tenure.ledger.checkpoint import Checkpoint, sign_checkpoint
 from tenure.ledger.tile import TileId
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 class Copies:
@@ -103,6 +104,7 @@ def _restores(cell: Cell) -> list[dict[str, Any]]:
     return [entry for entry in cell.entries() if entry["kind"] == "restore"]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_the_log_goes_on_under_the_same_origin(place: Cell, copies: Copies, tmp_path: Path) -> None:
     async with place.opened():
         await _people(place, "one")
@@ -152,6 +154,7 @@ async def test_published_checkpoints_between_come_back(place: Cell, copies: Copi
         assert {row[:3] for row in before} <= {row[:3] for row in after}
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_more_entries_than_a_tile(place: Cell, copies: Copies) -> None:
     async with place.opened():
         await _people(place, "one")
@@ -169,6 +172,7 @@ async def test_more_entries_than_a_tile(place: Cell, copies: Copies) -> None:
             assert served == (place.published() / path).read_bytes()
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_entries_that_waited_in_the_copy_are_placed_once(place: Cell, copies: Copies) -> None:
     tenure = await place.crashing()
     await _people(place, "placed")
@@ -218,6 +222,7 @@ async def test_a_writer_whose_last_entries_are_lost_leaves_no_gap(place: Cell, c
         await _goes_on(place, published)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_erasures_since_the_copy_are_done_again(place: Cell, copies: Copies) -> None:
     async with place.opened():
         await _people(place, "gone", "stays")
@@ -489,6 +494,7 @@ main()
     ("when", "nth"),
     [("put_back", 1), ("put_tile", 1), ("flush", 4), ("grow", 1), ("say", 1), ("commit", 2)],
 )
+@pytest.mark.databases(*DATABASES)
 async def test_killed_while_it_is_brought_up(place: Cell, copies: Copies, when: str, nth: int) -> None:
     async with place.opened():
         await _people(place, "one")

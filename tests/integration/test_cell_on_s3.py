@@ -10,6 +10,7 @@ from test_shelf import repaired
 
 from foreign import goverifier
 from support.cell import Cell
+from support.databases import DATABASES
 from support.elsewhere import Elsewhere, elsewhere, put_back, take
 from support.erasure import assert_erased
 from support.rgw import Bucket
@@ -21,7 +22,7 @@ from tenure.ledger.tile import ENTRIES, TileId
 from tenure.settings import Settings
 
 __all__ = ["copies", "elsewhere"]
-pytestmark = [pytest.mark.anyio, pytest.mark.s3]
+pytestmark = [pytest.mark.anyio, pytest.mark.s3, pytest.mark.databases("sqlite")]
 
 
 @pytest.fixture
@@ -101,6 +102,7 @@ async def test_a_restored_database_is_brought_up(on_s3: Cell, bucket: Bucket, co
         await audited(on_s3, last)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_backup_restore_and_drill(
     on_s3: Cell, bucket: Bucket, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:

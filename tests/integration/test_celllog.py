@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from integration.test_ledger_live import _decide
 from integration.test_witnessed import Pair, heads
 from support.cell import Cell, crash
+from support.databases import DATABASES
 from tenure import publisher, witnesses
 from tenure.cli.doctor import _cosigned
 from tenure.cli.entry import app
@@ -25,7 +26,7 @@ from tenure.ledger.receipt import parse_receipt, verify_receipt
 from tenure.store import celllog as store
 from tenure.store import log
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +67,7 @@ async def held(cell: Cell) -> int:
     return taken
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_receipt_shows_its_checkpoint_in_the_cells_log(cell: Cell) -> None:
     decision, key = await _decide(cell)
     agent = cell.one["agent"]
@@ -122,6 +124,7 @@ async def test_a_round_is_one_entry_and_names_nobody(cell: Cell) -> None:
     assert len({bytes(row[0]) for row in salts}) == len(salts)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_what_was_published_before_a_crash_goes_in_after_it(place: Cell) -> None:
     tenure = await place.crashing()
     try:
@@ -169,6 +172,7 @@ async def test_witnesses_of_the_cell_alone_make_the_quorum_of_a_receipt(
     assert without.exit_code == 1, "whoever does not know the cell's key cannot count its witnesses"
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_thousand_tenants_make_one_entry(cell: Cell) -> None:
     """Many at once, as after a restart: the queue is written as publishers write it."""
     await held(cell)

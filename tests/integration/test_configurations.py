@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from support.cell import JOINT, MANIFESTS, NOTES, SCOPE, Cell
+from support.databases import DATABASES
 from tenure.errors import Conflict, Invalid, KeyFailure, NotFound
 from tenure.governance.service import Once
 from tenure.model.documents import read_documents
 from tenure.model.issuer import Issuer, Provision
 from tenure.model.principal import PrincipalKind
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 BASE: list[dict[str, Any]] = [one.value for one in read_documents(MANIFESTS)]
 
 
@@ -40,6 +41,7 @@ async def names(cell: Cell, kind: str) -> set[str]:
     return {one["metadata"]["name"] for one in await cell.tenure.manifests.every(cell.one["admin"], kind)}
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_generation_is_made_by_a_change_and_by_nothing_else(cell: Cell) -> None:
     [first] = await history(cell)
     before = len(cell.entries())
@@ -62,6 +64,7 @@ async def test_a_generation_is_made_by_a_change_and_by_nothing_else(cell: Cell) 
     assert newest["entry"] not in json.dumps(other)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_applies_at_once_are_one_after_the_other_and_none_is_lost(cell: Cell) -> None:
     wanted = [f"role-{number}" for number in range(8)]
     applied = await asyncio.gather(*(apply(cell, role(name)) for name in wanted))
@@ -121,6 +124,7 @@ async def test_a_role_that_an_issuer_gives_stays(cell: Cell) -> None:
     assert not {"lent", "first", "free"} & await names(cell, "Role")
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_nobody_is_given_a_role_while_it_goes(cell: Cell) -> None:
     """Whichever comes first, there is no principal with a role that is not declared."""
     for number in range(12):
@@ -137,6 +141,7 @@ async def test_nobody_is_given_a_role_while_it_goes(cell: Cell) -> None:
             await apply(cell, role(name))  # so that the next round keeps the same
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_no_issuer_gives_a_role_while_it_goes(cell: Cell) -> None:
     """As above; who configures an issuer looks at the cell's rows between, in the same transaction."""
     await apply(cell, role("brief"))
@@ -156,6 +161,7 @@ async def test_no_issuer_gives_a_role_while_it_goes(cell: Cell) -> None:
         await apply(cell, role("brief"))
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_the_way_back_is_a_new_generation_and_goes_no_further_than_it_may(cell: Cell) -> None:
     admin = cell.one["admin"]
     scope = {**BASE[1], "metadata": {"name": "support.later"}}

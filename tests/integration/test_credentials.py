@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
+from support.databases import DATABASES
 from tenure import ids
 from tenure.access import Ask
 from tenure.errors import Conflict, Denied, Invalid, NotFound, TenureError, Unauthenticated
@@ -16,6 +17,7 @@ from tenure.model.principal import Credential, PrincipalKind
 from tenure.tenancy import authenticate
 
 anyio = pytest.mark.anyio
+pytestmark = pytest.mark.databases("sqlite")
 HOUR = 3_600_000_000
 
 
@@ -56,6 +58,7 @@ NOTHING = dict.fromkeys(ALL, False)
 
 # ── keys that end ─────────────────────────────────────────────────────────────────────────────────
 @anyio
+@pytest.mark.databases(*DATABASES)
 async def test_a_key_ends_at_its_instant_though_it_is_remembered(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     ends = ids.now() + HOUR
@@ -110,6 +113,7 @@ async def test_a_reach_narrows_and_never_widens(cell: Cell) -> None:
 
 
 @anyio
+@pytest.mark.databases(*DATABASES)
 async def test_a_limit_counts_for_what_is_listed_in_sql(cell: Cell) -> None:
     """The marketer's role sees contact data for marketing; a key without that purpose sees no row of it."""
     await cell.put("k", 1, "customer:1")
@@ -141,19 +145,19 @@ async def test_a_reach_holds_for_governing_too(cell: Cell) -> None:
 
 
 @anyio
-@pytest.mark.parametrize(
-    ("reach", "field"),
-    [
+async def test_a_limit_that_can_only_be_a_slip(cell: Cell, subtests: pytest.Subtests) -> None:
+    rows: list[tuple[dict[str, Any], str]] = [
         ({"roles": ("dpo",)}, "reach.roles[0]"),
         ({"scopes": (NOTES, "a..b")}, "reach.scopes[1]"),
         ({"purposes": ("fun",)}, "reach.purposes[0]"),
         ({"actions": ("read", "raed")}, "reach.actions[1]"),
-    ],
-)
-async def test_a_limit_that_can_only_be_a_slip(cell: Cell, reach: dict[str, Any], field: str) -> None:
-    with pytest.raises(Invalid) as caught:
-        await made(cell, **reach)
-    assert (caught.value.field, bool(caught.value.rule), bool(caught.value.remedy)) == (field, True, True)
+    ]
+    for reach, field in rows:
+        with subtests.test(reach=reach):
+            with pytest.raises(Invalid) as caught:
+                await made(cell, **reach)
+            said = caught.value
+            assert (said.field, bool(said.rule), bool(said.remedy)) == (field, True, True)
 
 
 @anyio
@@ -180,6 +184,7 @@ async def test_who_is_narrowed_gives_nobody_rights(cell: Cell) -> None:
 
 # ── principals that change ────────────────────────────────────────────────────────────────────────
 @anyio
+@pytest.mark.databases(*DATABASES)
 async def test_other_roles_hold_from_the_next_transaction_on(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     agent, admin = cell.one.principals["agent"], cell.one["admin"]
@@ -208,6 +213,7 @@ async def test_a_narrowed_key_follows_its_principals_roles(cell: Cell) -> None:
 
 
 @anyio
+@pytest.mark.databases(*DATABASES)
 async def test_a_disabled_principal_is_nobody_until_it_is_enabled(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     admin, agent = cell.one["admin"], cell.one.principals["agent"]

@@ -8,6 +8,7 @@ import pytest
 
 from support.attic import Attic
 from support.cell import NOTES, Cell
+from support.databases import DATABASES
 from support.erasure import Failing, InjectedError, assert_certified
 from support.oracle import Oracle
 from tenure.errors import Erased, Invalid
@@ -16,7 +17,7 @@ from tenure.listing import Query
 from tenure.store.pipeline import Pipeline
 from tenure.store.session import Tx
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 KEPT, AGAIN = "support.kept", "support.again"
 KEEP = {"onErasure": "keep", "ground": "The book of complaints must be kept"}
@@ -70,6 +71,7 @@ STAYS = ("stays talked", "stays summed up", "stays digested")
 
 
 # ── shred, the default ─────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_a_chain_of_summaries_goes_with_the_person_in_every_copy(cell: Cell) -> None:
     attic = Attic()
     await chain(cell)
@@ -282,6 +284,7 @@ async def test_the_rule_at_the_time_of_the_erasure_decides(
     assert await everything_read(cell, attic) == (stored("summary") if reads else set())
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_rule_that_changes_in_the_middle_of_an_erasure_changes_nothing(
     cell: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,6 +305,7 @@ async def test_a_rule_that_changes_in_the_middle_of_an_erasure_changes_nothing(
 
 
 @pytest.mark.parametrize("method", ["_advance", "_fence"])
+@pytest.mark.databases(*DATABASES)
 async def test_keeping_is_safe_to_repeat(cell: Cell, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     await declare(cell, scope(KEPT, KEEP))
     source = await cell.put("talk", "talk", "customer:1")
@@ -331,6 +335,7 @@ async def test_headers_do_not_grow_with_the_erasures(cell: Cell) -> None:
     assert sizes[1:] == sorted(sizes[1:], reverse=True), "the slot before, and the one it replaces"
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_hundreds_of_versions_are_judged_in_chunks(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     for place in ("purge.CHUNK", "rewrap._CHUNK", "impact._CHUNK"):
         monkeypatch.setattr(f"tenure.governance.{place}", 3)

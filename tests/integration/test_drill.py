@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.cell import JOINT, Cell, crash
+from support.databases import DATABASES
 from support.elsewhere import fingerprint, take
 from support.erasure import Failing, InjectedError
 from support.postgres import APP, BACKUP, Server
@@ -22,7 +23,7 @@ from tenure.ids import CELL
 from tenure.ledger.canonical import canonical
 from tenure.safekeeping import Drill
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 async def _people(cell: Cell, *names: str) -> None:
@@ -49,6 +50,7 @@ def drilled(cell: Cell, tenant_id: str) -> list[dict[str, Any]]:
 
 
 # ── what it shows ──────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_a_dump_from_before_the_erasure(place: Cell, tmp_path: Path) -> None:
     async with place.opened():
         await _people(place, "gone", "stays", "other")
@@ -191,6 +193,7 @@ async def test_a_tenant_whose_keys_are_gone_and_whose_rows_are_not(
     assert done.entries.keys() == {CELL, embedded.two.id}
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_tenant_that_left_stays_gone_and_gets_no_entry(place: Cell, tmp_path: Path) -> None:
     async with place.opened() as tenure:
         await _people(place, "one", "two")

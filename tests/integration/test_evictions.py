@@ -9,6 +9,7 @@ from test_retention import declare, rule
 
 from support.attic import Attic
 from support.cell import JOINT, NOTES, SCOPE, Cell
+from support.databases import DATABASES
 from support.erasure import assert_certified
 from support.oracle import Oracle
 from support.tiering import objects, tier
@@ -23,7 +24,7 @@ from tenure.ledger.certificate import verify_certificate
 from tenure.model.record import Draft, Segment
 from tenure.store import clock
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 @pytest.fixture
@@ -58,6 +59,7 @@ async def gone(cell: Cell, key: str, **which: Any) -> Erased:
     return erased.value
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_what_has_had_its_time_is_shredded_and_the_rest_stays(cell: Cell, travel: Travel) -> None:
     await declare(cell, rule("talks", categories=["contact"], deleteAfter="10d"))
     old = await cell.put("talk", "the first", "customer:1")
@@ -145,6 +147,7 @@ async def test_floors_keep_and_what_a_hold_covers_is_kept_unreadable(cell: Cell,
     assert (await evicted(cell))["versions"] == 1, "a floor that has passed keeps nothing"
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_its_own_end_and_what_was_derived(cell: Cell, travel: Travel) -> None:
     """`expires_at` is an end as any rule's; what was made from it has a time of its own."""
     soon = ids.now() + 3 * 24 * 3_600_000_000
@@ -160,6 +163,7 @@ async def test_its_own_end_and_what_was_derived(cell: Cell, travel: Travel) -> N
     await gone(cell, "made", scope=NOTES)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_between_the_request_and_the_batch_nobody_reads_it(cell: Cell, travel: Travel) -> None:
     await declare(cell, rule("all", deleteAfter="10d"))
     source = await cell.put("k", "going", "customer:1")
@@ -205,6 +209,7 @@ async def test_a_process_whose_clock_is_off_ends_nothing(cell: Cell, monkeypatch
     assert await cell.value("k") == "stays"
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_what_counts_from_an_event_goes_by_itself(cell: Cell, travel: Travel) -> None:
     left = rule("left", clock="event", event="customer.left", deleteAfter="10d")
     await declare(cell, left, rule("used", categories=["travel"], clock="access", deleteAfter="20d"))
@@ -230,6 +235,7 @@ async def test_what_counts_from_an_event_goes_by_itself(cell: Cell, travel: Trav
     assert await findings(cell) == []
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_what_lies_in_a_pack_goes_like_anything_else(cell: Cell, travel: Travel) -> None:
     await declare(cell, rule("talks", hotFor="1d", coldFor="9d", deleteAfter="10d"))
     held = await cell.put("held", "for the court", "customer:1")

@@ -13,6 +13,7 @@ import pytest
 
 from foreign import goverifier
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
+from support.databases import DATABASES
 from tenure.cli.embedded import Cell as Served
 from tenure.client.evidence import collect
 from tenure.client.pack import audit_pack, is_pack, write_archive
@@ -31,7 +32,7 @@ from tenure.model.principal import PrincipalKind
 from tenure.model.record import Draft
 from tenure.policy.bundle import load_bundle
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 async def lived(cell: Cell) -> tuple[str, str]:
@@ -65,6 +66,7 @@ def checks(report: PackReport) -> set[str]:
     return {failure.check for failure in report.failures}
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_pack_has_everything_and_verifies_as_folder_and_archive(cell: Cell, tmp_path: Path) -> None:
     key, decision = await lived(cell)
     folder = tmp_path / "pack"

@@ -18,6 +18,7 @@ from integration.test_celllog import cell_vkey, held
 from integration.test_evidence import checks, lived, taken
 from integration.test_inspection import inspected
 from support.cell import Cell
+from support.databases import DATABASES
 from tenure.cli.embedded import Cell as Served
 from tenure.client.http import Connection
 from tenure.client.pack import audit_pack
@@ -38,7 +39,7 @@ from tenure.ledger.receipt import build_receipt
 from tenure.ledger.selection import Selection
 from tenure.model.apikey import parse_api_key
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,7 @@ async def changed_twice(cell: Cell) -> tuple[str, str, list[Signer]]:
 
 
 @pytest.mark.go
+@pytest.mark.databases(*DATABASES)
 async def test_a_pack_holds_from_every_key_that_the_log_had(cell: Cell, tmp_path: Path) -> None:
     key, decision, signers = await changed_twice(cell)
     pack = tmp_path / "pack"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
+from support.databases import DATABASES
 from tenure import ids
 from tenure.decisions import Opening
 from tenure.errors import Denied, Invalid, NotFound
@@ -13,7 +14,7 @@ from tenure.governance import explaining
 from tenure.governance.explaining import About, Question
 from tenure.listing import Query
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 GRANT = """
 apiVersion: tenure/v1
@@ -53,6 +54,7 @@ async def denied(cell: Cell, key: str = "k", who: str = "clerk") -> str:
 
 
 # ── an entry ──────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_a_denial_is_explained_by_its_entry_under_the_rules_of_then_and_now(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1", categories=("contact", "health"))
     entry = await denied(cell)
@@ -139,6 +141,7 @@ async def test_an_allowed_access_is_explained_with_roles_from_the_ledger(cell: C
     assert one["then"]["categories"][0]["allows"] == ["grant/agents-work#4"]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_the_entry_is_explained_after_the_person_is_gone(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1", categories=("health",))
     entry = await denied(cell)
@@ -147,6 +150,7 @@ async def test_the_entry_is_explained_after_the_person_is_gone(cell: Cell) -> No
     assert one["question"]["categories"] == ["health"]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_decision_is_explained_with_its_denials_first(cell: Cell) -> None:
     await cell.put("ok", 1, "customer:1")
     await cell.put("no", 1, "customer:1", categories=("health",))
@@ -172,6 +176,7 @@ async def test_one_answer_explains_no_more_than_its_limit(
         assert (len(found["items"]), found["left_out"]) == (value or 1, 3 - (value or 1))
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_of_a_long_decision_the_first_entries_are_explained_and_it_is_said(
     cell: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,23 +227,20 @@ async def test_a_question_about_too_much_at_once_is_refused(
     assert (await told(cell, question=question._replace(categories=("contact",))))["items"]
 
 
-@pytest.mark.parametrize(
-    ("field", "reason", "word"),
-    [
+async def test_a_question_about_what_is_not_declared_says_so(cell: Cell, subtests: pytest.Subtests) -> None:
+    rows: list[tuple[dict[str, Any], str, str]] = [
         ({"scope": "un.heard"}, "unknown-scope", "un.heard"),
         ({"categories": ("unheard",)}, "unknown-category", "vocabulary"),
         ({"purpose": "unheard"}, "unknown-purpose", "unheard"),
         ({"action": "shred"}, "unknown-action", "shred"),
         ({"roles": ()}, "empty-field", "role"),
-    ],
-)
-async def test_a_question_about_what_is_not_declared_says_so(
-    cell: Cell, field: dict[str, Any], reason: str, word: str
-) -> None:
-    question = Question(SCOPE, ("contact",), SUPPORT, "read", roles=("clerk",))._replace(**field)
-    (one,) = (await told(cell, question=question))["items"]
-    assert (one["now"]["allowed"], one["now"]["reason"]) == (False, reason)
-    assert word in one["now"]["why"][0]
+    ]
+    for field, reason, word in rows:
+        with subtests.test(field=field):
+            question = Question(SCOPE, ("contact",), SUPPORT, "read", roles=("clerk",))._replace(**field)
+            (one,) = (await told(cell, question=question))["items"]
+            assert (one["now"]["allowed"], one["now"]["reason"]) == (False, reason)
+            assert word in one["now"]["why"][0]
 
 
 async def test_a_question_about_another_instant_is_judged_then(cell: Cell) -> None:
@@ -278,6 +280,7 @@ async def test_the_denied_caller_learns_how_it_can_be_explained_and_nothing_else
     assert len(told_) == 1
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_an_entry_of_another_tenant_does_not_exist(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1", categories=("health",))
     entry = await denied(cell)

@@ -8,11 +8,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from support.cell import NOTES, SCOPE, Cell, Tenant
+from support.databases import DATABASES
 from support.statements import recording
 from tenure.errors import Denied, Invalid, KeyReused
 from tenure.listing import Query
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 Path = tuple[str, ...]
 
@@ -31,6 +32,7 @@ async def keys(
             return found
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_found_at_every_depth_and_never_beside_it(cell: Cell) -> None:
     filed: dict[str, Path] = {
         "a": ("users", "42", "memories"),
@@ -56,6 +58,7 @@ async def test_found_at_every_depth_and_never_beside_it(cell: Cell) -> None:
     assert (await cell.get("h")).path == ()
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_another_scope_another_tenant_and_other_filters(cell: Cell) -> None:
     under = {"paths": (("users", "1"),)}
     await cell.put("mine", 1, "customer:1", **under)
@@ -71,6 +74,7 @@ async def test_another_scope_another_tenant_and_other_filters(cell: Cell) -> Non
     assert len(set(indexes)) == 6, "two beginnings in each of three places, none alike; of two records shared"
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_what_is_filed_elsewhere_is_no_longer_found_but_in_the_past(cell: Cell) -> None:
     first = await cell.put("k", 1, "customer:1", paths=(("old",), ("both",)))
     second = await cell.put("k", 2, "customer:1", paths=(("new",), ("both",)))
@@ -96,6 +100,7 @@ async def test_policy_shows_and_counts_as_in_any_list(cell: Cell) -> None:
         await cell.tenure.gateway.query(cell.one.ask(purpose="marketing"), SCOPE, Query(path=("users",)))
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_an_erased_persons_are_never_found(cell: Cell) -> None:
     await cell.put("hers", 1, "customer:1", paths=(("users", "1"),))
     await cell.put("his", 1, "customer:2", paths=(("users", "1"),))
@@ -105,6 +110,7 @@ async def test_an_erased_persons_are_never_found(cell: Cell) -> None:
     assert await keys(cell, "users") == ["his"]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_still_found_when_everybody_else_in_the_bucket_got_a_new_index(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1", paths=(("users", "1"),))
     await cell.put("other", 1, "customer:2", paths=(("users", "2"),))

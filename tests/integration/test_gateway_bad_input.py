@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -37,34 +38,35 @@ async def refused(kinds: type[TenureError] | tuple[type[TenureError], ...], *act
     return found
 
 
-@pytest.mark.parametrize("scope", ["unknown", "", "support.notes ", "tenure.subjects", "a\x00b", "{,}"])
-async def test_an_undeclared_scope(cell: Cell, scope: str) -> None:
+async def test_an_undeclared_scope(cell: Cell, subtests: pytest.Subtests) -> None:
     t, ask = cell.tenure.gateway, cell.one.ask()
-    await refused(
-        (NotFound, Invalid),
-        lambda: cell.put("k", 1, "customer:1", scope=scope),
-        lambda: cell.put("k", 1, scope=scope),
-        lambda: cell.get("k", scope=scope),
-        lambda: t.delete(ask, scope, "k"),
-        lambda: t.query(ask, scope, Query()),
-        lambda: t.history(ask, scope, "k"),
-    )
+    for scope in ("unknown", "", "support.notes ", "tenure.subjects", "a\x00b", "{,}"):
+        with subtests.test(scope=scope):
+            await refused(
+                (NotFound, Invalid),
+                partial(cell.put, "k", 1, "customer:1", scope=scope),
+                partial(cell.put, "k", 1, scope=scope),
+                partial(cell.get, "k", scope=scope),
+                partial(t.delete, ask, scope, "k"),
+                partial(t.query, ask, scope, Query()),
+                partial(t.history, ask, scope, "k"),
+            )
     assert cell.rows("SELECT id FROM records") == []
 
 
-@pytest.mark.parametrize("purpose", ["", "unknown", "Customer-Support", "tenure", "a\x00", SURROGATE])
-async def test_an_undeclared_purpose(cell: Cell, purpose: str) -> None:
-    with pytest.raises(Invalid) as error:
-        await cell.get("k", ask=cell.one.ask(purpose=purpose))
-    assert error.value.field == "Tenure-Purpose"
-    assert error.value.remedy
-    with pytest.raises(Invalid):
-        await cell.tenure.decisions.open(cell.one["agent"], Opening(purpose))
+async def test_an_undeclared_purpose(cell: Cell, subtests: pytest.Subtests) -> None:
+    for purpose in ("", "unknown", "Customer-Support", "tenure", "a\x00", SURROGATE):
+        with subtests.test(purpose=purpose):
+            with pytest.raises(Invalid) as error:
+                await cell.get("k", ask=cell.one.ask(purpose=purpose))
+            assert error.value.field == "Tenure-Purpose"
+            assert error.value.remedy
+            with pytest.raises(Invalid):
+                await cell.tenure.decisions.open(cell.one["agent"], Opening(purpose))
 
 
-@pytest.mark.parametrize(
-    ("draft", "field"),
-    [
+async def test_labels_and_subjects_that_do_not_fit(cell: Cell, subtests: pytest.Subtests) -> None:
+    rows: list[tuple[dict[str, Any], str]] = [
         ({"categories": ()}, "categories"),
         ({"categories": ("unknown",)}, "categories"),
         ({"categories": ("contact", "a,b")}, "categories"),
@@ -78,50 +80,63 @@ async def test_an_undeclared_purpose(cell: Cell, purpose: str) -> None:
         ({"subjects": ("customer:" + "x" * 201,)}, "subjects[0]"),
         ({"subjects": ("customer:1", "customer:1")}, "subjects"),
         ({"subjects": tuple(f"customer:{n}" for n in range(65))}, "subjects"),
-    ],
-    ids=str,
-)
-async def test_labels_and_subjects_that_do_not_fit(cell: Cell, draft: dict[str, Any], field: str) -> None:
-    given: dict[str, Any] = {"subjects": ("customer:1",), "categories": ("contact",)} | draft
-    with pytest.raises(Invalid) as error:
-        await cell.put("k", 1, *given["subjects"], categories=given["categories"])
-    assert error.value.field == field
+    ]
+    for draft, field in rows:
+        with subtests.test(draft=draft):
+            given: dict[str, Any] = {"subjects": ("customer:1",), "categories": ("contact",)} | draft
+            with pytest.raises(Invalid) as error:
+                await cell.put("k", 1, *given["subjects"], categories=given["categories"])
+            assert error.value.field == field
     assert cell.rows("SELECT id FROM records UNION ALL SELECT id FROM subjects") == []
 
 
-@pytest.mark.parametrize("key", ["", "x" * 513, "x" * 10_000, "a\x00b", "a\nb", SURROGATE])
-async def test_a_key_that_cannot_be_kept(cell: Cell, key: str) -> None:
+async def test_a_key_that_cannot_be_kept(cell: Cell, subtests: pytest.Subtests) -> None:
     t, ask = cell.tenure.gateway, cell.one.ask()
-    errors = await refused(
-        Invalid,
-        lambda: cell.put(key, 1, "customer:1"),
-        lambda: cell.get(key),
-        lambda: t.delete(ask, SCOPE, key),
-        lambda: t.history(ask, SCOPE, key),
-    )
-    assert {error.field for error in errors} == {"key"}
+    for key in ("", "x" * 513, "x" * 10_000, "a\x00b", "a\nb", SURROGATE):
+        with subtests.test(key=key[:20]):
+            errors = await refused(
+                Invalid,
+                partial(cell.put, key, 1, "customer:1"),
+                partial(cell.get, key),
+                partial(t.delete, ask, SCOPE, key),
+                partial(t.history, ask, SCOPE, key),
+            )
+            assert {error.field for error in errors} == {"key"}
 
 
-@pytest.mark.parametrize("number", [2**31, 2**53 - 1, 2**63 - 1])
-async def test_numbers_that_no_record_has(cell: Cell, number: int) -> None:
+async def test_numbers_that_no_record_has(cell: Cell, subtests: pytest.Subtests) -> None:
     await cell.put("k", 1, "customer:1")
     gateway, ask = cell.tenure.gateway, cell.one.ask()
-    await refused(NotFound, lambda: cell.get("k", version=number), lambda: cell.get("k", as_of=-number))
     assert (await gateway.query(ask, SCOPE, Query(since=2**53 - 1))).items == []
-    assert (await gateway.query(ask, SCOPE, Query(as_of=-number))).items == []
-    assert len((await gateway.history(ask, SCOPE, "k", before=number)).items) == 1
+    for number in (2**31, 2**53 - 1, 2**63 - 1):
+        with subtests.test(number=number):
+            await refused(
+                NotFound, partial(cell.get, "k", version=number), partial(cell.get, "k", as_of=-number)
+            )
+            assert (await gateway.query(ask, SCOPE, Query(as_of=-number))).items == []
+            assert len((await gateway.history(ask, SCOPE, "k", before=number)).items) == 1
 
 
-IDS = ["", "nonsense", "a\x00b", "NULL", "00000000-0000-0000-0000-00000000000g"]
-
-
-@pytest.mark.parametrize("wrong", IDS, ids=range(len(IDS)))
-async def test_ids_that_are_none(cell: Cell, wrong: str) -> None:
+async def test_ids_that_are_none(cell: Cell) -> None:
     """Not found or invalid, never 'try again later': the two databases must agree on it."""
-    t, one = cell.tenure, cell.one
     source = await cell.put("k", 1, "customer:1")
-    acts: dict[str, Act] = {
-        "derived_from": lambda: cell.put("d", 1, "customer:1", derived_from=(source.version_id, wrong)),
+    answers = {}
+    for wrong in ("", "nonsense", "a\x00b", "NULL", "00000000-0000-0000-0000-00000000000g"):
+        for name, act in by_id(cell, source.version_id, wrong).items():
+            try:
+                answers[name, wrong] = str(await act())
+            except (NotFound, Invalid):
+                continue
+            except Exception as failure:  # noqa: BLE001 - all of them are shown at once
+                answers[name, wrong] = type(failure).__name__
+    assert answers == {}
+
+
+def by_id(cell: Cell, version: str, wrong: str) -> dict[str, Act]:
+    """Everything that takes an id."""
+    t, one = cell.tenure, cell.one
+    return {
+        "derived_from": lambda: cell.put("d", 1, "customer:1", derived_from=(version, wrong)),
         "decision": lambda: cell.get("k", ask=one.ask(decision=wrong)),
         "decision of a list": lambda: t.gateway.query(one.ask(decision=wrong), SCOPE, Query()),
         "decisions.get": lambda: t.decisions.get(one["agent"], wrong),
@@ -136,15 +151,6 @@ async def test_ids_that_are_none(cell: Cell, wrong: str) -> None:
         "credentials": lambda: t.principals.credentials(one["admin"], wrong),
         "revoke": lambda: t.principals.revoke(one["admin"], one.principals["agent"], wrong),
     }
-    answers = {}
-    for name, act in acts.items():
-        try:
-            answers[name] = str(await act())
-        except (NotFound, Invalid):
-            continue
-        except Exception as failure:  # noqa: BLE001 - all of them are shown at once
-            answers[name] = type(failure).__name__
-    assert answers == {}
 
 
 async def test_one_bad_id_does_not_slow_its_neighbours_into_failing(cell: Cell) -> None:
@@ -163,25 +169,29 @@ async def test_one_bad_id_does_not_slow_its_neighbours_into_failing(cell: Cell) 
     assert [type(one) for one in failed] == [NotFound]
 
 
-@pytest.mark.parametrize("subject", ["", "customer", "customer:a b", "customer:" + SURROGATE])
-async def test_a_malformed_subject_is_refused_in_questions_too(cell: Cell, subject: str) -> None:
-    await refused(
-        Invalid,
-        lambda: cell.tenure.gateway.query(cell.one.ask(), SCOPE, Query(subject=subject)),
-        lambda: cell.tenure.subjects.lookup(cell.one["dpo"], subject),
-    )
+async def test_a_malformed_subject_is_refused_in_questions_too(cell: Cell, subtests: pytest.Subtests) -> None:
+    for subject in ("", "customer", "customer:a b", "customer:" + SURROGATE):
+        with subtests.test(subject=subject):
+            await refused(
+                Invalid,
+                partial(cell.tenure.gateway.query, cell.one.ask(), SCOPE, Query(subject=subject)),
+                partial(cell.tenure.subjects.lookup, cell.one["dpo"], subject),
+            )
 
 
-@pytest.mark.parametrize("prefix", ["\x00", SURROGATE, "🦉"])
-async def test_any_prefix_is_only_a_prefix(cell: Cell, prefix: str) -> None:
+async def test_any_prefix_is_only_a_prefix(cell: Cell, subtests: pytest.Subtests) -> None:
     await cell.put("k", 1, "customer:1")
-    assert (await cell.tenure.gateway.query(cell.one.ask(), SCOPE, Query(prefix=prefix))).items == []
+    for prefix in ("\x00", SURROGATE, "🦉"):
+        with subtests.test(prefix=prefix):
+            found = await cell.tenure.gateway.query(cell.one.ask(), SCOPE, Query(prefix=prefix))
+            assert found.items == []
 
 
-@pytest.mark.parametrize("key", ["", "a\x00b", "x" * 100_000])
-async def test_any_idempotency_key_is_kept(cell: Cell, key: str) -> None:
-    first = await cell.put("k", 1, "customer:1", idempotency_key=key)
-    assert await cell.put("k", 1, "customer:1", idempotency_key=key) == first
+async def test_any_idempotency_key_is_kept(cell: Cell, subtests: pytest.Subtests) -> None:
+    for key in ("", "a\x00b", "x" * 100_000):
+        with subtests.test(key=key[:20]):
+            first = await cell.put("k", 1, "customer:1", idempotency_key=key)
+            assert await cell.put("k", 1, "customer:1", idempotency_key=key) == first
 
 
 @pytest.mark.parametrize(

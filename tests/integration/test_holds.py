@@ -1,13 +1,16 @@
 """Holds: what they cover is kept although the person is erased, and nobody reads it."""
 
+import asyncio
+
 import pytest
 
 from support.cell import JOINT, NOTES, SCOPE, Cell
+from support.databases import DATABASES
 from support.erasure import assert_certified, assert_erased, kept_by
 from tenure.errors import Conflict, Erased, NotFound
 from tenure.listing import Query
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 async def place(cell: Cell, by: str, target: str) -> str:
@@ -16,6 +19,7 @@ async def place(cell: Cell, by: str, target: str) -> str:
 
 
 @pytest.mark.parametrize("by", ["subject", "scope", "record"])
+@pytest.mark.databases(*DATABASES)
 async def test_what_is_held_stays_and_the_certificate_says_so(cell: Cell, by: str) -> None:
     written = await cell.put("held", "evidence", "customer:1")
     await cell.put("other", "x", "customer:1", scope=NOTES)
@@ -39,6 +43,7 @@ async def test_what_is_held_stays_and_the_certificate_says_so(cell: Cell, by: st
     assert (await cell.tenure.holds.get(cell.one["dpo"], hold))["versions"] == held
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_released_it_is_erased_with_a_certificate_of_its_own(cell: Cell) -> None:
     await cell.put("held", "evidence", "customer:1")
     hold = await place(cell, "scope", SCOPE)
@@ -65,6 +70,7 @@ async def test_a_hold_that_kept_nothing_takes_nothing_with_it(cell: Cell) -> Non
     assert await cell.value("k") == 1
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_two_holds_keep_until_the_last_is_released(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     holds = [await place(cell, "scope", SCOPE), await place(cell, "subject", await cell.person("customer:1"))]
@@ -112,8 +118,8 @@ async def test_a_hold_is_placed_on_what_is_there_and_in_time(cell: Cell) -> None
 
 async def test_a_thousand_versions_are_held_in_chunks(embedded: Cell) -> None:
     async with embedded.opened():
-        for n in range(1100):
-            await embedded.put(f"k{n}", n, "customer:1")
+        for first in range(0, 1100, 100):
+            await asyncio.gather(*(embedded.put(f"k{n}", n, "customer:1") for n in range(first, first + 100)))
         hold = await place(embedded, "scope", SCOPE)
         certified = await assert_certified(embedded, await embedded.erase("customer:1"))
         assert certified["stores"]["database"]["versions_kept_for_holds"] == 1100

@@ -12,6 +12,7 @@ from test_cell_on_s3 import on_s3
 from test_witnessed import Pair
 
 from support.cell import Cell, crash
+from support.databases import DATABASES
 from support.erasure import InjectedError
 from support.lived import Undone, rounds
 from support.tsa import Tsa, needed
@@ -30,7 +31,7 @@ from tenure.stamping import believed
 from tenure.store import tables
 
 __all__ = ["copies", "on_s3"]
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,7 @@ async def busy(cell: Cell, name: str) -> None:
     await rounds(cell)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_log_that_was_brought_up_over_a_change_of_its_key(place: Cell, copies: Copies) -> None:
     """The log has what the database forgot; the keys that signed meanwhile are those that the log names."""
     async with place.opened() as tenure:

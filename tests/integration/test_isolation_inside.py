@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import select
 
 from support.cell import SCOPE, Cell, Tenant
+from support.databases import DATABASES
 from support.lived import live, rounds
 from support.notices import dead
 from support.officers import second_officer
@@ -44,7 +45,7 @@ from tenure.store import tables
 from tenure.store.log import Search
 from tenure.threads.pages import Wanted as ThreadsWanted
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 ROLE = "apiVersion: tenure/v1\nkind: Role\nmetadata: {name: %s}\nspec: {description: a role}\n"
 CALLERS = ("agent", "admin", "dpo", "auditor")
@@ -429,6 +430,7 @@ def rows_of(cell: Cell, tenant: Tenant) -> dict[str, list[str]]:
         }
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_what_is_anothers_is_answered_as_what_is_nobodys(cell: Cell, theirs: Names) -> None:
     nobody = nobodys(theirs)
     wrong: list[str] = []
@@ -471,6 +473,7 @@ async def test_at_home_the_same_calls_succeed(cell: Cell, theirs: Names) -> None
     assert not refused, "\n".join(refused)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_side_by_side_they_share_no_answer(cell: Cell) -> None:
     """Both tenants' requests at once: batches of the two never mix."""
     for tenant, value in ((cell.one, "one's"), (cell.two, "two's")):

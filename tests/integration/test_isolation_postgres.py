@@ -138,7 +138,19 @@ async def lived(scaled: Cell) -> Cell:
     return scaled
 
 
-async def test_without_a_tenant_nothing_is_seen_and_nothing_is_written(lived: Cell) -> None:
+async def test_in_a_store_in_which_something_of_everything_happened(
+    lived: Cell, subtests: pytest.Subtests
+) -> None:
+    for shown in (
+        without_a_tenant_nothing_is_seen_and_nothing_is_written,
+        as_one_tenant_no_row_of_another_is_seen_changed_or_made,
+        a_pooled_connection_forgets_whose_it_was,
+    ):
+        with subtests.test(shown.__name__):
+            shown(lived)
+
+
+def without_a_tenant_nothing_is_seen_and_nothing_is_written(lived: Cell) -> None:
     filled = {table.name for table in TABLES if lived.rows(f"SELECT 1 FROM {table.name} LIMIT 1")}
     assert len(filled) > len(TABLES) * 0.6
     with connected(lived.settings.database_url) as connection:
@@ -151,7 +163,7 @@ async def test_without_a_tenant_nothing_is_seen_and_nothing_is_written(lived: Ce
     assert filled == {table.name for table in TABLES if lived.rows(f"SELECT 1 FROM {table.name} LIMIT 1")}
 
 
-async def test_as_one_tenant_no_row_of_another_is_seen_changed_or_made(lived: Cell) -> None:
+def as_one_tenant_no_row_of_another_is_seen_changed_or_made(lived: Cell) -> None:
     def of_others() -> dict[str, list[tuple[Any, ...]]]:
         sql = "SELECT * FROM {} WHERE CAST(tenant_id AS TEXT) <> :t ORDER BY CAST({} AS TEXT)"
         return {
@@ -176,9 +188,8 @@ async def test_as_one_tenant_no_row_of_another_is_seen_changed_or_made(lived: Ce
     assert of_others() == before
 
 
-@pytest.mark.parametrize(
-    "trick",
-    [
+def test_no_trick_gets_around_it(scaled: Cell, subtests: pytest.Subtests) -> None:
+    for trick in (
         "SET row_security = off; SELECT count(*) FROM versions",
         "SET ROLE postgres",
         "SET SESSION AUTHORIZATION postgres",
@@ -192,18 +203,16 @@ async def test_as_one_tenant_no_row_of_another_is_seen_changed_or_made(lived: Ce
         "COPY versions FROM PROGRAM 'true'",
         "ALTER ROLE tenure_app SET tenure.tenant = 'x'",
         "DO LANGUAGE plpgsql $$ BEGIN ALTER TABLE versions NO FORCE ROW LEVEL SECURITY; END $$",
-    ],
-)
-def test_no_trick_gets_around_it(scaled: Cell, trick: str) -> None:
-    *first, last = trick.split("; ") if "$$" not in trick else [trick]
-    with connected(scaled.settings.database_url) as connection:
-        for statement in first:
-            connection.execute(text(statement))
-        with pytest.raises(DBAPIError):
-            connection.execute(text(last))
+    ):
+        *first, last = trick.split("; ") if "$$" not in trick else [trick]
+        with subtests.test(trick=trick), connected(scaled.settings.database_url) as connection:
+            for statement in first:
+                connection.execute(text(statement))
+            with pytest.raises(DBAPIError):
+                connection.execute(text(last))
 
 
-async def test_a_pooled_connection_forgets_whose_it_was(lived: Cell) -> None:
+def a_pooled_connection_forgets_whose_it_was(lived: Cell) -> None:
     """The setting ends with its transaction, well or not: the next one on that connection is nobody's."""
     database = Database(lived.settings.database, pool_size=1)
 

@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import LargeBinary, Table, select, update
 
 from support.cell import SCOPE, Cell, Tenant
+from support.databases import DATABASES
 from support.lived import EMERGENCY, Undone
 from support.notices import recipient, told
 from support.webhook import webhook
@@ -32,7 +33,7 @@ from tenure.model.record import Draft, Segment
 from tenure.sealing import CONTENT, HEAD, REF, SUBJECTS_SCOPE, Note, open_note
 from tenure.store import tables
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 SEALED = {
     "access_packages": ("header",),
@@ -104,6 +105,7 @@ class Place(NamedTuple):
         )
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_version_opens_in_its_own_row_only(cell: Cell) -> None:
     await cell.put("a", "A1", "customer:1")
     a = (await cell.put("a", "A2", "customer:1")).record

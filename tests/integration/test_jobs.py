@@ -15,6 +15,7 @@ from apscheduler.schedulers import base as schedulers
 from apscheduler.triggers import interval
 
 from support.cell import Cell, crash
+from support.databases import DATABASES
 from tenure.errors import Conflict, NotFound, Unavailable
 from tenure.ids import CELL
 from tenure.jobs import reports, runner
@@ -27,7 +28,7 @@ from tenure.store import jobs
 from tenure.store.database import Database
 from tenure.store.jobs import FAILED, OK, STOPPED, Result, Row
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 DAY_S, DAY_US, SECOND = 86_400.0, 86_400_000_000, 1_000_000
 LEASE_S = 0.5
 INSTANTS = ("lease_until", "started_at", "finished_at", "succeeded_at")
@@ -98,6 +99,7 @@ def claimed(database: Database, holder: str, seen: Row | None, lease_us: int = S
 
 
 # ── the row ───────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 def test_of_many_that_saw_the_same_row_one_claims(database: Database) -> None:
     def at_once(seen: Row | None) -> list[int]:
         won: list[int | None] = []
@@ -117,6 +119,7 @@ def test_of_many_that_saw_the_same_row_one_claims(database: Database) -> None:
     assert row(database).runs == 2
 
 
+@pytest.mark.databases(*DATABASES)
 def test_a_claim_is_renewed_until_it_runs_out_and_never_after(place: Cell, database: Database) -> None:
     number = claimed(database, "a", None)
     assert number == 1
@@ -134,6 +137,7 @@ def test_a_claim_is_renewed_until_it_runs_out_and_never_after(place: Cell, datab
     assert not renew(1), "it had run out, though nobody else has the job"
 
 
+@pytest.mark.databases(*DATABASES)
 def test_who_was_taken_over_from_holds_nothing_and_says_nothing(database: Database) -> None:
     assert claimed(database, "a", None, lease_us=0) == 1
     assert claimed(database, "b", row(database)) == 2
@@ -150,6 +154,7 @@ def test_who_was_taken_over_from_holds_nothing_and_says_nothing(database: Databa
     assert not database.write(CELL, lambda tx: jobs.holds(tx, "retention", 2)), "it is over"
 
 
+@pytest.mark.databases(*DATABASES)
 def test_a_tenants_transaction_asks_for_the_claim_and_goes_on_as_the_tenants(
     place: Cell, database: Database
 ) -> None:
@@ -169,6 +174,7 @@ def test_a_tenants_transaction_asks_for_the_claim_and_goes_on_as_the_tenants(
     assert database.write(place.one.id, work(Run("shred"))) == place.one.id, "has no claim to lose"
 
 
+@pytest.mark.databases(*DATABASES)
 def test_nobody_takes_over_before_a_transaction_that_confirmed_has_ended(
     place: Cell, database: Database
 ) -> None:
@@ -190,6 +196,7 @@ def test_nobody_takes_over_before_a_transaction_that_confirmed_has_ended(
 
 
 # ── runs ──────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_it_runs_once_and_not_again_after_a_restart(place: Cell, database: Database) -> None:
     async def pack(_run: Run) -> dict[str, int]:
         return {"packed": 3}
@@ -207,6 +214,7 @@ async def test_it_runs_once_and_not_again_after_a_restart(place: Cell, database:
     assert await late.looked() == [OK], "forty days off the air are one run"
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_processes_that_look_at_once_run_it_once(database: Database) -> None:
     if database.dialect == "sqlite":
         pytest.skip("a file has one process")
@@ -279,6 +287,7 @@ async def test_nothing_of_anybody_is_in_rows_and_log(place: Cell, database: Data
     assert not [word for word in ("Ada", "customer") if word in told]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_stop_gives_the_run_up_and_the_next_one_begins_at_once(database: Database) -> None:
     began = asyncio.Event()
 
@@ -328,6 +337,7 @@ async def test_a_stop_waits_for_work_in_a_thread_before_the_claim_is_given_back(
     assert len(steps) == done
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_whoever_loses_the_claim_is_ended_and_changes_nothing_in_the_row(
     place: Cell, database: Database
 ) -> None:
@@ -356,6 +366,7 @@ async def test_whoever_loses_the_claim_is_ended_and_changes_nothing_in_the_row(
     assert place.rows("SELECT count(*) FROM jobs") == [(1,)]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_run_is_renewed_as_long_as_it_takes(database: Database) -> None:
     async def long(run: Run) -> None:
         for _ in range(12):
@@ -385,6 +396,7 @@ async def test_a_clock_set_back_neither_stops_a_job_nor_doubles_it(place: Cell, 
     assert found.started_at <= found.at
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_claim_from_before_the_clock_was_set_back_ends(place: Cell, database: Database) -> None:
     assert claimed(database, "0000dead", None) == 1
     moved(place, 300 * DAY_S)
@@ -482,6 +494,7 @@ async def test_a_failure_in_one_does_not_stop_the_others(cell: Cell) -> None:
 
 
 # ── the operator ──────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_the_operator_sees_and_runs_jobs(cell: Cell) -> None:
     items = {one["name"]: one for one in (await cell.tenure.jobs.every(cell.operator))["items"]}
     assert [*items] == ["evict", "notify", "rederive", "requests", "shred", "storage"]
@@ -499,6 +512,7 @@ async def test_the_operator_sees_and_runs_jobs(cell: Cell) -> None:
         await cell.tenure.jobs.run(cell.operator, "no-such-job")
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_run_by_hand_takes_the_same_claim(
     place: Cell, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -552,6 +566,7 @@ async def test_only_where_it_is_wanted_a_process_takes_jobs_of_the_cell(
     assert row(database, "timestamps").outcome == OK
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_the_end_of_a_process_is_the_end_of_its_runs(
     place: Cell, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from integration.test_ledger_live import _decide
 from integration.test_witnessed import Pair
 from support import killed, nursery
 from support.cell import BRIEF_S, Cell, crash
+from support.databases import DATABASES
 from tenure import publisher, witnesses
 from tenure.cli.entry import app
 from tenure.client.source import DirSource
@@ -27,7 +28,7 @@ from tenure.ledger.note import Signer, Verifier
 from tenure.ledger.receipt import verify_receipt
 from tenure.store import ledgerkeys, log
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,7 @@ def head(folder: Path) -> str:
     return (folder / "checkpoint").read_text()
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_who_pinned_the_old_key_follows_to_the_present_one(cell: Cell, tmp_path: Path) -> None:
     decision, old = await _decide(cell)
     before = await cell.tenure.decisions.receipt(cell.one["agent"], decision)
@@ -138,6 +140,7 @@ async def test_two_processes_of_one_cell_go_on_with_the_new_key(scaled: Cell) ->
         assert len(report.rotations) == 1
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_the_operator_changes_the_cells_own_key_and_a_tenants(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     await cell.tenure.sequencer.run(cell.one.id)
@@ -163,6 +166,7 @@ async def test_the_operator_changes_the_cells_own_key_and_a_tenants(cell: Cell) 
             await cell.tenure.ledger_keys.rotate(cell.one[who])
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_under_load_nothing_is_lost(cell: Cell) -> None:
     await cell.put("k", 0, "customer:1")
     old = await cell.verifier()
@@ -193,6 +197,7 @@ POINTS = [
 
 
 @pytest.mark.parametrize(("point", "when", "name", "changed"), POINTS)
+@pytest.mark.databases(*DATABASES)
 async def test_killed_at_any_step_the_log_is_whole(place: Cell, tmp_path, point, when, name, changed) -> None:
     async with place.opened():
         await place.put("k", 1, "customer:1")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell, crash
+from support.databases import DATABASES
 from tenure import ids
 from tenure.bootstrap import open_tenure
 from tenure.client.source import DirSource
@@ -24,7 +25,7 @@ from tenure.listing import Query
 from tenure.sequencer import Sequencer, Shelves
 from tenure.store.log import Search
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 async def _mixed(cell: Cell, rounds: int) -> int:
@@ -48,6 +49,7 @@ async def _mixed(cell: Cell, rounds: int) -> int:
     return made
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_every_operation_is_in_the_log_exactly_once(cell: Cell) -> None:
     await cell.put("shared", 0, "customer:1")
     before = len(cell.entries())
@@ -61,6 +63,7 @@ async def test_every_operation_is_in_the_log_exactly_once(cell: Cell) -> None:
     assert len({entry["nonce"] for entry in entries}) == len(entries)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_log_of_several_tiles(cell: Cell) -> None:
     """Past 256 and 512 entries, published at odd sizes: full tiles, partial tiles, upper tiles."""
     await cell.put("k", 1, "customer:1")
@@ -130,6 +133,7 @@ def _size(checkpoint: Path) -> int:
     return int(checkpoint.read_text().splitlines()[1])
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_checkpoints_only_grow_while_a_cell_works(cell: Cell) -> None:
     sizes = []
     await cell.put("k", 1, "customer:1")
@@ -187,6 +191,7 @@ async def test_what_was_acknowledged_is_published_by_closing(place: Cell) -> Non
         assert writer.encode() in published
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_crashed_writer_leaves_no_gap(place: Cell) -> None:
     for _ in range(3):
         tenure = await place.crashing()
@@ -215,6 +220,7 @@ async def test_two_processes_publish_one_log(scaled: Cell) -> None:
 
 
 # ── reading it back ───────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_entries_are_found_by_what_they_are(cell: Cell) -> None:
     decision = await cell.tenure.decisions.open(cell.one["agent"], Opening(SUPPORT))
     await cell.put("k", 1, "customer:1", ask=cell.one.ask(decision=decision["id"]))
@@ -310,12 +316,14 @@ async def test_the_context_of_a_decision_is_what_it_saw_then(cell: Cell) -> None
     assert "salt" not in openings["items"][0]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_receipt_outlives_the_erasure(cell: Cell) -> None:
     decision, verifier = await _decide(cell)
     await cell.erase("customer:0")
     assert verify_receipt(await cell.tenure.decisions.receipt(cell.one["agent"], decision), [verifier]).ok
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_decision_of_very_many_accesses(cell: Cell) -> None:
     """Above 64 accesses the list lies apart; decision, context and receipt still cover all of it."""
     await asyncio.gather(*(cell.put(f"k{n}", n, "customer:1", scope=NOTES) for n in range(80)))
@@ -336,6 +344,7 @@ async def test_a_decision_of_very_many_accesses(cell: Cell) -> None:
     assert len(report.accesses) == 81, "the receipt brings the separate list along"
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_accesses_race_with_the_seal(cell: Cell) -> None:
     """An access is in the seal or refused; there is no third way."""
     await cell.put("k", 1, "customer:1")

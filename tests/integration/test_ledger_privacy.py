@@ -21,7 +21,7 @@ from tenure.ledger.pack import WHOLE
 from tenure.ledger.selection import Selection
 from tenure.residue import Value, scan
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 def canaries() -> dict[str, str]:

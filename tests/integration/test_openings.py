@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
+from support.databases import DATABASES
 from tenure.decisions import Opening
 from tenure.errors import NotFound
 from tenure.ledger.canonical import canonical
@@ -15,7 +16,7 @@ from tenure.listing import Query
 from tenure.model.record import Draft, Segment
 from tenure.reconstruction import Chosen
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 async def put(cell: Cell, key: str, content: Any, subject: str, *, scope: str = SCOPE) -> None:
@@ -48,6 +49,7 @@ def checks(openings: Any, receipt: ReceiptReport) -> list[str]:
     return [failure.check for failure in report.failures]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_chosen_accesses_show_what_was_seen_and_only_they_are_on_record(cell: Cell) -> None:
     decision, entries = await decided(cell)
     receipt = await receipt_of(cell, decision)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
+from support.databases import DATABASES
 from support.policies import manifest
 from tenure import ids, tenancy
 from tenure.bootstrap import open_tenure
@@ -19,7 +20,7 @@ from tenure.listing import Query
 from tenure.reading import Read
 from tenure.tenancy import Tenancies
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 HOUR = 3_600_000_000
 
 
@@ -65,6 +66,7 @@ def take_roles(cell: Cell, who: str) -> None:
     )
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_role_taken_away_while_a_request_runs(cell: Cell) -> None:
     """Whoever began before is answered under the rules of then; nobody who begins afterwards is."""
     await cell.put("k", "here", "customer:1")
@@ -87,6 +89,7 @@ async def test_a_role_taken_away_while_a_request_runs(cell: Cell) -> None:
     assert outcomes.count("denied") == (3 if cell.dialect == "postgresql" else 2)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_under_a_change_of_rules_every_entry_names_the_rules_it_was_decided_under(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     before = {one["policy"] for one in cell.entries() if one.get("purpose") == SUPPORT}
@@ -121,6 +124,7 @@ async def test_a_change_by_one_process_holds_in_every_others_next_transaction(sc
 
 
 # ── time limits ───────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_a_grant_that_ran_out_is_not_kept_by_any_cache(
     cell: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +144,7 @@ async def test_a_grant_that_ran_out_is_not_kept_by_any_cache(
 
 
 # ── what is stored and loaded ─────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_a_deny_is_a_deny_after_a_restart(place: Cell) -> None:
     async with place.opened():
         await place.put("k", 1, "customer:1", scope=NOTES, categories=("health",))
@@ -207,20 +212,20 @@ async def test_a_record_with_a_label_that_was_renamed_is_shown_to_nobody(cell: C
 
 
 # ── names that look like others ───────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize(
-    "scope", ["supp\u043ert.notes", "support\uff0enotes", "support.notes\u200b", "\uff53upport.notes"]
-)
-async def test_a_look_alike_scope_does_not_exist(cell: Cell, scope: str) -> None:
+async def test_a_look_alike_scope_does_not_exist(cell: Cell, subtests: pytest.Subtests) -> None:
     await cell.put("k", 1, "customer:1", scope=NOTES)
-    with pytest.raises(NotFound):
-        await cell.get("k", scope=scope)
-    with pytest.raises(NotFound):
-        await cell.put("k", 1, "customer:1", scope=scope)
-    with pytest.raises(NotFound):
-        await cell.tenure.gateway.query(cell.one.ask(), scope, Query())
+    for scope in ("supp\u043ert.notes", "support\uff0enotes", "support.notes\u200b", "\uff53upport.notes"):
+        with subtests.test(scope=scope):
+            with pytest.raises(NotFound):
+                await cell.get("k", scope=scope)
+            with pytest.raises(NotFound):
+                await cell.put("k", 1, "customer:1", scope=scope)
+            with pytest.raises(NotFound):
+                await cell.tenure.gateway.query(cell.one.ask(), scope, Query())
 
 
 # ── a history shows, and fetches, what may be shown ───────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_a_history_pages_over_what_it_withholds(cell: Cell) -> None:
     labels = ["contact", "health", "contact", "health", "health", "contact", "contact", "health"]
     for number, label in enumerate(labels):

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from support.cell import NOTES, Cell
+from support.databases import DATABASES
 from tenure.errors import Denied, Invalid, Malformed
 from tenure.governance.populations import PAGE, Wanted
 from tenure.ledger.note import Verifier
@@ -14,7 +15,7 @@ from tenure.ledger.selection import Selection
 from tenure.listing import Query
 from tenure.model.principal import Credential
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 ALL = Selection()
 
 
@@ -33,6 +34,7 @@ async def fetched(
             return check.finish(), pages
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_every_kind_is_found_whole_over_several_pages(cell: Cell) -> None:
     for n in range(3):
         await cell.put(f"k{n}", n, f"customer:{n}")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from support.cell import Cell, Tenant, crash
+from support.databases import DATABASES
 from tenure import publisher, sequencer
 from tenure.cold.files import FileObjects
 from tenure.errors import Unavailable
@@ -17,7 +18,7 @@ from tenure.ledger.tile import expected_bundles, expected_tiles
 from tenure.publisher import changed_files
 from tenure.store import log
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 async def until(true: Callable[[], Any]) -> None:
@@ -79,6 +80,7 @@ async def test_a_stalled_object_tier_holds_up_nobody_else(
     assert report.ok, report.failures
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_log_that_falls_too_far_behind_is_refused_and_recovers(
     place: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +135,7 @@ async def test_what_a_killed_process_left_is_taken_up_without_a_write(scaled: Ce
         assert scaled.rows("SELECT count(*) FROM writers WHERE writer = :w", w=writer) == [(0,)]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_process_that_was_believed_dead_goes_on_as_another_writer(cell: Cell) -> None:
     first = await cell.put("k", 1, "customer:1")
     writer = first.entry.partition("-")[0]

@@ -6,11 +6,12 @@ import pytest
 from sqlalchemy import text
 
 from support.cell import JOINT, NOTES, Cell
+from support.databases import DATABASES
 from tenure.errors import NotFound, QuotaExceeded, TenureError, Unavailable
 from tenure.model.record import Draft, Segment
 from tenure.store import migrate
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 def really(cell: Cell) -> dict[str, int]:
@@ -29,6 +30,7 @@ async def quota(cell: Cell, **limits: int) -> None:
     await cell.tenure.limits.declare(cell.operator, cell.one.id, limits)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_every_way_to_store_and_to_destroy_is_counted(cell: Cell) -> None:
     assert await counted(cell) == {"versions": 0, "bytes": 0}
     await cell.put("a", "one", "customer:1")
@@ -62,6 +64,7 @@ async def test_what_a_hold_wraps_anew_is_counted(cell: Cell) -> None:
     assert await counted(cell) == really(cell)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_writers_side_by_side_are_all_counted(cell: Cell) -> None:
     many = [cell.put(f"k{n}", n, f"customer:{n % 7}") for n in range(150)]
     await asyncio.gather(*many)
@@ -109,6 +112,7 @@ async def test_one_batch_does_not_pass_the_quota(embedded: Cell) -> None:
         assert (await counted(embedded))["versions"] == 10
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_it_is_counted_again_after_a_restart(place: Cell) -> None:
     async with place.opened():
         await place.put("a", "one", "customer:1")
@@ -120,6 +124,7 @@ async def test_it_is_counted_again_after_a_restart(place: Cell) -> None:
         assert await counted(place) == really(place)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_the_migration_counts_what_is_there(place: Cell) -> None:
     async with place.opened():
         await place.put("a", "one", "customer:1")

@@ -9,6 +9,7 @@ from test_derived import AGAIN, declare, derive, everything_read, scope, stored
 
 from support.attic import Attic
 from support.cell import Cell
+from support.databases import DATABASES
 from support.erasure import assert_certified
 from support.webhook import Webhook, webhook
 from tenure.errors import Denied, Erased, Unverified
@@ -16,7 +17,7 @@ from tenure.governance.rederive import wait_s
 from tenure.ledger.certificate import verify_certificate
 from tenure.ledger.rederivation import open_request
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 def rule(url: str, hours: int = 72) -> dict[str, Any]:
@@ -53,6 +54,7 @@ async def lose(cell: Cell, url: str, **how: Any) -> tuple[Any, dict[str, Any]]:
     return written, await cell.erase("customer:gone")
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_asked_answered_and_done(cell: Cell) -> None:
     attic = Attic()
     with webhook() as application:
@@ -157,6 +159,7 @@ async def test_sources_with_an_erased_person_are_not_named(cell: Cell) -> None:
         assert open_request(body, [await cell.verifier()])["sources"] == [facts]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_only_what_a_record_shows_now_is_derived_again(cell: Cell) -> None:
     with webhook() as application:
         await declare(cell, scope(AGAIN, rule(application.url)))
@@ -183,6 +186,7 @@ async def test_the_address_is_the_one_declared_now(cell: Cell) -> None:
         assert await states(cell) == ["asked"]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_two_rounds_at_once_ask_once(cell: Cell) -> None:
     with webhook() as application:
         await lose(cell, application.url)
@@ -235,6 +239,7 @@ def test_waits_grow_and_end_at_an_hour() -> None:
     assert {wait_s(n) for n in (10, 100, 10**6)} == {3600}
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_tenant_that_is_gone_is_asked_nothing_more(cell: Cell) -> None:
     with webhook() as application:
         await lose(cell, application.url)

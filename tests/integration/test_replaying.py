@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from support.cell import SCOPE, SUPPORT, Cell
+from support.databases import DATABASES
 from tenure import ids
 from tenure.crew import Desk
 from tenure.decisions import Opening
@@ -18,7 +19,7 @@ from tenure.ledger.entry import EntryDraft, Kind
 from tenure.listing import Query
 from tenure.model.record import Draft, Segment
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 NO_HEALTH = """
 apiVersion: tenure/v1
@@ -61,6 +62,7 @@ async def apply(cell: Cell, text: str) -> str:
     return str((await cell.tenure.manifests.apply(cell.one["admin"], text, dry_run=False))["policy"])
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_what_would_come_out_differently_comes_first(cell: Cell) -> None:
     before = await apply(cell, CLERKS_HEALTH)
     await cell.put("plain", 1, "customer:1")
@@ -92,6 +94,7 @@ async def test_what_would_come_out_differently_comes_first(cell: Cell) -> None:
 
 
 @pytest.mark.parametrize("limit", [("MAX_ENTRIES", 2), ("MAX_ACCESSES", 1)])
+@pytest.mark.databases(*DATABASES)
 async def test_of_a_decision_beyond_the_limit_the_first_accesses_are_judged(
     cell: Cell, monkeypatch: pytest.MonkeyPatch, limit: tuple[str, int]
 ) -> None:
@@ -127,6 +130,7 @@ async def test_a_denial_that_would_be_allowed_now(cell: Cell) -> None:
     assert (one["record"] is not None, one["version"], found["summary"]["accesses"]) == (True, 1, 1)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_erased_records_are_judged_by_their_labels_and_never_opened(cell: Cell) -> None:
     await cell.put("k", "secret", "customer:1", categories=("health",))
     decision, ask = await decide(cell)
@@ -188,6 +192,7 @@ async def test_a_record_that_the_rules_of_then_do_not_give_is_pointed_at(cell: C
     assert found["items"][0]["then"]["rules"] == ["grant/agents-work#3"], "as recorded"
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_bundle_that_is_gone_is_said_to_be_gone(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     decision, ask = await decide(cell)
@@ -226,6 +231,7 @@ async def test_what_is_not_there_is_not_replayed(cell: Cell) -> None:
     assert not [one for one in cell.entries() if one["kind"] == "policy.replay"]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_roles_are_those_of_the_time_of_the_access(cell: Cell) -> None:
     """What the ledger says of a principal outweighs what its row says now."""
     await cell.put("k", 1, "customer:1")

@@ -12,6 +12,7 @@ from test_derived import AGAIN, KEEP, KEPT, REDERIVE, declare, derive, scope
 
 from support.attic import Attic
 from support.cell import NOTES, SCOPE, SUPPORT, Cell, Tenant, crash
+from support.databases import DATABASES
 from support.erasure import (
     Failing,
     InjectedError,
@@ -35,7 +36,7 @@ from tenure.listing import Query
 from tenure.model.apikey import parse_api_key
 from tenure.model.record import Draft, Segment
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 class Backup:
@@ -102,6 +103,7 @@ async def _people(cell: Cell, *names: str, tenant: Tenant | None = None) -> None
         await cell.put(name, f"about {name}", f"customer:{name}", tenant=tenant, paths=filed)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_backup_from_before_the_erasure(place: Cell, backups: Backups) -> None:
     async with place.opened():
         await _people(place, "gone", "stays")
@@ -184,6 +186,7 @@ async def test_a_restore_without_any_erasure_is_noticed(place: Cell, backups: Ba
         assert any("lost" in note for note in report.notes)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_restored_twice(place: Cell, backups: Backups) -> None:
     async with place.opened():
         await _people(place, "a", "b", "stays")
@@ -212,6 +215,7 @@ async def test_restored_twice(place: Cell, backups: Backups) -> None:
         assert report.ok, report.failures
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_newer_backup_after_an_older_one(place: Cell, backups: Backups) -> None:
     """Forward again: the newer backup's own log generation is not the newest any more."""
     async with place.opened():
@@ -236,6 +240,7 @@ async def test_a_newer_backup_after_an_older_one(place: Cell, backups: Backups) 
         assert report.ok, report.failures
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_backup_taken_while_entries_waited_for_their_place(place: Cell, backups: Backups) -> None:
     """They get it in the new generation, and their writers' counters still make sense there."""
     tenure = await place.crashing()
@@ -257,6 +262,7 @@ async def test_a_backup_taken_while_entries_waited_for_their_place(place: Cell, 
         assert report.ok, report.failures
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_backup_taken_in_the_middle_of_an_erasure(
     place: Cell, backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +290,7 @@ async def test_a_backup_taken_in_the_middle_of_an_erasure(
         await assert_certified(place, await place.erase("customer:stays"))
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_backup_from_between_request_and_batch(place: Cell, backups: Backups) -> None:
     tenure = await place.crashing()
     await _people(place, "gone", "stays")
@@ -455,6 +462,7 @@ async def test_database_and_mirror_rolled_back_together_open_for_nobody(
             pass
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_crash_while_recovering_is_recovered(
     place: Cell, backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -498,6 +506,7 @@ async def _held(place: Cell, key: str, customer: str) -> str:
 
 
 @pytest.mark.parametrize("placed", ["before", "after"])
+@pytest.mark.databases(*DATABASES)
 async def test_what_a_hold_keeps_outlives_a_restore(place: Cell, backups: Backups, placed: str) -> None:
     """The backup's headers have no leaf left that lives; the mirror has those that the batch had made."""
     async with place.opened():
@@ -656,6 +665,7 @@ async def test_a_restored_batch_that_was_under_way_keeps_what_is_held(
         assert kept_by(place, hold) == [b'{"v": "evidence"}']
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_what_had_its_time_has_it_after_a_restore(
     place: Cell, backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from support.cell import JOINT, NOTES, SCOPE, Cell
+from support.databases import DATABASES
 from tenure import ids
 from tenure.access import Ask
 from tenure.errors import Denied, Erased, Invalid, NotFound
@@ -13,7 +14,7 @@ from tenure.model.lifetime import HOUR_US, Due
 from tenure.model.lifetime_words import words
 from tenure.retention import Retained
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 DAY = 24 * HOUR_US
 
 
@@ -30,6 +31,7 @@ async def explained(cell: Cell, key: str = "k", ask: Ask | None = None, **which:
     return await cell.tenure.gateway.retention(ask or cell.one.ask(), which.pop("scope", SCOPE), key, **which)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_version_says_when_it_goes_and_by_which_rule(cell: Cell) -> None:
     await declare(
         cell,

@@ -8,6 +8,7 @@ import pytest
 
 from support.attic import Attic
 from support.cell import JOINT, NOTES, SCOPE, SUPPORT, Cell
+from support.databases import DATABASES
 from support.erasure import assert_certified
 from support.oracle import Oracle
 from tenure.access import Ask
@@ -20,7 +21,7 @@ from tenure.listing import Query
 from tenure.model.record import Draft, Segment, Version
 from tenure.writing import Condition
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 ANNA, BEN = "customer:anna", "customer:ben"
 GONE = None
@@ -128,6 +129,7 @@ def ciphertexts(cell: Cell) -> list[bytes]:
     return found
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_an_erased_segment_keeps_its_place_and_names_the_certificate(cell: Cell) -> None:
     await write(cell, CASES["segments"])
     before = await cell.get("k")
@@ -141,6 +143,7 @@ async def test_an_erased_segment_keeps_its_place_and_names_the_certificate(cell:
     assert [(one.subjects, one.segments) for one in heads.items] == [((BEN,), ())]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_the_dry_run_and_a_second_version(cell: Cell) -> None:
     await write(cell, CASES["segments"])
     await cell.tenure.gateway.write(
@@ -160,6 +163,7 @@ async def test_the_dry_run_and_a_second_version(cell: Cell) -> None:
 
 
 @pytest.mark.parametrize("by", ["subject", "record"])
+@pytest.mark.databases(*DATABASES)
 async def test_a_hold_keeps_a_segment_that_nobody_reads(cell: Cell, by: str) -> None:
     written = await cell.tenure.gateway.write(cell.one.ask(), SCOPE, "k", CASES["segments"].draft)
     target = await cell.person(ANNA) if by == "subject" else written.record
@@ -237,6 +241,7 @@ async def test_a_segment_that_only_looks_erased_is_tampering(cell: Cell, how: st
         await cell.get("k")
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_people_of_all_segments_are_counted_and_asked_for(cell: Cell) -> None:
     many = [part("x", *(f"customer:{n}-{m}" for m in range(33))) for n in range(2)]
     with pytest.raises(Invalid) as wrong:
@@ -256,6 +261,7 @@ async def test_people_of_all_segments_are_counted_and_asked_for(cell: Cell) -> N
     assert cell.rows("SELECT 1 FROM versions") == []
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_nothing_is_written_about_somebody_who_is_being_erased(cell: Cell) -> None:
     await cell.put("other", 1, ANNA)
     await cell.request(ANNA)
@@ -263,6 +269,7 @@ async def test_nothing_is_written_about_somebody_who_is_being_erased(cell: Cell)
         await write(cell, CASES["segments"])
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_repeated_write_is_answered_with_its_commitments(cell: Cell) -> None:
     draft, ask = CASES["segments"].draft, cell.one.ask()
     first = await cell.tenure.gateway.write(ask, SCOPE, "k", draft, idempotency_key="once")

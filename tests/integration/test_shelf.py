@@ -9,6 +9,7 @@ import pytest
 from test_bring_up import Copies, copies
 
 from support.cell import Cell
+from support.databases import DATABASES
 from tenure import safekeeping
 from tenure.client.source import DirSource
 from tenure.errors import Conflict, Tampered
@@ -17,7 +18,7 @@ from tenure.ledger.audit import audit
 from tenure.ledger.tile import ENTRIES, TileId
 
 __all__ = ["copies"]
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 async def _grown(cell: Cell, *bursts: int) -> int:
@@ -43,6 +44,7 @@ def _content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_nothing_is_found_where_nothing_is_wrong(cell: Cell) -> None:
     await _grown(cell, 3, 250, 40, 2)
     before = _content(cell.published())
@@ -58,27 +60,32 @@ def _flip(path: Path) -> None:
     path.write_bytes(raw)
 
 
+OBJECTS = (
+    *("tile/0/000", "tile/0/001.p/{part}", "tile/1/000.p/1", "tile/entries/000", "tile/entries/001.p/{part}"),
+    *("checkpoint", "vkey", "checkpoints/{size:019d}"),
+)
+
+
 @pytest.mark.parametrize("damage", [Path.unlink, _flip, lambda path: path.write_bytes(b"")])
-@pytest.mark.parametrize(
-    "name",
-    ["tile/0/000", "tile/0/001.p/{part}", "tile/1/000.p/1", "tile/entries/000", "tile/entries/001.p/{part}",
-     "checkpoint", "vkey", "checkpoints/{size:019d}"],
-)  # fmt: skip
-async def test_each_published_object(cell: Cell, name: str, damage: Callable[[Path], Any]) -> None:
+async def test_each_published_object(
+    cell: Cell, subtests: pytest.Subtests, damage: Callable[[Path], Any]
+) -> None:
     size = await _grown(cell, 3, 250, 40)
     before = _content(cell.published())
-    name = name.format(size=size, part=size - 256)
-    damage(cell.published() / name)
-    found = await repaired(cell)
-    assert (found.missing + found.changed) == [name]
-    assert bool(found.missing) == (damage is Path.unlink)
-    assert not found.database
-    assert not found.beyond
-    assert _content(cell.published()) == before
-    assert (await repaired(cell)).well
+    for name in (name.format(size=size, part=size - 256) for name in OBJECTS):
+        with subtests.test(name=name):
+            damage(cell.published() / name)
+            found = await repaired(cell)
+            assert (found.missing + found.changed) == [name]
+            assert bool(found.missing) == (damage is Path.unlink)
+            assert not found.database
+            assert not found.beyond
+            assert _content(cell.published()) == before
+            assert (await repaired(cell)).well
     assert (await cell.audited()).ok
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_everything_lost_but_the_database(cell: Cell) -> None:
     await _grown(cell, 3, 250, 40)
     folder = cell.published()
@@ -104,6 +111,7 @@ async def test_narrower_tiles_of_earlier_checkpoints_come_back(cell: Cell) -> No
 
 
 # ── the database's copy ────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_a_damaged_tile_of_the_database_is_not_published(cell: Cell) -> None:
     size = await _grown(cell, 3, 250, 40)
     before = _content(cell.published())
@@ -117,6 +125,7 @@ async def test_a_damaged_tile_of_the_database_is_not_published(cell: Cell) -> No
     assert size
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_an_edited_entry_of_the_database_comes_back_from_what_is_published(cell: Cell) -> None:
     await _grown(cell, 3, 250, 40)
     body = cell.rows("SELECT e.body FROM entries e JOIN places p ON p.tenant_id = e.tenant_id AND"
@@ -133,6 +142,7 @@ async def test_an_edited_entry_of_the_database_comes_back_from_what_is_published
     assert served == (cell.published() / "tile/entries/000").read_bytes()
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_dropped_entry_and_its_place_come_back(cell: Cell) -> None:
     await _grown(cell, 3, 250, 40)
     mine = "WHERE CAST(tenant_id AS TEXT) = :t AND writer = (SELECT writer FROM places WHERE idx = 0 AND"
@@ -174,6 +184,7 @@ async def test_nothing_is_signed_upon_a_damaged_edge(cell: Cell) -> None:
     assert (await cell.audited()).ok
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_an_edited_checkpoint_of_the_database(cell: Cell) -> None:
     size = await _grown(cell, 3)
     edited = "UPDATE checkpoints SET note = :n WHERE CAST(tenant_id AS TEXT) = :t AND size = :s"
@@ -208,6 +219,7 @@ async def test_a_lost_mirrored_head_comes_back(cell: Cell) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_restored_database_is_not_taken_for_the_truth(place: Cell, copies: Copies) -> None:
 
     async with place.opened():
@@ -236,6 +248,7 @@ async def test_proofs_of_a_change_of_key_come_back(cell: Cell, damage: Callable[
 
 
 # ── in parts ───────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_a_log_is_compared_in_turns_and_what_is_missing_is_found_at_once(cell: Cell) -> None:
     await _grown(cell, 300, 300)
     ground = cell.tenure.shredder._ground

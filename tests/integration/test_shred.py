@@ -10,6 +10,7 @@ import pytest
 
 from fakes import FakeRootStore
 from support.cell import JOINT, NOTES, SCOPE, Cell, crash
+from support.databases import DATABASES
 from support.erasure import (
     Failing,
     InjectedError,
@@ -29,9 +30,10 @@ from tenure.model.apikey import parse_api_key
 from tenure.model.principal import PrincipalKind
 from tenure.store.shreds import Batch
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_the_person_is_gone_and_everyone_else_is_as_before(cell: Cell) -> None:
     for n in range(4):
         await cell.put(f"gone{n}", n, "customer:gone")
@@ -63,6 +65,7 @@ async def test_root_rotates_and_only_the_new_one_lives(cell: Cell) -> None:
     assert root_versions(cell) == {"key": [3], "destroyed": [1, 2]}
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_steps_are_in_order_and_the_purge_is_on_record(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     state = await cell.erase("customer:1")
@@ -80,6 +83,7 @@ async def test_steps_are_in_order_and_the_purge_is_on_record(cell: Cell) -> None
     assert "customer:1" not in json.dumps(certified)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_from_the_request_on_nothing_is_read_or_written(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     await cell.put("k2", 1, "customer:1", "customer:2")
@@ -96,6 +100,7 @@ async def test_from_the_request_on_nothing_is_read_or_written(cell: Cell) -> Non
     await assert_erased(cell, "k", "k2", certificate=state["certificate"])
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_returning_person_is_a_new_person(cell: Cell) -> None:
     await cell.put("k", "old", "customer:1")
     old = await cell.person("customer:1")
@@ -114,6 +119,7 @@ async def test_a_returning_person_is_a_new_person(cell: Cell) -> None:
         await cell.get("k")
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_any_of_several_people_takes_the_record_along(cell: Cell) -> None:
     await cell.put("both", 1, "customer:1", "customer:2")
     await cell.put("hers", 2, "customer:2")
@@ -122,6 +128,7 @@ async def test_any_of_several_people_takes_the_record_along(cell: Cell) -> None:
     assert await cell.value("hers") == 2
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_all_of_several_people_must_go_first(cell: Cell) -> None:
     await cell.put("trip", "booked", "customer:1", "customer:2", scope=JOINT)
     state = await cell.erase("customer:1")
@@ -147,6 +154,7 @@ async def test_all_of_several_people_must_go_first(cell: Cell) -> None:
     assert gone.value.certificate == state["certificate"]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_one_batch_over_two_tenants(cell: Cell) -> None:
     shreds: list[tuple[str, Any]] = []
     for tenant in (cell.one, cell.two):
@@ -165,6 +173,7 @@ async def test_one_batch_over_two_tenants(cell: Cell) -> None:
         assert (await cell.audited(tenant)).ok
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_person_with_nothing_held(cell: Cell) -> None:
     from tenure.decisions import Opening
 
@@ -172,6 +181,7 @@ async def test_a_person_with_nothing_held(cell: Cell) -> None:
     await assert_certified(cell, await cell.erase("customer:quiet"))
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_deleted_record_is_purged_with_its_person(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1")
     await cell.tenure.gateway.delete(cell.one.ask(), SCOPE, "k")
@@ -196,6 +206,7 @@ async def test_the_service_erases_by_itself_at_its_interval(place: Cell) -> None
             await assert_certified(place, state)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_after_a_restart_it_is_still_so(place: Cell) -> None:
     async with place.opened():
         await place.put("k", 1, "customer:1")
@@ -209,6 +220,7 @@ async def test_after_a_restart_it_is_still_so(place: Cell) -> None:
 
 
 # ── others go on working ──────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_reading_and_writing_about_others_goes_on_meanwhile(cell: Cell) -> None:
     for n in range(3):
         await cell.put(f"gone{n}", n, f"customer:gone{n}")
@@ -300,6 +312,7 @@ async def test_a_root_destroyed_with_another_batch_is_made_again(
 @pytest.mark.parametrize(
     "method", ["roots.create", "mirror.put_manifest", "roots.destroy", "database.compact"]
 )
+@pytest.mark.databases(*DATABASES)
 async def test_what_failed_once_is_done_by_the_next_run(
     cell: Cell, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

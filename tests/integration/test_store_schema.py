@@ -140,9 +140,8 @@ async def test_the_tables_owner_is_bound_too(scaled: Cell) -> None:
         assert connection.execute(text("SELECT count(*) FROM versions")).scalar_one() == 0
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
+def test_the_service_role_cannot_change_the_house(scaled: Cell, subtests: pytest.Subtests) -> None:
+    for statement in (
         "DROP TABLE versions",
         "ALTER TABLE versions DISABLE ROW LEVEL SECURITY",
         "ALTER TABLE versions NO FORCE ROW LEVEL SECURITY",
@@ -152,11 +151,13 @@ async def test_the_tables_owner_is_bound_too(scaled: Cell) -> None:
         "SET ROLE tenure_owner",
         "ALTER ROLE tenure_app BYPASSRLS",
         "UPDATE alembic_version SET version_num = 'x'",
-    ],
-)
-def test_the_service_role_cannot_change_the_house(scaled: Cell, statement: str) -> None:
-    with pytest.raises(DBAPIError), connected(scaled.settings.database_url) as connection:
-        connection.execute(text(statement))
+    ):
+        with (
+            subtests.test(statement=statement),
+            pytest.raises(DBAPIError),
+            connected(scaled.settings.database_url) as connection,
+        ):
+            connection.execute(text(statement))
 
 
 # ── opening ───────────────────────────────────────────────────────────────────────────────────────

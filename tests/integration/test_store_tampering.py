@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import text
 
 from support.cell import Cell
+from support.databases import DATABASES
 from tenure.errors import KeyFailure, NotFound, Tampered
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 async def _fails(cell: Cell, key: str, **how: object) -> None:
@@ -69,6 +70,7 @@ async def test_content_and_head_exchanged(pair: Pair) -> None:
     await _fails(cell, "a")
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_whole_rows_exchanged_between_two_records(pair: Pair) -> None:
     """The rows keep their version ids and everything sealed; only whose they are has changed."""
     cell, a, b = pair
@@ -122,6 +124,7 @@ async def test_a_row_copied_to_another_tenant_with_all_its_ids(cell: Cell) -> No
     await _fails(cell, "a", tenant=cell.two)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_one_flipped_bit_anywhere(cell: Cell) -> None:
     await cell.put("a", "A", "customer:1")
     a = (await cell.get("a")).record

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from support.cell import SCOPE, SUPPORT, Cell
+from support.databases import DATABASES
 from support.erasure import Failing, InjectedError, When
 from tenure.cli.entry import app
 from tenure.client.source import DirSource
@@ -21,7 +22,7 @@ from tenure.ledger.note import Verifier
 from tenure.listing import Query
 from tenure.store.tables import LEDGER, metadata
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 async def offboard(cell: Cell) -> dict[str, str]:
@@ -30,6 +31,7 @@ async def offboard(cell: Cell) -> dict[str, str]:
     return asked
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_tenant_is_gone_and_its_ledger_stays(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1", paths=(("users", "1"),))
     await cell.put("k", "theirs", "customer:1", tenant=cell.two)
@@ -68,6 +70,7 @@ async def test_only_the_operator_and_only_what_is_there(cell: Cell) -> None:
             await cell.tenure.tenants.shred(cell.operator, unknown)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_restarts_and_further_erasures_go_on(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1", tenant=cell.two)
     await offboard(cell)
@@ -96,6 +99,7 @@ def rows_left(cell: Cell) -> list[str]:
     return [name for name in tables if cell.rows(query.format(name), t=cell.one.id)[0][0]]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_ledger_that_is_handed_over_verifies_when_the_tenant_is_gone(cell: Cell) -> None:
     for n in range(300):
         await cell.put(f"k{n}", n, "customer:1")
@@ -175,6 +179,7 @@ async def test_asked_the_other_way_it_is_a_conflict(cell: Cell) -> None:
 
 @pytest.mark.parametrize(("method", "call"), [("write", 1), ("drop_published", 1), ("pin", 1)])
 @pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.databases(*DATABASES)
 async def test_a_crash_around_the_hand_over_loses_nothing(
     cell: Cell, monkeypatch: pytest.MonkeyPatch, method: str, call: int, when: When
 ) -> None:

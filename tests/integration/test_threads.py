@@ -9,13 +9,14 @@ import pytest
 from uuid_utils import uuid7
 
 from support.cell import NOTES, SCOPE, Cell
+from support.databases import DATABASES
 from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound, Stale, Tampered
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.view import Anchors
 from tenure.model.thread import Bound, Channel, NewSnapshot, NewWrites, Reuse, Snapshot, Stored, Write
 from tenure.threads.pages import Wanted
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 ADA = "customer:ada"
 BOUND = Bound(("contact",), (ADA,))
@@ -69,6 +70,7 @@ async def unhealthy(cell: Cell) -> list[Any]:
     return [one for step in inspector.tenant(cell.one.id) for one in step.findings]
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_values_that_did_not_change_are_the_parents_and_slices_make_a_whole(cell: Cell) -> None:
     first = await put(cell, "t", {"talk": "one,", "kept": "K"}, metadata={"step": 0}, state={"v": 1})
     grown = Channel(2, "text", (b"[", Reuse(1, 0, 4), b"two"))
@@ -102,6 +104,7 @@ async def test_slices_that_the_parent_has_not_are_refused(cell: Cell) -> None:
     assert (await get(cell, "t")).id == first.id
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_of_two_runners_one_wins_and_the_other_is_told(cell: Cell) -> None:
     first = await put(cell, "t", latest=())
     both = await asyncio.gather(
@@ -121,6 +124,7 @@ async def test_of_two_runners_one_wins_and_the_other_is_told(cell: Cell) -> None
     assert (await get(cell, "t")).id == fork.id
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_storing_the_same_again_is_no_harm(cell: Cell) -> None:
     one = new_id()
     first = await put(cell, "t", {"a": "1"}, id=one, latest=())
@@ -128,6 +132,7 @@ async def test_storing_the_same_again_is_no_harm(cell: Cell) -> None:
     assert (again.id, again.version, again.entry) == (first.id, first.version, first.entry)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_writes_wait_in_order_the_first_of_a_task_counts_and_special_ones_the_last(cell: Cell) -> None:
     early = new_id()
     first = await put(cell, "t")
@@ -206,6 +211,7 @@ async def test_each_call_is_one_entry_that_commits_to_what_was_seen(cell: Cell) 
     assert (await cell.audited()).ok
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_pages_lead_on_newest_first_of_one_or_all(cell: Cell) -> None:
     parent, made = None, []
     for n in range(7):
@@ -231,6 +237,7 @@ async def test_pages_lead_on_newest_first_of_one_or_all(cell: Cell) -> None:
     assert (await threads.page(ask, NOTES, Wanted())).items == []
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_an_erased_person_takes_the_thread_along_and_late_writes_do_not_bring_it_back(
     cell: Cell,
 ) -> None:
@@ -251,6 +258,7 @@ async def test_an_erased_person_takes_the_thread_along_and_late_writes_do_not_br
     assert await unhealthy(cell) == []
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_deleted_thread_is_shredded_and_only_a_new_beginning_begins_it_anew(cell: Cell) -> None:
     early = new_id()
     first = await put(cell, "t", {"a": "secret"})
@@ -281,6 +289,7 @@ async def test_a_deleted_thread_is_shredded_and_only_a_new_beginning_begins_it_a
     assert await unhealthy(cell) == []
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_pruning_keeps_the_newest_whole_and_shreds_the_rest(cell: Cell) -> None:
     first = await put(cell, "t", {"talk": "one,", "old": "O"}, run="r1", metadata={"run_id": "r1"})
     grown = Channel(2, "text", (Reuse(1, 0, 4), b"two"))
@@ -304,6 +313,7 @@ async def test_pruning_keeps_the_newest_whole_and_shreds_the_rest(cell: Cell) ->
     assert await unhealthy(cell) == []
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_pruning_keeps_what_a_delta_channel_is_built_upon(cell: Cell) -> None:
     first = await put(cell, "t", {"d": "whole"})
     delta = {"counters_since_delta_snapshot": {"d": [1, 1]}}
@@ -316,6 +326,7 @@ async def test_pruning_keeps_what_a_delta_channel_is_built_upon(cell: Cell) -> N
     assert (await get(cell, "t")).id == fourth.id
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_copy_is_whole_and_its_own(cell: Cell) -> None:
     first = await put(cell, "t", {"talk": "one,"})
     second = await put(cell, "t", {"talk": Channel(2, "text", (Reuse(1, 0, 4), b"2"))}, parent=first.id)
@@ -334,6 +345,7 @@ async def test_a_copy_is_whole_and_its_own(cell: Cell) -> None:
         await get(cell, "u")
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_run_is_deleted_wherever_it_stored_something(cell: Cell) -> None:
     made = {}
     for thread in ("t", "u"):
@@ -392,6 +404,7 @@ async def test_names_are_checked_before_anything_is_done(cell: Cell) -> None:
     assert not cell.rows("SELECT 1 FROM records")
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_what_tasks_wrote_goes_along_with_the_next_snapshot_of_the_same_batch(cell: Cell) -> None:
     first = await put(cell, "t", {"a": "1"})
     await write(cell, "t", first.id, "early", Write(0, "a", "text", b"0"), path="~0")

@@ -14,6 +14,7 @@ from test_retention import declare, rule
 from test_threads import ADA, BOUND, get, new_id, put, unhealthy, values, write
 
 from support.cell import JOINT, SCOPE, Cell
+from support.databases import DATABASES
 from support.erasure import assert_certified
 from support.postgres import Server
 from support.tiering import Later, hot, tier
@@ -25,7 +26,7 @@ from tenure.jobs.job import Run
 from tenure.model.thread import Bound, Channel, NewWrites, Reuse, Write
 from tenure.threads.pages import Wanted
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 HEALTH = Bound(("health",), (ADA,))
 NARROW = """
@@ -112,6 +113,7 @@ async def test_a_slice_before_the_value_is_refused(cell: Cell) -> None:
             await put(cell, "t", {"a": Channel(3, "text", (wrong,))}, parent=second.id)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_run_is_found_by_what_it_was_stored_with(cell: Cell) -> None:
     first = await put(cell, "t", {"a": "1"}, run="mine")
     second = await put(cell, "t", {"a": "2"}, parent=first.id, run="other")
@@ -193,6 +195,7 @@ async def test_a_pruned_thread_outlives_what_it_was_built_upon(cell: Cell, trave
     assert values(found) == {"talk": "one,2"}
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_pending_writes_that_have_had_their_time_do_not_hide_their_snapshot(
     cell: Cell, travel: Travel
 ) -> None:
@@ -220,6 +223,7 @@ async def grown(cell: Cell, thread: str, parent: str | None, sure: list[str], st
         await write(cell, thread, parent, "task", Write(0, "a", "text", b"w"))
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_pruning_meanwhile_loses_nothing_that_was_acknowledged(cell: Cell) -> None:
     sure: list[str] = []
     running = asyncio.create_task(grown(cell, "t", None, sure, 12))
@@ -234,6 +238,7 @@ async def test_pruning_meanwhile_loses_nothing_that_was_acknowledged(cell: Cell)
     assert await unhealthy(cell) == []
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_what_is_acknowledged_while_its_thread_is_deleted_is_never_read_again(
     cell: Cell, travel: Travel
 ) -> None:
@@ -336,6 +341,7 @@ async def test_pruning_reads_no_sense_into_anybodys_metadata(cell: Cell) -> None
 
 
 # ── backups, holds ─────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_a_backup_does_not_bring_a_deleted_thread_back(place: Cell, backups: Backups) -> None:
     async with place.opened():
         first = await put(place, "t", {"a": "secret"})
@@ -370,6 +376,7 @@ async def test_a_backup_does_not_bring_a_deleted_thread_back(place: Cell, backup
 
 
 @pytest.mark.parametrize("by", ["subject", "scope"])
+@pytest.mark.databases(*DATABASES)
 async def test_a_held_thread_is_kept_and_nobody_reads_it(cell: Cell, by: str) -> None:
     first = await put(cell, "t", {"a": "evidence"})
     await write(cell, "t", first.id, "task", Write(0, "a", "text", b"2"))
@@ -394,6 +401,7 @@ async def test_a_held_thread_is_kept_and_nobody_reads_it(cell: Cell, by: str) ->
 
 
 # ── tiers ──────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.databases(*DATABASES)
 async def test_what_lies_in_packs_is_loaded_listed_grown_copied_and_pruned(
     cell: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -445,6 +453,7 @@ async def test_what_is_read_is_what_was_stored_and_no_ones_object(cell: Cell) ->
     assert (await get(cell, "t")).id == second.id
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_quota_holds_for_threads_and_counts_them_right(cell: Cell) -> None:
     threads, ask = cell.tenure.threads, cell.one.ask()
     first = await put(cell, "t", {"a": "1"})

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
+from support.databases import DATABASES
 from tenure import ids
 from tenure.errors import Denied, Invalid
 from tenure.governance import whatif
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 NO_HEALTH = """
 apiVersion: tenure/v1
@@ -68,6 +69,7 @@ async def age(cell: Cell, days: int) -> None:
         )
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_it_counts_what_would_change_with_examples(cell: Cell) -> None:
     await cell.put("health", 1, "customer:1", categories=("health",))
     await cell.put("plain", 1, "customer:1")
@@ -114,6 +116,7 @@ async def test_what_changed_already_is_told_apart(cell: Cell) -> None:
     assert (group["was"], group["now"], group["becomes"]) == (True, False, False)
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_only_so_many_days_are_looked_at(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1", categories=("health",))
     await cell.get("k")
@@ -143,6 +146,7 @@ async def test_it_stops_where_it_says(cell: Cell, monkeypatch: pytest.MonkeyPatc
     assert found["first"] > 0, "it stops where the days are over"
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_the_erased_count_by_their_labels(cell: Cell) -> None:
     await cell.put("k", "secret", "customer:1", categories=("health",))
     await cell.get("k")

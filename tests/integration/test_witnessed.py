@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from integration.test_ledger_live import _decide
 from support.cell import crash
+from support.databases import DATABASES
 from support.erasure import InjectedError
 from support.witness import serving
 from tenure import publisher, witnesses
@@ -24,7 +25,7 @@ from tenure.store import log
 from tenure.witness.place import Place
 
 __all__ = ["copies"]
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +80,7 @@ def published(cell):
     return (cell.published() / "checkpoint").read_text()
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_receipt_with_two_cosignatures_verifies_offline(place, pair, tmp_path):
     await pair.know(place)
     with pair.up(0, 1):
@@ -131,6 +133,7 @@ async def test_with_a_witness_down_it_is_published_and_completed_later(place, pa
             assert states[place.one.id].state == "ok"
 
 
+@pytest.mark.databases(*DATABASES)
 async def test_a_head_that_only_a_witness_saw_is_not_contradicted_after_a_restore(
     place, pair, copies, monkeypatch
 ):

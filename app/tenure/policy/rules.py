@@ -7,6 +7,7 @@ ledger can be looked up again in the bundle of its digest.
 
 import csv
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
@@ -48,10 +49,27 @@ def builtin_rules(text: str, tenant: str) -> Iterator[Rule]:
 
     Strict, because this file gives power over the service: an unknown word is refused, not skipped.
     """
+    for where, role, scope, action, name in _builtin_rows(text):
+        yield Rule(
+            CELL if where == "cell" else tenant,
+            role,
+            scope,
+            names.SERVICE_CATEGORY,
+            names.SERVICE_PURPOSE,
+            action,
+            "allow",
+            f"builtin/{name}",
+        )
+
+
+@lru_cache(maxsize=2)
+def _builtin_rows(text: str) -> tuple[tuple[str, ...], ...]:
+    """Where, role, scope, action, name of each row. One file for all tenants: it is read once."""
+    rows = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        row = [part.strip() for part in next(csv.reader([line]))]
+        row = tuple(part.strip() for part in next(csv.reader([line])))
         if len(row) != _COLUMNS:
             raise _bad_row(number, f"it has {len(row)} columns, not {_COLUMNS}")
         where, role, scope, action, name = row
@@ -65,16 +83,8 @@ def builtin_rules(text: str, tenant: str) -> Iterator[Rule]:
             raise _bad_row(number, "its action is not a service action")
         if not names.is_label(name):
             raise _bad_row(number, "its last column is not a name")
-        yield Rule(
-            CELL if where == "cell" else tenant,
-            role,
-            scope,
-            names.SERVICE_CATEGORY,
-            names.SERVICE_PURPOSE,
-            action,
-            "allow",
-            f"builtin/{name}",
-        )
+        rows.append(row)
+    return tuple(rows)
 
 
 def _bad_row(number: int, what: str) -> Invalid:

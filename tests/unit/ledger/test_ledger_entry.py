@@ -62,7 +62,7 @@ NUMBERS = st.integers(0, 2**53 - 1)
 
 
 @given(DRAFTS, NUMBERS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_what_is_written_reads_back_and_keeps_the_published_schema(draft, n):
     raw = draft.encode(WRITER, n)
     entry = parse_entry(raw)

@@ -154,7 +154,7 @@ PASTS = [past(40), past(40, "b", shared=13), past(40, "c", shared=0)]
         max_size=25,
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_whatever_is_offered_all_that_was_cosigned_is_one_growing_log(offers):
     """Random growth, forks, rollbacks and replays, with honest and with wrong old sizes."""
     head, cosigned, replays, statuses = START, [], [], set()
@@ -184,7 +184,7 @@ def test_honest_growth_is_never_refused(old, more):
 
 
 @given(st.integers(1, 39), st.integers(0, 10), st.integers(0, 255))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_changed_proof_is_refused(old, at, byte):
     proof = tree.consistency(old, 40, lambda *tile: PASTS[0].tiles[tile])
     n = at % len(proof)

@@ -195,7 +195,7 @@ plain = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.lists(plain, max_size=3))
 def test_what_a_standard_yaml_writer_writes_is_read_back(values):
     text = yaml.safe_dump_all(values, explicit_start=True)
@@ -285,7 +285,7 @@ def whole_sets(draw):
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(whole_sets())
 def test_manifests_survive_yaml_json_and_their_canonical_form(values):
     found = parse_manifests(yaml.safe_dump_all(values))

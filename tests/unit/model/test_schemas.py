@@ -231,7 +231,7 @@ def mutants(draw):
     return value
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(mutants())
 def test_what_a_schema_refuses_the_reader_refuses(value):
     if not accepts(value):

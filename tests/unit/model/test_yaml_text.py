@@ -26,7 +26,7 @@ def read(text):
     return [one.value for one in read_documents(text)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(DOCUMENT, min_size=1, max_size=3))
 @example(
     [{"a": "😀", "no": "no", "1": "1.5", "<<": "*x", "b": "2026-01-01", "c": "", "d": " x", "e": "x: y"}]
@@ -36,7 +36,7 @@ def test_is_read_back_unchanged(values):
     assert read(to_yaml(values)) == values
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.dictionaries(st.text(max_size=6), st.text(max_size=12), min_size=1))
 def test_another_reader_of_yaml_1_1_takes_the_same(value):
     assert yaml.safe_load(to_yaml([value])) == value

@@ -58,7 +58,7 @@ def someone(roles, reach, behalf=None):
     return Principal(TENANT, f"id-{roles}", "x", PrincipalKind.AGENT, left, reach=reach, behalf=behalf)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     HELD,
     st.none() | REACHES,

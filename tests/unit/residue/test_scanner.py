@@ -34,7 +34,7 @@ def test_each_encoding_is_found_and_named(name, value):
     assert not chains(data, "somebody else entirely")
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     value=VALUES, name=st.sampled_from(sorted(ENCODINGS)), before=NOISE, after=NOISE, chunk=st.integers(1, 40)
 )
@@ -47,7 +47,7 @@ def test_any_value_anywhere_in_any_encoding(value, name, before, after, chunk):
     assert chains(data, value, chunk=chunk)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     value=VALUES,
     encoding=st.sampled_from(sorted(ENCODINGS)),
