@@ -19,7 +19,7 @@ from tenure.errors import Malformed, NotFound
 from tenure.model.names import is_scope
 
 _VERB = re.compile(
-    r"/v1/(subjects|decisions|holds|shreds|tenants|breakglass|notices|jobs|manifests/[^/:]+)/([^/:]+):([a-z]+)"
+    r"/v1/(subjects|decisions|holds|shreds|tenants|breakglass|notices|requests|jobs|manifests/[^/:]+)/([^/:]+):([a-z]+)"
 )
 _MARK = "/:"
 _NOWHERE = "/-"

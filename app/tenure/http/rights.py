@@ -323,7 +323,7 @@ async def lift_request(
     "/v1/requests/{id:str}/:link",
     operation_id="linkRequest",
     status_code=200,
-    responses=answers(200, shapes.PackageLink, "A link; its token is shown once"),
+    responses=answers(200, shapes.RequestLink, "A link; its token is shown once"),
 )
 async def link_request(
     request: Call,

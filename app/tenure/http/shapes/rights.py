@@ -63,7 +63,7 @@ class RightsRequestWhole(RightsRequest):
     progress: dict[str, Any]
 
 
-class PackageLink(Shape):
+class RequestLink(Shape):
     """What opens an access package, once. The person puts the token into the page at /v1/packages."""
 
     package: str
