@@ -16,7 +16,7 @@ from tenure.rendering.values import Json, blocks, facts
 
 TITLES: Final = {
     "erasure-certificate": "Certificate of erasure",
-    "request": "Certificate of a rights request",
+    "request-certificate": "Certificate of a rights request",
 }
 """By `kind`. One that is not here is "Certificate"."""
 
@@ -31,6 +31,7 @@ NAMES: Final = {
     "regime": "Under which law",
     "received_at": "Received",
     "due_at": "Due",
+    "held": "What is held",
     "completed_at": "Answered",
     "shred": "Erasure",
     "subject": "Data subject (a random id)",
@@ -63,10 +64,22 @@ _FIRST: Final = (
     _Heading(
         "asked",
         "What was asked",
-        ("request", "type", "regime", "received_at", "due_at", "shred", "subject", "cohort", "tenant"),
+        (
+            "request",
+            "type",
+            "regime",
+            "received_at",
+            "due_at",
+            "shred",
+            "subject",
+            "cohort",
+            "tenant",
+            "held",
+        ),
     ),
     _Heading("outcome", "What came of it", ("outcome", "completed_at", "irrecoverable_at")),
     _Heading("steps", "What was done, step by step", ("steps",)),
+    _Heading("done", "What came of each step", ("done",)),
     _Heading("keys", "Keys that were destroyed", ("keys",)),
     _Heading("stores", "Where it was stored", ("stores",)),
     _Heading("residue", "What was left (residue)", ("residue",)),

@@ -48,7 +48,7 @@ ERASURE = {
 }
 REQUEST = {
     "v": 1,
-    "kind": "request",
+    "kind": "request-certificate",
     "id": "0199-6",
     "request": "0199-7",
     "type": "erasure",
@@ -59,6 +59,7 @@ REQUEST = {
     "issued_at": AT,
     "outcome": "partial",
     "steps": [{"step": "received", "at": AT}],
+    "done": {"shred": {"certificate": "0199-1", "sha256": "ab" * 32}, "notify": {"sent": 3, "dead": 1}},
     "exceptions": [{"ground": "17(3)(b)", "what": "invoices of 2024"}],
     "erasure": {"certificate": "0199-1", "sha256": "ab" * 32},
     "notices": {"sent": 3, "dead": 1},
