@@ -85,7 +85,7 @@ def test_nulls_and_numbers(place: Cell, database: Database) -> None:
     known = database.read(
         place.one.id, lambda tx: tx.ask((records.KNOWN_VERSIONS, {"ids": [version["id"]]}))[0]
     )
-    assert known == [(version["id"], "live", None, None, None, None, None)]
+    assert known == [(version["id"], "live", *[None] * 7)]
     stored = place.rows("SELECT version, expires_at, header, created_at FROM versions ORDER BY version")
     assert stored == [(0, None, None, 2**60), (2**40, None, None, 2**60)]
 
