@@ -117,9 +117,7 @@ EXEMPT = (
     Exempt(
         "events", "row", "", "without it a rule waits for the event again, and until then nothing is deleted"
     ),
-    Exempt(
-        "notices", "attempts", "", "on the way: how often it was tried, for the next pause"
-    ),
+    Exempt("notices", "attempts", "", "on the way: how often it was tried, for the next pause"),
     Exempt("notices", "next_at", "", "on the way: it is sent earlier, or given up in its time"),
     Exempt("notices", "result", "", "on the way: what came of the last attempt, for people"),
     Exempt("notices", "row", "", "a case that has had its time takes its notices along"),
