@@ -183,6 +183,7 @@ async def test_killed_between_sending_and_noting(place: Cell, monkeypatch: pytes
             assert await states(place) == {"sent": 2}
 
 
+@small
 async def test_a_claim_that_ran_out_is_another_ones(cell: Cell, partner: Webhook) -> None:
     """A process that was away too long says nothing about what another one did meanwhile."""
     (made,) = await told(cell.tenure, cell.one.id, "partner")
@@ -245,6 +246,7 @@ async def test_during_a_change_of_the_key(cell: Cell, partner: Webhook) -> None:
 
 
 # ── given up ──────────────────────────────────────────────────────────────────────────────────────
+@small
 async def test_given_up_after_three_days_and_sent_again(
     cell: Cell, partner: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,6 +353,7 @@ async def test_a_tenant_that_leaves_sends_nothing(cell: Cell, partner: Webhook) 
 
 
 # ── who is told of what ───────────────────────────────────────────────────────────────────────────
+@small
 async def test_once_for_each_request_recipient_and_event(cell: Cell, partner: Webhook) -> None:
     request = "01a22188-0000-7000-8000-000000000001"
     first = await told(cell.tenure, cell.one.id, "partner", "other", request=request)
