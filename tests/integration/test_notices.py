@@ -15,7 +15,8 @@ from support.travel import Travel
 from support.webhook import Webhook, webhook
 from tenure.crew import Desk, Solo
 from tenure.errors import Conflict, Denied, Invalid, NotFound
-from tenure.governance import delivery, notices
+from tenure.governance import delivery, notices, ownleaves
+from tenure.ids import CELL
 from tenure.store import notices as store
 
 pytestmark = pytest.mark.anyio
@@ -182,6 +183,7 @@ async def test_killed_between_sending_and_noting(place: Cell, monkeypatch: pytes
             assert await states(place) == {"sent": 2}
 
 
+@small
 async def test_a_claim_that_ran_out_is_another_ones(cell: Cell, partner: Webhook) -> None:
     """A process that was away too long says nothing about what another one did meanwhile."""
     (made,) = await told(cell.tenure, cell.one.id, "partner")
@@ -244,6 +246,7 @@ async def test_during_a_change_of_the_key(cell: Cell, partner: Webhook) -> None:
 
 
 # ── given up ──────────────────────────────────────────────────────────────────────────────────────
+@small
 async def test_given_up_after_three_days_and_sent_again(
     cell: Cell, partner: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +256,7 @@ async def test_given_up_after_three_days_and_sent_again(
     travel.on(hours=70)
     (new,) = await told(cell.tenure, cell.one.id, "partner", event="erased")
     await cell.tenure.notices.run()
+    cell.change("UPDATE notices SET attempts = 20 WHERE seq = 1")  # an hour until the next
     travel.on(hours=1.9)
     await cell.tenure.notices.run()
     assert await states(cell) == {"queued": 2}, "the last attempt is made when the time is over"
@@ -299,21 +303,37 @@ async def test_a_recipient_that_is_not_declared_any_more(cell: Cell, monkeypatch
 
 
 @small
-async def test_what_nobody_can_read_is_given_up(cell: Cell, partner: Webhook) -> None:
-    """Its request's key is gone, or its row was changed: somebody else's notice is never sent."""
-    for column, value in (("recipient", "'other'"), ("seq", "9"), ("event", "'erased'"), ("leaf", "1")):
-        with webhook() as other:
-            await declare(cell, other=other.url)
+async def test_what_is_not_as_it_was_sealed_is_never_sent(cell: Cell, partner: Webhook) -> None:
+    with webhook() as other:
+        await declare(cell, other=other.url)
+        for changed in ("recipient = 'other'", "seq = 9", "event = 'erased'", "header = body"):
             await told(cell.tenure, cell.one.id, "partner", event="restricted")
-            changed = f"UPDATE notices SET {column} = {value} WHERE state = 'queued'"
-            if column != "leaf":
-                cell.change(changed)
-            else:
-                cell.change("UPDATE notices SET header = body WHERE state = 'queued'")
+            cell.change(f"UPDATE notices SET {changed} WHERE state = 'queued'")
             await cell.tenure.notices.run()
-            assert other.bodies == []
-    assert partner.bodies == []
+        assert other.bodies + partner.bodies == []
     assert {(one["state"], one["result"]) for one in await listed(cell)} == {("dead", "unreadable")}
+
+
+@small
+async def test_with_the_key_of_its_request_a_notice_is_gone(cell: Cell, partner: Webhook) -> None:
+    def begin(desk: Desk) -> int:
+        return ownleaves.begin(desk, "tenure.requests", "01a22188-0000-7000-8000-000000000001")
+
+    leaves = [await cell.tenure.batcher.submit(cell.one.id, Solo(begin)) for _ in range(2)]
+    for leaf, destroyed in zip(leaves, (False, True), strict=True):
+
+        def end(desk: Desk, leaf: int = leaf) -> None:
+            ownleaves.end(desk, leaf, by=CELL)
+
+        (made,) = await told(cell.tenure, cell.one.id, "partner", leaf=leaf)
+        await cell.tenure.batcher.submit(cell.one.id, Solo(end))
+        if destroyed:
+            await cell.tenure.shredder.run()
+        await cell.tenure.notices.run()
+        assert partner.bodies == []
+        assert [one["result"] for one in await listed(cell, request_id=made.request_id)] == ["unreadable"]
+        with pytest.raises(Conflict):
+            await cell.tenure.notices.resend(cell.one["dpo"], made.id)
 
 
 async def test_a_tenant_that_leaves_sends_nothing(cell: Cell, partner: Webhook) -> None:
@@ -323,7 +343,7 @@ async def test_a_tenant_that_leaves_sends_nothing(cell: Cell, partner: Webhook) 
     await cell.tenure.tenants.shred(cell.operator, cell.one.id)
     await told(cell.tenure, cell.one.id, "partner")  # whoever executed a request just then
     await cell.tenure.notices.run()
-    cell.change("UPDATE notices SET next_at = 1")
+    cell.change("UPDATE notices SET next_at = 1", "UPDATE notice_queue SET due_at = 1")
     await cell.tenure.notices.run()
     assert partner.bodies == []
     await cell.tenure.shredder.run()
@@ -333,6 +353,7 @@ async def test_a_tenant_that_leaves_sends_nothing(cell: Cell, partner: Webhook) 
 
 
 # ── who is told of what ───────────────────────────────────────────────────────────────────────────
+@small
 async def test_once_for_each_request_recipient_and_event(cell: Cell, partner: Webhook) -> None:
     request = "01a22188-0000-7000-8000-000000000001"
     first = await told(cell.tenure, cell.one.id, "partner", "other", request=request)

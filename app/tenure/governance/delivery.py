@@ -28,7 +28,7 @@ from tenure.governance.rederive import wait_s
 from tenure.ids import CELL
 from tenure.keys.seal import Binding
 from tenure.ledger.webhook import headers
-from tenure.model.notices import Event, Notice
+from tenure.model.notices import Notice, type_of
 from tenure.outbound import NoAnswer, asking, post
 from tenure.sealing import Note, open_note
 from tenure.sequencer import Sequencer
@@ -181,7 +181,7 @@ def opened(desk: Desk, one: Notice) -> bytes:
     text = open_note(desk.tenancy.keys, sealed_to(desk, one), Note(one.header, one.body))
     event = json.loads(text)
     said = (event["subject"], event["recipient"], event["type"], int(event["sequence"]))
-    if said != (one.request_id, one.recipient, Event(one.event).type, one.seq):
+    if said != (one.request_id, one.recipient, type_of(one.event), one.seq):
         raise Tampered("A notice is not about what its row says; it is not sent.")
     return text.encode()
 

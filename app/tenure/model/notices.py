@@ -30,11 +30,6 @@ class Event(StrEnum):
     RESTRICTED = "restricted"
     RESTRICTION_LIFTED = "restriction-lifted"
 
-    @property
-    def type(self) -> str:
-        """The type of a CloudEvent."""
-        return f"tenure.subject.{self.value}"
-
 
 class Notice(NamedTuple):
     """A row. Instants in microseconds.
@@ -76,6 +71,11 @@ class Notice(NamedTuple):
         return anew._replace(give_up_at=now + GIVE_UP_US)
 
 
+def type_of(event: str) -> str:
+    """The type of the CloudEvent that tells of an event."""
+    return f"tenure.subject.{event}"
+
+
 def cloud_event(notice: Notice, origin: str, data: dict[str, Any]) -> dict[str, Any]:
     """What the recipient gets: CloudEvents 1.0, structured mode. `origin` is the tenant's log.
 
@@ -86,7 +86,7 @@ def cloud_event(notice: Notice, origin: str, data: dict[str, Any]) -> dict[str, 
         "specversion": "1.0",
         "id": notice.id,
         "source": origin,
-        "type": Event(notice.event).type,
+        "type": type_of(notice.event),
         "time": rfc3339(notice.created_at),
         "subject": notice.request_id,
         "datacontenttype": "application/json",
