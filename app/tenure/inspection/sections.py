@@ -76,7 +76,7 @@ SECTIONS = (
     Section("holds", tables.holds, people.holds),
     Section("held versions", tables.held_versions, people.held_versions),
     Section("elevations", tables.breakglass, breakglass.elevations),
-    Section("access packages", tables.access_packages, packages.packages),
+    Section("access packages", tables.access_packages, packages.packages, packages.living),
     Section("decisions", tables.decisions, acts.decisions),
     Section("shreds", tables.shreds, acts.shreds),
     Section("certificates", tables.certificates, acts.certificates, rows=FEW),
