@@ -7,6 +7,7 @@ from tenure.inspection.findings import Finding
 from tenure.inspection.people import below_sequence
 from tenure.inspection.view import SETTLED, View, guarded
 from tenure.model.cohorts import Anchor
+from tenure.model.names import is_reserved_scope
 from tenure.store import inspecting, tables
 from tenure.store.cohorts import ENDING, KEPT, OPEN, OVER, Cohort
 from tenure.store.inspecting import Row
@@ -29,10 +30,13 @@ def _cohort(view: View, row: Row, erasure: Row | None) -> Iterator[Finding]:
     cohort = Cohort(**{name: row[name] for name in Cohort._fields})
     if view.keys is not None and row["seal"] != rowseals.of_cohort(view.keys, cohort):
         yield view.finding("cohort", _T, key, "seal", "id, anchor or leaf are not as when it was begun")
-    Anchor.parse(row["anchor"])
+    own = is_reserved_scope(Anchor.parse(row["anchor"]).scope)
     yield from below_sequence(view, "cohorts", key, row["leaf"])
     if state not in (OPEN, KEPT, ENDING, OVER):
         yield view.finding("cohort", _T, key, "state", "there is no such state")
+    if state in (OPEN, KEPT) and (state == KEPT) != own:
+        # One of versions would never be looked at again, and what is in it would stay for ever.
+        yield view.finding("cohort", _T, key, "state", "a leaf of its own is kept, one of versions is open")
     if row["shred_id"] is None and state == ENDING:
         yield view.finding("cohort", _T, key, "shred_id", "an erasure is named where there is one")
     if row["shred_id"] is not None:

@@ -13,7 +13,10 @@ from tenure.inspection.people import below_sequence
 from tenure.inspection.view import View, guarded
 from tenure.ledger.entry import Kind
 from tenure.model.access_package import Package
+from tenure.model.cohorts import Anchor
+from tenure.rights.package.pieces import SCOPE
 from tenure.store import inspecting, tables
+from tenure.store.cohorts import KEPT
 from tenure.store.inspecting import Row
 
 _T = tables.access_packages
@@ -26,6 +29,17 @@ def packages(view: View, page: Sequence[Row]) -> Iterator[Finding]:
     cohorts = {row["leaf"] for row in inspecting.where(view.tx, tables.cohorts, leaf=leaves)}
     for row in page:
         yield from guarded(view, "package", _T, (row["id"],), _package(view, row, cohorts))
+
+
+def living(view: View) -> Iterator[Finding]:
+    """Every leaf that was begun for a package and did not end still has its package: its row is here."""
+    if not view.lives:
+        return
+    kept = inspecting.where(view.tx, tables.cohorts, state=KEPT)
+    anchors = [Anchor.parse(row["anchor"]) for row in kept]
+    owners = {one.owner for one in anchors if one.scope == SCOPE and one.owner is not None}
+    for owner in sorted(owners - inspecting.known_ids(view.tx, _T.c.id, owners)):
+        yield view.finding("packages-missing", _T, (owner,), "", "it did not end, and its row is not here")
 
 
 def _package(view: View, row: Row, cohorts: set[int]) -> Iterator[Finding]:

@@ -81,7 +81,7 @@ SECTIONS = (
     Section("held versions", tables.held_versions, people.held_versions),
     Section("elevations", tables.breakglass, breakglass.elevations),
     Section("notices", tables.notices, notices.notices),
-    Section("access packages", tables.access_packages, packages.packages),
+    Section("access packages", tables.access_packages, packages.packages, packages.living),
     Section("decisions", tables.decisions, acts.decisions),
     Section("shreds", tables.shreds, acts.shreds),
     Section("rights requests", tables.rights_requests, rights.requests),

@@ -125,10 +125,8 @@ EXEMPT = (
     Exempt("notices", "next_at", "", "on the way: it is sent earlier, or given up in its time"),
     Exempt("notices", "result", "", "on the way: what came of the last attempt, for people"),
     Exempt("notices", "row", "", "a case that has had its time takes its notices along"),
-    Exempt(
-        "access_packages", "row", "", "nobody fetches it any more, and its pieces go as those of no package"
-    ),
-    Exempt("access_packages", "tenant_id", "", "the same as deleting it"),
+    Exempt("access_packages", "row", "ended", "its key is gone, and the row goes with its case"),
+    Exempt("access_packages", "tenant_id", "ended", "the same as deleting it"),
     Exempt("policy_bundles", "created_at", "", "when the bundle was first stored: nothing refers to it"),
     Exempt(
         "policy_bundles", "row", "", "stored when it is first used; a past decision then cannot be explained"

@@ -28,6 +28,7 @@ from tenure.ledger.certificate import verify_certificate
 from tenure.ledger.merkle import HASH_SIZE
 from tenure.ledger.receipt import build_receipt, verify_receipt
 from tenure.ledger.tree import inclusion
+from tenure.model.access_package import State
 from tenure.publication import published_name
 from tenure.selftest.bench import Bench, Refused
 from tenure.selftest.fields import LEFT_OUT, TABLES, Row, changes, exemption
@@ -358,7 +359,9 @@ def _kinds(tx: Tx, table: Table, row: Row) -> frozenset[str]:
 
 
 def _proof_kinds(tx: Tx, table: Table, row: Row) -> set[str]:
-    """The same, of keys and of the cell's log."""
+    """The same, of keys, of what has a key of its own, and of the cell's log."""
+    if table.name == "access_packages":
+        return {"ended"} if row["state"] == State.EXPIRED else set()
     if table.name == "ledger_keys":
         return {"only"} if len(_alike(tx, table, generation=row["generation"])) == 1 else set()
     if table.name == "cell_queue":

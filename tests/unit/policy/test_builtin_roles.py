@@ -25,6 +25,8 @@ SCOPES = (
     "tenure.shreds",
     "tenure.holds",
     "tenure.rederivations",
+    "tenure.requests",
+    "tenure.cases",
     "tenure.notices",
     "tenure.retrievals",
     "tenure.certificates",
