@@ -2,18 +2,30 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 from test_cli_keeping import run
 from test_http_server import serving
 
 from support.cell import Cell
+from tenure.ledger.checkpoint import peek_checkpoint
 
 
 async def _written(cell: Cell) -> None:
     async with cell.opened():
         await cell.put("k", 1, "customer:1")
         await cell.audited()
+
+
+def _until_published(cell: Cell) -> None:
+    """What the process before left waiting is published by the next, soon after its start."""
+    for _ in range(600):
+        head = peek_checkpoint((cell.published() / "checkpoint").read_text())
+        if head.size == len(cell.entries()):
+            return
+        time.sleep(0.05)
+    raise AssertionError("something still waits")
 
 
 def test_nothing_to_do_is_a_yes(embedded: Cell) -> None:
@@ -30,6 +42,7 @@ def test_beside_a_server_a_lost_object_comes_back(embedded: Cell, tmp_path: Path
     lost = embedded.published() / "vkey"
     before = lost.read_bytes()
     with serving(tmp_path, tmp_path / "log"):
+        _until_published(embedded)  # by which it would come back by itself
         lost.unlink()
         found = run(embedded, "ledger", "repair", "--tenant", embedded.one.id)
         assert found.exit_code == 1, found.output

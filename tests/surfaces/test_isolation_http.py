@@ -9,13 +9,14 @@ touched or named to it.
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 from litestar.testing import TestClient
-from sqlalchemy import create_engine, select
+from sqlalchemy import Engine, NullPool, create_engine, select
 
 from support import calls
 from support.calls import Call, Slot
@@ -123,16 +124,19 @@ def told(scene: Scene, key: str, call: Call, names: dict[Slot, str]) -> tuple[To
 
 def rows_of(scene: Scene, tenant_id: str) -> dict[str, list[tuple[Any, ...]]]:
     """Everything that the database holds of a tenant."""
-    engine = create_engine(f"sqlite:///{scene.family.tenure.settings.data_dir / 'tenure.db'}")
-    with engine.connect() as connection:
-        found = {
+    with looks(scene.family.tenure.settings.data_dir).connect() as connection:
+        return {
             table.name: sorted(
                 map(tuple, connection.execute(select(table).where(table.c.tenant_id == tenant_id))), key=repr
             )
             for table in tables.metadata.sorted_tables
         }
-    engine.dispose()
-    return found
+
+
+@cache
+def looks(folder: Path) -> Engine:
+    """One for all looks, which knows its statements; nothing is held open between them."""
+    return create_engine(f"sqlite:///{folder / 'tenure.db'}", poolclass=NullPool)
 
 
 def ways(call: Call) -> Iterator[tuple[Slot, ...]]:

@@ -62,7 +62,10 @@ def main(
             since = time.monotonic()
             stage = Stage(scenes, folder, server, {})
             faults = [one for one in stage.faults if one in (fault or [one])]
-            played = _played(stage, faults, (cut, shift), jobs, keep)
+            found = _found(stage, faults, jobs)
+            steps = {case.kill[0].name for cases in found for case in cases if case.kill}
+            console.print(f"{kind}: steps {', '.join(sorted(steps))}", style="dim")
+            played = _played(stage, _cut(found, cut, shift), jobs, keep)
             console.print(f"{kind}: {len(played)} cases in {time.monotonic() - since:.0f} s", style="dim")
             report.show(kind, played, console)
             sums += played
@@ -71,17 +74,23 @@ def main(
         raise typer.Exit(1)
 
 
-def _played(
-    stage: Stage, faults: Sequence[str], cut: tuple[int, int], jobs: int, keep: Path | None
-) -> list[report.Played]:
-    """All cases of a store, or every so many of them, shifted; each fault with others of its steps."""
-    every, shift = cut
+def _found(stage: Stage, faults: Sequence[str], jobs: int) -> list[list[Case]]:
+    """All cases of a store: for each act and fault those of its steps."""
     runs = [(act, name) for act in Act for name in faults]
-    found = dict(side_by_side((partial(stage.steps, act, name) for act, name in runs), stage.folder, jobs))
-    cases = []
-    for number, (act, name) in enumerate(runs):
-        kills = found[number]
-        cases += [Case(act, name, kill) for kill in kills[(number + shift) % min(every, len(kills)) :: every]]
+    kills = dict(side_by_side((partial(stage.steps, act, name) for act, name in runs), stage.folder, jobs))
+    return [[Case(*run, kill) for kill in kills[number]] for number, run in enumerate(runs)]
+
+
+def _cut(found: list[list[Case]], every: int, shift: int) -> list[Case]:
+    """Every so many of them only, shifted; each fault with others of its steps."""
+    return [
+        case
+        for number, cases in enumerate(found)
+        for case in cases[(number + shift) % min(every, len(cases)) :: every]
+    ]
+
+
+def _played(stage: Stage, cases: list[Case], jobs: int, keep: Path | None) -> list[report.Played]:
     verdicts = dict(side_by_side((partial(stage.play, case) for case in cases), stage.folder, jobs, keep))
     return [(case, verdicts[number]) for number, case in enumerate(cases)]
 
