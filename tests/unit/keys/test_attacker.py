@@ -209,7 +209,7 @@ class Forgetful(History):
         self.erase(first)
 
 
-SEARCH = settings(max_examples=40, stateful_step_count=8, deadline=None)
+SEARCH = settings(max_examples=25, stateful_step_count=8, deadline=None)
 AS_FOUND = settings(SEARCH, phases=[Phase.generate], database=None, max_examples=200)
 """For cells that are broken on purpose: found is enough, the smallest history is not looked for."""
 
