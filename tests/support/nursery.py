@@ -56,6 +56,10 @@ class Child:
             self._status.close()
         return self.returncode
 
+    def kill(self) -> None:
+        """As the kernel would."""
+        self.send_signal(signal.SIGKILL)
+
     def send_signal(self, number: signal.Signals) -> None:
         """Nothing happens if it ended."""
         if self.returncode is None:

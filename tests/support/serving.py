@@ -1,7 +1,6 @@
 """The server as a process of its own: forked off one that has imported it."""
 
 import os
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ def served(settings: dict[str, object], log: Path) -> Iterator[tuple[nursery.Chi
                 pytest.fail(log.read_text())
             yield process, client
     finally:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
 
 
