@@ -239,9 +239,9 @@ ROWS = {
     ),
     "scopeRequest": Row("POST", "/v1/requests/{scope}:scope", "dpo", "auditor"),
     # Whoever opened it has every right but this one.
-    "approveRequest": Row("POST", "/v1/requests/{approve}:approve", "dpo", "opener"),
+    "approveRequest": Row("POST", "/v1/requests/{approve}:approve", "decider", "opener"),
     "refuseRequest": Row(
-        "POST", "/v1/requests/{refuse}:refuse", "dpo", "opener", body={"ground": "12.5-excessive"}
+        "POST", "/v1/requests/{refuse}:refuse", "decider", "opener", body={"ground": "12.5-excessive"}
     ),
     "withdrawRequest": Row("POST", "/v1/requests/{withdraw}:withdraw", "dpo", "auditor"),
     "pauseRequest": Row("POST", "/v1/requests/{pause}:pause", "dpo", "admin", body={"reason": "identity"}),
@@ -252,7 +252,7 @@ ROWS = {
     "concludeRequest": Row(
         "POST", "/v1/requests/{conclude}:conclude", "dpo", "auditor", body={"outcome": "upheld"}
     ),
-    "liftRequest": Row("POST", "/v1/requests/{lift}:lift", "dpo", "opener"),
+    "liftRequest": Row("POST", "/v1/requests/{lift}:lift", "decider", "opener"),
     "linkRequest": Row("POST", "/v1/requests/{link}:link", "dpo", "auditor"),
     "listNotices": Row("GET", "/v1/notices?state=dead", "dpo", "auditor", elsewhere=200),
     "resendNotice": Row("POST", "/v1/notices/{notice}:resend", "dpo", "admin"),
@@ -346,8 +346,11 @@ def furnish(world: World) -> World:
 
 def asked(world: World) -> None:
     """Rights requests in several states, opened by somebody who may do all but decide on them."""
-    body = {"name": "opener", "kind": "person", "roles": ["dpo"]}
-    world.keys["opener"] = world.ok("admin", "POST", "/v1/principals", json=body)["api_key"]
+    for name in ("opener", "decider"):
+        for tenant in ("acme", "other"):
+            body = {"name": name, "kind": "person", "roles": ["dpo"]}
+            made = world.ok(f"{tenant}-admin", "POST", "/v1/principals", json=body)
+            world.keys[name if tenant == "acme" else f"other-{name}"] = made["api_key"]
 
     def opened(name: str, kind: str = "access", **more: Any) -> str:
         body = {"type": kind, "reference": "customer:1", **more}
@@ -364,7 +367,7 @@ def asked(world: World) -> None:
     for path in paths[1:]:
         world.ok("opener", "POST", f"{path}:scope")
     for path in paths[2:]:
-        world.ok("dpo", "POST", f"{path}:approve")
+        world.ok("decider", "POST", f"{path}:approve")
     world.carry_out()
 
 

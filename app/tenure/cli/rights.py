@@ -252,7 +252,7 @@ async def conclude(
     request: _Id,
     outcome: Annotated[
         str, typer.Option(metavar="CODE", help="Of a review: upheld, changed or annulled. Else: accepted.")
-    ] = "accepted",
+    ],
 ) -> Any:  # noqa: ANN401 - any JSON
     """Say an officer's word on what a request waits for."""
     return await _step(connection, output, request, "conclude", {"outcome": outcome})
