@@ -129,6 +129,9 @@ def first(connection: Connection, cell: Cell, name: str, which: dict[str, Any]) 
     own = CELL if name.startswith(("key_p", "key_m", "key_b", "cell_")) else cell.one.id
     conditions = [table.c[column] == value for column, value in which.items()]
     query = select(table).where(table.c.tenant_id == own, *conditions)
+    if name == "record_paths":  # what leads to a record that is gone leads to nothing
+        living = select(tables.records.c.id).where(tables.records.c.state == "live")
+        query = query.where(table.c.record_id.in_(living))
     if name == "versions":
         query = query.order_by(table.c.record_id, table.c.version)
     row = connection.execute(query.limit(1)).mappings().first()

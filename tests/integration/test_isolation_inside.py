@@ -113,7 +113,6 @@ NAMED_IN = {
     "requests.conclude.request_id": lambda names: names["request to conclude"],
     "requests.lift.request_id": lambda names: names["request to lift"],
     "requests.link.request_id": lambda names: names["request to link"],
-    "retrievals.get.retrieval_id": lambda names: names["retrieval"],
     "requests.open.new": lambda names: NewRequest(Kind.ACCESS, names["reference"]),
     "requests.page.before": lambda names: names["request"],
     "notices.resend.notice_id": lambda names: names["dead notice"],
@@ -192,12 +191,6 @@ PLAIN_IN = {
     "manifests.every.kind": "Role",
     "holds.place.kind": "subject",
     "requests.page.kind": None,
-    "lifecycle.apply.seen": None,
-    "previewing.preview.hours": 720,
-    "storage.ahead.proposed": None,
-    "storage.mine.span": None,
-    "storage.mine.afresh": False,
-    "storage.of_tenant.span": None,
     "requests.pause.reason": PauseReason.IDENTITY,
     "requests.extend.reason": ExtensionReason.COMPLEXITY,
     "requests.conclude.outcome": "upheld",
@@ -230,10 +223,7 @@ def ways() -> Iterator[tuple[Way, Any]]:
 
 def parts() -> dict[str, type]:
     """Part → class, as the composition root assigns them: `self.<part> = <Class>(…)`."""
-    builds = [
-        one for name, one in inspect.getmembers(Tenure, inspect.isfunction) if name.startswith("_build")
-    ]
-    source = "".join(map(inspect.getsource, builds))
+    source = inspect.getsource(Tenure._build) + inspect.getsource(Tenure._build_rights)
     found = re.findall(r"self\.([a-z][a-z_]*) = ([A-Z]\w+)\(", source)
     module = inspect.getmodule(Tenure)
     return {part: getattr(module, kind) for part, kind in found}
@@ -297,10 +287,8 @@ async def theirs(cell: Cell) -> Names:
     def one(sql: str) -> str:
         return str(cell.rows(f"{sql} AND CAST(tenant_id AS TEXT) = :t LIMIT 1", t=tenant.id)[0][0])
 
-    retrieval = await cell.tenure.retrievals.ask(tenant.ask(), "support.only-one", Query())
     return {
         **elevations,
-        "retrieval": retrieval["id"],
         **requests,
         "dead notice": given_up.id,
         "rights request": given_up.request_id,

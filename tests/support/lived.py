@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert, select
 from support import limited
 from support.cell import JOINT, NOTES, SCOPE, Cell
 from support.notices import dead, told
+from support.officers import approved, asked, second_officer, show
 from support.travel import HOUR_US
 from tenure import ids
 from tenure.decisions import Opening
@@ -17,6 +18,7 @@ from tenure.ids import CELL
 from tenure.jobs.evict import Evict
 from tenure.jobs.job import Run
 from tenure.model.record import Draft, Segment
+from tenure.model.rightsrequest import Kind
 from tenure.model.thread import Bound, Channel, NewSnapshot, NewWrites, Write
 from tenure.store import tables
 
@@ -62,11 +64,7 @@ async def live(cell: Cell) -> None:
     await dead(tenure, tenant.id)
     await agents(cell)
     await limited.some(cell)
-    person = await cell.person("customer:1")
-    made = await tenure.packages.build(tenant.id, ids.new_id(), person)
-    await tenure.packages._service.run(
-        tenant["dpo"], "tenure.subjects", "read", lambda seat: tenure.packages.link(seat, made["package"])
-    )
+    await cases(cell)
     await cell.erase("customer:0")
     await rounds(cell)
     await tenure.ledger_keys.rotate(tenant["admin"])
@@ -149,6 +147,21 @@ spec:
   actions: [read, list]
   effect: allow
 """
+
+
+async def cases(cell: Cell) -> None:
+    """Rights requests: one taken back, two carried out, of which one made a package, one that waits."""
+    await second_officer(cell)
+    await cell.tenure.requests.withdraw(
+        cell.one["dpo"], await asked(cell, Kind.PORTABILITY, details="no more")
+    )
+    made = await approved(cell, Kind.CONSENT_WITHDRAWAL, "customer:3", purposes=("marketing",))
+    await cell.tenure.rights.run()
+    assert (await show(cell, made))["certificate"]
+    await asked(cell, Kind.ACCESS)
+    made = await approved(cell, Kind.ACCESS)
+    await cell.tenure.rights.run()
+    await cell.tenure.requests.link(cell.one["dpo"], made)
 
 
 async def emergencies(cell: Cell) -> None:

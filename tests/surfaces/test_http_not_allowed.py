@@ -224,7 +224,7 @@ ROWS = {
         "POST", "/v1/breakglass/{over}:review", "second", "third", body={"outcome": "justified"}
     ),
     "openRequest": Row(
-        "POST", "/v1/requests", "dpo", "agent", body={"type": "access", "reference": "x"}, elsewhere=201
+        "POST", "/v1/requests", "dpo", "agent", body={"type": "access", "reference": "a:1"}, elsewhere=201
     ),
     "listRequests": Row("GET", "/v1/requests?state=received", "auditor", "admin", elsewhere=200),
     "findRequests": Row(

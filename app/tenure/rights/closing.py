@@ -11,6 +11,7 @@ from tenure.rights import acting, certificate, exceptions
 from tenure.rights.acting import HOUR_US
 from tenure.rights.clock import calendar_of, due_of
 from tenure.sequencer import Sequencer
+from tenure.store import access_packages, notices
 from tenure.store import rights as store
 
 
@@ -58,6 +59,10 @@ def by_the_clock(desk: Desk, *, request_id: str) -> None:
     if State(request.state) in CLOSED:
         over = (request.closed_at or desk.now) + rules.keep_cases * HOUR_US
         if request.sealed is not None and desk.now >= over:
+            notices.lock(desk.tx, begin=True)
+            notices.purge(desk.tx, request.id)
+            notices.count(desk.tx)
+            access_packages.forget(desk.tx, request.id)
             ownleaves.end(desk, request.leaf, by=ids.CELL)
             acting.went_on(desk, request, "purged", header=None, sealed=None)
             return

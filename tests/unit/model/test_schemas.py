@@ -93,7 +93,7 @@ GOOD = {
         ],
     },
 }
-NAMES = {"Vocabulary": "default", "Scope": "support.talk"}
+NAMES = {"Controller": "default", "Vocabulary": "default", "Scope": "support.talk"}
 
 
 def manifest(kind):
