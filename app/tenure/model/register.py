@@ -29,9 +29,10 @@ MEASURES: Final = (
 )
 """Art. 30(1)(g), 32(1): what this service does for every tenant. Not what an organisation does around it."""
 
+_NO_CONTROLLER: Final = "Contact details of the controller (Art. 30(1)(a)): declare a Controller manifest."
+_NO_REPRESENTATIVE: Final = "A joint controller and a representative in the Union, if there are any (a)."
+_NO_OFFICER: Final = "Name and contact details of the data protection officer (Art. 30(1)(a))."
 _ALWAYS_MISSING: Final = (
-    "Contact details of the controller, of a joint controller and of a representative (Art. 30(1)(a)).",
-    "Name and contact details of the data protection officer (Art. 30(1)(a)).",
     "Who the categories of data subjects are: Tenure knows whether records are about people, not which (c).",
     "Transfers to third countries or international organisations, and their safeguards (Art. 30(1)(e)).",
     "Organisational measures, and measures of whoever runs the service: machines, staff, offices (g).",
@@ -46,7 +47,7 @@ _ABOUT: Final = {
 def declared(whole: Configuration) -> Json:
     """What the manifests say, under the letters of Art. 30(1). JSON.
 
-    `{"scopes","controllers","purposes","categories","recipients","internal","transfers","erasure","measures",
+    `{"scopes","controller","controllers","purposes","categories","recipients","internal","transfers","erasure","measures",
     "not_declared"}`, all lists but `transfers`, which is None.
     """
     scopes = [_scope(whole, name, spec) for name, spec in whole.scopes.items()]
@@ -57,6 +58,7 @@ def declared(whole: Configuration) -> Json:
     ]
     return {
         "scopes": scopes,
+        "controller": _controller(whole),
         "controllers": _controllers(whole),
         "purposes": _purposes(whole, scopes),
         "categories": [
@@ -72,7 +74,20 @@ def declared(whole: Configuration) -> Json:
         "transfers": None,
         "erasure": _erasure(whole),
         "measures": list(MEASURES),
-        "not_declared": [*_ALWAYS_MISSING, *_missing(whole, scopes, recipients)],
+        "not_declared": [*_undeclared(whole), *_ALWAYS_MISSING, *_missing(whole, scopes, recipients)],
+    }
+
+
+def _controller(whole: Configuration) -> Json | None:
+    """Who answers for the processing, as the Controller manifest says: Art. 30(1)(a)."""
+    spec = whole.controller
+    if spec is None:
+        return None
+    return {
+        "name": spec.name,
+        "contact": spec.contact,
+        "representative": spec.representative,
+        "data_protection_officer": spec.data_protection_officer,
     }
 
 
@@ -94,6 +109,15 @@ def _scope(whole: Configuration, name: str, spec: ScopeSpec) -> Json:
             if any(scope_match(name, one) for one in retention.scopes)
         ],
     }
+
+
+def _undeclared(whole: Configuration) -> list[str]:
+    spec = whole.controller
+    return [
+        *([] if spec is not None else [_NO_CONTROLLER]),
+        *([] if spec is not None and spec.representative else [_NO_REPRESENTATIVE]),
+        *([] if spec is not None and spec.data_protection_officer else [_NO_OFFICER]),
+    ]
 
 
 def _controllers(whole: Configuration) -> list[Json]:

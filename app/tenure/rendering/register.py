@@ -61,6 +61,14 @@ def register_paper(found: Json) -> Paper:
     )
 
 
+_ANSWERS_FOR_IT = {
+    "Controller": "name",
+    "Contact": "contact",
+    "Representative": "representative",
+    "Data protection officer": "data_protection_officer",
+}
+
+
 def _controllers(found: Json) -> tuple[Block, ...]:
     rows = [{**one, "contact": one["contact"] or NOT_DECLARED} for one in found["controllers"]]
     columns = {
@@ -69,10 +77,12 @@ def _controllers(found: Json) -> tuple[Block, ...]:
         "processors": "Processors",
         "scopes": "Where",
     }
-    return (
-        *_table(rows, columns),
-        Text(f"Joint controller, representative and data protection officer: {NOT_DECLARED}."),
-    )
+    declared = found["controller"] or {}
+    named = [
+        {"what": what, "who": declared.get(member) or NOT_DECLARED}
+        for what, member in _ANSWERS_FOR_IT.items()
+    ]
+    return (*_table(named, {"what": "", "who": ""}), *_table(rows, columns))
 
 
 def _categories(found: Json) -> tuple[Block, ...]:

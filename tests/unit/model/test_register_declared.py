@@ -60,6 +60,30 @@ spec: {scopes: [notes], categories: ["*"], hotFor: 30d}
 """
 
 
+def test_who_answers_for_it_is_what_the_controller_manifest_says() -> None:
+    spec = {
+        "name": "Acme Ltd",
+        "contact": "privacy@acme.example",
+        "dataProtectionOfficer": "dpo@acme.example",
+    }
+    manifest = {
+        "apiVersion": "tenure/v1",
+        "kind": "Controller",
+        "metadata": {"name": "default"},
+        "spec": spec,
+    }
+    found = declared(Configuration.empty().with_manifests(parse_manifests([manifest])))
+    assert found["controller"] == {
+        "name": "Acme Ltd",
+        "contact": "privacy@acme.example",
+        "representative": None,
+        "data_protection_officer": "dpo@acme.example",
+    }
+    missing = " ".join(found["not_declared"])
+    assert "representative" in missing
+    assert "data protection officer" not in missing
+
+
 def test_every_letter_has_what_the_manifests_say() -> None:
     found = declared(Configuration.empty().with_manifests(parse_manifests(MANIFESTS)))
     assert found["controllers"] == [

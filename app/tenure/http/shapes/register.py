@@ -103,12 +103,22 @@ class RegisterStored(Shape):
     bytes: int
 
 
+class RegisterWho(Shape):
+    """Who answers for the processing, as the Controller manifest says."""
+
+    name: str
+    contact: str
+    representative: str | None
+    data_protection_officer: str | None
+
+
 class Register(Shape):
     """(e) `transfers` is null: no manifest tells of them. (g) `measures`: what the service does."""
 
     at: Time
     policy: str
     scopes: list[RegisterScope]
+    controller: RegisterWho | None
     controllers: list[RegisterController]
     purposes: list[RegisterPurpose]
     categories: list[RegisterCategory]
