@@ -180,12 +180,13 @@ class Caller:
 
         Neither the entry nor the answer says who is behind it, nor how many there are.
         """
-        action, scope, _ = self.asked
+        action, scope, labels = self.asked
         data = {
             "action": action,
             "scope": scope,
             "reason": why.value,
             **named("roles", self.principal.roles),
+            **(named("categories", labels) if kind is Kind.WRITE else {}),
         }
         entry = self.record(kind, "denied", *accesses, nonce=nonce, data=data)
         return Denied(_WITHHELD[why], entry=entry, rule=why.value, remedy=how_to_explain(entry))

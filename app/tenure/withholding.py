@@ -42,6 +42,15 @@ def segments_back(caller: Caller, stored: StoredVersion) -> dict[int, Restraint]
     return {place: restraint for place, restraint in why if restraint is not None}
 
 
+def objected(caller: Caller, leaves: Iterable[int]) -> bool:
+    """Whether one of these people objects to what the caller does it for: then nothing is written about them.
+
+    A restriction leaves writing alone: storing is what it allows (Art. 18(2)).
+    """
+    held = [some for why, some in caller.against if why is Restraint.OBJECTED]
+    return bool(held) and any(leaf in some for leaf in leaves for some in held)
+
+
 def _concerned(caller: Caller, stored: StoredVersion) -> Restraint | None:
     if not caller.against or stored.header is None:
         return None

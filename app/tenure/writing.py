@@ -16,12 +16,14 @@ from tenure.keys.seal import Binding
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.record import Draft, Written
 from tenure.reading import OnRecord, absent, is_current, not_found
+from tenure.restraints import Restraint
 from tenure.sealing import WITHDRAWN, Slots, erased, labels_of, seal_reference, seal_version
 from tenure.store import idempotency, records, subjects, tenants
 from tenure.store.database import Clash
 from tenure.store.records import StoredVersion
 from tenure.store.subjects import StoredSubject
 from tenure.tenancy import Tenancy
+from tenure.withholding import objected
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ class Write(OnRecord):
         if (gone := self._erasing(desk)) is not None:
             caller.record(Kind.WRITE, "erased", nonce=nonce)
             return gone
+        if objected(caller, self._leaves(desk)):
+            return caller.withhold(Kind.WRITE, Restraint.OBJECTED, nonce=nonce)
         quota.check(desk, sum(len(part.content) for part in self.draft.parts))
         return self.store(caller, index, stored, nonce)
 
@@ -188,6 +192,12 @@ class Write(OnRecord):
             if person is not None and person.state != "active":
                 return erased(desk.tx, person.shred_id)
         return lineage.gone(desk, self.scope, self.draft)
+
+    def _leaves(self, desk: Desk) -> list[int]:
+        """Of the people it is about who are known."""
+        indexes = (desk.tenancy.keys.blind_index("subject", one) for one in self.draft.people)
+        found = (desk.found.subjects.get(index) for index in indexes)
+        return [person.leaf for person in found if person is not None]
 
     def _key_hash(self, tenancy: Tenancy, principal_id: str) -> str:
         return idempotency.key_hash(tenancy.keys, principal_id, self.idempotency_key or "")

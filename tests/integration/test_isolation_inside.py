@@ -21,7 +21,6 @@ from support.cell import SCOPE, Cell, Tenant
 from support.databases import DATABASES
 from support.lived import live, rounds
 from support.notices import dead
-from support.officers import second_officer
 from tenure import ids
 from tenure.access import Ask
 from tenure.bootstrap import Tenure
@@ -323,7 +322,6 @@ async def theirs(cell: Cell) -> Names:
 
 async def every_request(cell: Cell) -> Names:
     """A rights request for each step that can be taken with one. Whoever opened them decides on none."""
-    await second_officer(cell)
     requests, one = cell.tenure.requests, cell.one
     names: Names = {}
 

@@ -231,6 +231,10 @@ async def test_a_restriction_and_an_objection_hold_once_they_are_approved(desk: 
     await carried_out(desk, await approved(desk, Kind.OBJECTION, purposes=("customer-support",)))
     with pytest.raises(Denied):
         await desk.get("talk")
+    with pytest.raises(Denied) as refused:
+        await desk.put("more", {"said": "again"}, "customer:1")
+    assert refused.value.rule == "objected"
+    await desk.put("more", {"said": "about somebody else"}, "customer:2")
     done = await carried_out(desk, await approved(desk, Kind.RESTRICTION, "customer:2"))
     assert done["state"] == "completed", done
     with pytest.raises(Denied):

@@ -26,8 +26,6 @@ class Ahead:
 async def second_officer(cell: Cell, tenant: Tenant | None = None) -> None:
     """Another data protection officer: `second`."""
     tenant = tenant or cell.one
-    if "second" in tenant.keys:
-        return
     made = await cell.tenure.principals.create(tenant["admin"], "second", PrincipalKind.PERSON, ("dpo",))
     tenant.keys["second"], tenant.principals["second"] = made["api_key"], made["id"]
 

@@ -21,12 +21,14 @@ from tenure.model.thread import (
     snapshots_key,
     thread_path,
 )
+from tenure.restraints import Restraint
 from tenure.sealing import WITHDRAWN, Head, Slots, erased, labels_of, open_head, unseal
 from tenure.store import subjects
 from tenure.store.records import CURRENT, StoredVersion
 from tenure.store.subjects import StoredSubject
 from tenure.tenancy import Tenancy
 from tenure.thawing import Thawed
+from tenure.withholding import objected
 from tenure.writing import Place, put_version, scope_leaf, slots_of, subject_of
 
 
@@ -136,6 +138,8 @@ class Writing(OnThread):
         if gone is not None:
             caller.record(Kind.WRITE, "erased", nonce=nonce)
             return gone
+        if objected(caller, self._leaves(desk)):
+            return caller.withhold(Kind.WRITE, Restraint.OBJECTED, nonce=nonce)
         return caller
 
     def home(self, caller: Caller, *, begins: bool, snapshot: str) -> Home:
@@ -248,6 +252,12 @@ class Writing(OnThread):
 
     def _slots(self, desk: Desk, leaves: list[int]) -> Slots:
         return slots_of(desk, self.scope, leaves) if self.bound.people else [leaves]
+
+    def _leaves(self, desk: Desk) -> list[int]:
+        """Of the people it is bound to who are known."""
+        indexes = (self.blind(desk.tenancy, "subject", one) for one in self.bound.people)
+        found = (desk.found.subjects.get(index) for index in indexes)
+        return [person.leaf for person in found if person is not None]
 
     def _erasing(self, desk: Desk, root: StoredVersion | None) -> Erased | None:
         if root is not None and root.state in WITHDRAWN:
