@@ -202,7 +202,7 @@ def _answered(running: Running, case: schemathesis.Case, role: str) -> None:
     case.validate_response(response, checks=CHECKS)
 
 
-CHANCE, SHARE = random.Random(), 1 / 3
+CHANCE = random.Random()
 """Of its own: Hypothesis begins the common one anew with each example."""
 GENTLE = settings(
     max_examples=3,  # one led inside and whole, one as it is, one led inside with what was drawn
@@ -214,17 +214,22 @@ GENTLE = settings(
 )
 
 
+# With a parameter each call has a name of its own: workers run what has the name of another only once.
+@pytest.mark.parametrize("roles", [ROLES], ids=["each role"])
 @schema.parametrize()
 @GENTLE
-def test_every_answer_is_one_of_the_documents(running: Running, case: schemathesis.Case) -> None:
+def test_every_answer_is_one_of_the_documents(
+    running: Running, case: schemathesis.Case, roles: tuple[str, ...]
+) -> None:
     """Each request is made by a caller of every kind: what takes time is to draw one."""
-    for role in ROLES:
+    for role in roles:
         answered(running, case.derive(), role)
 
 
+@pytest.mark.parametrize("share", [1 / 3], ids=["a third"])
 @corners.parametrize()
 @settings(GENTLE, phases=[Phase.explicit])
-def test_so_is_every_answer_at_the_corners(running: Running, case: schemathesis.Case) -> None:
+def test_so_is_every_answer_at_the_corners(running: Running, case: schemathesis.Case, share: float) -> None:
     """Every parameter and member at its limits, missing and double, by somebody who gets past policy.
 
     They are always the same: a run takes the first of each call, and some of the others.
@@ -233,7 +238,7 @@ def test_so_is_every_answer_at_the_corners(running: Running, case: schemathesis.
     noun = next((noun for noun in BY_NOUN if noun in path), "")
     operation = case.operation.definition.raw["operationId"]
     running.corners[operation] += 1
-    if running.corners[operation] == 1 or CHANCE.random() < SHARE:
+    if running.corners[operation] == 1 or CHANCE.random() < share:
         answered(running, case, BY_NOUN.get(noun, "admin"))
 
 
@@ -246,7 +251,7 @@ NEVER_LET_IN = {
 
 def test_the_requests_got_inside(running: Running) -> None:
     """Or all of it would be about refusals."""
-    assert {operation for operation, _ in running.sent} == {*CALLS}
+    assert {operation for operation, _ in running.sent} == {*CALLS} == {*running.corners}
     refused = {*CALLS} - {*running.welcome}
     assert refused <= {*NEVER_LET_IN}
     assert {who for roles in running.welcome.values() for who in roles} == {*ROLES}
