@@ -95,8 +95,15 @@ async def test_what_a_hold_keeps_makes_it_partial_and_is_named(desk: Cell) -> No
     assert [(one["hold"], one["why"]) for one in said["exceptions"]] == [(hold["id"], "case 7 of the court")]
 
 
-async def test_words_found_elsewhere_wait_for_an_officer(desk: Cell) -> None:
+async def test_words_found_elsewhere_wait_for_an_officer(desk: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody wrote the reference into a record about somebody else: it is said, and not passed over."""
+    searches, search = [], desk.tenure.residue.search
+
+    async def counted(tenant_id: str, values: Any) -> Any:
+        searches.append(tenant_id)
+        return await search(tenant_id, values)
+
+    monkeypatch.setattr(desk.tenure.residue, "search", counted)
     await desk.put("about", {"see also": "customer:1, who called"}, "customer:2")
     request = await approved(desk, Kind.ERASURE)
     found = await carried_out(desk, request)
@@ -109,6 +116,7 @@ async def test_words_found_elsewhere_wait_for_an_officer(desk: Cell) -> None:
     assert done["state"] == "partial"
     assert said["exceptions"][0]["ground"] == "residue"
     assert said["done"]["residue"]["accepted"] is True
+    assert searches == [desk.one.id], "all of the tenant is read once"
 
 
 async def test_a_clock_that_stands_still_and_goes_on(desk: Cell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,11 @@ class Erasing:
         return outcome
 
     async def residue(self, tenant_id: str, request: RightsRequest) -> Outcome:
-        """Search everything for the reference. What was found waits for an officer (`concluded`)."""
+        """Search everything for the reference, once. What was found waits for an officer (`concluded`)."""
+        before = {name: one for name, one in request.steps.get("residue", {}).items() if name != "waits_for"}
+        if "verdict" in before:  # reading all of the tenant again would find the same
+            work = partial(self._searched, request_id=request.id, result=before)
+            return await self._batcher.submit(tenant_id, Solo(work))  # type: ignore[no-any-return]
         reference = await self._batcher.submit(tenant_id, Solo(partial(_reference, request_id=request.id)))
         try:
             values = values_of([reference])

@@ -17,6 +17,7 @@ from typing import Final, TypeVar, cast
 
 import structlog
 
+from tenure import ids
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import TenureError
@@ -31,7 +32,9 @@ _MOST = 500
 _MOST_STEPS = 20
 _SOON_US: Final = 1_000_000
 _LATER_US: Final = 60_000_000
-"""When a step is tried again that waits, and one that failed."""
+"""When a step is tried again that waits, and one that failed or has waited for long."""
+_SHARE: Final = 20
+"""Of the time that it has waited."""
 R = TypeVar("R")
 _log = structlog.get_logger(__name__)
 
@@ -90,7 +93,7 @@ class Saga:
                 await self._inside(tenant_id, partial(closing.by_the_clock, request_id=request_id))
                 return
             if not await self._step(tenant_id, request):
-                await self._inside(tenant_id, partial(_postpone, request_id=request_id, by=_SOON_US))
+                await self._inside(tenant_id, partial(_postpone, request_id=request_id))
                 return
 
     async def _step(self, tenant_id: str, request: RightsRequest) -> bool:
@@ -136,13 +139,15 @@ def _due(desk: Desk, *, request_id: str) -> RightsRequest | None:
 
 def _failed(desk: Desk, *, request_id: str, error: str) -> None:
     trouble(desk, request_id, error)
-    _postpone(desk, request_id=request_id, by=_LATER_US)
+    _postpone(desk, request_id=request_id, at_least=_LATER_US)
 
 
-def _postpone(desk: Desk, *, request_id: str, by: int) -> None:
-    """Look at it again a little later: others are looked at before it."""
+def _postpone(desk: Desk, *, request_id: str, at_least: int = _SOON_US) -> None:
+    """Look at it again a little later, and later the longer it waits: a root store may take days."""
     request = store.get(desk.tx, request_id)
     if request is None:
         store.enqueue(desk.tx, request_id, None)
         return
+    waited = desk.now - ids.parse_rfc3339(request.lines[-1]["at"])
+    by = max(at_least, min(waited // _SHARE, _LATER_US))
     acting.again(desk, request, not_before=desk.now + by)
