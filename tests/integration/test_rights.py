@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from support.cell import SCOPE, Cell
+from support.cell import JOINT, NOTES, SCOPE, Cell
 from support.officers import Ahead, approved, asked, carried_out, scoped, second_officer, show
 from support.webhook import webhook
-from tenure.errors import Conflict, Denied, Erased, Expired, Invalid, NotFound
+from tenure.errors import Conflict, Denied, Erased, Expired, Invalid, NotFound, Unavailable
 from tenure.ledger.certificate import verify_certificate
 from tenure.model.deadlines import ExtensionReason, PauseReason
 from tenure.model.rightsrequest import DAY_US, Ground, Kind, Method
@@ -344,6 +344,64 @@ async def test_recipients_are_told_of_an_erasure_and_of_what_is_lifted(desk: Cel
             await desk.tenure.requests.lift(desk.one["second"], restriction)
 
 
-def recipient(name: str, url: str) -> list[dict[str, Any]]:
-    spec = {"description": "Keeps a copy", "webhook": url, "scopes": ["support.**"]}
+def recipient(name: str, url: str, scopes: str = "support.**") -> list[dict[str, Any]]:
+    spec = {"description": "Keeps a copy", "webhook": url, "scopes": [scopes]}
     return [{"apiVersion": "tenure/v1", "kind": "Recipient", "metadata": {"name": name}, "spec": spec}]
+
+
+async def test_after_an_extension_it_is_reminded_of_anew(desk: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, requests = Ahead(monkeypatch), desk.tenure.requests
+    request = await asked(desk, Kind.ACCESS)
+    clock.us = 26 * DAY_US
+    await desk.tenure.rights.run()
+    await requests.extend(desk.one["dpo"], request, ExtensionReason.COMPLEXITY)
+    for days, reminders in ((40, 1), (87, 2), (88, 2)):
+        clock.us = days * DAY_US
+        await desk.tenure.rights.run()
+        steps = [line["step"] for line in (await show(desk, request))["timeline"]]
+        assert steps.count("reminded") == reminders, days
+        assert "overdue" not in steps
+
+
+async def test_a_step_that_fails_is_said_to_and_tried_again(
+    desk: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, steps = Ahead(monkeypatch), desk.tenure.rights._saga._steps
+    works = steps["objection"]
+
+    async def fails(*_: object) -> Any:
+        raise Unavailable("not now, and of customer:1 least of all")
+
+    request = await approved(desk, Kind.OBJECTION, purposes=("marketing",))
+    monkeypatch.setitem(steps, "objection", fails)  # type: ignore[arg-type]
+    for _ in range(2):
+        assert (await desk.tenure.rights.run())["failed"] == 1
+        clock.us += DAY_US
+    found = await show(desk, request)
+    assert "(unavailable)" in found["next"]
+    assert [line["step"] for line in found["timeline"]].count("trouble") == 1
+    assert "customer:1" not in json.dumps(found)
+    monkeypatch.setitem(steps, "objection", works)  # type: ignore[arg-type]
+    done = await carried_out(desk, request)
+    assert (done["state"], "trouble" in done["progress"]) == ("completed", False)
+
+
+async def test_who_is_told_is_who_receives_what_it_was_about(desk: Cell) -> None:
+    """Of an erasure those who get what was derived, too; of a rectification those of its place alone."""
+    old = await desk.get("talk")
+    await desk.put("summary", "said hello", derived_from=(old.version_id,), scope=NOTES)
+    with webhook() as receiver:
+        for name, scope in (("talks", SCOPE), ("notes", NOTES), ("joint", JOINT)):
+            await desk.tenure.manifests.apply(
+                desk.one["admin"], recipient(name, receiver.url, scope), dry_run=False
+            )
+        right = {"scope": SCOPE, "key": "talk", "content": 1}
+        for kind, told, more in (
+            (Kind.RECTIFICATION, ["talks"], {"corrections": (right,)}),
+            (Kind.ERASURE, ["notes", "talks"], {}),
+        ):
+            request = await approved(desk, kind, **more)
+            found = await carried_out(desk, request)
+            assert found["progress"]["notices"]["recipients"] == told
+            await desk.tenure.notices.run()
+            assert (await carried_out(desk, request))["state"] == "completed"

@@ -180,6 +180,14 @@ class RightsRequest(NamedTuple):
         return list(json.loads(self.timeline))
 
     @property
+    def told(self) -> set[str]:
+        """Steps since its clock moved last: a reminder of an earlier deadline is none of this one."""
+        found: set[str] = set()
+        for line in self.lines:
+            found = set() if line["step"] in ("extended", "resumed") else found | {line["step"]}
+        return found
+
+    @property
     def step(self) -> int:
         """How many steps it has taken: 1 once it is received."""
         return len(self.lines)

@@ -9,11 +9,10 @@ from tenure.governance.service import Seat
 from tenure.ledger.entry import EntryDraft
 from tenure.ledger.entry import Kind as Act
 from tenure.model.identity import check_id
+from tenure.model.lifetime import HOUR_US
 from tenure.model.rightsrequest import CLOSED, RUNNING, RightsRequest, State
 from tenure.rights.clock import calendar_of, due_of
 from tenure.store import rights as store
-
-HOUR_US = 3_600_000_000
 
 
 def found(desk: Desk, request_id: str, *, lock: bool = False) -> RightsRequest:
@@ -127,7 +126,6 @@ def look_again(desk: Desk, request: RightsRequest) -> int | None:
         return None  # its deadline moves with every day
     due = due_of(request, calendar_of(desk.tenancy.policy.configuration), desk.now).due_at
     urgent = due - rules.remind_before * HOUR_US
-    steps = {line["step"] for line in request.lines}
-    if "reminded" not in steps and urgent > request.received_at:
+    if "reminded" not in request.told and urgent > request.received_at:
         return urgent
-    return None if "overdue" in steps else due + 1
+    return None if "overdue" in request.told else due + 1

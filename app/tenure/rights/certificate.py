@@ -54,7 +54,8 @@ def issue(signer: Signer, tenant_id: str, request: RightsRequest, exceptions: li
         "steps": [{name: line[name] for name in _STEPS if line.get(name)} for line in request.lines],
         "done": done,
         "exceptions": exceptions,
-        **({"subject": request.subject_id} if request.subject_id else {"held": NOTHING_HELD}),
+        **({"subject": request.subject_id} if request.subject_id else {}),
+        **({"held": NOTHING_HELD} if any(one.get("held") == "nothing" for one in done.values()) else {}),
         "proves": list(_PROVES),
         "does_not_prove": [_OF[kind.right], *_NEVER],
     }

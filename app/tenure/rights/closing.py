@@ -6,9 +6,9 @@ from tenure import ids
 from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.governance import ownleaves
+from tenure.model.lifetime import HOUR_US
 from tenure.model.rightsrequest import CLOSED, RightsRequest, State
 from tenure.rights import acting, certificate, exceptions
-from tenure.rights.acting import HOUR_US
 from tenure.rights.clock import calendar_of, due_of
 from tenure.sequencer import Sequencer
 from tenure.store import access_packages, notices
@@ -68,15 +68,9 @@ def by_the_clock(desk: Desk, *, request_id: str) -> None:
             return
     elif not request.is_paused:
         due = due_of(request, calendar_of(desk.tenancy.policy.configuration), desk.now)
-        steps = {line["step"] for line in request.lines}
-        if due.overdue and "overdue" not in steps:
-            acting.went_on(desk, request, "overdue", due_at=due.due_at)
-            return
-        if (
-            desk.now >= due.due_at - rules.remind_before * HOUR_US
-            and "reminded" not in steps
-            and not due.overdue
-        ):
-            acting.went_on(desk, request, "reminded", due_at=due.due_at)
+        urgent = desk.now >= due.due_at - rules.remind_before * HOUR_US
+        step = "overdue" if due.overdue else "reminded" if urgent else None
+        if step is not None and step not in request.told:
+            acting.went_on(desk, request, step, due_at=due.due_at)
             return
     acting.again(desk, request)

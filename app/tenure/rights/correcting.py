@@ -31,7 +31,7 @@ from tenure.store.records import StoredVersion
 from tenure.store.subjects import StoredSubject
 from tenure.writing import Condition, Write
 
-_DONE = "corrected"
+CORRECTED = "corrected"
 
 
 class Correcting:
@@ -87,7 +87,7 @@ def _corrected(desk: Desk, request: RightsRequest, correction: Correction) -> di
     new = _write(desk, request, correction, draft, index, stored)
     marked = rectified(desk, stored, new, request.id)
     return {
-        "outcome": _DONE,
+        "outcome": CORRECTED,
         "record": new.record,
         "version": new.version,
         "stale": marked.stale,

@@ -12,11 +12,11 @@ from tenure.errors import Denied, Invalid
 from tenure.governance.service import Seat
 from tenure.ledger.entry import Kind as Act
 from tenure.model.deadlines import Clock, ExtensionReason, PauseReason, extend, pause, resume
+from tenure.model.lifetime import HOUR_US
 from tenure.model.principal import PrincipalKind
 from tenure.model.rightsrequest import STOPPABLE, Ground, Kind, RightsRequest, State, fits
 from tenure.model.workdays import Calendar
 from tenure.rights import acting
-from tenure.rights.acting import HOUR_US
 from tenure.rights.case import SCOPE
 from tenure.rights.clock import calendar_of, clock_of, due_of, text_of
 

@@ -16,11 +16,10 @@ from tenure.governance.residue import Residue
 from tenure.ids import CELL
 from tenure.model.rightsrequest import RightsRequest
 from tenure.residue.values import values_of
-from tenure.rights import certificate
+from tenure.rights import acting, certificate
 from tenure.rights.case import opened
 from tenure.rights.finding import person_of
 from tenure.rights.progress import Outcome
-from tenure.store import rights as store
 from tenure.store import shreds, subjects, tenants
 from tenure.store.shreds import AWAITING, DONE, Kind, Shred
 from tenure.store.tenants import Epoch
@@ -60,8 +59,8 @@ class Erasing:
         return await self._batcher.submit(tenant_id, Solo(work))  # type: ignore[no-any-return]
 
     def _searched(self, desk: Desk, *, request_id: str, result: dict[str, Any]) -> Outcome:
-        request = store.get(desk.tx, request_id)
-        concluded = request is not None and "concluded" in request.steps
+        request = acting.found(desk, request_id)
+        concluded = "concluded" in request.steps
         found = {**result, **({"accepted": True} if concluded else {})}
         if result["verdict"] not in ("clean", "not-searched") and not concluded:
             waits = (
@@ -80,9 +79,7 @@ class Erasing:
 
 
 def _keys(desk: Desk, *, request_id: str) -> Outcome:
-    request = store.get(desk.tx, request_id, lock=True)
-    if request is None:
-        return Outcome({})
+    request = acting.found(desk, request_id, lock=True)
     person = person_of(desk, request)
     if person is None:
         return Outcome({"held": "nothing"})
@@ -111,13 +108,10 @@ def _found(shred: Shred) -> dict[str, Any]:
     }
 
 
-def _shred(desk: Desk, request: RightsRequest | None) -> Shred | None:
-    named = None if request is None else request.steps.get("keys", {}).get("shred")
+def _shred(desk: Desk, request: RightsRequest) -> Shred | None:
+    named = request.steps.get("keys", {}).get("shred")
     return None if named is None else shreds.get(desk.tx, named)
 
 
 def _reference(desk: Desk, *, request_id: str) -> str:
-    request = store.get(desk.tx, request_id)
-    if request is None:
-        raise Invalid("The rights request is gone.", field="id")
-    return opened(desk.tenancy.keys, request).reference
+    return opened(desk.tenancy.keys, acting.found(desk, request_id)).reference

@@ -34,7 +34,7 @@ def of(request: RightsRequest) -> list[dict[str, Any]]:
             "what": _NOT[one["outcome"]],
         }
         for one in steps.get("records", {}).get("records", ())
-        if one["outcome"] != "corrected"
+        if one["outcome"] in _NOT
     ]
     dead = steps.get("notices", {}).get("dead", 0)
     if dead:

@@ -31,8 +31,10 @@ class Outcome(NamedTuple):
 def keep(desk: Desk, request_id: str, name: str, outcome: Outcome) -> None:
     """Keep what a step did, once: in the transaction that did it where doing it twice would do harm."""
     request = store.get(desk.tx, request_id, lock=True)
-    before = {} if request is None else request.steps.get(name, {})
-    if request is None or before.get("done") or before == outcome.kept():
+    if request is None:
+        return
+    before = request.steps.get(name, {})
+    if before.get("done") or (before == outcome.kept() and TROUBLE not in request.steps):
         return
     after = request.progressed(name, outcome.kept()).without(TROUBLE)
     acting.went_on(desk, request, outcome.line(name), progress=after.progress)

@@ -22,7 +22,7 @@ from tenure.batcher import Batcher
 from tenure.crew import Desk, Solo
 from tenure.errors import TenureError
 from tenure.ids import CELL
-from tenure.model.rightsrequest import CLOSED, Kind, RightsRequest, State
+from tenure.model.rightsrequest import RUNNING, Kind, RightsRequest, State
 from tenure.rights import acting, closing
 from tenure.rights.progress import Outcome, keep, trouble
 from tenure.store import rights as store
@@ -89,7 +89,7 @@ class Saga:
             request = await self._inside(tenant_id, partial(_due, request_id=request_id))
             if request is None:
                 return
-            if State(request.state) in CLOSED or State(request.state) not in _CARRIED:
+            if State(request.state) not in RUNNING:
                 await self._inside(tenant_id, partial(closing.by_the_clock, request_id=request_id))
                 return
             if not await self._step(tenant_id, request):
@@ -110,9 +110,6 @@ class Saga:
         return cast("R", await self._batcher.submit(tenant_id, Solo(work)))
 
 
-_CARRIED = frozenset({State.COOLING_OFF, State.EXECUTING, State.VERIFYING, State.NOTIFYING})
-
-
 def next_step(request: RightsRequest) -> str | None:
     """The step that is not done yet; None: only the certificate is to come."""
     steps = request.steps
@@ -127,7 +124,7 @@ def _due(desk: Desk, *, request_id: str) -> RightsRequest | None:
         store.enqueue(desk.tx, request_id, None)
         return None
     state = State(request.state)
-    if state not in _CARRIED:
+    if state not in RUNNING:
         return request
     if state is State.COOLING_OFF and desk.now < (request.execute_at or 0):
         return None

@@ -4,8 +4,8 @@ from typing import Any
 
 from tenure import ids
 from tenure.crew import Desk
+from tenure.model.lifetime import HOUR_US
 from tenure.model.rightsrequest import CLOSED, Kind, RightsRequest, State
-from tenure.rights.acting import HOUR_US
 from tenure.rights.clock import calendar_of, due_of, regime_of
 
 _NEXT = {

@@ -13,7 +13,8 @@ from tenure.governance import notices
 from tenure.model.notices import Event, State
 from tenure.model.rightsrequest import Kind, RightsRequest
 from tenure.rights import acting
-from tenure.rights.case import opened
+from tenure.rights.case import Case, opened
+from tenure.rights.correcting import CORRECTED
 from tenure.rights.progress import Outcome, keep
 from tenure.store import notices as store
 
@@ -53,13 +54,11 @@ def _told(desk: Desk, *, request_id: str) -> Outcome:
 
 def enqueued(desk: Desk, request: RightsRequest, event: Event) -> list[str]:
     """Have everybody told who receives such data; their names. In the transaction that it is about."""
-    held: list[dict[str, Any]] = request.dry_run.get("held", [])
-    scopes = sorted({one["scope"] for one in held})
-    categories = sorted({label for one in held for label in one["categories"]})
+    case = opened(desk.tenancy.keys, request)
+    concerned = _concerned(request, case)
+    scopes = sorted({one["scope"] for one in concerned})
+    categories = sorted({label for one in concerned for label in one["categories"]})
     names = notices.recipients_of(desk, scopes, categories)
-    if not names:
-        return []
-    reference = opened(desk.tenancy.keys, request).reference
     certificate = request.steps.get("residue", {}).get("certificate")
     for name in names:
         notices.enqueue(
@@ -69,9 +68,22 @@ def enqueued(desk: Desk, request: RightsRequest, event: Event) -> list[str]:
             event=event.value,
             recipient_name=name,
             data={
-                "reference": reference,
+                "reference": case.reference,
                 "scopes": scopes,
                 **({"certificate": certificate} if certificate else {}),
             },
         )
     return names
+
+
+def _concerned(request: RightsRequest, case: Case) -> list[dict[str, Any]]:
+    """What it was about, of what the dry run found: also what was derived; of a rectification the places."""
+    found = request.dry_run
+    held: list[dict[str, Any]] = [*found.get("held", ()), *found.get("derived", ())]
+    if Kind(request.kind).right is not Kind.RECTIFICATION:
+        return held
+    done = request.steps.get("records", {}).get("records", ())
+    where = {
+        one.scope for one, how in zip(case.corrections, done, strict=True) if how["outcome"] == CORRECTED
+    }
+    return [one for one in held if one["scope"] in where]
