@@ -11,6 +11,8 @@ import pytest
 from support.cell import JOINT, NOTES, SCOPE, Cell
 from support.officers import Ahead, approved, asked, carried_out, scoped, second_officer, show
 from support.webhook import webhook
+from tenure import ids
+from tenure.cli.doctor import _requests
 from tenure.errors import Conflict, Denied, Erased, Expired, Invalid, NotFound, Unavailable
 from tenure.ledger.certificate import verify_certificate
 from tenure.model.deadlines import ExtensionReason, PauseReason
@@ -405,3 +407,15 @@ async def test_who_is_told_is_who_receives_what_it_was_about(desk: Cell) -> None
             assert found["progress"]["notices"]["recipients"] == told
             await desk.tenure.notices.run()
             assert (await carried_out(desk, request))["state"] == "completed"
+
+
+async def test_what_is_late_is_in_the_doctors_words_and_counted(desk: Cell) -> None:
+    assert [one.state for one in _requests(desk.settings)] == ["ok"]
+    late = await asked(desk, Kind.ACCESS, received_at=ids.now() - 60 * DAY_US)
+    await asked(desk, Kind.ACCESS)
+    [found] = _requests(desk.settings)
+    assert found.state == "warning"
+    assert f"tenure request show {late}" in found.remedy
+    assert await desk.tenure.requests.waiting() == (2, 1)
+    await desk.tenure.requests.withdraw(desk.one["dpo"], late)
+    assert await desk.tenure.requests.waiting() == (1, 0)

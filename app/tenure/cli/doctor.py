@@ -228,50 +228,55 @@ def _locks(settings: "Settings") -> Iterator[Finding]:
         yield Finding("object lock", "ok", lock.words)
 
 
-def _reviews(settings: "Settings") -> Iterator[Finding]:
-    """Elevations to roles for emergencies that nobody reviewed in time."""
+def _found(settings: "Settings", verb: str) -> Any:  # noqa: ANN401 - whatever that verb finds
+    """What a verb of `safekeeping` finds; None where the database does not open, which was reported above."""
     from tenure import safekeeping  # noqa: PLC0415 - not in the bare install
-    from tenure.ids import rfc3339  # noqa: PLC0415 - beside it
 
     try:
-        late = safekeeping.overdue_reviews(settings)
+        return getattr(safekeeping, verb)(settings)
     except Exception:  # noqa: BLE001 - a database that does not open was reported above
-        yield Finding("break-glass", "warning", "reviews cannot be looked up", "See the check before.")
-        return
-    for one in late:
-        detail = f"tenant {one.owner_id}: the review of {one.id} was due {rfc3339(one.due_at)}"
-        yield Finding("break-glass", "warning", detail, f"Run: tenure breakglass review {one.id}")
-    if not late:
-        yield Finding("break-glass", "ok", "no review is overdue")
+        return None
+
+
+def _dark(name: str) -> Finding:
+    return Finding(name, "warning", "cannot be looked up", "See the check before.")
+
+
+def _reviews(settings: "Settings") -> Iterator[Finding]:
+    """Elevations to roles for emergencies that nobody reviewed in time."""
+    late = _found(settings, "overdue_reviews")
+    yield from _overdue("break-glass", late, "the review of", "tenure breakglass review")
 
 
 def _requests(settings: "Settings") -> Iterator[Finding]:
     """Rights requests that were not answered in time."""
-    from tenure import safekeeping  # noqa: PLC0415 - not in the bare install
-    from tenure.ids import rfc3339  # noqa: PLC0415 - beside it
+    yield from _overdue(
+        "rights requests", _found(settings, "overdue_requests"), "request", "tenure request show"
+    )
 
-    try:
-        late = safekeeping.overdue_requests(settings)
-    except Exception:  # noqa: BLE001 - a database that does not open was reported above
-        yield Finding("rights requests", "warning", "they cannot be looked up", "See the check before.")
+
+def _overdue(name: str, late: Any, what: str, command: str) -> Iterator[Finding]:  # noqa: ANN401 - see `_found`
+    """Of each that is late: whose it is, and what to run."""
+    if late is None:
+        yield _dark(name)
         return
+    from tenure.ids import rfc3339  # noqa: PLC0415 - not in the bare install
+
     for one in late:
-        detail = f"tenant {one.owner_id}: request {one.id} was due {rfc3339(one.due_at or 0)}"
-        yield Finding("rights requests", "warning", detail, f"Run: tenure request show {one.id}")
+        detail = f"tenant {one.owner_id}: {what} {one.id} was due {rfc3339(one.due_at)}"
+        yield Finding(name, "warning", detail, f"Run: {command} {one.id}")
     if not late:
-        yield Finding("rights requests", "ok", "none is overdue")
+        yield Finding(name, "ok", "none is overdue")
 
 
 def _notices(settings: "Settings") -> Iterator[Finding]:
     """Notices that recipients do not take, or did not."""
-    from tenure import safekeeping  # noqa: PLC0415 - not in the bare install
-    from tenure.ids import now, rfc3339  # noqa: PLC0415 - beside it
-
-    try:
-        found = safekeeping.open_notices(settings)
-    except Exception:  # noqa: BLE001 - a database that does not open was reported above
-        yield Finding("notices", "warning", "cannot be looked up", "See the check before.")
+    found = _found(settings, "open_notices")
+    if found is None:
+        yield _dark("notices")
         return
+    from tenure.ids import now, rfc3339  # noqa: PLC0415 - not in the bare install
+
     well = True
     for one in found:
         if one.dead:
@@ -290,14 +295,13 @@ def _notices(settings: "Settings") -> Iterator[Finding]:
 
 def _jobs(settings: "Settings") -> Iterator[Finding]:
     """Jobs that fail again and again, or that nobody runs although the cell is served."""
-    from tenure import safekeeping  # noqa: PLC0415 - not in the bare install
-    from tenure.ids import rfc3339  # noqa: PLC0415 - beside it
-
-    try:
-        found, served = safekeeping.job_trouble(settings)
-    except Exception:  # noqa: BLE001 - a database that does not open was reported above
-        yield Finding("jobs", "warning", "cannot be looked up", "See the check before.")
+    looked = _found(settings, "job_trouble")
+    if looked is None:
+        yield _dark("jobs")
         return
+    found, served = looked
+    from tenure.ids import rfc3339  # noqa: PLC0415 - not in the bare install
+
     for one in found:
         if one.what == "failing":
             why = f", the last time with {one.error}" if one.error else ""

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,8 @@ import typer
 from tenure.cli.governing import governing, segment
 from tenure.cli.output import Output, wrong_use
 from tenure.client.http import Connection
+from tenure.model.deadlines import ExtensionReason, PauseReason
+from tenure.model.rightsrequest import Ground, Kind, Method, State
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,45 +28,12 @@ _COLUMNS = ("id", "type", "state", "due_at", "days_left", "flags", "certificate"
 _DETAIL = ("timeline", "scope", "progress")
 
 
-class RequestType(StrEnum):
-    """What can be asked for."""
-
-    ACCESS = "access"
-    RECTIFICATION = "rectification"
-    ERASURE = "erasure"
-    RESTRICTION = "restriction"
-    PORTABILITY = "portability"
-    OBJECTION = "objection"
-    DECISION_REVIEW = "decision-review"
-    CONSENT_WITHDRAWAL = "consent-withdrawal"
-    KNOW = "know"
-    CORRECT = "correct"
-    DELETE = "delete"
-    OPT_OUT = "opt-out"
-
-
-class RequestState(StrEnum):
-    """Of a request."""
-
-    RECEIVED = "received"
-    SCOPING = "scoping"
-    APPROVAL = "approval"
-    COOLING_OFF = "cooling-off"
-    EXECUTING = "executing"
-    VERIFYING = "verifying"
-    NOTIFYING = "notifying"
-    COMPLETED = "completed"
-    PARTIAL = "partial"
-    REFUSED = "refused"
-    WITHDRAWN = "withdrawn"
-
-
 @app.command("open")
 @governing
 async def take_in(
     connection: Connection,
     output: Output,
-    request_type: Annotated[RequestType, typer.Argument(metavar="TYPE", help="What is asked for.")],
+    request_type: Annotated[Kind, typer.Argument(metavar="TYPE", help="What is asked for.")],
     reference: _Reference,
     received_at: Annotated[
         str | None, typer.Option(metavar="TIME", help="When it came in; now if left out.")
@@ -108,7 +76,7 @@ async def take_in(
 async def every(
     connection: Connection,
     output: Output,
-    state: Annotated[RequestState | None, typer.Option(help="Only those in this state.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only those whose time is over.")] = False,
 ) -> Any:  # noqa: ANN401 - any JSON
     """List requests, newest first, with their clocks as of now."""
@@ -153,12 +121,10 @@ async def identify(
     connection: Connection,
     output: Output,
     request: _Id,
-    method: Annotated[
-        str, typer.Option(metavar="HOW", help="login, document, in-person, knowledge or authorised-agent.")
-    ],
+    method: Annotated[Method, typer.Option(help="How it was established.")],
 ) -> Any:  # noqa: ANN401 - any JSON
     """Say how it was established who asks."""
-    return await _step(connection, output, request, "identify", {"method": method})
+    return await _step(connection, output, request, "identify", {"method": method.value})
 
 
 @app.command()
@@ -181,10 +147,10 @@ async def refuse(
     connection: Connection,
     output: Output,
     request: _Id,
-    ground: Annotated[str, typer.Option(metavar="GROUND", help="Of the law, such as 12.5-excessive.")],
+    ground: Annotated[Ground, typer.Option(help="Of the law.")],
 ) -> Any:  # noqa: ANN401 - any JSON
     """Turn a request down on a ground of the law. Never by whoever opened it."""
-    return await _step(connection, output, request, "refuse", {"ground": ground})
+    return await _step(connection, output, request, "refuse", {"ground": ground.value})
 
 
 @app.command()
@@ -207,10 +173,10 @@ async def pause(
     connection: Connection,
     output: Output,
     request: _Id,
-    reason: Annotated[str, typer.Option(metavar="WHY", help="identity or clarification.")],
+    reason: Annotated[PauseReason, typer.Option(help="What is waited for.")],
 ) -> Any:  # noqa: ANN401 - any JSON
     """Stop the clock, until it is known who asks or what for."""
-    return await _step(connection, output, request, "pause", {"reason": reason})
+    return await _step(connection, output, request, "pause", {"reason": reason.value})
 
 
 @app.command()
@@ -226,10 +192,10 @@ async def extend(
     connection: Connection,
     output: Output,
     request: _Id,
-    reason: Annotated[str, typer.Option(metavar="WHY", help="complexity or number_of_requests.")],
+    reason: Annotated[ExtensionReason, typer.Option(help="Why it takes longer.")],
 ) -> Any:  # noqa: ANN401 - any JSON
     """Take the further time that the law gives, as the person is told."""
-    return await _step(connection, output, request, "extend", {"reason": reason})
+    return await _step(connection, output, request, "extend", {"reason": reason.value})
 
 
 @app.command()
