@@ -26,7 +26,7 @@ from bench.cells import Cell
 from bench.samples import Results, Sample, Series
 from tenure import ids
 from tenure.bootstrap import Tenure
-from tenure.crew import Desk, Needs
+from tenure.crew import BatchOperation, Desk, Needs
 from tenure.ledger.entry import Access, Action, EntryDraft, Kind
 from tenure.store import tables
 from tenure.store.pipeline import Pipeline
@@ -81,6 +81,7 @@ class Record:
     """An operation that is nothing but its entry."""
 
     solo = False
+    thawed = None
 
     def needs(self, _tenancy: Tenancy, _needs: Needs) -> None:
         """Nothing is looked up."""
@@ -90,7 +91,7 @@ class Record:
         return desk.tx.append(draft(desk.now))
 
 
-_RECORD = Record()
+_RECORD: BatchOperation = Record()
 Turn = Callable[[int, float], Sample]
 
 
