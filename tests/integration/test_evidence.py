@@ -14,6 +14,7 @@ import pytest
 from foreign import goverifier
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
 from support.databases import DATABASES
+from support.officers import approved, carried_out, second_officer
 from tenure.cli.embedded import Cell as Served
 from tenure.client.evidence import collect
 from tenure.client.pack import audit_pack, is_pack, write_archive
@@ -26,10 +27,12 @@ from tenure.ledger.entry import Kind
 from tenure.ledger.evidence import issue_statement
 from tenure.ledger.note import Signer
 from tenure.ledger.pack import WHOLE, PackReport, Span
+from tenure.ledger.requestcertificate import issue_request_certificate
 from tenure.listing import Query
 from tenure.model.apikey import parse_api_key
 from tenure.model.principal import PrincipalKind
 from tenure.model.record import Draft
+from tenure.model.rightsrequest import Kind as Right
 from tenure.policy.bundle import load_bundle
 
 pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
@@ -194,6 +197,28 @@ async def test_no_change_to_a_pack_goes_unseen(cell: Cell, tmp_path: Path) -> No
     assert changed(lambda copy: (copy / "more.txt").write_text("x")) == {"pack-file-added"}  # type: ignore[arg-type, return-value]
 
 
+def resigned(
+    pack: Path, copy: Path, signer: Signer, change: Callable[[Path, dict[str, Any]], None]
+) -> PackReport:
+    """What is found in a copy that was changed, and whose index was signed again with the log's key."""
+    shutil.copytree(pack, copy)
+    index = json.loads((copy / "index.json").read_text())
+    change(copy, index)
+    index["files"] = {
+        path.relative_to(copy).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in copy.rglob("*")
+        if path.is_file() and path.name not in ("index.json", "statement.json")
+    }
+    (copy / "index.json").write_bytes(canonical(index))
+    said = json.loads(b64decode(json.loads((copy / "statement.json").read_text())["payload"]))
+    said["index_sha256"] = hashlib.sha256((copy / "index.json").read_bytes()).hexdigest()
+    said["files"] = len(index["files"])
+    (copy / "statement.json").write_text(issue_statement(said, signer))
+    found = audit_pack(copy, [signer.vkey])
+    shutil.rmtree(copy)
+    return found
+
+
 async def test_a_pack_that_is_signed_again_by_the_operator_is_still_checked_for_what_it_is(
     cell: Cell, tmp_path: Path
 ) -> None:
@@ -204,24 +229,8 @@ async def test_a_pack_that_is_signed_again_by_the_operator_is_still_checked_for_
     verifier = await cell.verifier()
     signer = cell.tenure.ledger._keyring.signer(cell.one.id, verifier.name)
 
-    def resigned(change: Callable[[Path, dict[str, Any]], None]) -> set[str]:
-        copy = tmp_path / "copy"
-        shutil.copytree(pack, copy)
-        index = json.loads((copy / "index.json").read_text())
-        change(copy, index)
-        index["files"] = {
-            path.relative_to(copy).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in copy.rglob("*")
-            if path.is_file() and path.name not in ("index.json", "statement.json")
-        }
-        (copy / "index.json").write_bytes(canonical(index))
-        said = json.loads(b64decode(json.loads((copy / "statement.json").read_text())["payload"]))
-        said["index_sha256"] = hashlib.sha256((copy / "index.json").read_bytes()).hexdigest()
-        said["files"] = len(index["files"])
-        (copy / "statement.json").write_text(issue_statement(said, signer))
-        found = checks(audit_pack(copy, [verifier.vkey]))
-        shutil.rmtree(copy)
-        return found
+    def changed(change: Callable[[Path, dict[str, Any]], None]) -> set[str]:
+        return checks(resigned(pack, tmp_path / "copy", signer, change))
 
     def first(folder: Path, name: str) -> Path:
         return min((folder / name).iterdir())
@@ -240,25 +249,87 @@ async def test_a_pack_that_is_signed_again_by_the_operator_is_still_checked_for_
     def other_filter(_: Path, index: dict[str, Any]) -> None:
         index["filter"] = {"principal": cell.one.principals["dpo"]}
 
-    assert resigned(lambda _copy, _index: None) == set(), "the positive control"
-    assert resigned(dropped_match) == {"population"}
-    assert resigned(lambda copy, _: (copy / "populations" / "denied.json").unlink()) == {"population"}
-    assert "population" in resigned(other_filter)
-    assert resigned(other_content) == {"opening-mismatch"}
-    assert resigned(lambda copy, _: first(copy, "policies").unlink()) == {"policy-missing"}
-    assert resigned(lambda copy, _: first(copy, "policies").write_bytes(b"{}") and None) == {"policy-digest"}
-    assert resigned(lambda copy, _: first(copy, "access-lists").write_bytes(b"[]") and None) == {
-        "access-list"
-    }
-    assert resigned(lambda copy, _: first(copy, "access-lists").unlink()) == {"access-list"}
-    assert resigned(lambda copy, _: first(copy, "certificates").write_bytes(b"{}") and None) == {
+    assert changed(lambda _copy, _index: None) == set(), "the positive control"
+    assert changed(dropped_match) == {"population"}
+    assert changed(lambda copy, _: (copy / "populations" / "denied.json").unlink()) == {"population"}
+    assert "population" in changed(other_filter)
+    assert changed(other_content) == {"opening-mismatch"}
+    assert changed(lambda copy, _: first(copy, "policies").unlink()) == {"policy-missing"}
+    assert changed(lambda copy, _: first(copy, "policies").write_bytes(b"{}") and None) == {"policy-digest"}
+    assert changed(lambda copy, _: first(copy, "access-lists").write_bytes(b"[]") and None) == {"access-list"}
+    assert changed(lambda copy, _: first(copy, "access-lists").unlink()) == {"access-list"}
+    assert changed(lambda copy, _: first(copy, "certificates").write_bytes(b"{}") and None) == {
         "envelope-format"
     }
-    assert resigned(lambda copy, _: (copy / "ledger" / "1" / "tile" / "0" / "000.p").rename(copy / "x")) >= {
+    assert changed(lambda copy, _: (copy / "ledger" / "1" / "tile" / "0" / "000.p").rename(copy / "x")) >= {
         "tile-missing"
     }
-    assert resigned(lambda _, index: index.update(size=3)) == {"pack-head"}
-    assert resigned(lambda copy, _: shutil.rmtree(copy / "receipts")) == {"pack-file-missing"}
+    assert changed(lambda _, index: index.update(size=3)) == {"pack-head"}
+    assert changed(lambda copy, _: shutil.rmtree(copy / "receipts")) == {"pack-file-missing"}
+
+
+async def test_certificates_of_requests_are_in_a_pack_with_what_they_rest_on(
+    cell: Cell, tmp_path: Path
+) -> None:
+    await second_officer(cell)
+    key, _ = await lived(cell)
+    done = [
+        await carried_out(cell, await approved(cell, kind)) for kind in (Right.ERASURE, Right.RESTRICTION)
+    ]
+    await cell.tenure.sequencer.run(cell.one.id)
+    pack = tmp_path / "pack"
+    report = await taken(cell, key, pack)
+    assert report.ok, report.failures
+    assert report.counts["certificates"] == 4, "of two erasures and two requests"
+    assert not [text for text in report.not_checked if text.startswith("The certificate of the erasure")]
+    of_erasure, of_restriction = (pack / "certificates" / f"{one['certificate']}.json" for one in done)
+    verifier = await cell.verifier()
+    signer = cell.tenure.ledger._keyring.signer(cell.one.id, verifier.name)
+
+    def stated(path: Path, **changes: Any) -> dict[str, Any]:
+        said = b64decode(json.loads(path.read_text())["payload"])
+        return {**json.loads(said), **changes}
+
+    def put(copy: Path, said: dict[str, Any]) -> None:
+        (copy / "certificates" / f"{said['id']}.json").write_text(issue_request_certificate(said, signer))
+
+    def found(change: Callable[[Path], None]) -> PackReport:
+        return resigned(pack, tmp_path / "copy", signer, lambda copy, _: change(copy))
+
+    # The operator signs whatever they like; the log says what became of the request.
+    rosier = stated(of_restriction, outcome="partial")
+    assert checks(found(lambda copy: put(copy, rosier))) == {"certificate-entry"}
+    another = stated(of_restriction, request=done[0]["id"])
+    assert checks(found(lambda copy: put(copy, another))) == {"certificate-entry"}
+    erased = stated(of_erasure)["done"]["residue"]["certificate"]
+    assert checks(found(lambda copy: (copy / "certificates" / f"{erased}.json").unlink())) == {
+        "certificate-erasure"
+    }
+    made_up = stated(of_restriction, id="01a227aa-0000-7000-8000-000000000000")
+    report = found(lambda copy: put(copy, made_up))
+    assert report.ok
+    assert any(made_up["id"] in text and "does not have it" in text for text in report.not_checked)
+
+
+async def test_pages_of_certificates_are_whole_and_in_order(cell: Cell) -> None:
+    await second_officer(cell)
+    await lived(cell)
+    for kind in (Right.ERASURE, Right.RESTRICTION):
+        await carried_out(cell, await approved(cell, kind))
+    evidence, auditor = cell.tenure.evidence, cell.one["auditor"]
+    whole = (await evidence.certificates(auditor, after=None, limit=50))["items"]
+    found, after = [], None
+    while True:
+        page = await evidence.certificates(auditor, after=after, limit=1)
+        found += page["items"]
+        if (after := page["next"]) is None:
+            break
+    assert found == whole
+    assert [one["id"] for one in whole] == sorted(one["id"] for one in whole)
+    kinds = [json.loads(b64decode(json.loads(one["certificate"])["payload"]))["kind"] for one in whole]
+    assert sorted(kinds) == ["erasure-certificate"] * 2 + ["request-certificate"] * 2
+    with pytest.raises(Denied):
+        await evidence.certificates(cell.one["agent"], after=None, limit=50)
 
 
 async def test_an_archive_with_a_file_twice_is_none(cell: Cell, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ with nothing of ours: for example Go's `golang.org/x/mod/sumdb/tlog` and `note`.
 | `generations.json` | every generation of the log. A new one begins where a restore lost entries |
 | `policies/` | the rules and manifests in force, by the digest that entries name |
 | `access-lists/` | lists of accesses that did not fit into an entry, by their SHA-256 |
-| `certificates/` | signed certificates of erasures |
+| `certificates/` | signed certificates of erasures and of rights requests |
 | `populations/` | which entries are of which kind, and no others: run again by `tenure audit` |
 | `receipts/`, `openings/` | decisions whose content was opened: what exactly the agent saw |
 | `index.json`, `statement.json` | the SHA-256 of every file, and the service's signature over it |

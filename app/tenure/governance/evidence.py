@@ -15,7 +15,7 @@ from tenure.ledger.checkpoint import peek_checkpoint
 from tenure.ledger.entry import Kind
 from tenure.ledger.evidence import KIND, VERSION, issue_statement
 from tenure.model.principal import Credential
-from tenure.store import ledgerkeys, log, manifests, shreds
+from tenure.store import ledgerkeys, log, manifests, rights, shreds
 from tenure.store.log import Log
 from tenure.store.session import Tx
 
@@ -53,10 +53,15 @@ class Evidence:
         return await self._service.run(credential, POLICY_SCOPE, "read", work)
 
     async def certificates(self, credential: Credential, *, after: str | None, limit: int) -> dict[str, Any]:
-        """A page of certificates: `{"items":[{"id","certificate"}],"next"}`, each an envelope as text."""
+        """A page of certificates: `{"items":[{"id","certificate"}],"next"}`, each an envelope as text.
+
+        Of erasures and of rights requests, by their ids. Two round trips.
+        """
 
         def work(seat: Seat) -> dict[str, Any]:
-            found = shreds.certificates(seat.desk.tx, after=after, limit=limit + 1)
+            tx, most = seat.desk.tx, limit + 1
+            found = shreds.certificates(tx, after=after, limit=most)
+            found = sorted(found + rights.certificates(tx, after=after, limit=most))[:most]
             page = found[:limit]
             return {
                 "items": [{"id": one, "certificate": envelope} for one, envelope in page],

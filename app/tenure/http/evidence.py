@@ -83,7 +83,7 @@ async def list_certificates(
     cursor: FromQuery[str | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=wire.MAX_PAGE)] = wire.DEFAULT_PAGE,
 ) -> ASGIApp:
-    """Certificates of erasures, oldest first, each as the envelope that was signed."""
+    """Certificates of erasures and rights requests, oldest first, each as the envelope that was signed."""
     after = None if cursor is None else wire.from_cursor(_CURSOR, cursor)
     if after is not None and not is_id(after):
         raise wire.bad_cursor()

@@ -47,9 +47,11 @@ _FORM = Form(
 )
 
 
+ERASURE_LEFT_OPEN = "The certificate of the erasure that it names, if there is one: verify that file, too."
+
 _QUOTED = {
     True: "Whether the root store destroyed the key: its own statement is quoted, not proven.",
-    False: "The certificate of the erasure that it names, if there is one: verify that file, too.",
+    False: ERASURE_LEFT_OPEN,
 }
 
 

@@ -20,10 +20,15 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from tenure.errors import Malformed, Unverified
-from tenure.ledger import schema
+from tenure.ledger import requestcertificate, schema
 from tenure.ledger.audit import NO_EARLIER, AuditReport, Progress, audit
 from tenure.ledger.canonical import canonical, parse_canonical
-from tenure.ledger.certificate import ENTRY_LEFT_OPEN, CertificateReport, verify_certificate
+from tenure.ledger.certificate import (
+    ENTRY_LEFT_OPEN,
+    ERASURE_LEFT_OPEN,
+    CertificateReport,
+    verify_certificate,
+)
 from tenure.ledger.checkpoint import Checkpoint
 from tenure.ledger.entry import Kind, parse_access_list, parse_entry
 from tenure.ledger.evidence import open_statement
@@ -69,7 +74,7 @@ class Named(NamedTuple):
     days: dict[str, int]
     """Day (UTC) → how many entries the log had after the last one of the span that is of this day."""
     wanted: dict[str, tuple[int, dict[str, Any]]]
-    """Entries that were asked for by their ids (`WRITER-N`): place and entry."""
+    """Entries that were asked for, by what they were asked for with: place and entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +107,8 @@ def entries_of(read: Read, size: int) -> Iterable[bytes]:
 def survey(entries: Iterable[bytes], span: Span, wanted: Container[str] = frozenset()) -> Named:
     """Go through a log once. Populations: the whole span, one for each kind in it, and what was denied.
 
-    `wanted` are ids of entries to find anywhere in the log.
+    `wanted` are to be found anywhere in the log: entries by their ids (`WRITER-N`), and the ends of rights
+    requests by the ids of their certificates.
     """
     placed: dict[str, tuple[int, dict[str, Any]]] = {}
     policies: set[str] = set()
@@ -114,6 +120,10 @@ def survey(entries: Iterable[bytes], span: Span, wanted: Container[str] = frozen
         entry = parse_entry(raw)
         if (entry_id := f"{entry['writer']}-{entry['n']}") in wanted:
             placed[entry_id] = (index, entry)
+        if entry["kind"] == Kind.REQUEST_CLOSE:
+            closed = entry.get("data", {}).get("certificate")
+            if closed in wanted:
+                placed.setdefault(closed, (index, entry))  # what comes later is the end of its case
         if not whole.takes(entry, ()):
             continue
         found["span"][1].append(index)
@@ -251,12 +261,13 @@ class _Check:
         named = survey(
             entries_of(lambda path: self.read(f"{base}/{path}"), self.log.checkpoint.size),
             self.span,
-            frozenset(str(report.certificate["entry"]) for _, report in papers),
+            frozenset(_key_of(report.certificate) for _, report in papers),
         )
         self._policies(named)
         self._lists(named)
         for name, report in papers:
-            self._erasure(name, report, named)
+            self._certificate(name, report, named)
+            self._erasure_of(name, report)
         self._populations(named, self.log.checkpoint)
         self._receipts()
         self._generations(self.log.checkpoint)
@@ -350,7 +361,7 @@ class _Check:
         self.counts["access lists"] = len(there)
 
     def _certificates(self) -> list[tuple[str, CertificateReport]]:
-        """The certificates that some key of the log signed. What else they need: `_erasure`."""
+        """The certificates that some key of the log signed. What else they need: `_certificate`."""
         names, keys = self._below("certificates/"), [*self.keys.known, *self._elders(self.keys.known)]
         found = []
         for name in names:
@@ -364,13 +375,13 @@ class _Check:
         self.counts["certificates"] = len(names)
         return found
 
-    def _erasure(self, name: str, report: CertificateReport, named: Named) -> None:
+    def _certificate(self, name: str, report: CertificateReport, named: Named) -> None:
         """Its entry is the log's, and from before the change if a key signed that was replaced since."""
         certificate, text = report.certificate, self._text(name)
         keys = self.keys.in_force
         current = verify_certificate(text, [*keys, *self._elders(keys)]).ok
-        self.left.extend(sentence for sentence in report.not_checked if sentence != ENTRY_LEFT_OPEN)
-        place, entry = named.wanted.get(str(certificate["entry"]), (None, {}))
+        self.left.extend(one for one in report.not_checked if one not in (ENTRY_LEFT_OPEN, ERASURE_LEFT_OPEN))
+        place, entry = named.wanted.get(_key_of(certificate), (None, {}))
         if certificate["origin"] != self.index["origin"]:
             self.left.append(
                 f"Whether the log of an earlier generation holds the entry that {name} names."
@@ -379,11 +390,8 @@ class _Check:
                 " pack, and its key was replaced since. Whoever stole that key could have made it."
             )
             return
-        if place is not None:
-            data = entry.get("data", {})
-            said = (entry["kind"], data.get("certificate"), data.get("shred"))
-            if said != (Kind.PURGE, certificate["id"], certificate["shred"]):
-                self._fail("certificate-entry", f"{name} names entry {place}, which is not of this erasure.")
+        if place is not None and not _says(entry, certificate):
+            self._fail("certificate-entry", f"{name} names entry {place}, which is not what it is about.")
         if current:
             if place is None:
                 self.left.append(f"The entry that {name} names: the log up to this head does not have it.")
@@ -394,6 +402,16 @@ class _Check:
                 "key-retired",
                 f"{name} is signed by a key that was replaced, and no entry before {until} is its.",
             )
+
+    def _erasure_of(self, name: str, report: CertificateReport) -> None:
+        """The erasure that a request's certificate names is certified in the pack, by that very envelope."""
+        if report.certificate["kind"] != requestcertificate.KIND:
+            return
+        found = report.certificate["done"].get("residue")
+        named = found.get("certificate") if isinstance(found, dict) else None
+        raw = None if named is None else self.read(f"certificates/{named}.json")
+        if named is not None and sha256(raw or b"").hexdigest() != found["sha256"]:
+            self._fail("certificate-erasure", f"{name} names a certificate of an erasure that is not here.")
 
     def _heads_of_receipts(self) -> Iterable[str]:
         """The checkpoints of receipts of this log: heads that were given out before."""
@@ -501,6 +519,22 @@ def _previous(generation: Mapping[str, Any]) -> list[tuple[Verifier, int]]:
     if not all(schema.is_count(place) for _, place in found):
         raise ValueError("not the index of an entry")
     return found
+
+
+def _key_of(certificate: Mapping[str, Any]) -> str:
+    """How the entry is found that a certificate is about: its id; of a rights request, the certificate's."""
+    return str(certificate["id" if certificate["kind"] == requestcertificate.KIND else "entry"])
+
+
+def _says(entry: Mapping[str, Any], certificate: Mapping[str, Any]) -> bool:
+    """Whether an entry is what a certificate is about."""
+    data = entry.get("data", {})
+    if data.get("certificate") != certificate["id"]:
+        return False
+    if certificate["kind"] != requestcertificate.KIND:
+        return (entry["kind"], data.get("shred")) == (Kind.PURGE, certificate["shred"])
+    said = (entry["kind"], entry["outcome"], data.get("request"))
+    return said == (Kind.REQUEST_CLOSE, certificate["outcome"], certificate["request"])
 
 
 def _signed(text: str, key: Verifier) -> bool:

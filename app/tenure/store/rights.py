@@ -71,6 +71,17 @@ def envelope(tx: Tx, certificate_id: str) -> str | None:
     return tx.execute(query).scalar_one_or_none()
 
 
+def certificates(tx: Tx, *, after: str | None, limit: int) -> list[tuple[str, str]]:
+    """(id, envelope) of the certificates of the tenant's requests behind an id, in order."""
+    query = select(_t.c.certificate_id, _t.c.envelope).where(
+        _t.c.tenant_id == tx.tenant_id, _t.c.envelope.is_not(None)
+    )
+    if after is not None:
+        query = query.where(_t.c.certificate_id > after)
+    rows = tx.execute(query.order_by(_t.c.certificate_id).limit(limit))
+    return [(row.certificate_id, row.envelope) for row in rows]
+
+
 # ── for the whole cell ─────────────────────────────────────────────────────────────────────────────
 def enqueue(tx: Tx, request_id: str, due_at: int | None, deadline_at: int | None = None) -> None:
     """Have a request of the transaction's tenant looked at from `due_at` on, and known to be open until then.
