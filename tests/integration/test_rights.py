@@ -84,6 +84,27 @@ async def test_an_unknown_person_is_told_so_and_it_is_certified(desk: Cell) -> N
     assert "subject" not in said
 
 
+async def test_who_is_known_only_since_the_dry_run_is_decided_on_anew(desk: Cell) -> None:
+    request = await approved(desk, Kind.ERASURE, "customer:new")
+    await desk.put("late", {"said": "I am new here"}, "customer:new")
+    await desk.tenure.rights.run()
+    back = await show(desk, request)
+    assert (back["state"], back["decided_by"], back["subject"]) == ("scoping", None, None)
+    assert back["timeline"][-1]["step"] == "known-since"
+    assert await desk.value("late") == {"said": "I am new here"}
+    await desk.tenure.rights.run()
+    assert (await show(desk, request))["state"] == "scoping", "it waits for an officer"
+    found = await desk.tenure.requests.scope(desk.one["dpo"], request)
+    assert found["scope"]["known"]
+    with pytest.raises(Denied):
+        await desk.tenure.requests.approve(desk.one["dpo"], request)
+    await desk.tenure.requests.approve(desk.one["second"], request)
+    done = await carried_out(desk, request)
+    assert "held" not in await certified(desk, done)
+    with pytest.raises(Erased):
+        await desk.get("late")
+
+
 async def test_what_a_hold_keeps_makes_it_partial_and_is_named(desk: Cell) -> None:
     person = (await desk.tenure.subjects.lookup(desk.one["dpo"], "customer:1"))["items"][0]["id"]
     hold = await desk.tenure.holds.place(desk.one["dpo"], "subject", person, "case 7 of the court")

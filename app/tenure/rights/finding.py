@@ -1,4 +1,7 @@
-"""Who a rights request is about: by the reference in its case, or by the id that was found before."""
+"""Who a rights request is about: sought by the reference in its case, from then on by the id that was found.
+
+What is decided on is what the dry run showed. So nothing is done to whoever became known after it.
+"""
 
 from tenure.crew import Desk
 from tenure.model.rightsrequest import RightsRequest
@@ -8,9 +11,14 @@ from tenure.store.subjects import StoredSubject
 
 
 def person_of(desk: Desk, request: RightsRequest) -> StoredSubject | None:
-    """The person; None: nobody is known by this reference. One or two round trips."""
+    """The person whom the dry run found; None: it found nobody. One round trip."""
+    return None if request.subject_id is None else subjects.get(desk.tx, request.subject_id)
+
+
+def sought(desk: Desk, request: RightsRequest) -> StoredSubject | None:
+    """The person; None: nobody is known by this reference now. One or two round trips."""
     if request.subject_id is not None:
-        return subjects.get(desk.tx, request.subject_id)
+        return person_of(desk, request)
     return by_reference(desk, opened(desk.tenancy.keys, request).reference)
 
 

@@ -9,6 +9,7 @@
 A step does what it does and says so in the request's `progress` in one transaction, or finds what it did
 before and goes on; so a process that is killed anywhere is followed by one that ends with one certificate. A
 step that waits for something says for what, and is looked at again. One process of the cell does this.
+Whoever is known only since the dry run was not decided on: before anything is done it goes back to the desk.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,6 +25,7 @@ from tenure.errors import TenureError
 from tenure.ids import CELL
 from tenure.model.rightsrequest import RUNNING, Kind, RightsRequest, State
 from tenure.rights import acting, closing
+from tenure.rights.finding import sought
 from tenure.rights.progress import Outcome, keep, trouble
 from tenure.store import rights as store
 
@@ -128,6 +130,9 @@ def _due(desk: Desk, *, request_id: str) -> RightsRequest | None:
         return request
     if state is State.COOLING_OFF and desk.now < (request.execute_at or 0):
         return None
+    if not request.steps and request.subject_id is None and sought(desk, request) is not None:
+        undecided = {"decided_by": None, "decided_at": None, "execute_at": None}
+        return acting.went_on(desk, request, "known-since", state=State.SCOPING.value, **undecided)
     wanted = dict(STEPS[Kind(request.kind).right]).get(next_step(request) or "", state)
     if wanted is state or state is State.NOTIFYING:
         return request

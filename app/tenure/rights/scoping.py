@@ -18,7 +18,7 @@ from tenure.model.principal import Credential
 from tenure.model.rightsrequest import Kind, State
 from tenure.rights import acting, showing
 from tenure.rights.case import SCOPE
-from tenure.rights.finding import person_of
+from tenure.rights.finding import sought
 from tenure.rights.impact import Impacts
 from tenure.rights.inventory import inventory
 from tenure.store import subjects
@@ -48,7 +48,7 @@ class Scoping:
         def whose(seat: Seat) -> tuple[Kind, str | None]:
             request = acting.found(seat.desk, request_id)
             acting.require(request, State.SCOPING, State.APPROVAL, verb="scoped")
-            person = person_of(seat.desk, request)
+            person = sought(seat.desk, request)
             return Kind(request.kind), None if person is None else person.id
 
         kind, subject_id = await self._service.run(credential, SCOPE, "write", whose)
