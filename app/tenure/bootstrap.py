@@ -6,26 +6,19 @@ open      recover, then build and start: everything that serves
 
 import asyncio
 import contextlib
-import fcntl
-import os
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import structlog
 
 from tenure import ids
 from tenure.batcher import Batcher
-from tenure.cold.lifecycle import Place
-from tenure.cold.mirror import Mirror
 from tenure.cold.objects import Objects
-from tenure.cold.open import open_objects, open_rules
-from tenure.cold.storage import StorageClasses
 from tenure.cold.tallied import RequestTally, Tallied
 from tenure.crew import GatewayCrew, Solo
 from tenure.decisions import Decisions
-from tenure.errors import ONE_PROCESS, Conflict, Invalid, TenureError
+from tenure.errors import TenureError
 from tenure.gateway import Gateway
 from tenure.governance.breakglass import Breakglass
 from tenure.governance.celllog import CellLog
@@ -40,7 +33,7 @@ from tenure.governance.holds import Holds
 from tenure.governance.issuers import Issuers
 from tenure.governance.ledger import LedgerReader
 from tenure.governance.ledgerkeys import LedgerKeys
-from tenure.governance.lifecycle import Bucket, Lifecycle
+from tenure.governance.lifecycle import Lifecycle
 from tenure.governance.limits import TenantLimits
 from tenure.governance.manifests import Manifests
 from tenure.governance.notices import Notices
@@ -57,7 +50,6 @@ from tenure.governance.replaying import Replaying
 from tenure.governance.replica import Replica
 from tenure.governance.requests import RequestCounts
 from tenure.governance.residue import Residue
-from tenure.governance.restore import refuse_unfinished
 from tenure.governance.restoring import Restoring
 from tenure.governance.retrievals import Retrievals
 from tenure.governance.rootkeys import RootKeys
@@ -70,6 +62,14 @@ from tenure.governance.tiering import Pace, Tiering
 from tenure.governance.timestamps import TimeStamps
 from tenure.governance.tokens import Tokens
 from tenure.governance.whatif import WhatIf
+from tenure.groundwork import (
+    bucket_of,
+    ground_of,
+    limits_of,
+    lock_of,
+    prices_of,
+    require_border,
+)
 from tenure.ids import CELL
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.patrol import Patrol
@@ -81,50 +81,27 @@ from tenure.jobs.reports import Reports
 from tenure.jobs.runner import Runner
 from tenure.jobs.schedule import SHRED, Schedule
 from tenure.jobs.tally import Tally
-from tenure.keyring import Keyring
 from tenure.ledger.entry import EntryDraft, Kind
 from tenure.leftovers import Leftovers
 from tenure.limiting import Gate
-from tenure.model.limits import NAMES, Limits
-from tenure.model.prices import FIELD, Prices, read_prices
 from tenure.oidc.sources import KeySources
-from tenure.places import check_locks, object_lock_of, places_of
-from tenure.publisher import PUTTING
+from tenure.places import check_locks, object_lock_of
 from tenure.rights.build import Rights
 from tenure.rights.impact import Impacts
 from tenure.rights.package.job import Ending
 from tenure.rights.package.service import Packages
 from tenure.rights.scoping import Scoping
 from tenure.rights.service import RightsRequests
-from tenure.rootstore.open import open_root_stores, root_files
 from tenure.sequencer import Sequencer, Shelves
 from tenure.settings import Settings
 from tenure.stamping import authority_of, believed
 from tenure.store import revision
-from tenure.store.database import Database, Standing
 from tenure.tenancy import Tenancies
 from tenure.thawing import Thaw
 from tenure.threads.service import Threads
 from tenure.witnesses import Witnesses, read_quorum
 
 _log = structlog.get_logger(__name__)
-
-
-ABOVE = {
-    "superuser": "the role is a superuser or has BYPASSRLS, or may become one that has",
-    "unforced": "a table of tenants' rows does not have it forced",
-}
-"""Standings of a database role under which no cell is opened, and why."""
-_ROLE_OF_ITS_OWN = (
-    "Connect as a role of its own (deploy/postgres.sql makes one); give the owner's URL to 'tenure init' as "
-    "TENURE_MIGRATION_URL."
-)
-REMEDY = {
-    "superuser": _ROLE_OF_ITS_OWN,
-    "owner": _ROLE_OF_ITS_OWN,
-    "unforced": "As the tables' owner: ALTER TABLE … ENABLE and FORCE ROW LEVEL SECURITY, with the policy "
-    "that the migrations give each table.",
-}
 
 
 class Tenure:
@@ -144,7 +121,7 @@ class Tenure:
     def _build(self, settings: Settings, ground: Ground) -> None:
         with self._database.connect() as connection:
             revision.require_current(connection)
-        _require_border(self._database)
+        require_border(self._database)
         check_locks(settings)
         self.recovered = recover(ground)
         tenancies = Tenancies(ground.keyring, limits_of(settings))
@@ -503,156 +480,6 @@ def planned(settings: Settings) -> dict[str, float]:
     if settings.tsa_url:
         found["timestamps"] = settings.tsa_interval_s
     return found
-
-
-def prices_of(settings: Settings) -> Prices | None:
-    """What storage costs, if it is said. Raises Invalid naming the member that is wrong."""
-    given = settings.prices.strip()
-    if not given:
-        return None
-    if not given.startswith("{"):
-        try:
-            given = Path(given).read_text()
-        except (OSError, UnicodeDecodeError):
-            raise Invalid(
-                "The table of prices cannot be read; nothing was opened.",
-                field=FIELD,
-                rule="a JSON object, or a file with one",
-                remedy="Name a file that the service may read, or write the object itself.",
-            ) from None
-    return read_prices(given)
-
-
-def limits_of(settings: Settings) -> Limits:
-    """What a tenant may take of which nothing is declared."""
-    return Limits.of({name: getattr(settings, f"limit_{name}") for name in NAMES})
-
-
-def _require_border(database: Database) -> None:
-    """Refuse to serve tenants that the database does not keep apart (ADR 26). One round trip."""
-    standing = database.standing()
-    if standing in ABOVE:
-        raise Conflict(
-            f"Row-level security does not keep tenants apart here: {ABOVE[standing]}. Nothing was opened.",
-            field="TENURE_DATABASE_URL",
-            rule="a role that row-level security binds, on every table",
-            remedy=REMEDY[standing],
-        )
-    if standing == "owner":
-        _log.warning("the database role owns tables: it could switch row-level security off")
-
-
-def role_standing(settings: Settings) -> Standing:
-    """How row-level security sees the role that this cell connects as."""
-    database = Database(settings.database)
-    try:
-        return database.standing()
-    finally:
-        database.close()
-
-
-def key_directories(settings: Settings) -> list[Path]:
-    """Where root keys lie as files: none, when a key service or a token has them."""
-    urls = (settings.root_store, settings.root_store_previous or None)
-    found = [root_files(url, settings.root_keys) for url in urls if url is not None]
-    return [directory for directory in found if directory is not None]
-
-
-def ground_of(settings: Settings, *, restoring: bool = False) -> Ground:
-    """What a cell stands on. Conflict when root and data are not apart, or a restore was not finished."""
-    _check_apart(settings)
-    if not restoring:
-        refuse_unfinished(settings.data_dir)
-    roots = open_root_stores(settings.root_store, settings.root_store_previous, settings.root_keys)
-    database = Database(
-        settings.database, pool_size=settings.lanes + PUTTING, idle_s=settings.replica_lease_s
-    )
-    return Ground(
-        database,
-        roots,
-        Mirror(mirror_of(settings)),
-        Keyring(database, roots),
-        settings.ledger_origin,
-        objects_of(settings),
-    )
-
-
-def objects_of(settings: Settings) -> Objects:
-    """The object tier."""
-    return open_objects(
-        settings.objects_url,
-        settings.data_dir / "objects",
-        "TENURE_OBJECTS_URL",
-        settings.s3_endpoint,
-        object_lock_of(settings),
-    )
-
-
-def bucket_of(settings: Settings) -> Bucket | None:
-    """The bucket that objects lie in, with its rules; None for a folder. Nothing is asked of it yet.
-
-    Raises Invalid naming the setting that cannot be used, a storage class or the place.
-    """
-    storage = StorageClasses(settings.cold_class, settings.archive_class)
-    place = places_of(settings).objects
-    if isinstance(place, Path):
-        return None
-    rules = open_rules(place, "TENURE_OBJECTS_URL", settings.s3_endpoint)
-    return Bucket(rules, Place(place.prefix), storage, object_lock_of(settings))
-
-
-def remembered(settings: Settings) -> tuple[int, int, dict[str, bytes]]:
-    """What the mirror knows: how many restores, the leaf epoch, and each log's head as it lies there."""
-    objects = mirror_of(settings)
-    heads = {name.removeprefix("heads/"): objects.get(name) or b"" for name in objects.names("heads")}
-    return len(list(objects.names("restores"))), Mirror(objects).leaf_epoch(), heads
-
-
-def mirror_of(settings: Settings) -> Objects:
-    """What the mirror lies in."""
-    return open_objects(
-        settings.mirror_url, settings.root_dir / "mirror", "TENURE_MIRROR_URL", settings.s3_endpoint
-    )
-
-
-def _check_apart(settings: Settings) -> None:
-    """The root store must not travel with the data's backups."""
-    data, root = settings.data_dir.resolve(), settings.root_dir.resolve()
-    if data == root or data in root.parents or root in data.parents:
-        raise Conflict(
-            "The root directory and the data directory contain one another; nothing was opened.",
-            field="TENURE_ROOT_DIR",
-            rule="outside the data directory and its backups",
-            remedy="Put them side by side, and back up only the data directory.",
-        )
-
-
-class _Lock:
-    """One process per embedded store."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._descriptor)
-            raise Conflict(
-                "Another process has this data directory open; nothing was opened.",
-                field="TENURE_DATA_DIR",
-                rule=ONE_PROCESS,
-                remedy="Use the running server's API, or stop it first.",
-            ) from None
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
-def lock_of(settings: Settings) -> "_Lock | contextlib.ExitStack":
-    """Held by whoever has an embedded store open; PostgreSQL takes any number of processes."""
-    if settings.database.startswith("sqlite"):
-        return _Lock(settings.data_dir / "lock")
-    return contextlib.ExitStack()
 
 
 def writer_end() -> EntryDraft:

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from tenure import bootstrap, ids
 from tenure.batcher import Batcher
-from tenure.bootstrap import ground_of, objects_of, writer_end
+from tenure.bootstrap import writer_end
 from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
 from tenure.cold.overlay import Overlay
@@ -30,6 +30,7 @@ from tenure.governance.replica import Replica
 from tenure.governance.restore import Place, checked_backup, summary
 from tenure.governance.restore import restore as restore_backup
 from tenure.governance.shelf import Mended, mend_all
+from tenure.groundwork import ground_of, lock_of, objects_of
 from tenure.ids import CELL
 from tenure.inspection.findings import Finding
 from tenure.inspection.inspector import Inspector
@@ -88,7 +89,7 @@ def readable(settings: Settings) -> Target:
 # ── restore ────────────────────────────────────────────────────────────────────────────────────────
 def restore(settings: Settings, directory: Path) -> dict[str, Any]:
     """Restore a backup into the empty place that the settings name; what happened (`summary`)."""
-    with contextlib.closing(bootstrap.lock_of(settings)):
+    with contextlib.closing(lock_of(settings)):
         ground = ground_of(settings, restoring=True)
         ground.database.close()
         found = checked_backup(directory, ground.roots, ground.mirror)
@@ -211,7 +212,7 @@ def _is_served(settings: Settings, database: Database) -> bool:
     if database.dialect != "sqlite":
         return bool(database.read(CELL, replicas.living))
     try:
-        bootstrap.lock_of(settings).close()
+        lock_of(settings).close()
     except Conflict:
         return True
     return False

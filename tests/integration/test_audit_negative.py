@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from support.cell import Cell
 from support.lived import live
-from tenure.bootstrap import ground_of
 from tenure.cli.entry import app
+from tenure.groundwork import ground_of
 from tenure.ledger.canonical import canonical
 from tenure.ledger.checkpoint import Checkpoint
 from tenure.ledger.merkle import leaf_hash

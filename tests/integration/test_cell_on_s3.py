@@ -15,8 +15,8 @@ from support.elsewhere import Elsewhere, elsewhere, put_back, take
 from support.erasure import assert_erased
 from support.rgw import Bucket
 from tenure import safekeeping
-from tenure.bootstrap import mirror_of, objects_of
 from tenure.errors import Conflict, Unavailable
+from tenure.groundwork import mirror_of, objects_of
 from tenure.ledger.audit import AuditReport, audit
 from tenure.ledger.tile import ENTRIES, TileId
 from tenure.settings import Settings

@@ -258,8 +258,8 @@ async def test_a_survivor_that_differs_is_found(embedded: Cell, tmp_path: Path) 
 
 async def _rewritten(cell: Cell, record_id: str) -> None:
     """Seal another content under the keys that the version has: what only the cell itself could do."""
-    from tenure.bootstrap import ground_of
     from tenure.governance.ground import Ground
+    from tenure.groundwork import ground_of
     from tenure.keys.seal import Binding
     from tenure.model.record import Draft
     from tenure.sealing import seal_version

@@ -10,9 +10,9 @@ from sqlalchemy import text
 from support.cell import JOINT, NOTES, SCOPE, SUPPORT, Cell
 from support.lived import Undone
 from tenure import ids
-from tenure.bootstrap import ground_of
 from tenure.errors import Denied, Erased, Invalid, KeyReused, NotFound
 from tenure.governance.service import Once
+from tenure.groundwork import ground_of
 from tenure.inspection.findings import Finding
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.view import Anchors

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from support.cell import Cell
 from support.lived import Undone, live
 from tenure import ids
-from tenure.bootstrap import ground_of
 from tenure.governance import celllog
+from tenure.groundwork import ground_of
 from tenure.ids import CELL
 from tenure.inspection.findings import Finding
 from tenure.inspection.inspector import Inspector

@@ -17,9 +17,9 @@ from support.erasure import InjectedError
 from support.lived import Undone, rounds
 from support.tsa import Tsa, needed
 from tenure import publisher, witnesses
-from tenure.bootstrap import ground_of
 from tenure.decisions import Opening
 from tenure.governance import celllog
+from tenure.groundwork import ground_of
 from tenure.ids import CELL
 from tenure.inspection.findings import Finding
 from tenure.inspection.inspector import Inspector

@@ -21,8 +21,8 @@ from support.databases import DATABASES
 from support.lived import EMERGENCY, Undone
 from support.notices import recipient, told
 from support.webhook import webhook
-from tenure.bootstrap import ground_of
 from tenure.errors import KeyFailure, Tampered
+from tenure.groundwork import ground_of
 from tenure.ids import CELL
 from tenure.keyring import TenantKeyring
 from tenure.keys import segments

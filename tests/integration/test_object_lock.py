@@ -14,7 +14,7 @@ from support.cell import Cell
 from support.erasure import assert_certified
 from support.rgw import Bucket, S3Server, started
 from support.tiering import Later, packed, stocked, tier
-from tenure.bootstrap import mirror_of, prepare
+from tenure.bootstrap import prepare
 from tenure.cli.doctor import _locks
 from tenure.cold import s3client
 from tenure.cold.bucketrules import BucketRules
@@ -24,6 +24,7 @@ from tenure.cold.packs import CLASS_TAG
 from tenure.cold.s3 import open_bucket
 from tenure.cold.storage import StorageClasses
 from tenure.errors import Conflict, Unsupported
+from tenure.groundwork import mirror_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.s3]
 PATIENCE_S = 100.0

@@ -14,12 +14,12 @@ from support.cell import Cell
 from support.elsewhere import fingerprint
 from support.lived import live
 from support.tsa import Tsa, needed
-from tenure.bootstrap import ground_of
 from tenure.cli.entry import app
 from tenure.cold.files import FileObjects
 from tenure.cold.veil import Veil
 from tenure.errors import KeyFailure
 from tenure.governance import celllog
+from tenure.groundwork import ground_of
 from tenure.inspection.sections import SECTIONS
 from tenure.safekeeping import opening_only, readable
 from tenure.selftest.bench import Bench

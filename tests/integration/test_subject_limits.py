@@ -15,11 +15,12 @@ from support.limited import lift, object_to, rectify, restrict, some, withdraw
 from support.webhook import webhook
 from tenure import ids
 from tenure.access import Ask
-from tenure.bootstrap import Tenure, ground_of, open_tenure
+from tenure.bootstrap import Tenure, open_tenure
 from tenure.cli.policy import _lines
 from tenure.decisions import Opening
 from tenure.errors import Denied, Erased, Invalid
 from tenure.governance.explaining import About
+from tenure.groundwork import ground_of
 from tenure.http.app import create_app
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.view import Anchors

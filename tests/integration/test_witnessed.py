@@ -13,10 +13,10 @@ from support.databases import DATABASES
 from support.erasure import InjectedError
 from support.witness import serving
 from tenure import publisher, witnesses
-from tenure.bootstrap import remembered
 from tenure.cli.doctor import _cosigned
 from tenure.cli.entry import app
 from tenure.client import audit_log, open_source
+from tenure.groundwork import remembered
 from tenure.ledger.checkpoint import peek_checkpoint
 from tenure.ledger.cosignature import cosigned_by
 from tenure.ledger.note import Verifier

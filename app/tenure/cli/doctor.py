@@ -141,7 +141,7 @@ def _volumes(data: Path, apart: dict[str, Path]) -> Iterator[Finding]:
 
 
 def _root_store(settings: "Settings") -> Iterator[Finding]:
-    from tenure.bootstrap import key_directories  # noqa: PLC0415 - not in the bare install
+    from tenure.groundwork import key_directories  # noqa: PLC0415 - not in the bare install
 
     try:
         directories = key_directories(settings)
@@ -173,7 +173,7 @@ def _permissions(keys: Path) -> Iterator[Finding]:
 
 def _role(settings: "Settings") -> Iterator[Finding]:
     """Row-level security binds no superuser, and whoever owns a table can switch it off."""
-    from tenure.bootstrap import ABOVE, REMEDY, role_standing  # noqa: PLC0415 - not in the bare install
+    from tenure.groundwork import ABOVE, REMEDY, role_standing  # noqa: PLC0415 - not in the bare install
 
     try:
         standing = role_standing(settings)
@@ -341,7 +341,7 @@ def _stored(settings: "Settings", progress: Callable[[str, int, int], None]) -> 
 
 def _remembered(settings: "Settings") -> Iterator[Finding]:
     """What the mirror knows: it is readable while another process has the database."""
-    from tenure.bootstrap import remembered  # noqa: PLC0415 - not in the bare install
+    from tenure.groundwork import remembered  # noqa: PLC0415 - not in the bare install
 
     try:
         restores, epoch, heads = remembered(settings)

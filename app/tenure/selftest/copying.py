@@ -4,9 +4,9 @@ import random
 import tempfile
 from pathlib import Path
 
-from tenure.bootstrap import ground_of
 from tenure.cold.veil import Veil
 from tenure.governance.ground import Ground
+from tenure.groundwork import ground_of
 from tenure.safekeeping import opening_only, private_folder, readable
 from tenure.selftest.bench import Bench
 from tenure.selftest.run import Outcome, Progress, Selftest
