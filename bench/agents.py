@@ -195,7 +195,7 @@ def _show(results: Results, plan: Plan, console: Console) -> None:
                 continue
             rate = results.rate(series)
             assert rate is not None
-            typical = min(samples, key=lambda sample: abs(sample.rate - rate.mid))
+            typical = report.typical(samples, rate)
             ratio = results.ratio(Series(leg, OURS, series.in_flight), series)
             table.add_row(
                 series.contender,
