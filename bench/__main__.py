@@ -84,6 +84,7 @@ def profile(
     top: Annotated[int, typer.Option(min=1)] = 35,
 ) -> None:
     """The hottest functions of the lane thread and of the event loop, in µs for each operation."""
+    logging.getLogger().setLevel(logging.WARNING)
     profiling.profile(what, database=database, in_flight=in_flight, seconds=seconds, top=top)
 
 

@@ -60,22 +60,23 @@ def run(plan: Plan, parts: set[str], console: Console) -> dict[str, Any]:
         console.print("EncryptedSerializer is left out: it needs pycryptodome, which is not installed.")
     with postgres.server() as server, tempfile.TemporaryDirectory(prefix="tenure-bench-") as folder:
         raw["postgres"] = server.version
-        cell = asyncio.run(savers.prepared(server, Path(folder)))
+        # Each part has a cell of its own, which takes the place of the last one's database.
         if parts & {"step", "graph"}:
-            results = asyncio.run(_rates(plan, parts, server, cell))
+            results = asyncio.run(_rates(plan, parts, server, Path(folder, "rates")))
             _show(results, plan, console)
             raw["rates"] = results.as_json()
         if "bytes" in parts:
-            raw["bytes"] = _bytes(server, Path(folder))
+            raw["bytes"] = _bytes(server, Path(folder, "bytes"))
             _show_bytes(raw["bytes"], console)
         if "crowd" in parts:
-            raw["crowd"] = _crowd(plan, cell, Path(folder))
+            raw["crowd"] = _crowd(plan, server, Path(folder, "crowd"))
             _show_crowd(raw["crowd"], plan, console)
     return raw
 
 
-async def _rates(plan: Plan, parts: set[str], server: postgres.Server, cell: tuple[Settings, str]) -> Results:
+async def _rates(plan: Plan, parts: set[str], server: postgres.Server, folder: Path) -> Results:
     results = Results()
+    cell = await savers.prepared(server, folder)
     async with savers.opened(server, *cell) as found:
         for leg, operations in _legs(parts, found).items():
             for operation in operations.values():
@@ -112,7 +113,7 @@ class Sizes(NamedTuple):
 def _bytes(server: postgres.Server, folder: Path) -> dict[str, dict[str, Sizes]]:
     """What a conversation adds to each table and folder."""
     found = {}
-    cell = asyncio.run(savers.prepared(server, folder / "bytes"))
+    cell = asyncio.run(savers.prepared(server, folder))
     before = _sizes(server, OURS, cell[0].data_dir)
     asyncio.run(_talk(server, OURS, cell))
     found[OURS] = _added(before, _sizes(server, OURS, cell[0].data_dir))
@@ -159,8 +160,8 @@ def _added(before: Mapping[str, Sizes], after: Mapping[str, Sizes]) -> dict[str,
 
 
 # ── many agents ───────────────────────────────────────────────────────────────────────────────────
-def _crowd(plan: Plan, cell: tuple[Settings, str], folder: Path) -> dict[str, Any]:
-    settings, api_key = cell
+def _crowd(plan: Plan, server: postgres.Server, folder: Path) -> dict[str, Any]:
+    settings, api_key = asyncio.run(savers.prepared(server, folder))
     base: Any = {
         "target": settings.database_url,
         "settings": savers.given(settings),
@@ -195,7 +196,7 @@ def _show(results: Results, plan: Plan, console: Console) -> None:
                 continue
             rate = results.rate(series)
             assert rate is not None
-            typical = min(samples, key=lambda sample: abs(sample.rate - rate.mid))
+            typical = report.typical(samples, rate)
             ratio = results.ratio(Series(leg, OURS, series.in_flight), series)
             table.add_row(
                 series.contender,

@@ -32,6 +32,7 @@ from tenure.store import tables
 from tenure.store.pipeline import Pipeline
 from tenure.store.statements import Insert, Sent
 from tenure.tenancy import Tenancy
+from tenure.thawing import Thawed
 
 LEG = "append"
 DEFERRED, LIVE = "entries, placed later", "entries, sequenced and published meanwhile"
@@ -81,7 +82,7 @@ class Record:
     """An operation that is nothing but its entry."""
 
     solo = False
-    thawed = None
+    thawed: Thawed | None = None
 
     def needs(self, _tenancy: Tenancy, _needs: Needs) -> None:
         """Nothing is looked up."""
@@ -228,7 +229,11 @@ async def run(
     """All contenders in turn, round after round, every other one backwards."""
     tenant_id = cell.ask.credential.tenant_id
     ours = Ours(tenure, tenant_id)
-    bare = {PLAIN: Plain(url, tenant_id), CHAIN: Chain(url, tenant_id), ROWS: Rows(url, tenant_id)}
+    bare: dict[str, Connected | Rows] = {
+        PLAIN: Plain(url, tenant_id),
+        CHAIN: Chain(url, tenant_id),
+        ROWS: Rows(url, tenant_id),
+    }
     committed = tenure.sequencer.committed
     results = Results()
 

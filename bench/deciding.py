@@ -28,6 +28,7 @@ _EACH = 10
 """Rules that a grant of this policy becomes."""
 _ROOM = 0.5
 """The share of the free memory that tenants may take."""
+_Tree = dict[str, dict[str, dict[str, Any]]]
 
 
 @dataclass
@@ -47,8 +48,8 @@ class Cost:
 def manifests(rules: int, tenant: int = 0) -> list[dict[str, Any]]:
     """A vocabulary, scopes, roles and grants that make so many rules; a tenth deny, a tenth run out."""
     pick = random.Random(tenant)  # noqa: S311 - the same policy in every run
-    categories = {f"c{n}": {f"c{n}-{m}": {} for m in range(3)} for n in range(CATEGORIES // 4)}
-    purposes = {f"p{n}": {f"p{n}-{m}": {} for m in range(2)} for n in range(PURPOSES // 3)}
+    categories: _Tree = {f"c{n}": {f"c{n}-{m}": {} for m in range(3)} for n in range(CATEGORIES // 4)}
+    purposes: _Tree = {f"p{n}": {f"p{n}-{m}": {} for m in range(2)} for n in range(PURPOSES // 3)}
     scope = {"description": "", "controller": "", "categories": list(categories), "subjects": "optional"}
     made = [_one("Vocabulary", "default", {"categories": categories, "purposes": purposes})]
     made += [_one("Scope", f"s{n // 5}.t{n % 5}", scope) for n in range(SCOPES)]

@@ -122,7 +122,7 @@ def _show_rates(results: Results, plan: Plan, console: Console) -> None:
             series = Series(LEG, name, many)
             rate = results.rate(series)
             assert rate is not None
-            typical = min(results.rounds[series], key=lambda sample, rate=rate: abs(sample.rate - rate.mid))
+            typical = report.typical(results.rounds[series], rate)
             table.add_row(
                 name if many == plan.in_flight[0] else "",
                 str(many),

@@ -76,7 +76,8 @@ def _reading() -> Callable[[], None]:
 
     def work() -> None:
         for _ in range(_CALLS):
-            found = headers_of({"headers": headers})  # type: ignore[typeddict-item,misc]
+            scope: Any = {"headers": headers}
+            found = headers_of(scope)
             read_api_key(found, read_bearer(found))
 
     return work
@@ -121,7 +122,7 @@ def _serving(*, turnstile: bool = False) -> Callable[[], None]:
 
     async def many() -> None:
         for _ in range(_CALLS):
-            scope = dict(given)
+            scope: Any = dict(given)
             if turnstile:
                 await front.serve(app, scope, receive, send)
             else:

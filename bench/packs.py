@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
@@ -101,10 +102,10 @@ def reading(where: Store, size: int, pack: Packed, reads: int) -> dict[str, Any]
         number = pick.randrange(len(chosen))
         place = chosen[number]
         turns: dict[str, Callable[[], object]] = {
-            "place": lambda place=place: read_member(where.objects, pack.front, place),
-            "index": lambda place=place: _by_index(where.objects, ref, *place[:2]),
-            "bare": lambda number=number: where.bare(f"bare/{size}/{number}"),
-            "range": lambda place=place: where.bare_range(name_of(pack.front), place.offset, place.length),
+            "place": partial(read_member, where.objects, pack.front, place),
+            "index": partial(_by_index, where.objects, ref, place.record, place.number),
+            "bare": partial(where.bare, f"bare/{size}/{number}"),
+            "range": partial(where.bare_range, name_of(pack.front), place.offset, place.length),
         }
         for way in pick.sample(sorted(turns), len(turns)):
             ways[way].append(_seconds(turns[way]) * 1e3)

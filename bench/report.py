@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.samples import Results, Series, Spread
+from bench.samples import Results, Sample, Series, Spread
 
 HTTP, IN_PROCESS = "http", "in process"
 READ, AUDITED, WRITE = "bare read (a)", "bare read + audit (b)", "bare write + audit (w)"
@@ -83,15 +83,15 @@ def _rates(results: Results, leg: str) -> Table:
             continue
         rate = results.rate(series)
         assert rate is not None
-        typical = min(samples, key=lambda sample: abs(sample.rate - rate.mid))
+        middle = typical(samples, rate)
         table.add_row(
             series.contender if series.contender != last else "",
             str(series.in_flight),
             f"{rate.mid:,.0f}",
             f"{rate.low:,.0f}-{rate.high:,.0f}",
-            f"{typical.p50:.2f}",
-            f"{typical.p99:.2f}",
-            f"{typical.cpu:.0f}",
+            f"{middle.p50:.2f}",
+            f"{middle.p99:.2f}",
+            f"{middle.cpu:.0f}",
         )
         last = series.contender
     return table
@@ -135,6 +135,11 @@ def _targets(results: Results) -> Table:
         outcome = reached(held=found.mid >= target.least)
         table.add_row(target.text, f"{target.least:{form}}", f"{found.mid:{form}}", spread, outcome)
     return table
+
+
+def typical(samples: list[Sample], rate: Spread) -> Sample:
+    """The round whose rate is nearest to the median."""
+    return min(samples, key=lambda sample: abs(sample.rate - rate.mid))
 
 
 def titled(title: str) -> Table:

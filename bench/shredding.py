@@ -11,6 +11,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from tenure import ids
 from tenure.bootstrap import Tenure, open_tenure, prepare
 from tenure.cold.files import FileObjects
 from tenure.cold.mirror import Mirror
-from tenure.governance.keychange import mirror_state, mirrored_state, seal_state, stage, swap
+from tenure.governance.keychange import Staged, mirror_state, mirrored_state, seal_state, stage, swap
 from tenure.ids import CELL
 from tenure.keys.blind import FIRST_FREE
 from tenure.keys.ggm import leaf_number
@@ -35,6 +36,7 @@ from tenure.rootstore.files import FilesRootStore
 from tenure.settings import Settings
 from tenure.store import keystate
 from tenure.store.database import Database
+from tenure.store.session import Tx
 
 SIZES = (10, 1_000, 100_000)
 MOST_RATIO = 1.5
@@ -143,7 +145,7 @@ def weigh(folder: Path, rounds: int) -> Weight:
     new = next_state(new.manifest, new.states, {tenant: _numbers(leaves[:ERASED])})
     filled = time.perf_counter() - begin
     first = seal_state(new, roots, version)
-    database.write(CELL, lambda tx: (stage(tx, first), swap(tx, keystate.pointer(tx), first)))
+    database.write(CELL, partial(_put, first))
     mirror_state(mirror, first)
     size = new.states[tenant].size_bytes + len(seal_manifest(new.manifest, roots, version))
     weight = Weight(size / 1e6, len(new.states[tenant].shards), filled, [], [], [])
@@ -155,7 +157,7 @@ def weigh(folder: Path, rounds: int) -> Weight:
         staged = seal_state(new, roots, version)
         computed = time.perf_counter()
         mirror_state(mirror, staged)
-        database.write(CELL, lambda tx, one=staged: (stage(tx, one), swap(tx, keystate.pointer(tx), one)))
+        database.write(CELL, partial(_put, staged))
         durable = time.perf_counter()
         read_back = mirrored_state(mirror, staged.manifest, tenant)
         verify_narrowing(before, read_back, _numbers(gone), ())
@@ -165,6 +167,11 @@ def weigh(folder: Path, rounds: int) -> Weight:
         weight.verified.append((verified - durable) * 1e3)
     database.close()
     return weight
+
+
+def _put(staged: Staged, tx: Tx) -> None:
+    stage(tx, staged)
+    swap(tx, keystate.pointer(tx), staged)
 
 
 def _numbers(sequences: list[int]) -> list[int]:
