@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from structlog.testing import capture_logs
 
 from support.cell import Cell
@@ -14,7 +14,7 @@ from support.lived import Undone, live
 from tenure import ids
 from tenure.governance import celllog
 from tenure.groundwork import ground_of
-from tenure.ids import CELL
+from tenure.ids import CELL, new_id
 from tenure.inspection.findings import Finding
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.view import Anchors
@@ -122,6 +122,17 @@ def deleting(name: str, **which: Any) -> Edit:
         assert connection.execute(delete(table).where(*here)).rowcount == 1
 
     return edit
+
+
+def wider(spec: str) -> str:
+    """A grant for every purpose."""
+    return spec.replace('"purposes": [', '"purposes": ["*", ')
+
+
+def a_stranger(connection: Connection, cell: Cell) -> None:
+    """An administrator whom nobody created."""
+    row = {**first(connection, cell, "principals", {}), "id": new_id(), "name": "stranger"}
+    connection.execute(insert(tables.principals).values(row))
 
 
 def first(connection: Connection, cell: Cell, name: str, which: dict[str, Any]) -> Any:
@@ -261,6 +272,21 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "configurations.restored": (setting("configurations", "restored", 1), "configurations"),
     "configurations.at": (setting("configurations", "at", more), "configurations"),
     "configurations deleted": (deleting("configurations"), "configurations"),
+    "manifests.spec": (
+        setting(
+            "manifests", "spec", lambda old: old.replace('"purposes": [', '"purposes": ["*", '), kind="Grant"
+        ),
+        "manifests",
+    ),
+    "manifests.generation": (setting("manifests", "generation", more), "manifests"),
+    "manifests deleted": (deleting("manifests", kind="Grant"), "manifests"),
+    "principals.roles": (
+        setting("principals", "roles", '["support-agent", "dpo"]', roles='["support-agent"]'),
+        "principals",
+    ),
+    "principals.kind": (setting("principals", "kind", "person", kind="agent"), "principals"),
+    "principals.disabled_at": (setting("principals", "disabled_at", 1), "principals"),
+    "principals of nobody's making": (a_stranger, "principals"),
     "key_pointer.digest": (setting("key_pointer", "digest", flipped), "key_pointer"),
     "key_manifests.blob": (setting("key_manifests", "blob", flipped), "key_manifests"),
     "key_batches.plan": (setting("key_batches", "plan", "{}"), "key_batches"),

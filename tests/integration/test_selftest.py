@@ -80,6 +80,7 @@ async def test_everything_that_is_corrupted_is_noticed(lived: Cell) -> None:
 
 
 ALLOWED = {
+    ("principals", "name"),
     ("checkpoints", "at"),
     ("checkpoints", "row"),
     ("checkpoints", "tenant_id"),

@@ -56,9 +56,7 @@ class Principals:
             principal = Principal(seat.desk.tx.tenant_id, ids.new_id(), name, kind, tuple(sorted(set(roles))))
             _, key = add_principal(seat.desk.tx, principal, at=seat.desk.now)
             tenants.raise_under_policy(seat.desk.tx, Epoch.PRINCIPAL, seat.desk.tenancy.epochs.policy)
-            seat.record(
-                Kind.PRINCIPAL_CHANGE, principal=principal.id, change="created", roles=list(principal.roles)
-            )
+            seat.record(Kind.PRINCIPAL_CHANGE, change="created", **principal.standing)
             return {**_shown(principal), "api_key": key}
 
         return await self._service.run(credential, SCOPE, "write", work, once=once)

@@ -186,7 +186,7 @@ def _provide(desk: Desk, issuer: Issuer, subject: str) -> None:
     new = Principal(tx.tenant_id, new_id, f"{issuer.name}:{new_id}", current.provision.kind, roles)
     principals.create(tx, new, at=desk.now)
     store.identify(tx, index, new_id, at=desk.now)
-    data = {"principal": new_id, "change": "provisioned", "issuer": issuer.id, "roles": list(roles)}
+    data = {"change": "provisioned", "issuer": issuer.id, **new.standing}
     tx.append(
         EntryDraft(
             kind=Kind.PRINCIPAL_CHANGE,

@@ -77,6 +77,11 @@ class Principal:
     lent: bool = False
 
     @property
+    def standing(self) -> dict[str, Any]:
+        """What the ledger says of a new principal: everything that gives it rights."""
+        return {"principal": self.id, "principal_kind": self.kind.value, "roles": list(self.roles)}
+
+    @property
     def acts_for(self) -> str | None:
         """The id of the principal for whom it acts, for entries."""
         return None if self.behalf is None else self.behalf.id

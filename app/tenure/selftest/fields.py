@@ -48,6 +48,8 @@ TABLES = (
     "certificates",
     "policy_bundles",
     "configurations",
+    "manifests",
+    "principals",
     "key_pointer",
     "key_manifests",
     "key_batches",
@@ -57,7 +59,6 @@ TABLES = (
 LEFT_OUT = {
     "tenants": "names: configuration; that whoever has keys is listed is checked",
     "tenant_state": "counters that tell caches to look again; that there is one is checked",
-    "principals": "configuration: who may call is in the ledger as changes, not as a state to compare",
     "limits": "configuration: numbers that the ledger has as changes",
     "usage": "a sum over versions, which are checked themselves; it decides about room for more",
     "storage_samples": "sums over versions, which are checked themselves; for bills and charts",
@@ -67,7 +68,6 @@ LEFT_OUT = {
     "issuers": "configuration: whose tokens are taken is in the ledger as changes",
     "identities": "configuration: who an issuer's subject is here is in the ledger as changes",
     "issuer_claims": "an index: what it leads astray is refused by the tenant's own issuers",
-    "manifests": "configuration: what was decided by is the policy bundle, which is checked",
     "idempotency": "remembered answers of a short time; nothing is proven by them",
     "replicas": "leases of processes, of seconds",
     "coordinator": "a lease of seconds",
@@ -127,6 +127,7 @@ EXEMPT = (
     Exempt("notices", "row", "", "a case that has had its time takes its notices along"),
     Exempt("access_packages", "row", "ended", "its key is gone, and the row goes with its case"),
     Exempt("access_packages", "tenant_id", "ended", "the same as deleting it"),
+    Exempt("principals", "name", "", "for people; it gives no rights, and the ledger names nobody"),
     Exempt("policy_bundles", "created_at", "", "when the bundle was first stored: nothing refers to it"),
     Exempt(
         "policy_bundles", "row", "", "stored when it is first used; a past decision then cannot be explained"

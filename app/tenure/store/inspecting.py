@@ -150,6 +150,11 @@ _RUN_BEFORE = Select(
         .order_by(_p.c.idx.desc())
     )
 )
+_CHANGES = Select(
+    select(_e.c.writer, _e.c.n, _e.c.body)
+    .where(mine(_e), _e.c.kind == literal_column("'principal.change'"))
+    .order_by(_e.c.at, _e.c.writer, _e.c.n)
+)
 _ACTS = Select(select(_e.c.body).where(mine(_e), AnyOf(_e.c.kind, "kinds")))
 
 
@@ -167,6 +172,11 @@ def run_before(tx: Tx, generation: int, idx: int) -> Row | None:
 def acts(tx: Tx, *kinds: str) -> list[bytes]:
     """The bodies of every entry of some kinds. No index: reads the whole ledger, for rare doubts only."""
     return [bytes(body) for (body,) in tx.look((_ACTS, {"kinds": [str(kind) for kind in kinds]}))[0]]
+
+
+def principal_changes(tx: Tx) -> list[tuple[str, int, bytes]]:
+    """(writer, number, body) of every entry that changes principals, by time. By an index of these alone."""
+    return [(writer, n, bytes(body)) for writer, n, body in tx.look((_CHANGES, {}))[0]]
 
 
 def versions(tx: Tx, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], Row]:
