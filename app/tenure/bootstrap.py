@@ -87,6 +87,7 @@ from tenure.limiting import Gate
 from tenure.oidc.sources import KeySources
 from tenure.places import check_locks, object_lock_of
 from tenure.rights.build import Rights
+from tenure.rights.earlier import Earlier
 from tenure.rights.impact import Impacts
 from tenure.rights.package.job import Ending
 from tenure.rights.package.service import Packages
@@ -209,7 +210,11 @@ class Tenure:
         )
         self.register = Register(service, self._database)
         self.impacts = Impacts(self._database, tenancies)
-        self.requests = RightsRequests(service, Scoping(service, self._database, tenancies, self.impacts))
+        self.requests = RightsRequests(
+            service,
+            Scoping(service, self._database, tenancies, self.impacts),
+            Earlier(service, self._database, tenancies),
+        )
         self.rights = Rights(
             self._batcher, self.sequencer, self.residue, self.packages, self._schedule.requested
         )

@@ -13,10 +13,13 @@ from support.officers import Ahead, approved, asked, carried_out, scoped, second
 from support.webhook import webhook
 from tenure import ids
 from tenure.cli.doctor import _requests
+from tenure.decisions import Opening
 from tenure.errors import Conflict, Denied, Erased, Expired, Invalid, NotFound, Unavailable
 from tenure.ledger.certificate import verify_certificate
 from tenure.model.deadlines import ExtensionReason, PauseReason
+from tenure.model.record import Draft, Segment
 from tenure.model.rightsrequest import DAY_US, Ground, Kind, Method
+from tenure.rights import earlier, scoping
 
 pytestmark = pytest.mark.anyio
 
@@ -127,30 +130,63 @@ async def test_words_found_elsewhere_wait_for_an_officer(desk: Cell, monkeypatch
         return await search(tenant_id, values)
 
     monkeypatch.setattr(desk.tenure.residue, "search", counted)
-    await desk.put("about", {"see also": "customer:1, who called"}, "customer:2")
+    about = await desk.put("about", {"see also": "customer:1, who called"}, "customer:2")
+    requests, second = desk.tenure.requests, desk.one["second"]
     request = await approved(desk, Kind.ERASURE)
     found = await carried_out(desk, request)
-    assert found["state"] == "verifying"
-    assert found["progress"]["residue"]["verdict"] == "residue"
+    residue = found["progress"]["residue"]
+    assert (found["state"], residue["verdict"], residue["found_complete"]) == ("verifying", "residue", True)
+    assert residue["found"] == [{"record": about.record, "version": 1, "scope": SCOPE, "count": 1}]
     assert ":conclude" in found["next"]
-    await desk.tenure.requests.conclude(desk.one["dpo"], request, "accepted")
+    with pytest.raises(Denied) as refused:
+        await requests.conclude(desk.one["dpo"], request, "accepted")
+    assert refused.value.rules == ("four-eyes",)
+    with pytest.raises(Invalid) as wrong:
+        await requests.conclude(second, request, "rejected")
+    assert (wrong.value.field, wrong.value.rule) == ("outcome", "one of accepted, search-again")
+    assert "accepted: what was found stays" in str(wrong.value.remedy)
+    assert await show(desk, request) == found
+    await requests.conclude(second, request, "accepted")
+    with pytest.raises(Conflict):
+        await requests.conclude(second, request, "search-again")
     done = await carried_out(desk, request)
     said = await certified(desk, done)
-    assert done["state"] == "partial"
-    assert said["exceptions"][0]["ground"] == "residue"
-    assert said["done"]["residue"]["accepted"] is True
+    assert (done["state"], said["exceptions"][0]["ground"]) == ("partial", "residue")
+    assert (said["done"]["residue"]["accepted"], said["done"]["concluded"]["outcome"]) == (True, "accepted")
+    assert about.record not in json.dumps(said), "a certificate names no places"
     assert searches == [desk.one.id], "all of the tenant is read once"
+
+
+async def test_what_was_put_right_is_searched_for_again(desk: Cell) -> None:
+    """An officer's word is about one search: what the next one finds waits for another."""
+    await desk.put("about", {"see also": "customer:1, who called"}, "customer:2")
+    requests, second = desk.tenure.requests, desk.one["second"]
+    request = await approved(desk, Kind.ERASURE)
+    await carried_out(desk, request)
+    for _ in range(2):
+        await requests.conclude(second, request, "search-again")
+        found = await carried_out(desk, request)
+        assert (found["state"], ":conclude" in found["next"]) == ("verifying", True)
+        assert [line["outcome"] for line in found["timeline"] if line["step"] == "concluded"][-1:] == [
+            "search-again"
+        ]
+    await carried_out(desk, await approved(desk, Kind.ERASURE, "customer:2"))
+    await requests.conclude(second, request, "search-again")
+    done = await carried_out(desk, request)
+    assert (done["state"], done["progress"]["residue"]["verdict"]) == ("completed", "clean")
+    assert "accepted" not in (await certified(desk, done))["done"]["residue"]
 
 
 async def test_a_clock_that_stands_still_and_goes_on(desk: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, requests, dpo = Ahead(monkeypatch), desk.tenure.requests, desk.one["dpo"]
     request = await asked(desk, Kind.ACCESS)
     due = (await show(desk, request))["due_at"]
-    paused = await requests.pause(dpo, request, PauseReason.IDENTITY)
+    await requests.identify(dpo, request, Method.LOGIN)
+    paused = await requests.pause(dpo, request, PauseReason.CLARIFICATION)
     assert paused["paused"] is True
-    await scoped(desk, request)
-    with pytest.raises(Conflict, match="paused"):
-        await requests.approve(desk.one["second"], request)
+    for verb in (requests.scope(dpo, request), requests.approve(desk.one["second"], request)):
+        with pytest.raises(Conflict):
+            await verb
     clock.us = 5 * DAY_US
     resumed = await requests.resume(dpo, request)
     assert (resumed["paused"], resumed["due_at"] > due) == (False, True)
@@ -161,6 +197,24 @@ async def test_a_clock_that_stands_still_and_goes_on(desk: Cell, monkeypatch: py
     assert extended["due_at"] > resumed["due_at"]
     with pytest.raises(Conflict):
         await requests.extend(dpo, request, ExtensionReason.COMPLEXITY)
+
+
+async def test_a_pause_for_the_identity_ends_when_it_is_established(
+    desk: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, requests, dpo = Ahead(monkeypatch), desk.tenure.requests, desk.one["dpo"]
+    request = await asked(desk, Kind.ACCESS)
+    due = (await show(desk, request))["due_at"]
+    await requests.pause(dpo, request, PauseReason.IDENTITY)
+    clock.us = 5 * DAY_US
+    found = await requests.identify(dpo, request, Method.LOGIN)
+    assert (found["paused"], found["due_at"] > due, found["state"]) == (False, True, "scoping")
+    steps = [line["step"] for line in (await show(desk, request))["timeline"]]
+    assert steps == ["received", "paused", "resumed", "identified"]
+    with pytest.raises(Conflict) as refused:
+        await requests.pause(dpo, request, PauseReason.IDENTITY)
+    assert (refused.value.field, "identified" in str(refused.value.rule)) == ("reason", True)
+    assert (await show(desk, request))["paused"] is False
 
 
 async def test_reminded_then_overdue_each_once_on_record(desk: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +308,7 @@ async def test_steps_out_of_order_change_nothing(desk: Cell) -> None:
     with pytest.raises(Conflict):
         await requests.identify(dpo, request, Method.DOCUMENT)
     with pytest.raises(Conflict):
-        await requests.conclude(dpo, request, "accepted")
+        await requests.conclude(second, request, "accepted")
     assert (await show(desk, request))["state"] == "scoping"
 
 
@@ -305,11 +359,102 @@ async def test_a_review_waits_for_a_person(desk: Cell) -> None:
     waiting = await carried_out(desk, request)
     assert (waiting["state"], "officer" in waiting["next"]) == ("executing", True)
     with pytest.raises(Invalid) as refused:
-        await desk.tenure.requests.conclude(desk.one["dpo"], request, "perhaps")
-    assert refused.value.field == "outcome"
-    await desk.tenure.requests.conclude(desk.one["dpo"], request, "changed")
+        await desk.tenure.requests.conclude(desk.one["second"], request, "accepted")
+    assert (refused.value.field, refused.value.rule) == ("outcome", "one of upheld, changed, annulled")
+    with pytest.raises(Denied):
+        await desk.tenure.requests.conclude(desk.one["dpo"], request, "changed")
+    await desk.tenure.requests.conclude(desk.one["second"], request, "changed")
     done = await carried_out(desk, request)
     assert (await certified(desk, done))["done"]["review"]["outcome"] == "changed"
+
+
+async def test_the_dry_run_of_a_review_names_the_decisions_about_the_person(
+    desk: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = desk.one["agent"]
+    one, two, _ = [
+        (await desk.tenure.decisions.open(agent, Opening("customer-support", who)))["id"]
+        for who in ("customer:1", "customer:1", "customer:2")
+    ]
+    newest_first = [two, one]
+    request = await asked(desk, Kind.DECISION_REVIEW)
+    found = (await scoped(desk, request))["scope"]["decisions"]
+    assert found == {"about": newest_first, "complete": True}
+    monkeypatch.setattr(scoping, "MOST_NAMED", 1)
+    found = (await desk.tenure.requests.scope(desk.one["dpo"], request))["scope"]["decisions"]
+    assert found == {"about": newest_first[:1], "complete": False}
+
+
+async def test_the_dry_run_of_a_rectification_says_what_each_correction_comes_upon(desk: Cell) -> None:
+    segments = (Segment(b"1", ("customer:1",)), Segment(b"2", ("customer:2",)))
+    draft = Draft(b"", (), ("contact",), segments=segments)
+    parts = await desk.tenure.gateway.write(desk.one.ask(), SCOPE, "parts", draft)
+    corrections = tuple(
+        {"scope": SCOPE, "key": key, "content": "right"} for key in ("nothing", "other", "parts", "talk")
+    )
+    request = await asked(desk, Kind.RECTIFICATION, corrections=corrections)
+    found = (await scoped(desk, request))["scope"]["corrections"]
+    assert [one["outcome"] for one in found] == ["not-found", "about-others", "has-segments", "ok"]
+    assert found[2]["record"] == parts.record
+    await desk.tenure.requests.approve(desk.one["second"], request)
+    done = (await carried_out(desk, request))["progress"]["records"]["records"]
+    assert [one["outcome"] for one in done] == ["not-found", "about-others", "has-segments", "corrected"]
+    request = await asked(desk, Kind.RECTIFICATION, "customer:none", corrections=corrections[:2])
+    found = (await scoped(desk, request))["scope"]
+    assert [one["outcome"] for one in found["corrections"]] == ["not-found", "about-others"]
+    assert found["known"] is False
+
+
+async def test_what_cannot_be_undone_is_approved_on_a_fresh_dry_run_only(desk: Cell) -> None:
+    requests, dpo, second = desk.tenure.requests, desk.one["dpo"], desk.one["second"]
+    request, restriction = await asked(desk, Kind.ERASURE), await asked(desk, Kind.RESTRICTION)
+    await scoped(desk, request)
+    await scoped(desk, restriction)
+    await desk.put("about others", {"said": "hello"}, "customer:2")
+    await desk.put("late", {"said": "hello again"}, "customer:1")
+    with pytest.raises(Conflict, match="since the dry run") as refused:
+        await requests.approve(second, request)
+    assert ":scope" in str(refused.value.remedy)
+    assert (await show(desk, request))["state"] == "approval"
+    await requests.approve(second, restriction)
+    await requests.scope(dpo, request)
+    await desk.put("about others", {"said": "hello"}, "customer:2")
+    assert (await requests.approve(second, request))["state"] == "executing"
+
+
+async def test_what_somebody_asked_for_is_found_whoever_they_are(
+    desk: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of who was erased, who is unknown, and what nobody looked into; until the case had its time."""
+    monkeypatch.setattr(earlier, "_PAGE", 2)
+    clock, requests, dpo = Ahead(monkeypatch), desk.tenure.requests, desk.one["dpo"]
+    erased = await approved(desk, Kind.ERASURE)
+    await carried_out(desk, erased)
+    withdrawn, unknown = await asked(desk, Kind.ACCESS), await asked(desk, Kind.ACCESS, "customer:none")
+    known = await asked(desk, Kind.ACCESS, "customer:2")
+    await scoped(desk, known)
+    for one in (withdrawn, known):
+        await requests.withdraw(dpo, one)
+
+    async def found(reference: str) -> tuple[list[str], int]:
+        answer = await requests.find(dpo, reference)
+        assert answer["complete"]
+        return [one["id"] for one in answer["items"]], answer["not_searched"]
+
+    before = len(desk.entries())
+    assert await found("customer:1") == ([withdrawn, erased], 0)
+    assert await found("customer:none") == ([unknown], 0)
+    assert await found("customer:2") == ([known], 0)
+    assert await found("customer:3") == ([], 0)
+    assert len(desk.entries()) == before
+    monkeypatch.setattr(earlier, "MOST", 1)
+    answer = await requests.find(dpo, "customer:1")
+    assert ([one["id"] for one in answer["items"]], answer["complete"]) == ([withdrawn], False)
+    clock.us = 3 * 365 * DAY_US + DAY_US
+    await desk.tenure.rights.run()
+    await desk.tenure.shredder.run()
+    assert await found("customer:1") == ([], 3)
+    assert await found("customer:2") == ([known], 2)
 
 
 async def test_an_access_package_by_a_request_its_link_and_its_end_with_the_person(desk: Cell) -> None:

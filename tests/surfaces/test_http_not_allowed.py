@@ -250,7 +250,7 @@ ROWS = {
         "POST", "/v1/requests/{extend}:extend", "dpo", "auditor", body={"reason": "complexity"}
     ),
     "concludeRequest": Row(
-        "POST", "/v1/requests/{conclude}:conclude", "dpo", "auditor", body={"outcome": "upheld"}
+        "POST", "/v1/requests/{conclude}:conclude", "decider", "opener", body={"outcome": "upheld"}
     ),
     "liftRequest": Row("POST", "/v1/requests/{lift}:lift", "decider", "opener"),
     "linkRequest": Row("POST", "/v1/requests/{link}:link", "dpo", "auditor"),

@@ -96,6 +96,8 @@ async def find(connection: Connection, output: Output, reference: _Reference) ->
     """List what somebody asked for before."""
     found = await connection.call("POST", "/v1/requests:find", {"reference": _text(reference)})
     _table(output, found["items"])
+    if found["not_searched"]:
+        output.line(f"{found['not_searched']} requests have had their time: nobody can tell who asked.")
     return found
 
 
@@ -217,10 +219,14 @@ async def conclude(
     output: Output,
     request: _Id,
     outcome: Annotated[
-        str, typer.Option(metavar="CODE", help="Of a review: upheld, changed or annulled. Else: accepted.")
+        str,
+        typer.Option(
+            metavar="WORD",
+            help="Of a review: upheld, changed, annulled. Of what a search found: accepted, search-again.",
+        ),
     ],
 ) -> Any:  # noqa: ANN401 - any JSON
-    """Say an officer's word on what a request waits for."""
+    """Say an officer's word on what a request waits for. Never by whoever opened it."""
     return await _step(connection, output, request, "conclude", {"outcome": outcome})
 
 

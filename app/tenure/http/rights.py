@@ -88,7 +88,7 @@ async def list_requests(
     responses=answers(200, shapes.RightsRequests, "Newest first"),
 )
 async def find_requests(request: Call, credential: NamedDependency[Credential]) -> ASGIApp:
-    """List what somebody asked for before, by their reference."""
+    """List what somebody asked for before, by their reference: whether they are known, erased or neither."""
     data = await wire.received(request, rightswire.WhoAsked)
     return json_reply(200, await _desk(request).find(credential, data.reference))
 
@@ -297,7 +297,7 @@ async def conclude_request(
     id: FromPath[str],  # noqa: A002 - the path's own word
     credential: NamedDependency[Credential],
 ) -> ASGIApp:
-    """Say an officer's word on what a request waits for."""
+    """Say an officer's word on what a request waits for. Never by whoever opened it."""
     data = await wire.received(request, rightswire.Conclusion)
     once = await read_once(request)
     return json_reply(200, await _desk(request).conclude(credential, id, data.outcome, once))

@@ -67,7 +67,11 @@ class CaseNote(Body):
 
 
 class Conclusion(Body):
-    """An officer's word on what waits for one. Of a review: upheld, changed or annulled."""
+    """An officer's word on what a request waits for.
+
+    Of what a search found: `accepted`, or `search-again` once it is put right. Of a review: `upheld`,
+    `changed` or `annulled`.
+    """
 
     outcome: Text
 

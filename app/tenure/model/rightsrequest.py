@@ -6,10 +6,12 @@
     from any state before executing: refused (on a ground of the law), withdrawn (by the person)
 
 The clock is apart from the state (`model.deadlines`): pausing stops it, and while it is paused nothing is
-approved or executed. What the person said and who they are is sealed under a leaf of the request's own.
+scoped, approved or executed: who can go on has no reason for a pause. What the person said and who they are
+is sealed under a leaf of the request's own.
 """
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Self
 
@@ -141,6 +143,30 @@ def fits(ground: Ground, kind: Kind) -> bool:
     if ground is Ground.COMPELLING:
         return kind.right is Kind.OBJECTION
     return True
+
+
+class Conclusion(StrEnum):
+    """An officer's word on what a request waits for."""
+
+    ACCEPTED = "accepted"
+    SEARCH_AGAIN = "search-again"
+    UPHELD = "upheld"
+    CHANGED = "changed"
+    ANNULLED = "annulled"
+
+
+CONCLUSIONS: Final[Mapping[str, Mapping[Conclusion, str]]] = {
+    "residue": {
+        Conclusion.ACCEPTED: "what was found stays, and the certificate says so",
+        Conclusion.SEARCH_AGAIN: "it was put right, and everything is searched anew",
+    },
+    "review": {
+        Conclusion.UPHELD: "the decision stands",
+        Conclusion.CHANGED: "another took its place",
+        Conclusion.ANNULLED: "it does not hold any more",
+    },
+}
+"""What each step that waits for an officer takes for an answer, and what that means."""
 
 
 class RightsRequest(NamedTuple):

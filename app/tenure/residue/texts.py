@@ -15,6 +15,10 @@ from tenure.residue.values import Value
 
 MOST: Final = 1000
 """Findings that are listed. Beyond, they are counted."""
+MOST_PLACES: Final = 200
+"""Places that are kept with what a search is about."""
+PLACES: Final = ("found", "found_complete")
+"""Members of `places`: no certificate has them."""
 _SALT_BYTES: Final = 32
 
 
@@ -89,6 +93,19 @@ class TextScan:
             "finished_at": rfc3339(now()),
             "does_not_show": list(NOT_SHOWN),
         }
+
+    def places(self) -> dict[str, Any]:
+        """For who is to look there, on record: opaque ids, and the names of scopes, tables and objects.
+
+        `{"found":[{…where,"count"}],"found_complete"}`, each place once.
+        """
+        counts: dict[tuple[tuple[str, Any], ...], int] = {}
+        for one in self.found:
+            where = tuple(one.where.items())
+            counts[where] = counts.get(where, 0) + one.times
+        named = [{**dict(where), "count": count} for where, count in counts.items()]
+        complete = len(named) <= MOST_PLACES and len(self.found) < MOST
+        return dict(zip(PLACES, (named[:MOST_PLACES], complete), strict=True))
 
     def details(self) -> dict[str, Any]:
         """For the person who gave the values: also where, and the salt of the commitment."""

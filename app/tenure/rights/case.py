@@ -12,8 +12,11 @@ from tenure.keyring import TenantKeyring
 from tenure.keys.seal import Binding
 from tenure.model.rightsrequest import RightsRequest
 from tenure.sealing import Note, open_note, seal_note
+from tenure.store.rights import Kept
 
 SCOPE = "tenure.requests"
+CASES = "tenure.cases"
+"""The scope of what a case says of the person: apart, so that whoever may see clocks sees no names."""
 _SEALED = 0
 
 
@@ -58,7 +61,7 @@ def sealed(keys: TenantKeyring, request_id: str, leaf: int, case: Case) -> Note:
     return seal_note(keys, _binding(keys, request_id), leaf, case.text())
 
 
-def opened(keys: TenantKeyring, request: RightsRequest) -> Case:
+def opened(keys: TenantKeyring, request: RightsRequest | Kept) -> Case:
     """The case. Erased once its term is over, Tampered when it is not as sealed."""
     if request.header is None or request.sealed is None:
         raise _over()

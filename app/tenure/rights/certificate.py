@@ -7,6 +7,7 @@ from tenure import ids
 from tenure.ledger.note import Signer
 from tenure.ledger.requestcertificate import KIND, VERSION, issue_request_certificate
 from tenure.model.rightsrequest import Kind, RightsRequest
+from tenure.residue.texts import PLACES
 from tenure.rights.clock import regime_of
 
 _STEPS: Final = ("at", "step", "by", "method", "reason")
@@ -68,4 +69,4 @@ def digest(envelope: str) -> str:
 
 
 def _said(found: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in found.items() if name != "done"}
+    return {name: value for name, value in found.items() if name not in ("done", *PLACES)}

@@ -8,7 +8,7 @@ is killed goes on with the next one.
 
 import secrets
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from tenure.access import Ask, Caller
 from tenure.batcher import Batcher
@@ -23,15 +23,14 @@ from tenure.model.rightsrequest import RightsRequest
 from tenure.reading import is_current
 from tenure.rights import acting
 from tenure.rights.case import Correction, opened
-from tenure.rights.finding import person_of
 from tenure.rights.progress import Outcome, keep
-from tenure.sealing import labels_of, open_head, unseal
+from tenure.sealing import Head, labels_of, open_head, unseal
 from tenure.store import principals, records, subjects
 from tenure.store.records import StoredVersion
 from tenure.store.subjects import StoredSubject
 from tenure.writing import Condition, Write
 
-CORRECTED = "corrected"
+CORRECTED, OK = "corrected", "ok"
 
 
 class Correcting:
@@ -57,24 +56,45 @@ def _next(desk: Desk, *, request_id: str) -> Outcome:
     return outcome
 
 
-def _corrected(desk: Desk, request: RightsRequest, correction: Correction) -> dict[str, Any]:
-    """What became of one record: `{"outcome","record"?,"version"?,"stale"?,"asked"?}`."""
+class Target(NamedTuple):
+    """What a correction comes upon. `outcome`: OK, or why nothing is written."""
+
+    outcome: str
+    key_index: str
+    stored: StoredVersion | None = None
+    head: Head | None = None
+
+    def said(self) -> dict[str, Any]:
+        """`{"outcome","record"?}`."""
+        named = {} if self.stored is None else {"record": self.stored.record_id}
+        return {"outcome": self.outcome, **named}
+
+
+def target(desk: Desk, subject_id: str | None, correction: Correction) -> Target:
+    """What a correction for a person would do now. Nothing is written: the dry run asks the same."""
     index = desk.tenancy.keys.blind_index("record", correction.scope, correction.key)
     rows = desk.tx.ask((records.CURRENT, {"keys": [index]}))[0]
     stored = StoredVersion(*rows[0]) if rows else None
     if stored is None or not is_current(stored, desk.now):
-        return {"outcome": "not-found"}
-    if stored.segments:
-        return {"outcome": "has-segments", "record": stored.record_id}
+        return Target("not-found", index)
     try:
         opened_key = unseal(desk.tx, desk.tenancy.keys, stored)
     except Erased:
-        return {"outcome": "not-found"}
+        return Target("not-found", index)
     head = open_head(desk.tenancy.keys, opened_key, stored)
-    people = _people(desk, head.subjects)
-    person = person_of(desk, request)
-    if person is None or person.id not in {one.id for one in people}:
-        return {"outcome": "about-others", "record": stored.record_id}
+    if stored.segments:
+        return Target("has-segments", index, stored)
+    if subject_id not in {one.id for one in _people(desk, head.subjects)}:
+        return Target("about-others", index, stored)
+    return Target(OK, index, stored, head)
+
+
+def _corrected(desk: Desk, request: RightsRequest, correction: Correction) -> dict[str, Any]:
+    """What became of one record: `{"outcome","record"?,"version"?,"stale"?,"asked"?}`."""
+    found = target(desk, request.subject_id, correction)
+    stored, head = found.stored, found.head
+    if stored is None or head is None:
+        return found.said()
     draft = Draft(
         canonical(correction.content),
         head.subjects,
@@ -84,7 +104,7 @@ def _corrected(desk: Desk, request: RightsRequest, correction: Correction) -> di
         head.metadata,
         paths=head.paths,
     )
-    new = _write(desk, request, correction, draft, index, stored)
+    new = _write(desk, request, correction, draft, found.key_index, stored)
     marked = rectified(desk, stored, new, request.id)
     return {
         "outcome": CORRECTED,

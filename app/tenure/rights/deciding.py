@@ -8,7 +8,7 @@ from typing import Any
 
 from tenure import ids
 from tenure.crew import Desk
-from tenure.errors import Denied, Invalid
+from tenure.errors import Conflict, Denied, Invalid
 from tenure.governance.service import Seat
 from tenure.ledger.entry import Kind as Act
 from tenure.model.deadlines import Clock, ExtensionReason, PauseReason, extend, pause, resume
@@ -19,6 +19,7 @@ from tenure.model.workdays import Calendar
 from tenure.rights import acting
 from tenure.rights.case import SCOPE
 from tenure.rights.clock import calendar_of, clock_of, due_of, text_of
+from tenure.rights.freshness import require_fresh
 
 
 def approve(seat: Seat, request_id: str) -> RightsRequest | Denied:
@@ -32,6 +33,7 @@ def approve(seat: Seat, request_id: str) -> RightsRequest | Denied:
         return refusal
     acting.require(request, State.APPROVAL, verb="approved")
     acting.require_running_clock(request, verb="approved")
+    require_fresh(desk, request)
     hours = desk.tenancy.policy.configuration.requests.cooling_off
     state = State.EXECUTING if hours is None else State.COOLING_OFF
     return acting.moved(
@@ -101,13 +103,24 @@ def no_second_person(seat: Seat, request: RightsRequest) -> Denied | None:
 def stop_clock(seat: Seat, request_id: str, reason: PauseReason) -> RightsRequest:
     """Pause: until it is known who asks, or what for."""
     request = _undecided(seat.desk, request_id, "paused")
+    if reason is PauseReason.IDENTITY and State(request.state) is not State.RECEIVED:
+        raise Conflict(
+            "It is established who asks: the clock does not stop for that. Nothing was changed.",
+            field="reason",
+            rule="identity: only until the request is identified",
+            remedy="Pause for clarification if it is not clear what is asked for; else answer.",
+        )
     clock = pause(clock_of(request), _calendar(seat.desk), seat.desk.now, reason)
     return _ticked(seat, request, "paused", clock, reason=reason.value)
 
 
 def start_clock(seat: Seat, request_id: str) -> RightsRequest:
     """Go on: the deadline moves by the days of the pause."""
-    request = _undecided(seat.desk, request_id, "resumed")
+    return resumed(seat, _undecided(seat.desk, request_id, "resumed"))
+
+
+def resumed(seat: Seat, request: RightsRequest) -> RightsRequest:
+    """The same, of a request that is at hand."""
     return _ticked(seat, request, "resumed", resume(clock_of(request), seat.desk.now))
 
 

@@ -14,7 +14,8 @@ from tenure.errors import Invalid
 from tenure.governance.erasures import asked
 from tenure.governance.residue import Residue
 from tenure.ids import CELL
-from tenure.model.rightsrequest import RightsRequest
+from tenure.model.rightsrequest import Conclusion, RightsRequest
+from tenure.residue.texts import PLACES
 from tenure.residue.values import values_of
 from tenure.rights import acting, certificate
 from tenure.rights.case import opened
@@ -24,6 +25,10 @@ from tenure.store import shreds, subjects, tenants
 from tenure.store.shreds import AWAITING, DONE, Kind, Shred
 from tenure.store.tenants import Epoch
 
+_WAITS = (
+    "A second officer looks at what was found (`progress.residue.found`): POST /v1/requests/{id}:conclude "
+    "with accepted, or with search-again once it is put right."
+)
 _KEPT = ("purged", "kept", "held", "segments", "packed")
 
 
@@ -45,7 +50,8 @@ class Erasing:
     async def residue(self, tenant_id: str, request: RightsRequest) -> Outcome:
         """Search everything for the reference, once. What was found waits for an officer (`concluded`)."""
         before = {name: one for name, one in request.steps.get("residue", {}).items() if name != "waits_for"}
-        if "verdict" in before:  # reading all of the tenant again would find the same
+        again = _word_on(request, before) == Conclusion.SEARCH_AGAIN
+        if "verdict" in before and not again:  # reading all of the tenant again would find the same
             work = partial(self._searched, request_id=request.id, result=before)
             return await self._batcher.submit(tenant_id, Solo(work))  # type: ignore[no-any-return]
         reference = await self._batcher.submit(tenant_id, Solo(partial(_reference, request_id=request.id)))
@@ -54,28 +60,33 @@ class Erasing:
         except Invalid as failure:  # too short to be looked for: it would be found everywhere
             result: dict[str, Any] = {"verdict": "not-searched", "rule": failure.rule}
         else:
-            result = (await self._residue.search(tenant_id, values)).summary()
+            search = await self._residue.search(tenant_id, values)
+            result = search.summary() | search.places()
         work = partial(self._searched, request_id=request.id, result=result)
         return await self._batcher.submit(tenant_id, Solo(work))  # type: ignore[no-any-return]
 
     def _searched(self, desk: Desk, *, request_id: str, result: dict[str, Any]) -> Outcome:
         request = acting.found(desk, request_id)
-        concluded = "concluded" in request.steps
-        found = {**result, **({"accepted": True} if concluded else {})}
-        if result["verdict"] not in ("clean", "not-searched") and not concluded:
-            waits = (
-                "What was found is looked at by an officer, and accepted: POST /v1/requests/{id}:conclude."
-            )
-            return Outcome({**found, "waits_for": waits}, done=False)
+        accepted = _word_on(request, result) == Conclusion.ACCEPTED
+        found = {**result, **({"accepted": True} if accepted else {})}
+        if result["verdict"] not in ("clean", "not-searched") and not accepted:
+            return Outcome({**found, "waits_for": _WAITS}, done=False)
         shred = _shred(desk, request)
         if shred is None:
             return Outcome(found)
         if shred.state == AWAITING:
-            shred = self._residue.complete(desk, shred, {**result, "accepted": concluded})
+            said = {name: one for name, one in result.items() if name not in PLACES}
+            shred = self._residue.complete(desk, shred, {**said, "accepted": accepted})
         if shred.state != DONE or shred.certificate_id is None:
-            return Outcome({"waits_for": "The certificate of the erasure."}, done=False)
+            return Outcome({**found, "waits_for": "The certificate of the erasure."}, done=False)
         envelope = shreds.certificate(desk.tx, shred.certificate_id) or ""
         return Outcome({**found, "certificate": shred.certificate_id, "sha256": certificate.digest(envelope)})
+
+
+def _word_on(request: RightsRequest, result: dict[str, Any]) -> str | None:
+    """What an officer said of this search, and of no other."""
+    concluded = request.steps.get("concluded", {})
+    return concluded.get("outcome") if concluded.get("of") == result.get("finished_at") else None
 
 
 def _keys(desk: Desk, *, request_id: str) -> Outcome:

@@ -9,13 +9,14 @@ from tenure.crew import Desk
 from tenure.errors import Invalid
 from tenure.governance import ownleaves
 from tenure.governance.service import Seat
-from tenure.model.deadlines import Clock, deadlines
+from tenure.model.deadlines import Clock, PauseReason, deadlines
 from tenure.model.names import shown
 from tenure.model.record import check_json, check_key, check_subject
 from tenure.model.rightsrequest import Kind, Method, RightsRequest, State
 from tenure.rights import acting
 from tenure.rights.case import SCOPE, Case, Correction, opened, sealed
-from tenure.rights.clock import calendar_of, regime_of, text_of
+from tenure.rights.clock import calendar_of, clock_of, regime_of, text_of
+from tenure.rights.deciding import resumed
 
 MAX_TEXT: Final = 8000
 MAX_CORRECTIONS: Final = 100
@@ -72,9 +73,11 @@ def receive(seat: Seat, new: NewRequest) -> RightsRequest:
 
 
 def identify(seat: Seat, request_id: str, method: Method) -> RightsRequest:
-    """It is established who asks: from now on the request can be scoped."""
+    """It is established who asks: from now on the request can be scoped. A pause for that ends with it."""
     request = acting.found(seat.desk, request_id, lock=True)
     acting.require(request, State.RECEIVED, verb="identified")
+    if request.is_paused and clock_of(request).pauses[-1].reason is PauseReason.IDENTITY:
+        request = resumed(seat, request)
     return acting.moved(seat, request, "identified", state=State.SCOPING.value, said={"method": method.value})
 
 

@@ -4,7 +4,7 @@ from tenure.model.rightsrequest import RightsRequest
 from tenure.rights.progress import Outcome
 
 _WAITS = (
-    "An officer looks at the decisions that the dry run names, and says how it ended: "
+    "A second officer looks at the decisions that the dry run names, and says how it ended: "
     "POST /v1/requests/{id}:conclude with upheld, changed or annulled."
 )
 

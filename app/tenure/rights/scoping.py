@@ -8,7 +8,7 @@
 import asyncio
 import json
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tenure import ids
 from tenure.crew import Desk
@@ -16,12 +16,13 @@ from tenure.governance.impact import impact
 from tenure.governance.service import Once, Seat, Service
 from tenure.model.principal import Credential
 from tenure.model.rightsrequest import Kind, State
-from tenure.rights import acting, showing
-from tenure.rights.case import SCOPE
+from tenure.rights import acting, freshness, showing
+from tenure.rights.case import SCOPE, Correction, opened
+from tenure.rights.correcting import target
 from tenure.rights.finding import sought
 from tenure.rights.impact import Impacts
 from tenure.rights.inventory import inventory
-from tenure.store import subjects
+from tenure.store import decisions, subjects
 from tenure.store.database import Database
 from tenure.store.session import Tx
 from tenure.tenancy import Tenancies
@@ -29,6 +30,12 @@ from tenure.tenancy import Tenancies
 MOST_NAMED: Final = 10_000
 """Decisions that a dry run names at most; it says whether there are more."""
 _PAGE: Final = 1000
+
+
+class _Asked(NamedTuple):
+    kind: Kind
+    subject_id: str | None
+    corrections: tuple[Correction, ...]
 
 
 class Scoping:
@@ -45,20 +52,24 @@ class Scoping:
     ) -> dict[str, Any]:
         """The dry run; the request then waits for `approval`. May be repeated until it is approved."""
 
-        def whose(seat: Seat) -> tuple[Kind, str | None]:
+        def whose(seat: Seat) -> _Asked:
             request = acting.found(seat.desk, request_id)
             acting.require(request, State.SCOPING, State.APPROVAL, verb="scoped")
+            acting.require_running_clock(request, verb="scoped")
             person = sought(seat.desk, request)
-            return Kind(request.kind), None if person is None else person.id
+            case = opened(seat.desk.tenancy.keys, request)
+            return _Asked(Kind(request.kind), None if person is None else person.id, case.corrections)
 
-        kind, subject_id = await self._service.run(credential, SCOPE, "write", whose)
-        found = await asyncio.to_thread(self._look, credential.tenant_id, kind, subject_id)
+        asked = await self._service.run(credential, SCOPE, "write", whose)
+        kind, subject_id = asked.kind, asked.subject_id
+        found = await asyncio.to_thread(self._look, credential.tenant_id, asked)
         if subject_id is not None and kind.right is Kind.ERASURE:
             found["decisions"] = await self._decisions(credential.tenant_id, subject_id)
 
         def keep(seat: Seat) -> dict[str, Any]:
             request = acting.found(seat.desk, request_id, lock=True)
             acting.require(request, State.SCOPING, State.APPROVAL, verb="scoped")
+            acting.require_running_clock(request, verb="scoped")
             new = acting.moved(
                 seat,
                 request,
@@ -81,23 +92,38 @@ class Scoping:
         named = {"differ": differ, "complete": "next" not in report}
         return {name: value for name, value in first.items() if name not in ("subject", "next")} | named
 
-    def _look(self, tenant_id: str, kind: Kind, subject_id: str | None) -> dict[str, Any]:
+    def _look(self, tenant_id: str, asked: _Asked) -> dict[str, Any]:
         """In a thread, in read-only transactions."""
-        if subject_id is None:
-            return {"known": False}
-        read = self._database.read
-        held = read(tenant_id, partial(self._inventory, subject_id=subject_id))
-        found: dict[str, Any] = {"known": True, **held}
-        if kind.right is Kind.ERASURE:
-            found["impact"] = read(tenant_id, partial(self._impact, subject_id=subject_id))
+        read, subject_id = self._database.read, asked.subject_id
+        found: dict[str, Any] = {"known": subject_id is not None}
+        if subject_id is not None:
+            found |= read(tenant_id, partial(self._inventory, subject_id=subject_id))
+            if asked.kind.right is Kind.ERASURE:
+                found["impact"] = read(tenant_id, partial(self._impact, subject_id=subject_id))
+            if asked.kind is Kind.DECISION_REVIEW:
+                found["decisions"] = read(tenant_id, partial(_about, subject_id=subject_id))
+        if asked.corrections:
+            found["corrections"] = read(tenant_id, partial(self._targets, asked=asked))
         return found
 
     def _inventory(self, tx: Tx, subject_id: str) -> dict[str, Any]:
         desk = Desk.reading(tx, self._tenancies)
         person = subjects.get(tx, subject_id)
-        return {} if person is None else inventory(desk, person)
+        as_of = freshness.mark(tx, subject_id)
+        return {} if person is None else {**inventory(desk, person), "as_of": as_of}
+
+    def _targets(self, tx: Tx, asked: _Asked) -> list[dict[str, Any]]:
+        """What each correction would come upon, in their order: keys stay in the case."""
+        desk = Desk.reading(tx, self._tenancies)
+        return [target(desk, asked.subject_id, one).said() for one in asked.corrections]
 
     def _impact(self, tx: Tx, subject_id: str) -> dict[str, Any]:
         desk = Desk.reading(tx, self._tenancies)
         person = subjects.get(tx, subject_id)
         return {} if person is None else impact(desk, person)
+
+
+def _about(tx: Tx, subject_id: str) -> dict[str, Any]:
+    """The decisions about a person: their ids, newest first."""
+    named = decisions.about(tx, subject_id, MOST_NAMED + 1)
+    return {"about": named[:MOST_NAMED], "complete": len(named) <= MOST_NAMED}

@@ -9,34 +9,32 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
-from tenure import ids
 from tenure.crew import Desk
-from tenure.errors import Conflict, Invalid, NotFound, TenureError
+from tenure.errors import NotFound, TenureError
 from tenure.governance.service import Once, Seat, Service
 from tenure.ids import CELL
 from tenure.ledger.entry import Kind as Act
 from tenure.model.deadlines import ExtensionReason, PauseReason
 from tenure.model.principal import Credential
 from tenure.model.rightsrequest import CLOSED, Ground, Kind, Method, RightsRequest, State
-from tenure.rights import acting, deciding, lifting, receiving, showing
-from tenure.rights.case import SCOPE, opened
-from tenure.rights.finding import by_reference
+from tenure.rights import acting, concluding, deciding, lifting, receiving, showing
+from tenure.rights.case import CASES, SCOPE, opened
+from tenure.rights.earlier import Earlier
 from tenure.rights.package.service import Packages
 from tenure.rights.receiving import NewRequest
 from tenure.rights.scoping import Scoping
 from tenure.store import rights as store
 
-CASES = "tenure.cases"
-"""The scope of what a case says of the person: apart, so that whoever may see clocks sees no names."""
 Step = Callable[[Seat, str], RightsRequest | TenureError]
 
 
 class RightsRequests:
     """Receive, decide, follow."""
 
-    def __init__(self, service: Service, scoping: Scoping) -> None:
+    def __init__(self, service: Service, scoping: Scoping, earlier: Earlier) -> None:
         self._service = service
         self._scoping = scoping
+        self._earlier = earlier
 
     async def open(self, credential: Credential, new: NewRequest, once: Once | None = None) -> dict[str, Any]:
         """Take in a request: the short form (`showing.shown`). Raises Invalid."""
@@ -109,7 +107,10 @@ class RightsRequests:
     async def conclude(
         self, credential: Credential, request_id: str, outcome: str, once: Once | None = None
     ) -> dict[str, Any]:
-        """An officer's word on what waits for one: what a search found, or how a decision was reviewed."""
+        """An officer's word on what waits for one: `model.rightsrequest.CONCLUSIONS`.
+
+        Raises Denied, on record, for whoever opened the request; Invalid for another word.
+        """
         return await self._step(credential, request_id, partial(_conclude, outcome=outcome), once)
 
     async def lift(self, credential: Credential, request_id: str, once: Once | None = None) -> dict[str, Any]:
@@ -176,14 +177,8 @@ class RightsRequests:
         return await self._service.run(credential, SCOPE, "read", work)
 
     async def find(self, credential: Credential, reference: str) -> dict[str, Any]:
-        """Requests of who is known by a reference: `{"items"}`. To see whether somebody asked before."""
-
-        def work(seat: Seat) -> dict[str, Any]:
-            person = by_reference(seat.desk, reference)
-            found = [] if person is None else store.page(seat.desk.tx, subject_id=person.id, limit=100)
-            return {"items": [showing.shown(seat.desk, one) for one in found]}
-
-        return await self._service.run(credential, CASES, "read", work)
+        """What somebody asked for before, by their reference: `earlier`."""
+        return await self._earlier.find(credential, reference)
 
     async def waiting(self) -> tuple[int, int]:
         """(open requests whose clock runs, of them overdue) in the whole cell. For metrics."""
@@ -251,29 +246,5 @@ def _note(seat: Seat, request_id: str, *, text: str) -> RightsRequest:
     return receiving.write_down(seat, request_id, text)
 
 
-def _conclude(seat: Seat, request_id: str, *, outcome: str) -> RightsRequest:
-    request = acting.found(seat.desk, request_id, lock=True)
-    acting.require(request, State.EXECUTING, State.VERIFYING, verb="concluded")
-    waits = next((name for name, found in request.steps.items() if "waits_for" in found), None)
-    if waits not in ("residue", "review"):
-        raise Conflict(
-            "The request does not wait for an officer; nothing was done.",
-            field="id",
-            rule="a request that says so under `next`",
-            remedy="See what it waits for with GET /v1/requests/{id}.",
-        )
-    if waits == "review" and outcome not in REVIEWED:
-        raise Invalid(
-            "That is not how a review ends; nothing was done.",
-            field="outcome",
-            rule=f"one of {', '.join(REVIEWED)}",
-            remedy="Say whether the decision stands.",
-        )
-    word = outcome if waits == "review" else "accepted"
-    concluded = {"at": ids.rfc3339(seat.desk.now), "by": seat.principal.id, "outcome": word}
-    progress = request.progressed("concluded", {**concluded, "done": True}).progress
-    return acting.moved(seat, request, "concluded", progress=progress, said={"outcome": word})
-
-
-REVIEWED = ("upheld", "changed", "annulled")
-"""How a review of an automated decision ends: Art. 22(3)."""
+def _conclude(seat: Seat, request_id: str, *, outcome: str) -> RightsRequest | TenureError:
+    return concluding.conclude(seat, request_id, outcome)

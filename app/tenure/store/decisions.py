@@ -51,6 +51,12 @@ def get(tx: Tx, decision_id: str, *, lock: bool = False) -> Decision | None:
     return Decision(**{**row._mapping, "facts": json.loads(row.facts)}) if row else None
 
 
+def about(tx: Tx, subject_id: str, limit: int) -> list[str]:
+    """Ids of the decisions about a person, newest first."""
+    query = select(_d.c.id).where(_d.c.tenant_id == tx.tenant_id, _d.c.subject_id == subject_id)
+    return list(tx.execute(query.order_by(_d.c.id.desc()).limit(limit)).scalars())
+
+
 def seal(tx: Tx, decision_id: str, *, at: int, outcome: str, entry: str, facts: dict[str, str]) -> None:
     """Close a decision."""
     tx.execute(

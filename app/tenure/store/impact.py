@@ -146,6 +146,24 @@ def children(tx: Tx, version_ids: Collection[str]) -> dict[str, Place]:
     }
 
 
+class Extent(NamedTuple):
+    """How much goes with a person: versions, and when the newest of them was made (microseconds)."""
+
+    versions: int
+    newest: int
+
+
+def extent(tx: Tx, subject_id: str) -> Extent:
+    """Of everything that names a person or was derived from it. One round trip."""
+    query = (
+        select(func.count(), func.coalesce(func.max(_v.c.created_at), 0))
+        .select_from(_s.join(_v, linked(_s)))
+        .where(_s.c.tenant_id == tx.tenant_id, _s.c.subject_id == subject_id)
+    )
+    versions, newest = tx.execute(query).one()
+    return Extent(int(versions), int(newest))
+
+
 class Count(NamedTuple):
     """How many versions of a person are alike. `tag` and `put_at` (microseconds): of the pack they lie in.
 

@@ -13,6 +13,15 @@ _t, _q = tables.rights_requests, tables.rights_queue
 _COLUMNS = tuple(_t.c[name] for name in RightsRequest._fields)
 
 
+class Kept(NamedTuple):
+    """A request as far as its case goes."""
+
+    id: str
+    subject_id: str | None
+    header: bytes | None
+    sealed: bytes | None
+
+
 class Due(NamedTuple):
     """Something is to be done about a request of a tenant."""
 
@@ -46,7 +55,6 @@ def page(
     limit: int,
     states: list[str] | None = None,
     kind: str | None = None,
-    subject_id: str | None = None,
     due_before: int | None = None,
     after: str | None = None,
 ) -> list[RightsRequest]:
@@ -56,13 +64,19 @@ def page(
         query = query.where(_t.c.state.in_(states))
     if kind is not None:
         query = query.where(_t.c.kind == kind)
-    if subject_id is not None:
-        query = query.where(_t.c.subject_id == subject_id)
     if due_before is not None:
         query = query.where(_t.c.due_at <= due_before)
     if after is not None:
         query = query.where(_t.c.id < after)
     return [RightsRequest(*row) for row in tx.execute(query.order_by(_t.c.id.desc()).limit(limit))]
+
+
+def cases(tx: Tx, *, after: str | None, limit: int) -> list[Kept]:
+    """What is sealed in requests, newest first: no more of the rows is read."""
+    query = select(_t.c.id, _t.c.subject_id, _t.c.header, _t.c.sealed).where(_t.c.tenant_id == tx.tenant_id)
+    if after is not None:
+        query = query.where(_t.c.id < after)
+    return [Kept(*row) for row in tx.execute(query.order_by(_t.c.id.desc()).limit(limit))]
 
 
 def envelope(tx: Tx, certificate_id: str) -> str | None:

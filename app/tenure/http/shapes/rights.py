@@ -42,9 +42,11 @@ class RightsRequestPage(Shape):
 
 
 class RightsRequests(Shape):
-    """Rights requests of one person, newest first."""
+    """Rights requests of one person, newest first. `not_searched`: so many cases have had their time."""
 
     items: list[RightsRequest]
+    complete: bool
+    not_searched: int
 
 
 class RequestStep(Shape):
