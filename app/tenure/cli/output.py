@@ -23,6 +23,8 @@ from tenure.errors import Invalid, TenureError
 YES, NO, WRONG_USE = 0, 1, 2
 SERVER = "pip install 'tenure[server]'"
 _WIDTH = 110
+_NO_RULE = ("see the detail",)
+"""What the service says where an error has no rule: the detail was shown."""
 _MEMBERS = (
     "field",
     "file",
@@ -84,8 +86,8 @@ def answering(output: Output) -> Iterator[None]:
             output.document({"error": as_json(failure)})
         else:
             typer.echo(f"No: {failure.detail}", err=True)
-            for name in ("field", "rules", "entry", "certificate"):
-                if value := getattr(failure, name, None):
+            for name in ("field", "rule", "rules", "entry", "certificate"):
+                if (value := getattr(failure, name, None)) and value not in _NO_RULE:
                     typer.echo(f"  {name}: {value if isinstance(value, str) else ', '.join(value)}", err=True)
             if failure.remedy and failure.remedy not in failure.detail:
                 typer.echo(f"  what to do: {failure.remedy}", err=True)

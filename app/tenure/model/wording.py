@@ -18,6 +18,7 @@ from tenure.model.retention import RetentionSpec
 from tenure.model.scope_rules import scope_match
 from tenure.model.specs import AccessSpec, GrantSpec, RoleSpec, ScopeSpec, VocabularySpec
 from tenure.model.vocabulary import Tree
+from tenure.model.workdays import knows
 
 
 class Condition(NamedTuple):
@@ -189,7 +190,10 @@ def _controller(spec: ControllerSpec) -> Iterator[str]:
     if spec.data_protection_officer is not None:
         yield f"Data protection officer: {spec.data_protection_officer}."
     rules = spec.on_requests
-    holidays = f", by the holidays of {rules.holidays}" if rules.holidays else ""
+    holidays = ""
+    if rules.holidays:
+        unknown = "" if knows(rules.holidays) else ", which are not known: none count"
+        holidays = f", by the holidays of {rules.holidays}{unknown}"
     yield f"Periods of rights requests are counted in {rules.time_zone}{holidays}."
     if rules.cooling_off is not None:
         yield f"An approved request can be withdrawn for {duration(rules.cooling_off)}."
