@@ -11,6 +11,7 @@ from tenure.model.agents import AgentSpec
 from tenure.model.configuration import Configuration
 from tenure.model.controller import ControllerSpec
 from tenure.model.durations import duration
+from tenure.model.lifetime_words import BESIDE, LATER
 from tenure.model.manifests import NOT_ENFORCED, Manifest
 from tenure.model.names import ANY
 from tenure.model.recipients import RecipientSpec
@@ -159,7 +160,7 @@ def _retention(spec: RetentionSpec) -> Iterator[str]:
     if any(stages.values()):
         yield f"Kept {_list(f'{where} for {duration(one)}' for where, one in stages.items() if one)}."
     if spec.delete_after is not None:
-        yield f"Deleted after {duration(spec.delete_after)}."
+        yield f"Deleted after {duration(spec.delete_after)}, or up to {LATER} later, {BESIDE}."
     if spec.floor is not None:
         yield f"Kept for at least {duration(spec.floor)}: {spec.ground}"
 
