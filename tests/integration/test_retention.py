@@ -11,7 +11,7 @@ from tenure import ids
 from tenure.access import Ask
 from tenure.errors import Denied, Erased, Invalid, NotFound
 from tenure.model.lifetime import HOUR_US, Due
-from tenure.model.lifetime_words import words
+from tenure.model.lifetime_words import BESIDE, LATER, words
 from tenure.retention import Retained
 
 pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
@@ -135,4 +135,6 @@ async def test_its_own_term_is_a_rule_too(cell: Cell) -> None:
     await cell.put("k", 1, "customer:1", expires_at=at)
     found = await explained(cell)
     assert found.lifetime.gone == Due(at, "expires_at")
-    assert words(found.lifetime, found.now) == [f"It goes at {ids.rfc3339(at)}: its own expires_at."]
+    assert words(found.lifetime, found.now) == [
+        f"It goes at {ids.rfc3339(at)}, or up to {LATER} later, {BESIDE}: its own expires_at."
+    ]

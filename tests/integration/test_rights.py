@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.cell import JOINT, NOTES, SCOPE, Cell
+from support.databases import DATABASES
 from support.officers import Ahead, approved, asked, carried_out, scoped, second_officer, show
 from support.webhook import webhook
 from tenure import ids
@@ -20,6 +21,7 @@ from tenure.model.deadlines import ExtensionReason, PauseReason
 from tenure.model.record import Draft, Segment
 from tenure.model.rightsrequest import DAY_US, Ground, Kind, Method
 from tenure.rights import earlier, scoping
+from tenure.rights.receiving import NewRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -585,3 +587,67 @@ async def test_what_is_late_is_in_the_doctors_words_and_counted(desk: Cell) -> N
     assert await desk.tenure.requests.waiting() == (2, 1)
     await desk.tenure.requests.withdraw(desk.one["dpo"], late)
     assert await desk.tenure.requests.waiting() == (1, 0)
+
+
+def controller(holidays: str) -> list[dict[str, Any]]:
+    spec = {"name": "Acme", "contact": "privacy@acme.example", "requests": {"holidays": holidays}}
+    return [{"apiVersion": "tenure/v1", "kind": "Controller", "metadata": {"name": "default"}, "spec": spec}]
+
+
+async def test_a_region_whose_holidays_are_not_known_is_refused_where_it_is_declared(desk: Cell) -> None:
+    manifests, admin = desk.tenure.manifests, desk.one["admin"]
+    body = json.dumps(controller("DE-BX"))
+    for refused_by in (
+        manifests.apply(admin, body, dry_run=False),
+        manifests.apply(admin, body, dry_run=True),
+        manifests.diff(admin, body),
+    ):
+        with pytest.raises(Invalid, match="DE-BX") as refused:
+            await refused_by
+        assert refused.value.field == "manifests[0].spec.requests.holidays"
+        assert refused.value.rule == "holidays"
+        assert "leave `holidays` out" in (refused.value.remedy or "")
+    assert await manifests.apply(admin, json.dumps(controller("DE-BY")), dry_run=True)
+
+
+async def test_a_region_that_is_not_known_any_more_stops_nobodys_desk(
+    desk: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Declared under another version of the package: none of its holidays count, and periods run."""
+    monkeypatch.setattr("tenure.governance.manifests.check_holidays", lambda _: None)
+    await desk.tenure.manifests.apply(desk.one["admin"], json.dumps(controller("DE-BX")), dry_run=False)
+    monkeypatch.undo()
+    request = await approved(desk, Kind.OBJECTION, purposes=("marketing",))
+    assert (await carried_out(desk, request))["state"] == "completed"
+    told = await desk.tenure.manifests.describe(desk.one["admin"], "Controller", "default")
+    assert [line for line in told["words"] if "DE-BX, which are not known: none count" in line]
+    await desk.tenure.manifests.apply(desk.one["admin"], json.dumps(controller("DE-BY")), dry_run=False)
+    with pytest.raises(Invalid) as refused:
+        await desk.tenure.configurations.rollback(desk.one["admin"], 2, dry_run=True)
+    assert refused.value.field == "Controller/default.spec.requests.holidays"
+
+
+@pytest.mark.databases(*DATABASES)
+async def test_a_tenant_that_cannot_be_opened_does_not_keep_others_waiting(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await second_officer(cell)
+    await second_officer(cell, cell.two)
+    await approved(cell, Kind.OBJECTION, purposes=("marketing",))
+    requests = cell.tenure.requests
+    other = (await requests.open(cell.two["dpo"], NewRequest(Kind.DECISION_REVIEW, "customer:1")))["id"]
+    await requests.identify(cell.two["dpo"], other, Method.LOGIN)
+    await requests.scope(cell.two["dpo"], other)
+    await requests.approve(cell.two["second"], other)
+    inside = cell.tenure.rights._saga._inside
+
+    async def fails_for_one(tenant_id: str, work: Any) -> Any:
+        if tenant_id == cell.one.id:
+            raise Unavailable("its rules cannot be read")
+        return await inside(tenant_id, work)
+
+    monkeypatch.setattr(cell.tenure.rights._saga, "_inside", fails_for_one)
+    assert await cell.tenure.rights.run() == {"requests": 1, "failed": 1}
+    found = await requests.get(cell.two["dpo"], other)
+    assert (found["state"], "officer" in found["next"]) == ("executing", True)
+    assert await cell.tenure.rights.run() == {"requests": 0, "failed": 0}, "the broken one is put off"

@@ -171,6 +171,17 @@ def test_wrong_manifests_end_it_and_name_their_file(folder):
     assert "nobody" in problem["detail"]
 
 
+def test_holidays_that_nobody_knows_end_it_as_an_apply_would(folder):
+    cases(folder, CASE)
+    (folder / "who.yaml").write_text(
+        "apiVersion: tenure/v1\nkind: Controller\nmetadata: {name: default}\n"
+        "spec:\n  name: Acme\n  contact: a@acme.example\n  requests:\n    holidays: DE-BX\n"
+    )
+    (problem,) = tried(folder, code=2)["problems"]
+    assert (problem["file"], problem["line"]) == ("who.yaml", 8)
+    assert "spec.requests.holidays" in problem["detail"]
+
+
 def test_a_folder_without_cases_is_an_error(folder):
     (problem,) = tried(folder, code=2)["problems"]
     assert "NAME.tests.yaml" in problem["detail"]

@@ -62,8 +62,11 @@ def test_shows_the_steps_and_keeps_a_certificate_that_verifies(shred, tmp_path):
         assert "tenure verify FILE" in made.stdout
         assert page.read_text().startswith("<!DOCTYPE html>")
         assert print_.read_bytes().startswith(b"%PDF")
-    verified = CliRunner().invoke(app, ["verify", str(page), "--vkey", _vkey(shred.cell)])
-    assert verified.exit_code == 0, verified.output
+    saved = tmp_path / "saved.json"
+    saved.write_text(shred("--json", print_, verb="certificate").stdout)
+    for carrier in (page, print_, saved):
+        verified = CliRunner().invoke(app, ["verify", str(carrier), "--vkey", _vkey(shred.cell)])
+        assert verified.exit_code == 0, verified.output
 
 
 def test_a_certificate_that_is_none_is_refused(tmp_path):

@@ -13,13 +13,14 @@ from tenure.cli.papers import Html, Pdf, keep, show
 from tenure.client.http import Connection
 from tenure.errors import Invalid
 from tenure.ids import is_id
-from tenure.ledger.page import envelope_of, is_page
+from tenure.ledger.page import carries, envelope_of, text_of
 from tenure.rendering.certificates import certificate_paper, read_envelope
 
 _Target = Annotated[
     str,
     typer.Argument(
-        metavar="ID|FILE", help="A certificate's id, or a file that holds one: JSON, or a page made from it."
+        metavar="ID|FILE",
+        help="A certificate's id, or a file that holds one: JSON, or a page or PDF made from it.",
     ),
 ]
 
@@ -60,13 +61,14 @@ def _made(output: Output, text: str, html: Path | None, pdf: Path | None) -> dic
         "type": envelope.payload_type,
         "sha256": envelope.sha256,
         "verified": False,
+        "envelope": json.loads(envelope.text),
         **kept,
     }
 
 
 def _read(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8", "replace")
+        text = text_of(path.read_bytes())
     except OSError as failure:
         raise Invalid(
             "There is no certificate of that id, and no such file. Nothing was written.",
@@ -74,4 +76,4 @@ def _read(path: Path) -> str:
             rule="a certificate's id, or a file that can be read",
             remedy="List the certificates: GET /v1/certificates.",
         ) from failure
-    return envelope_of(text) if is_page(text) else text
+    return envelope_of(text) if carries(text) else text

@@ -4,6 +4,7 @@ Exit codes: 0 yes, 1 no, 2 wrong use.
 """
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,11 +19,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from tenure.cli.commands import in_commands
 from tenure.errors import Invalid, TenureError
 
 YES, NO, WRONG_USE = 0, 1, 2
 SERVER = "pip install 'tenure[server]'"
 _WIDTH = 110
+_COPIED = re.compile(r"\S*(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dT[\d:.]+Z)\S*")
+"""A word with an id or an instant in it."""
+_NO_RULE = ("see the detail",)
+"""What the service says where an error has no rule: the detail was shown."""
 _MEMBERS = (
     "field",
     "file",
@@ -52,11 +58,15 @@ class Output:
             typer.echo(text)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
-        """A table for people; cells are text, not markup."""
+        """A table for people; cells are text, not markup. What is copied from one stays in one piece."""
         if self.as_json:
             return
+        cells = [[str(cell) for cell in row] for row in rows]
         table = Table(
-            *(Column(name, overflow="fold") for name in columns),
+            *(
+                Column(name, overflow="fold", min_width=_whole(row[place] for row in cells))
+                for place, name in enumerate(columns)
+            ),
             title=Text(title) if title else None,
             title_style="bold",
             title_justify="left",
@@ -64,9 +74,9 @@ class Output:
             pad_edge=False,
             show_header=any(columns),
         )
-        for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row))
-        self.console.print(table)
+        for row in cells:
+            table.add_row(*map(Text, row))
+        self.console.print(table, crop=False)  # rather wider than the terminal than an id in two
 
     def document(self, content: Any) -> None:  # noqa: ANN401 - any JSON
         """The answer for programs."""
@@ -84,11 +94,12 @@ def answering(output: Output) -> Iterator[None]:
             output.document({"error": as_json(failure)})
         else:
             typer.echo(f"No: {failure.detail}", err=True)
-            for name in ("field", "rules", "entry", "certificate"):
-                if value := getattr(failure, name, None):
-                    typer.echo(f"  {name}: {value if isinstance(value, str) else ', '.join(value)}", err=True)
+            for name in ("field", "rule", "rules", "entry", "certificate"):
+                if (value := getattr(failure, name, None)) and value not in _NO_RULE:
+                    said = value if isinstance(value, str) else ", ".join(value)
+                    typer.echo(f"  {name}: {in_commands(said)}", err=True)
             if failure.remedy and failure.remedy not in failure.detail:
-                typer.echo(f"  what to do: {failure.remedy}", err=True)
+                typer.echo(f"  what to do: {in_commands(failure.remedy)}", err=True)
         raise typer.Exit(WRONG_USE if _is_setting(failure) else NO) from failure
     except ModuleNotFoundError as failure:
         if (failure.name or "tenure").partition(".")[0] == "tenure":
@@ -133,6 +144,11 @@ def this_program() -> str:
     if found is not None and Path(found).resolve() == path.resolve():
         return "tenure"
     return str(path)
+
+
+def _whole(cells: Iterable[str]) -> int | None:
+    """How wide the longest word is that must not be broken; None: there is none."""
+    return max((len(found[0]) for cell in cells for found in _COPIED.finditer(cell)), default=None)
 
 
 def _is_setting(failure: TenureError) -> bool:

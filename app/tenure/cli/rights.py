@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tenure.cli.commands import in_commands
 from tenure.cli.governing import governing, segment
 from tenure.cli.output import Output, wrong_use
 from tenure.client.http import Connection
@@ -25,6 +26,7 @@ _Reference = Annotated[
     ),
 ]
 _COLUMNS = ("id", "type", "state", "due_at", "days_left", "flags", "certificate")
+_LINE = ("at", "step", "by")
 _DETAIL = ("timeline", "scope", "progress")
 
 
@@ -242,8 +244,15 @@ async def lift(connection: Connection, output: Output, request: _Id) -> Any:  # 
 async def link(connection: Connection, output: Output, request: _Id) -> Any:  # noqa: ANN401 - any JSON
     """Make a link to an access package, for the person. Shown once; the one before opens nothing any more."""
     made = await connection.call("POST", f"/v1/requests/{segment(request)}:link")
-    output.table(("", ""), list(made.items()))
-    output.line("The person opens /v1/packages of this service and enters the token.")
+    if connection.served:
+        made["link"] = f"{connection.base}/v1/packages#{made['token']}"
+    for name, value in made.items():
+        output.line(f"{name} {_cell(value)}")
+    output.line(
+        "Send it on a way that the person alone reads."
+        if connection.served
+        else "The person's link: https://YOUR-SERVICE/v1/packages#TOKEN, at the service's public address."
+    )
     return made
 
 
@@ -254,14 +263,16 @@ async def _step(
 
 
 def _show(output: Output, request: dict[str, Any]) -> dict[str, Any]:
-    rows = [(name, _cell(value)) for name, value in request.items() if name not in _DETAIL]
+    rows = [(name, _said(value, request["id"])) for name, value in request.items() if name not in _DETAIL]
     output.table(("", ""), rows)
     if "timeline" in request:
-        lines = [(one["at"], one["step"], one["by"] or "the service") for one in request["timeline"]]
-        output.table(("at", "step", "by"), lines, title="Timeline")
+        lines = [
+            (one["at"], one["step"], one["by"] or "the service", _more(one)) for one in request["timeline"]
+        ]
+        output.table((*_LINE, ""), lines, title="Timeline")
     for name in ("scope", "progress"):
         if request.get(name):
-            said = [(part, _cell(value)) for part, value in request[name].items()]
+            said = [(part, _said(value, request["id"])) for part, value in request[name].items()]
             output.table(("", ""), said, title={"scope": "Dry run", "progress": "Carried out"}[name])
     return request
 
@@ -273,6 +284,15 @@ def _table(output: Output, items: list[dict[str, Any]]) -> None:
 
 def _flags(request: dict[str, Any]) -> str:
     return " ".join(name for name in ("overdue", "urgent", "paused", "extended") if request[name])
+
+
+def _more(line: dict[str, Any]) -> str:
+    """What a step of the timeline says beside when, what and by whom: why, how, until when."""
+    return ", ".join(f"{name} {_cell(value)}" for name, value in line.items() if name not in _LINE)
+
+
+def _said(value: Any, request: str) -> str:  # noqa: ANN401 - any JSON
+    return in_commands(_cell(value), request)
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401 - any JSON

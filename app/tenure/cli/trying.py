@@ -13,6 +13,7 @@ from tenure import ids, resources
 from tenure.cli.folder import case_files, manifest_files
 from tenure.errors import Invalid
 from tenure.model.configuration import Configuration
+from tenure.model.days_off import check_holidays
 from tenure.model.documents import Document, read_documents
 from tenure.model.manifests import Manifest, parse_manifests
 from tenure.policy.cases import Case, Outcome, check_declared, read_cases, run_case
@@ -94,7 +95,9 @@ def _engine(folder: Path, trial: Trial) -> Engine | None:
     given: list[tuple[Path, Manifest]] = []
     for file in manifest_files(folder):
         try:
-            given += [(file, one) for one in parse_manifests(_read(file))]
+            found = parse_manifests(_read(file))
+            check_holidays(found)
+            given += [(file, one) for one in found]
         except Invalid as wrong:
             trial.problems.append(_problem(file, wrong))
     if trial.problems:

@@ -72,7 +72,7 @@ def verify(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE…", help="Receipts, certificates or their pages, populations, checkpoints."
+            metavar="FILE…", help="Receipts, certificates or their pages and PDFs, populations, checkpoints."
         ),
     ],
     vkey: _Vkey = None,

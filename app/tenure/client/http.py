@@ -44,6 +44,7 @@ class Connection:
         """`retries`: see above; with 0 a refusal is raised at once."""
         self.served = True
         """Whether the cell runs on when this connection is closed."""
+        self.base = base.rstrip("/")
         self._retries = retries
         self._client = httpx.AsyncClient(
             base_url=base,

@@ -11,7 +11,7 @@ from tenure.ledger.certificate import CertificateReport, verify_certificate
 from tenure.ledger.head import HeadReport, verify_head
 from tenure.ledger.note import Verifier, note_body
 from tenure.ledger.opening import OpeningsReport, verify_openings
-from tenure.ledger.page import ONLY_THE_ENVELOPE, envelope_of, is_page
+from tenure.ledger.page import ONLY_THE_ENVELOPE, carries, envelope_of, text_of
 from tenure.ledger.population import PopulationReport, is_population, verify_population
 from tenure.ledger.receipt import ReceiptReport, parse_receipt, verify_receipt
 from tenure.ledger.report import Failure, Report
@@ -27,28 +27,29 @@ class Verified:
 
 
 def verify_text(text: str, verifiers: Sequence[Verifier], cell_keys: Sequence[Verifier] = ()) -> Verified:
-    """Verify a receipt (tlog-proof), a certificate (DSSE envelope or its page), a population or a checkpoint.
+    """Verify a receipt (tlog-proof), a certificate (DSSE), a population or a checkpoint.
 
+    A certificate may be in a page, a PDF or a document of `tenure certificate`.
     `cell_keys` are keys of the cell's log, of which a receipt may have a part.
     """
     if text.startswith("c2sp.org/tlog-proof@"):
         return Verified("receipt", verify_receipt(text, verifiers, cell_keys))
     if is_population(text):
         return Verified("population", verify_population(text.encode(), verifiers))
+    if carries(text):
+        return Verified("certificate", _carried(text, verifiers))
     if text.lstrip().startswith("{"):
         return Verified("certificate", verify_certificate(text, verifiers))
-    if is_page(text):
-        return Verified("certificate", _of_page(text, verifiers))
     if "\n\n\N{EM DASH} " in text:
         return Verified("checkpoint", verify_head(text, verifiers))
     failure = Failure("unknown-format", "The file is no receipt, certificate, population or checkpoint.")
     return Verified("unknown", Report(failures=(failure,), not_checked=("Everything else.",)))
 
 
-def _of_page(page: str, verifiers: Sequence[Verifier]) -> CertificateReport | Report:
-    """The certificate that a page for people carries. The page is not compared with it."""
+def _carried(text: str, verifiers: Sequence[Verifier]) -> CertificateReport | Report:
+    """The certificate that a file for people carries. The rest of the file is not compared with it."""
     try:
-        report = verify_certificate(envelope_of(page), verifiers)
+        report = verify_certificate(envelope_of(text), verifiers)
     except Unverified as failure:
         return Report(failures=(Failure.of(failure),), not_checked=("Everything else.",))
     return replace(report, not_checked=(*report.not_checked, ONLY_THE_ENVELOPE))
@@ -97,7 +98,7 @@ def verify_opened(path: Path, receipt: ReceiptReport) -> OpeningsReport:
 def _text(path: Path) -> str:
     try:
         # Exact bytes: newline translation would let a changed file pass.
-        return path.read_bytes().decode("utf-8", "replace")
+        return text_of(path.read_bytes())
     except OSError as failure:
         raise Invalid(
             "The file cannot be read. Nothing was checked.", field="file", rule="source"

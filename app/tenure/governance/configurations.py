@@ -10,6 +10,7 @@ from tenure.errors import Conflict, NotFound
 from tenure.governance.service import Once, Seat, Service
 from tenure.ledger.entry import Kind
 from tenure.model.configuration import Change, Configuration
+from tenure.model.days_off import check_holidays
 from tenure.model.principal import Credential
 from tenure.policy.bundle import load_bundle
 from tenure.store import configurations as store
@@ -76,6 +77,7 @@ class Configurations:
                     remedy="See 'tenure history', or GET /v1/manifests:history.",
                 )
             new = load_bundle(body, earlier.digest).configuration
+            check_holidays(new.to_manifests(), given=False)
             became = become(seat, new, dry_run=dry_run, restored=generation)
             return answer(became, became.moved, dry_run=dry_run)
 

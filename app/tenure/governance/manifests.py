@@ -9,6 +9,7 @@ from tenure.governance.configurations import SCOPE, answer, become, check_unused
 from tenure.governance.service import Once, Seat, Service
 from tenure.model import wording
 from tenure.model.configuration import Configuration
+from tenure.model.days_off import check_holidays
 from tenure.model.difference import difference
 from tenure.model.manifests import NOT_ENFORCED, SPECS, Manifest, parse_manifests
 from tenure.model.principal import Credential
@@ -137,6 +138,7 @@ def _given(text: str | bytes) -> tuple[Manifest, ...]:
             rule="not-empty",
             remedy="Give at least one manifest.",
         )
+    check_holidays(given)
     return given
 
 

@@ -1,30 +1,78 @@
-"""The envelope that a page for people carries: taken out to be verified. The page itself proves nothing."""
+"""The envelope that a file for people carries: taken out to be verified. The rest of the file proves nothing.
 
+a page (HTML)      the text of one element
+a PDF              its attachment, as Tenure writes it: not compressed, on one line
+a JSON document    the member `envelope` of what `tenure certificate --json` prints
+"""
+
+import json
+import re
 from html.parser import HTMLParser
-from typing import Final
+from typing import Any, Final
 
 from tenure.errors import Unverified
 
 ENVELOPE: Final = "tenure-envelope"
 """The id of the element whose text is the envelope."""
 ONLY_THE_ENVELOPE: Final = (
-    "What the page shows: only the envelope in it was checked. Make the page anew from it to compare."
+    "What the file shows: only the envelope in it was checked. Make a page anew from it to compare."
 )
+_PDF: Final = "%PDF-"
+_ATTACHED = re.compile(r"/Type\s*/EmbeddedFile\s*>>\s*stream\r?\n(\{[^\r\n]*\})\r?\nendstream")
 
 
-def is_page(text: str) -> bool:
-    """Whether a file is an HTML page."""
+def text_of(content: bytes) -> str:
+    """A file's text. Of a PDF, which has none as a whole, a character for each byte."""
+    return (
+        content.decode("latin-1") if content.startswith(_PDF.encode()) else content.decode(errors="replace")
+    )
+
+
+def carries(text: str) -> bool:
+    """Whether a file is a page, a PDF or a document around an envelope."""
+    return _is_page(text) or text.startswith(_PDF) or _document(text) is not None
+
+
+def envelope_of(text: str) -> str:
+    """The envelope's text, as it was signed. Unverified("page-format") unless the file has just one."""
+    if _is_page(text):
+        reader = _Reader()
+        reader.feed(text)
+        reader.close()
+        return _only(
+            ["".join(found) for found in reader.found], "The page does not carry one signed envelope."
+        )
+    if text.startswith(_PDF):
+        return _only(
+            _ATTACHED.findall(text),
+            "The envelope is the PDF's attachment, and cannot be read from this file. Save it with a PDF"
+            " reader, or with pdfdetach -saveall, and verify certificate.json.",
+        )
+    document = _document(text)
+    return _only(
+        [] if document is None else [json.dumps(document["envelope"])], "The document carries no envelope."
+    )
+
+
+def _only(found: list[str], otherwise: str) -> str:
+    if len(found) != 1:
+        raise Unverified("page-format", otherwise)
+    return found[0]
+
+
+def _is_page(text: str) -> bool:
     return text.lstrip("\ufeff \t\r\n")[:9].lower() in ("<!doctype", "<html")
 
 
-def envelope_of(page: str) -> str:
-    """The envelope's text, exactly as it was signed. Unverified("page-format") unless there is just one."""
-    reader = _Reader()
-    reader.feed(page)
-    reader.close()
-    if len(reader.found) != 1:
-        raise Unverified("page-format", "The page does not carry one signed envelope.")
-    return "".join(reader.found[0])
+def _document(text: str) -> dict[str, Any] | None:
+    """A JSON object with an envelope in it; None for everything else, an envelope itself as well."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and "envelope" in found and "payload" not in found else None
 
 
 class _Reader(HTMLParser):

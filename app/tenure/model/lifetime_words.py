@@ -5,6 +5,9 @@ from tenure.model.cohorts import Anchor
 from tenure.model.durations import duration
 from tenure.model.lifetime import EXPIRES_AT, Course, Due, Lifetime
 
+LATER = "31 days"
+"""The longest period of cohorts, and the look after it."""
+BESIDE = "with what was written about the same time"
 OLD = "It was written before there were cohorts, and no key of it can be destroyed by these rules: it stays."
 
 
@@ -44,7 +47,7 @@ def together(cohort: Anchor | None, gone: Due | None) -> list[str]:
 def _end(found: Lifetime) -> str:
     if found.gone is not None:
         because = _because(found, found.gone)
-        return f"It goes at {rfc3339(found.gone.at)}: {because}."
+        return f"It goes at {rfc3339(found.gone.at)}, or up to {LATER} later, {BESIDE}: {because}."
     if found.ceiling is not None:
         return f"It would go at {rfc3339(found.ceiling.at)} ({_because(found, found.ceiling)}), but it stays."
     return "No rule says when it goes: it stays."

@@ -11,6 +11,7 @@ from tenure.model.agents import AgentSpec
 from tenure.model.configuration import Configuration
 from tenure.model.controller import ControllerSpec
 from tenure.model.durations import duration
+from tenure.model.lifetime_words import BESIDE, LATER
 from tenure.model.manifests import NOT_ENFORCED, Manifest
 from tenure.model.names import ANY
 from tenure.model.recipients import RecipientSpec
@@ -18,6 +19,7 @@ from tenure.model.retention import RetentionSpec
 from tenure.model.scope_rules import scope_match
 from tenure.model.specs import AccessSpec, GrantSpec, RoleSpec, ScopeSpec, VocabularySpec
 from tenure.model.vocabulary import Tree
+from tenure.model.workdays import knows
 
 
 class Condition(NamedTuple):
@@ -158,7 +160,7 @@ def _retention(spec: RetentionSpec) -> Iterator[str]:
     if any(stages.values()):
         yield f"Kept {_list(f'{where} for {duration(one)}' for where, one in stages.items() if one)}."
     if spec.delete_after is not None:
-        yield f"Deleted after {duration(spec.delete_after)}."
+        yield f"Deleted after {duration(spec.delete_after)}, or up to {LATER} later, {BESIDE}."
     if spec.floor is not None:
         yield f"Kept for at least {duration(spec.floor)}: {spec.ground}"
 
@@ -189,7 +191,10 @@ def _controller(spec: ControllerSpec) -> Iterator[str]:
     if spec.data_protection_officer is not None:
         yield f"Data protection officer: {spec.data_protection_officer}."
     rules = spec.on_requests
-    holidays = f", by the holidays of {rules.holidays}" if rules.holidays else ""
+    holidays = ""
+    if rules.holidays:
+        unknown = "" if knows(rules.holidays) else ", which are not known: none count"
+        holidays = f", by the holidays of {rules.holidays}{unknown}"
     yield f"Periods of rights requests are counted in {rules.time_zone}{holidays}."
     if rules.cooling_off is not None:
         yield f"An approved request can be withdrawn for {duration(rules.cooling_off)}."

@@ -21,6 +21,8 @@ _WEEK: Final = frozenset(range(7))
 _ONE: Final = timedelta(days=1)
 _REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?\Z")
 _EPOCH: Final = moment(0)
+_ANY_YEAR: Final = 2026
+"""What knows a region in one year knows it in every year."""
 
 
 class AtWeekend(StrEnum):
@@ -49,7 +51,7 @@ class Calendar:
     def __post_init__(self) -> None:
         _zone(self.timezone)
         if self.region is not None:
-            _public(self.region, 2026)  # any year: does it know the region?
+            _public(self.region, _ANY_YEAR)
         if not self.weekend < _WEEK:
             raise Invalid(
                 "A week needs a working day. Nothing was changed.",
@@ -102,6 +104,16 @@ def _zone(name: str) -> ZoneInfo:
 
 
 @lru_cache(maxsize=256)
+def knows(region: str) -> bool:
+    """Whether the public holidays of a region (ISO 3166) can be counted."""
+    try:
+        _public(region, _ANY_YEAR)
+    except Invalid:
+        return False
+    return True
+
+
+@lru_cache(maxsize=256)
 def _public(region: str, year: int) -> frozenset[date]:
     """The public holidays of a region in a year, with the days on which they are made up for."""
     from holidays import country_holidays  # noqa: PLC0415 - 0.2 s, and only where a region is set
@@ -116,7 +128,7 @@ def _public(region: str, year: int) -> frozenset[date]:
             "The public holidays of that region are not known. Nothing was changed.",
             field="region",
             rule="a country (ISO 3166-1), or a part of one (ISO 3166-2), that the package `holidays` knows",
-            remedy="Write it like DE, DE-BY or US-CA; or leave it out and list the holidays.",
+            remedy="Write it like DE, DE-BY or US-CA; or leave it out.",
         ) from None
     return frozenset(day for day in found if any(_is_off(region, day, name) for name in found.get_list(day)))
 

@@ -5,7 +5,7 @@ import json
 from tenure.model.configuration import Configuration
 from tenure.model.deadlines import Clock, Deadlines, Pause, PauseReason, Regime, deadlines
 from tenure.model.rightsrequest import Kind, RightsRequest
-from tenure.model.workdays import AtWeekend, Calendar
+from tenure.model.workdays import AtWeekend, Calendar, knows
 
 
 def regime_of(kind: Kind) -> Regime:
@@ -16,10 +16,15 @@ def regime_of(kind: Kind) -> Regime:
 
 
 def calendar_of(configuration: Configuration) -> Calendar:
-    """The tenant's days, as its Controller manifest declares them."""
+    """The tenant's days, as its Controller manifest declares them.
+
+    A region that was declared and is not known (any more) has no holidays: periods end no later for that, and
+    the desk goes on.
+    """
     rules = configuration.requests
     late = AtWeekend.KEEP if rules.weekends == "keep" else AtWeekend.NEXT_WORKING_DAY
-    return Calendar(timezone=rules.time_zone, region=rules.holidays, at_weekend=late)
+    region = rules.holidays if rules.holidays is not None and knows(rules.holidays) else None
+    return Calendar(timezone=rules.time_zone, region=region, at_weekend=late)
 
 
 def clock_of(request: RightsRequest) -> Clock:

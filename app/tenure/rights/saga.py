@@ -82,8 +82,17 @@ class Saga:
                 why = failure.kind if isinstance(failure, TenureError) else type(failure).__name__
                 _log.warning("a rights request failed, will be repeated", request=one.id, error=why)
                 counts["failed"] += 1
-                await self._inside(one.owner_id, partial(_failed, request_id=one.id, error=why))
+                await self._put_off(one, why)
         return counts
+
+    async def _put_off(self, one: store.Due, error: str) -> None:
+        """Say so to the officers; where nothing can be said under the tenant's rules, only try it later."""
+        try:
+            await self._inside(one.owner_id, partial(_failed, request_id=one.id, error=error))
+        except Exception as failure:  # noqa: BLE001 - a tenant that cannot be opened does not keep the others
+            why = failure.kind if isinstance(failure, TenureError) else type(failure).__name__
+            _log.warning("a rights request failed, and that could not be kept", request=one.id, error=why)
+            await self._inside(CELL, lambda desk: store.put_off(desk.tx, one.id, desk.now + _LATER_US))
 
     async def _go_on(self, tenant_id: str, request_id: str) -> None:
         """As many steps as can be done now."""

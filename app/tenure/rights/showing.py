@@ -11,7 +11,8 @@ from tenure.rights.clock import calendar_of, due_of, regime_of
 _NEXT = {
     State.RECEIVED: "Establish who asks: POST /v1/requests/{id}:identify.",
     State.SCOPING: "Have it looked at what is held and what would happen: POST /v1/requests/{id}:scope.",
-    State.APPROVAL: "A second person approves or refuses: POST /v1/requests/{id}:approve or :refuse.",
+    State.APPROVAL: "A second person approves or refuses:"
+    " POST /v1/requests/{id}:approve or POST /v1/requests/{id}:refuse.",
     State.COOLING_OFF: "It is carried out when its time has come, and can be withdrawn until then.",
     State.EXECUTING: "It is being carried out.",
     State.VERIFYING: "It is being looked whether anything is left.",

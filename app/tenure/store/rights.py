@@ -117,6 +117,12 @@ def due(tx: Tx, now: int, limit: int) -> list[Due]:
     return [Due(*row) for row in tx.execute(query.order_by(_q.c.due_at, _q.c.id).limit(limit))]
 
 
+def put_off(tx: Tx, request_id: str, until: int) -> None:
+    """Look at a request later, whatever is the matter with its tenant. Cell transaction."""
+    here = (_q.c.tenant_id == CELL, _q.c.id == request_id, _q.c.due_at.is_not(None))
+    tx.execute(update(_q).where(*here).values(due_at=until))
+
+
 def forget(tx: Tx, owner_id: str) -> None:
     """Nothing is done any more for a tenant that leaves. Cell transaction."""
     tx.execute(delete(_q).where(_q.c.tenant_id == CELL, _q.c.owner_id == owner_id))

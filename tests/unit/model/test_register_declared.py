@@ -108,7 +108,8 @@ def test_every_letter_has_what_the_manifests_say() -> None:
     assert (notes["about"], talks["about"]) == ("no record is about people", "every record is about people")
     assert (notes["roles"], talks["roles"], talks["retention"]) == ([], ["clerk"], ["short"])
     assert [len(one["may"]) for one in found["internal"]] == [2]
-    assert "Deleted after 30d." in found["erasure"][0]["says"]
+    says = " ".join(found["erasure"][0]["says"])
+    assert "Deleted after 30d, or up to 31 days later, with what was written about the same time." in says
     missing = " ".join(found["not_declared"])
     assert "When health in notes is erased" in missing
     assert "in talks.web is erased" not in missing

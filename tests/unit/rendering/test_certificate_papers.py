@@ -1,19 +1,21 @@
 """Certificates for people: all that was signed is on the page, nothing runs, and it verifies alone."""
 
+import json
 import re
 import zlib
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tenure.client.verify import verify_text
+from tenure.client.verify import verify_file, verify_text
 from tenure.errors import Unverified
 from tenure.ledger.canonical import canonical
 from tenure.ledger.certificate import KIND, issue_certificate
 from tenure.ledger.dsse import sign_envelope
-from tenure.ledger.page import envelope_of
+from tenure.ledger.page import envelope_of, text_of
 from tenure.rendering.certificates import certificate_paper, read_envelope
 from tenure.rendering.html import html_page
 from tenure.rendering.pdf import pdf_file
@@ -112,7 +114,7 @@ def leaves(value: object) -> list[str]:
 @pytest.mark.parametrize("statement", [ERASURE, REQUEST], ids=["erasure", "request"])
 def test_everything_that_was_signed_is_on_the_page_and_in_the_pdf(statement: dict[str, object]) -> None:
     paper = certificate_paper(envelope(statement))
-    seen, printed = Seen(html_page(paper)), re.sub(r"\s", "", text_of(pdf_file(paper)))
+    seen, printed = Seen(html_page(paper)), re.sub(r"\s", "", printed_on(pdf_file(paper)))
     for leaf in leaves(statement):
         assert leaf in seen.text
         assert re.sub(r"\s", "", spelled(leaf)) in printed
@@ -184,6 +186,27 @@ def test_the_pdf_carries_the_envelope_as_a_file() -> None:
     assert b"/Lang (en)" in content
 
 
+def test_a_pdf_and_a_document_verify_alone_or_say_how(tmp_path: Path) -> None:
+    signed = envelope(ERASURE)
+    whole = pdf_file(certificate_paper(signed))
+    document = json.dumps({"certificate": ERASURE, "verified": False, "envelope": json.loads(signed)})
+    path = tmp_path / "certificate"
+    for content in (whole, document.encode()):
+        path.write_bytes(content)
+        found = verify_file(path, [SIGNER.vkey])
+        assert (found.kind, found.report.ok) == ("certificate", True), found.report.failures
+        assert any("only the envelope in it was checked" in one for one in found.report.not_checked)
+        assert json.loads(envelope_of(text_of(content))) == json.loads(signed)
+        path.write_bytes(content.replace(b"eyJ", b"ezJ"))
+        assert not verify_file(path, [SIGNER.vkey]).report.ok
+    twice = whole.replace(b"%%EOF", whole[whole.index(b"/Type /EmbeddedFile") :])
+    for wrong in (twice, whole.replace(b"/EmbeddedFile\n", b"/EmbeddedFile /Filter /FlateDecode\n")):
+        path.write_bytes(wrong)
+        [failure] = verify_file(path, [SIGNER.vkey]).report.failures
+        assert failure.check == "page-format"
+        assert "pdfdetach -saveall" in failure.detail
+
+
 def test_the_same_certificate_makes_the_same_bytes() -> None:
     first, second = (certificate_paper(envelope(ERASURE)) for _ in range(2))
     assert html_page(first) == html_page(second)
@@ -191,7 +214,7 @@ def test_the_same_certificate_makes_the_same_bytes() -> None:
 
 
 def test_letters_that_a_font_lacks_are_named() -> None:
-    assert "[U+4E2D][U+6587]" in text_of(pdf_file(certificate_paper(envelope(ERASURE))))
+    assert "[U+4E2D][U+6587]" in printed_on(pdf_file(certificate_paper(envelope(ERASURE))))
 
 
 def test_the_digest_is_of_what_was_signed_however_the_file_is_spelled() -> None:
@@ -249,7 +272,7 @@ def test_what_would_turn_the_text_around_is_shown() -> None:
 
 
 # ── reading a PDF ──────────────────────────────────────────────────────────────────────────────────
-def text_of(content: bytes) -> str:
+def printed_on(content: bytes) -> str:
     """The strings that are set on its pages, in order."""
     found = []
     for stream in re.findall(rb"stream\n(.*?)\nendstream", content, re.DOTALL):

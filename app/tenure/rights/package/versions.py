@@ -11,7 +11,7 @@ from tenure.keys.seal import OpenedKey, founding_slots
 from tenure.ledger.commitment import commitment
 from tenure.ledger.entry import Access, Action
 from tenure.model.lifetime import Clocks, lifetime
-from tenure.model.lifetime_words import words
+from tenure.model.lifetime_words import OLD, words
 from tenure.model.retention import RetentionSpec
 from tenure.model.specs import AccessSpec
 from tenure.rights.package.sharing import Mine, Part, gives_segment, gives_whole
@@ -89,7 +89,8 @@ def given(giving: Giving, stored: StoredVersion, known: Known) -> Given:
     item["others"] = len(giving.mine.people(founding_slots(stored.header), stored.cohort)) - 1
     item["kind"] = THREAD if head.key.startswith(_MARK) else RECORD
     item["made_from_others"] = bool(head.derived_from)
-    item["kept"] = words(lifetime(_rules(giving, stored), known.clocks), desk.now)
+    life = lifetime(_rules(giving, stored), known.clocks)
+    item["kept"] = [OLD] if stored.cohort is None else words(life, desk.now)
     if gives_whole(giving.rule(stored.scope), part):
         item |= _described(giving, head)
     if stored.segments:
