@@ -17,6 +17,8 @@ from tenure.errors import Conflict, Denied, Erased, Expired, Invalid, NotFound, 
 from tenure.ledger.certificate import verify_certificate
 from tenure.model.deadlines import ExtensionReason, PauseReason
 from tenure.model.rightsrequest import DAY_US, Ground, Kind, Method
+from tenure.rendering.certificates import certificate_paper
+from tenure.rendering.html import html_page
 
 pytestmark = pytest.mark.anyio
 
@@ -36,6 +38,11 @@ async def certified(cell: Cell, done: dict[str, Any]) -> dict[str, Any]:
     report = verify_certificate(envelope, [await cell.verifier()])
     assert report.ok, report.failures
     assert report.certificate["request"] == done["id"]
+    assert "waits_for" not in json.dumps(report.certificate), "nothing of what is closed waits"
+    assert not [text for text in report.not_checked if "that the certificate names" in text], "it names none"
+    assert [text for text in report.not_checked if "`request.close`" in text]
+    ends = [one["data"] for one in cell.entries() if one["kind"] == "request.close"]
+    assert [one for one in ends if one["certificate"] == done["certificate"]]
     return report.certificate
 
 
@@ -46,6 +53,7 @@ async def test_an_erasure_from_receipt_to_certificate(desk: Cell) -> None:
     said = await certified(desk, done)
     assert (said["type"], said["exceptions"]) == ("erasure", [])
     assert said["done"]["residue"]["verdict"] == "clean"
+    assert "`done.residue`" in said["does_not_prove"][0]
     erasure = await desk.certificate(said["done"]["residue"]["certificate"])
     assert verify_certificate(erasure, [await desk.verifier()]).certificate["subject"] == said["subject"]
     assert not [word for word in ("Ada", "customer:1") if word in json.dumps([said, done])]
@@ -81,6 +89,7 @@ async def test_an_unknown_person_is_told_so_and_it_is_certified(desk: Cell) -> N
     assert (done["state"], done["subject"], done["scope"]["known"]) == ("completed", None, False)
     assert said["held"].startswith("Nothing is held")
     assert said["done"]["keys"] == {"held": "nothing"}
+    assert not [text for text in said["does_not_prove"] if "destroyed" in text], "nothing was"
     assert "subject" not in said
 
 
@@ -116,6 +125,10 @@ async def test_what_a_hold_keeps_makes_it_partial_and_is_named(desk: Cell) -> No
     said = await certified(desk, done)
     assert done["state"] == said["outcome"] == "partial"
     assert [(one["hold"], one["why"]) for one in said["exceptions"]] == [(hold["id"], "case 7 of the court")]
+    assert said["done"]["keys"]["versions_kept_for_holds"] == 1
+    paper = html_page(certificate_paper(await desk.certificate(done["certificate"])))
+    assert "Versions kept under a legal hold" in paper
+    assert "What is held" not in paper
 
 
 async def test_words_found_elsewhere_wait_for_an_officer(desk: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,6 +361,9 @@ async def test_recipients_are_told_of_an_erasure_and_of_what_is_lifted(desk: Cel
         await desk.tenure.notices.run()
         done = await carried_out(desk, request)
         assert (done["state"], done["progress"]["notices"]["sent"]) == ("completed", 1)
+        assert (waiting["next"], done["next"]) == ("1 notices to recipients.", None)
+        delivered = {"recipients": ["crm"], "sent": 1, "dead": 0}
+        assert (await certified(desk, done))["done"]["notices"] == delivered
         said = json.loads(receiver.bodies[0])
         assert (said["type"], said["subject"]) == ("tenure.subject.erased", request)
         assert said["data"]["reference"] == "customer:1"

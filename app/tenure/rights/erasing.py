@@ -24,7 +24,14 @@ from tenure.store import shreds, subjects, tenants
 from tenure.store.shreds import AWAITING, DONE, Kind, Shred
 from tenure.store.tenants import Epoch
 
-_KEPT = ("purged", "kept", "held", "segments", "packed")
+_KEPT = {
+    "purged": "purged",
+    "kept": "versions_kept_for_others",
+    "held": "versions_kept_for_holds",
+    "segments": "segments",
+    "packed": "packed",
+}
+"""Members of an erasure's findings, and as a request's certificate and the erasure's own call them."""
 
 
 class Erasing:
@@ -101,7 +108,7 @@ def _found(shred: Shred) -> dict[str, Any]:
     findings = shred.findings
     roots = findings.get("keys", {}).get("root_versions_destroyed", ())
     return {
-        **{name: findings[name] for name in _KEPT if name in findings},
+        **{said: findings[name] for name, said in _KEPT.items() if name in findings},
         "root_versions_destroyed": [one["version"] for one in roots],
         **({"holds": findings["holds"]} if findings.get("holds") else {}),
         **({"derived": findings["derived"]} if "derived" in findings else {}),

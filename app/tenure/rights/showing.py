@@ -7,6 +7,7 @@ from tenure.crew import Desk
 from tenure.model.lifetime import HOUR_US
 from tenure.model.rightsrequest import CLOSED, Kind, RightsRequest, State
 from tenure.rights.clock import calendar_of, due_of, regime_of
+from tenure.rights.progress import WAITS
 
 _NEXT = {
     State.RECEIVED: "Establish who asks: POST /v1/requests/{id}:identify.",
@@ -71,5 +72,7 @@ def instant(at: int | None) -> str | None:
 def _next(request: RightsRequest, state: State) -> str | None:
     if request.is_paused:
         return "The clock stands still: POST /v1/requests/{id}:resume once it is known what was open."
-    waits = next((found["waits_for"] for found in request.steps.values() if "waits_for" in found), None)
+    if state in CLOSED:
+        return None
+    waits = next((found[WAITS] for found in request.steps.values() if WAITS in found), None)
     return waits or _NEXT.get(state)
