@@ -10,6 +10,7 @@ import pytest
 
 from support.cell import JOINT, NOTES, SCOPE, Cell
 from support.officers import Ahead, approved, asked, carried_out, scoped, second_officer, show
+from support.packages import patrolled
 from support.webhook import webhook
 from tenure import ids
 from tenure.cli.doctor import _requests
@@ -330,17 +331,35 @@ async def test_an_access_package_by_a_request_its_link_and_its_end_with_the_pers
     request = await approved(desk, Kind.ACCESS)
     done = await carried_out(desk, request)
     said = await certified(desk, done)
+    assert done["next"].startswith("Give the person a link")
     link = await requests.link(desk.one["dpo"], request)
+    assert "the link is good until" in (await show(desk, request))["next"]
     raw = await fetched(desk, link["token"])
+    await fetched(desk, link["token"])
+    given = await show(desk, request)
+    assert (given["state"], given["next"]) == ("completed", None)
+    last = [(line["step"], line["by"]) for line in given["timeline"][-2:]]
+    assert last == [("link-given", desk.one.principals["dpo"]), ("fetched-with-link", None)]
+    assert (await certified(desk, given)) == said, "what was signed stays"
     assert sha256(raw).hexdigest() == said["done"]["package"]["sha256"]
     data = json.loads(zipfile.ZipFile(BytesIO(raw)).read("data.json"))
     assert "hello" in json.dumps(data)
     assert "good day" not in json.dumps(data)
     again = (await requests.link(desk.one["dpo"], request))["token"]
-    erased = await carried_out(desk, await approved(desk, Kind.ERASURE))
-    assert erased["progress"]["packages"]["ended"] == 1
+    unfetched = await carried_out(desk, await approved(desk, Kind.ACCESS))
+    erasure = await approved(desk, Kind.ERASURE)
+    waiting = (await show(desk, erasure))["scope"]["unfetched"]
+    assert [(one["request"], one["state"]) for one in waiting] == [(unfetched["id"], "ready")]
+    erased = await carried_out(desk, erasure)
+    assert erased["progress"]["packages"]["ended"] == 2
+    for ended in (request, unfetched["id"]):
+        with pytest.raises(Erased, match="person was erased") as nothing_left:
+            await requests.link(desk.one["dpo"], ended)
+        assert nothing_left.value.shred == erased["progress"]["keys"]["shred"]
     with pytest.raises((Erased, Expired, NotFound)):
         await fetched(desk, again)
+    assert "nobody had fetched it" in (await show(desk, unfetched["id"]))["next"]
+    assert await patrolled(desk) == []
     nothing = await carried_out(desk, await approved(desk, Kind.ACCESS, "customer:9"))
     assert nothing["progress"]["package"]["held"] == "nothing"
     with pytest.raises(NotFound):

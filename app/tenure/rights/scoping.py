@@ -21,7 +21,7 @@ from tenure.rights.case import SCOPE
 from tenure.rights.finding import sought
 from tenure.rights.impact import Impacts
 from tenure.rights.inventory import inventory
-from tenure.store import subjects
+from tenure.store import access_packages, subjects
 from tenure.store.database import Database
 from tenure.store.session import Tx
 from tenure.tenancy import Tenancies
@@ -90,6 +90,7 @@ class Scoping:
         found: dict[str, Any] = {"known": True, **held}
         if kind.right is Kind.ERASURE:
             found["impact"] = read(tenant_id, partial(self._impact, subject_id=subject_id))
+            found["unfetched"] = read(tenant_id, partial(_unfetched, subject_id=subject_id))
         return found
 
     def _inventory(self, tx: Tx, subject_id: str) -> dict[str, Any]:
@@ -101,3 +102,17 @@ class Scoping:
         desk = Desk.reading(tx, self._tenancies)
         person = subjects.get(tx, subject_id)
         return {} if person is None else impact(desk, person)
+
+
+def _unfetched(tx: Tx, *, subject_id: str) -> list[dict[str, Any]]:
+    """Access packages that the person did not fetch yet and that would end with them."""
+    waiting = access_packages.unfetched(tx, subject_id, ids.now())
+    return [
+        {
+            "package": one.id,
+            "request": one.request_id,
+            "state": one.state,
+            "expires_at": ids.rfc3339(one.expires_at),
+        }
+        for one in waiting
+    ]
