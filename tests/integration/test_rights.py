@@ -127,6 +127,16 @@ async def test_what_a_hold_keeps_makes_it_partial_and_is_named(desk: Cell) -> No
     assert done["state"] == said["outcome"] == "partial"
     assert [(one["hold"], one["why"]) for one in said["exceptions"]] == [(hold["id"], "case 7 of the court")]
     assert said["done"]["keys"]["versions_kept_for_holds"] == 1
+    with pytest.raises(Erased, match="a legal hold keeps it sealed"):
+        await desk.get("talk")
+    assert [(one["hold"], one["state"]) for one in done["held"]] == [(hold["id"], "active")]
+    released = await desk.tenure.holds.release(desk.one["dpo"], hold["id"])
+    await desk.tenure.shredder.run()
+    with pytest.raises(Erased, match="its key is destroyed"):
+        await desk.get("talk")
+    certificate = (await desk.erasure(released["shred"]))["certificate"]
+    gone = (await show(desk, request))["held"]
+    assert [(one["state"], one["certificate"]) for one in gone] == [("released", certificate)]
     paper = html_page(certificate_paper(await desk.certificate(done["certificate"])))
     assert "Versions kept under a legal hold" in paper
     assert "What is held" not in paper

@@ -9,7 +9,8 @@ from tenure.model.lifetime import HOUR_US
 from tenure.model.rightsrequest import CLOSED, DAY_US, Kind, RightsRequest, State
 from tenure.rights.clock import calendar_of, due_of, regime_of
 from tenure.rights.progress import WAITS
-from tenure.store import access_packages
+from tenure.store import access_packages, holds, shreds
+from tenure.store.shreds import Kind as Erasing
 
 _NEXT = {
     State.RECEIVED: "Establish who asks: POST /v1/requests/{id}:identify.",
@@ -63,6 +64,7 @@ def whole(desk: Desk, request: RightsRequest) -> dict[str, Any]:
         "timeline": request.lines,
         "scope": request.dry_run or None,
         "progress": request.steps,
+        "held": _held(desk, request),
     }
 
 
@@ -94,3 +96,19 @@ def _to_give(desk: Desk, request: RightsRequest) -> str | None:
     if package.link_over(desk.now):
         return f"The link is over and nobody fetched the package. Give the person another: {give}"
     return f"The person fetches the package: the link is good until {ids.rfc3339(package.link_until)}."
+
+
+def _held(desk: Desk, request: RightsRequest) -> list[dict[str, Any]]:
+    """Of each hold that kept something from an erasure: whether it still does, and how its release ended."""
+    return [_hold(desk, one) for one in sorted(request.steps.get("keys", {}).get("holds", {}))]
+
+
+def _hold(desk: Desk, hold_id: str) -> dict[str, Any]:
+    hold = holds.get(desk.tx, hold_id)
+    shred = shreds.of_target(desk.tx, Erasing.HOLD, hold_id)
+    return {
+        "hold": hold_id,
+        "state": holds.RELEASED if hold is None else hold.state,
+        "released_at": None if hold is None else instant(hold.released_at),
+        "certificate": None if shred is None else shred.certificate_id,
+    }
