@@ -62,7 +62,7 @@ def gone(desk: Desk, scope: str, draft: Draft) -> Erased | None:
     """
     for source in draft.derived_from:
         if (found := desk.found.versions[source]).state in WITHDRAWN:
-            return erased(desk.tx, found.shred_id)
+            return erased(desk.tx, found.shred_id, held=found.state == "held")
         if found.cohort is not None and desk.tenancy.keys.is_gone((found.cohort,)):
             return erased(desk.tx, cohorts.by_leaves(desk.tx, [found.cohort])[0].shred_id)
     if draft.people:

@@ -24,6 +24,7 @@ from tenure.store.session import Tx
 WITHDRAWN = ("erased", "held")
 """States of versions that nobody reads: gone, or only kept for a hold."""
 GONE = "This was erased; its key is destroyed and nothing can be read or written here for that person."
+HELD = "This was erased; a legal hold keeps it sealed, and it is given to nobody."
 OVER = "This has had its time, or its thread was deleted; its key is destroyed and nobody can read it."
 HEAD, CONTENT, REF, NOTE = "head", "content", "ref", "note"
 SUBJECTS_SCOPE = "tenure.subjects"
@@ -101,7 +102,7 @@ def unseal(tx: Tx, keys: TenantKeyring, stored: StoredVersion) -> OpenedKey:
     Erased when a key it needs is destroyed, Tampered when it is not as sealed.
     """
     if stored.state in WITHDRAWN or stored.header is None:
-        raise erased(tx, stored.shred_id)
+        raise withdrawn(tx, stored)
     try:
         return keys.open_version(binding_of(keys, stored), stored.header)
     except Shredded:
@@ -121,11 +122,17 @@ def _erased_with(tx: Tx, slots: Slots) -> Erased:
     return erased(tx, next((one for one in owners if one), None))
 
 
-def erased(tx: Tx, shred_id: str | None) -> Erased:
+def withdrawn(tx: Tx, stored: StoredVersion) -> Erased:
+    """The 410 of a version that is `WITHDRAWN`. Of one that a hold keeps no key is destroyed: it says so."""
+    return erased(tx, stored.shred_id, held=stored.state == "held")
+
+
+def erased(tx: Tx, shred_id: str | None, *, held: bool = False) -> Erased:
     """The 410 of an erasure, with its certificate once there is one. One or no further statement."""
     shred = shreds.get(tx, shred_id) if shred_id else None
+    over = shred is not None and shred.kind == shreds.Kind.COHORT
     return Erased(
-        OVER if shred is not None and shred.kind == shreds.Kind.COHORT else GONE,
+        HELD if held else OVER if over else GONE,
         certificate=shred.certificate_id if shred else None,
         shred=shred_id,
     )

@@ -17,7 +17,7 @@ from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.record import Draft, Written
 from tenure.reading import OnRecord, absent, is_current, not_found
 from tenure.restraints import Restraint
-from tenure.sealing import WITHDRAWN, Slots, erased, labels_of, seal_reference, seal_version
+from tenure.sealing import WITHDRAWN, Slots, erased, labels_of, seal_reference, seal_version, withdrawn
 from tenure.store import idempotency, records, subjects, tenants
 from tenure.store.database import Clash
 from tenure.store.records import StoredVersion
@@ -277,7 +277,7 @@ class Delete(OnRecord):
             access = Access(record=stored.record_id, version=stored.version, action=Action.DENIED)
             return caller.refuse(Kind.DELETE, verdict, access, nonce=nonce)
         if stored.state in WITHDRAWN:
-            raise erased(desk.tx, stored.shred_id)
+            raise withdrawn(desk.tx, stored)
         self.condition.check(stored, desk.now)
         if not is_current(stored, desk.now):
             return not_found()

@@ -147,21 +147,59 @@ async def test_decisions_that_used_it(cell: Cell) -> None:
     await cell.put("b", "his", BEN)
     await in_parts(cell, "parts", part("her part", ANNA), part("his part", BEN))
     opened = {}
-    for name, subject, key in (("hers", ANNA, "a"), ("his", BEN, "a"), ("other", BEN, "b")):
+    for name, subject, key in (
+        ("hers", ANNA, "a"),
+        ("his", BEN, "a"),
+        ("nobodys", None, "a"),
+        ("other", BEN, "b"),
+    ):
         made = await cell.tenure.decisions.open(cell.one["agent"], Opening(SUPPORT, subject=subject))
         opened[name] = str(made["id"])
         await cell.get(key, ask=cell.one.ask(decision=opened[name]))
         if subject == ANNA:
             await cell.get("parts", ask=cell.one.ask(decision=opened[name]))
-        await cell.tenure.decisions.seal(cell.one["agent"], opened[name], "granted", None)
+        outcome = "granted" if subject == ANNA else "ben-suspected"
+        await cell.tenure.decisions.seal(cell.one["agent"], opened[name], outcome, None)
     got = await given(cell, ANNA)
     found = {one["decision"]: one for one in got.data["decisions"]}
-    assert set(found) == {opened["hers"], opened["his"]}
+    assert set(found) == {opened["hers"], opened["his"], opened["nobodys"]}
     assert (found[opened["hers"]]["outcome"], found[opened["hers"]]["times"]) == ("granted", 2), (
         "not his part"
     )
-    assert not found[opened["his"]]["about_you"]
-    assert "outcome" not in found[opened["his"]], "what was decided about him is his"
+    for name in ("his", "nobodys"):
+        one = found[opened[name]]
+        assert (one["about_you"], "outcome" in one) == (False, False), "it may be his"
+        assert one["outcome_not_given"] == "may be about somebody else"
+    assert "-suspected" not in got.files["data.json"].decode() + got.page
+    assert got.page.count("not given: it may be about somebody else") == 2
+
+
+async def test_who_answers_for_it_comes_first(cell: Cell) -> None:
+    await cell.put("a", "hers", ANNA)
+    got = await given(cell, ANNA)
+    assert "controller" not in got.data, "nobody was declared"
+    spec = {
+        "name": "Acme Ltd",
+        "contact": "privacy@acme.example",
+        "dataProtectionOfficer": "dpo@acme.example",
+    }
+    declared = {
+        "apiVersion": "tenure/v1",
+        "kind": "Controller",
+        "metadata": {"name": "default"},
+        "spec": spec,
+    }
+    await cell.tenure.manifests.apply(cell.one["admin"], [declared], dry_run=False)
+    said = {
+        "name": "Acme Ltd",
+        "contact": "privacy@acme.example",
+        "data_protection_officer": "dpo@acme.example",
+    }
+    again = await given(cell, ANNA)
+    assert again.data["controller"] == said
+    beginning = again.page.partition("<nav")[0]
+    assert not [one for one in said.values() if one not in beginning]
+    assert (await given(cell, ANNA, content="portability")).data["controller"] == said
 
 
 # ── handed out ─────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ import pytest
 from support.cell import JOINT, NOTES, SCOPE, Cell
 from support.databases import DATABASES
 from support.officers import Ahead, approved, asked, carried_out, scoped, second_officer, show
+from support.packages import patrolled
 from support.webhook import webhook
 from tenure import ids
 from tenure.cli.doctor import _requests
@@ -20,6 +21,8 @@ from tenure.ledger.certificate import verify_certificate
 from tenure.model.deadlines import ExtensionReason, PauseReason
 from tenure.model.record import Draft, Segment
 from tenure.model.rightsrequest import DAY_US, Ground, Kind, Method
+from tenure.rendering.certificates import certificate_paper
+from tenure.rendering.html import html_page
 from tenure.rights import earlier, scoping
 from tenure.rights.receiving import NewRequest
 
@@ -41,6 +44,11 @@ async def certified(cell: Cell, done: dict[str, Any]) -> dict[str, Any]:
     report = verify_certificate(envelope, [await cell.verifier()])
     assert report.ok, report.failures
     assert report.certificate["request"] == done["id"]
+    assert "waits_for" not in json.dumps(report.certificate), "nothing of what is closed waits"
+    assert not [text for text in report.not_checked if "that the certificate names" in text], "it names none"
+    assert [text for text in report.not_checked if "`request.close`" in text]
+    ends = [one["data"] for one in cell.entries() if one["kind"] == "request.close"]
+    assert [one for one in ends if one["certificate"] == done["certificate"]]
     return report.certificate
 
 
@@ -51,6 +59,7 @@ async def test_an_erasure_from_receipt_to_certificate(desk: Cell) -> None:
     said = await certified(desk, done)
     assert (said["type"], said["exceptions"]) == ("erasure", [])
     assert said["done"]["residue"]["verdict"] == "clean"
+    assert "`done.residue`" in said["does_not_prove"][0]
     erasure = await desk.certificate(said["done"]["residue"]["certificate"])
     assert verify_certificate(erasure, [await desk.verifier()]).certificate["subject"] == said["subject"]
     assert not [word for word in ("Ada", "customer:1") if word in json.dumps([said, done])]
@@ -86,6 +95,7 @@ async def test_an_unknown_person_is_told_so_and_it_is_certified(desk: Cell) -> N
     assert (done["state"], done["subject"], done["scope"]["known"]) == ("completed", None, False)
     assert said["held"].startswith("Nothing is held")
     assert said["done"]["keys"] == {"held": "nothing"}
+    assert not [text for text in said["does_not_prove"] if "destroyed" in text], "nothing was"
     assert "subject" not in said
 
 
@@ -121,6 +131,20 @@ async def test_what_a_hold_keeps_makes_it_partial_and_is_named(desk: Cell) -> No
     said = await certified(desk, done)
     assert done["state"] == said["outcome"] == "partial"
     assert [(one["hold"], one["why"]) for one in said["exceptions"]] == [(hold["id"], "case 7 of the court")]
+    assert said["done"]["keys"]["versions_kept_for_holds"] == 1
+    with pytest.raises(Erased, match="a legal hold keeps it sealed"):
+        await desk.get("talk")
+    assert [(one["hold"], one["state"]) for one in done["held"]] == [(hold["id"], "active")]
+    released = await desk.tenure.holds.release(desk.one["dpo"], hold["id"])
+    await desk.tenure.shredder.run()
+    with pytest.raises(Erased, match="its key is destroyed"):
+        await desk.get("talk")
+    certificate = (await desk.erasure(released["shred"]))["certificate"]
+    gone = (await show(desk, request))["held"]
+    assert [(one["state"], one["certificate"]) for one in gone] == [("released", certificate)]
+    paper = html_page(certificate_paper(await desk.certificate(done["certificate"])))
+    assert "Versions kept under a legal hold" in paper
+    assert "What is held" not in paper
 
 
 async def test_words_found_elsewhere_wait_for_an_officer(desk: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -464,17 +488,35 @@ async def test_an_access_package_by_a_request_its_link_and_its_end_with_the_pers
     request = await approved(desk, Kind.ACCESS)
     done = await carried_out(desk, request)
     said = await certified(desk, done)
+    assert done["next"].startswith("Give the person a link")
     link = await requests.link(desk.one["dpo"], request)
+    assert "the link is good until" in (await show(desk, request))["next"]
     raw = await fetched(desk, link["token"])
+    await fetched(desk, link["token"])
+    given = await show(desk, request)
+    assert (given["state"], given["next"]) == ("completed", None)
+    last = [(line["step"], line["by"]) for line in given["timeline"][-2:]]
+    assert last == [("link-given", desk.one.principals["dpo"]), ("fetched-with-link", None)]
+    assert (await certified(desk, given)) == said, "what was signed stays"
     assert sha256(raw).hexdigest() == said["done"]["package"]["sha256"]
     data = json.loads(zipfile.ZipFile(BytesIO(raw)).read("data.json"))
     assert "hello" in json.dumps(data)
     assert "good day" not in json.dumps(data)
     again = (await requests.link(desk.one["dpo"], request))["token"]
-    erased = await carried_out(desk, await approved(desk, Kind.ERASURE))
-    assert erased["progress"]["packages"]["ended"] == 1
+    unfetched = await carried_out(desk, await approved(desk, Kind.ACCESS))
+    erasure = await approved(desk, Kind.ERASURE)
+    waiting = (await show(desk, erasure))["scope"]["unfetched"]
+    assert [(one["request"], one["state"]) for one in waiting] == [(unfetched["id"], "ready")]
+    erased = await carried_out(desk, erasure)
+    assert erased["progress"]["packages"]["ended"] == 2
+    for ended in (request, unfetched["id"]):
+        with pytest.raises(Erased, match="person was erased") as nothing_left:
+            await requests.link(desk.one["dpo"], ended)
+        assert nothing_left.value.shred == erased["progress"]["keys"]["shred"]
     with pytest.raises((Erased, Expired, NotFound)):
         await fetched(desk, again)
+    assert "nobody had fetched it" in (await show(desk, unfetched["id"]))["next"]
+    assert await patrolled(desk) == []
     nothing = await carried_out(desk, await approved(desk, Kind.ACCESS, "customer:9"))
     assert nothing["progress"]["package"]["held"] == "nothing"
     with pytest.raises(NotFound):
@@ -495,6 +537,9 @@ async def test_recipients_are_told_of_an_erasure_and_of_what_is_lifted(desk: Cel
         await desk.tenure.notices.run()
         done = await carried_out(desk, request)
         assert (done["state"], done["progress"]["notices"]["sent"]) == ("completed", 1)
+        assert (waiting["next"], done["next"]) == ("1 notices to recipients.", None)
+        delivered = {"recipients": ["crm"], "sent": 1, "dead": 0}
+        assert (await certified(desk, done))["done"]["notices"] == delivered
         said = json.loads(receiver.bodies[0])
         assert (said["type"], said["subject"]) == ("tenure.subject.erased", request)
         assert said["data"]["reference"] == "customer:1"

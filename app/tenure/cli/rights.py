@@ -27,7 +27,8 @@ _Reference = Annotated[
 ]
 _COLUMNS = ("id", "type", "state", "due_at", "days_left", "flags", "certificate")
 _LINE = ("at", "step", "by")
-_DETAIL = ("timeline", "scope", "progress")
+_DETAIL = ("timeline", "scope", "progress", "held")
+_HELD = ("hold", "state", "released_at", "certificate")
 
 
 @app.command("open")
@@ -274,6 +275,9 @@ def _show(output: Output, request: dict[str, Any]) -> dict[str, Any]:
         if request.get(name):
             said = [(part, _said(value, request["id"])) for part, value in request[name].items()]
             output.table(("", ""), said, title={"scope": "Dry run", "progress": "Carried out"}[name])
+    if request.get("held"):
+        kept = [[_cell(one[name]) for name in _HELD] for one in request["held"]]
+        output.table(_HELD, kept, title="Kept under a legal hold")
     return request
 
 

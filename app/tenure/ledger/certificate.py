@@ -25,6 +25,10 @@ def _is_sentences(value: object) -> bool:
 
 
 ENTRY_LEFT_OPEN = "Whether the log holds the entry that the certificate names: audit the ledger for that."
+CLOSE_LEFT_OPEN = (
+    "Whether the log holds the entry of the request's end: a `request.close` whose `data` has the"
+    " certificate's id. Audit the ledger for that."
+)
 
 _MEMBERS: Mapping[str, Check] = {
     "v": lambda value: type(value) is int and value == VERSION,
@@ -48,10 +52,15 @@ _FORM = Form(
 
 
 ERASURE_LEFT_OPEN = "The certificate of the erasure that it names, if there is one: verify that file, too."
+IN_A_PACK = frozenset({ENTRY_LEFT_OPEN, CLOSE_LEFT_OPEN, ERASURE_LEFT_OPEN})
+"""What is left open of a certificate alone, and checked of one in an evidence pack."""
 
-_QUOTED = {
-    True: "Whether the root store destroyed the key: its own statement is quoted, not proven.",
-    False: ERASURE_LEFT_OPEN,
+_LEFT_OPEN = {
+    True: (
+        "Whether the root store destroyed the key: its own statement is quoted, not proven.",
+        ENTRY_LEFT_OPEN,
+    ),
+    False: (ERASURE_LEFT_OPEN, CLOSE_LEFT_OPEN),
 }
 
 
@@ -93,8 +102,7 @@ def verify_certificate(text: str, verifiers: Sequence[Verifier]) -> CertificateR
     return CertificateReport(
         failures=tuple(failures),
         not_checked=(
-            _QUOTED[form is _FORM],
-            ENTRY_LEFT_OPEN,
+            *_LEFT_OPEN[form is _FORM],
             *(
                 f"Not proven, as the certificate says: {text}"
                 for text in certificate.get("does_not_prove", ())

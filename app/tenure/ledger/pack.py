@@ -24,8 +24,7 @@ from tenure.ledger import requestcertificate, schema
 from tenure.ledger.audit import NO_EARLIER, AuditReport, Progress, audit
 from tenure.ledger.canonical import canonical, parse_canonical
 from tenure.ledger.certificate import (
-    ENTRY_LEFT_OPEN,
-    ERASURE_LEFT_OPEN,
+    IN_A_PACK,
     CertificateReport,
     verify_certificate,
 )
@@ -380,7 +379,7 @@ class _Check:
         certificate, text = report.certificate, self._text(name)
         keys = self.keys.in_force
         current = verify_certificate(text, [*keys, *self._elders(keys)]).ok
-        self.left.extend(one for one in report.not_checked if one not in (ENTRY_LEFT_OPEN, ERASURE_LEFT_OPEN))
+        self.left.extend(one for one in report.not_checked if one not in IN_A_PACK)
         place, entry = named.wanted.get(_key_of(certificate), (None, {}))
         if certificate["origin"] != self.index["origin"]:
             self.left.append(

@@ -5,6 +5,7 @@ silence as a "none".
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from tenure.model import wording
@@ -141,12 +142,24 @@ def _purposes(whole: Configuration, scopes: list[Json]) -> list[Json]:
             "scopes": [
                 one["scope"] for one in scopes if whole.purposes.within_any(name, frozenset(one["purposes"]))
             ],
-            "lawful_bases": sorted(
-                {one["lawful_bases"][name] for one in scopes if name in one["lawful_bases"]}
-            ),
+            "lawful_bases": _bases(whole, scopes, name),
         }
         for name in whole.purposes
     ]
+
+
+def _bases(whole: Configuration, scopes: list[Json], purpose: str) -> dict[str, str | None]:
+    """Scope → the basis that it names for a purpose, or none: one scope's basis is no ground in another."""
+    within = partial(whole.purposes.within_any, purpose)
+    found = {one["scope"]: _basis(whole, one, purpose) for one in scopes}
+    allowed = {one["scope"] for one in scopes if within(frozenset(one["purposes"]))}
+    return {scope: basis for scope, basis in found.items() if basis is not None or scope in allowed}
+
+
+def _basis(whole: Configuration, scope: Json, purpose: str) -> str | None:
+    """The basis that a scope names for a purpose, or for the nearest one that this is part of."""
+    named = scope["lawful_bases"]
+    return next((named[one] for one in whole.purposes.upwards(purpose) if one in named), None)
 
 
 def _internal(whole: Configuration) -> list[Json]:
@@ -195,6 +208,12 @@ def _missing(whole: Configuration, scopes: list[Json], recipients: list[Json]) -
         f"The lawful basis of processing in {one['scope']}: its scope names none."
         for one in scopes
         if not one["lawful_bases"]
+    ]
+    found += [
+        f"The lawful basis of {', '.join(left)} in {one['scope']}: its scope names none for it."
+        for one in scopes
+        if one["lawful_bases"]
+        and (left := [name for name in one["purposes"] if _basis(whole, one, name) is None])
     ]
     return found
 

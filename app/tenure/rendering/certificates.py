@@ -46,6 +46,7 @@ NAMES: Final = {
     "searched_for_values": "Search for given values",
     "at": "When (UTC)",
     "what": "What was kept",
+    "versions_kept_for_holds": "Versions kept under a legal hold",
     "sent": "Delivered",
     "dead": "Not delivered",
 }

@@ -165,5 +165,6 @@ def _cell(column: str, value: Any) -> str:  # noqa: ANN401 - any JSON
     if value is None or value in ([], {}):
         return NOT_DECLARED if column in _MUST else "-"
     if isinstance(value, Mapping):
-        return "; ".join(f"{name}: {shown(part)}" for name, part in value.items())
+        parts = ((name, NOT_DECLARED if part is None else shown(part)) for name, part in value.items())
+        return "; ".join(f"{name}: {part}" for name, part in parts)
     return shown(value)

@@ -9,6 +9,7 @@ from tenure.ledger.requestcertificate import KIND, VERSION, issue_request_certif
 from tenure.model.rightsrequest import Kind, RightsRequest
 from tenure.residue.texts import PLACES
 from tenure.rights.clock import regime_of
+from tenure.rights.progress import WAITS
 
 _STEPS: Final = ("at", "step", "by", "method", "reason")
 _PROVES: Final = (
@@ -16,8 +17,8 @@ _PROVES: Final = (
     "Each step is an entry of the ledger that names the request; an audit shows whether one was changed.",
 )
 _OF: Final = {
-    Kind.ERASURE: "That the person's keys were destroyed: the certificate under `erasure` says so, and what "
-    "that rests on.",
+    Kind.ERASURE: "That the person's keys were destroyed: the certificate that `done.residue` names says so, "
+    "and what that rests on.",
     Kind.ACCESS: "That the package holds all that is held: its digest binds what it said, and to whoever has "
     "the link.",
     Kind.PORTABILITY: "That the package holds all that the person provided: its digest binds what it said.",
@@ -27,6 +28,7 @@ _OF: Final = {
     Kind.CONSENT_WITHDRAWAL: "Anything about processing for these purposes outside Tenure.",
     Kind.DECISION_REVIEW: "That the review was done well: a person's judgement is not proven by a signature.",
 }
+_NOTHING: Final = "That the person is not known here under another reference."
 _NEVER: Final = (
     "Who asked, and that they are who they say: only the method by which that was established is named.",
     "Anything about copies that applications made outside Tenure, beyond the notices that recipients took.",
@@ -39,6 +41,7 @@ def issue(signer: Signer, tenant_id: str, request: RightsRequest, exceptions: li
     """The signed certificate of a request that is closed: a DSSE envelope as JSON text."""
     kind = Kind(request.kind)
     done = {step: _said(found) for step, found in request.steps.items()}
+    nothing = any(one.get("held") == "nothing" for one in done.values())
     payload = {
         "v": VERSION,
         "kind": KIND,
@@ -56,9 +59,9 @@ def issue(signer: Signer, tenant_id: str, request: RightsRequest, exceptions: li
         "done": done,
         "exceptions": exceptions,
         **({"subject": request.subject_id} if request.subject_id else {}),
-        **({"held": NOTHING_HELD} if any(one.get("held") == "nothing" for one in done.values()) else {}),
+        **({"held": NOTHING_HELD} if nothing else {}),
         "proves": list(_PROVES),
-        "does_not_prove": [_OF[kind.right], *_NEVER],
+        "does_not_prove": [_NOTHING if nothing else _OF[kind.right], *_NEVER],
     }
     return issue_request_certificate(payload, signer)
 
@@ -69,4 +72,5 @@ def digest(envelope: str) -> str:
 
 
 def _said(found: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in found.items() if name not in ("done", *PLACES)}
+    """Of a request that is closed: no step of it waits, also where a row from before still says so."""
+    return {name: value for name, value in found.items() if name not in ("done", WAITS, *PLACES)}

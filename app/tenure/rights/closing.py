@@ -10,6 +10,7 @@ from tenure.model.lifetime import HOUR_US
 from tenure.model.rightsrequest import CLOSED, RightsRequest, State
 from tenure.rights import acting, certificate, exceptions
 from tenure.rights.clock import calendar_of, due_of
+from tenure.rights.progress import TROUBLE
 from tenure.sequencer import Sequencer
 from tenure.store import access_packages, notices
 from tenure.store import rights as store
@@ -32,7 +33,7 @@ class Closing:
             return
         kept = exceptions.of(request)
         state = State.PARTIAL if kept else State.COMPLETED
-        closed = request._replace(
+        closed = request.without(TROUBLE)._replace(
             state=state.value, closed_at=desk.now, certificate_id=request.certificate_id or ids.new_id()
         )
         stating = closed.moved(state.value, at=ids.rfc3339(desk.now), by=None)
@@ -43,6 +44,7 @@ class Closing:
             request,
             state.value,
             state=state.value,
+            progress=closed.progress,
             closed_at=closed.closed_at,
             certificate_id=closed.certificate_id,
             envelope=envelope,

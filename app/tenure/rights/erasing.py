@@ -29,7 +29,14 @@ _WAITS = (
     "A second officer looks at what was found (`progress.residue.found`): POST /v1/requests/{id}:conclude "
     "with accepted, or with search-again once it is put right."
 )
-_KEPT = ("purged", "kept", "held", "segments", "packed")
+_KEPT = {
+    "purged": "purged",
+    "kept": "versions_kept_for_others",
+    "held": "versions_kept_for_holds",
+    "segments": "segments",
+    "packed": "packed",
+}
+"""Members of an erasure's findings, and as a request's certificate and the erasure's own call them."""
 
 
 class Erasing:
@@ -112,7 +119,7 @@ def _found(shred: Shred) -> dict[str, Any]:
     findings = shred.findings
     roots = findings.get("keys", {}).get("root_versions_destroyed", ())
     return {
-        **{name: findings[name] for name in _KEPT if name in findings},
+        **{said: findings[name] for name, said in _KEPT.items() if name in findings},
         "root_versions_destroyed": [one["version"] for one in roots],
         **({"holds": findings["holds"]} if findings.get("holds") else {}),
         **({"derived": findings["derived"]} if "derived" in findings else {}),

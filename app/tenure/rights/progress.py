@@ -7,6 +7,8 @@ from tenure.rights import acting
 from tenure.store import rights as store
 
 TROUBLE: Final = "trouble"
+WAITS: Final = "waits_for"
+"""In what a step found: what it waits for, in words."""
 
 
 class Outcome(NamedTuple):
@@ -20,8 +22,10 @@ class Outcome(NamedTuple):
     more: bool = False
 
     def kept(self) -> dict[str, Any]:
-        """As it stands in the progress."""
-        return self.found | ({"done": True} if self.done else {})
+        """As it stands in the progress. What is done waits for nothing, whatever it waited for before."""
+        if not self.done:
+            return self.found
+        return {name: value for name, value in self.found.items() if name != WAITS} | {"done": True}
 
     def line(self, name: str) -> str:
         """As it stands in the timeline."""

@@ -22,7 +22,7 @@ from tenure.rights.correcting import target
 from tenure.rights.finding import sought
 from tenure.rights.impact import Impacts
 from tenure.rights.inventory import inventory
-from tenure.store import decisions, subjects
+from tenure.store import access_packages, decisions, subjects
 from tenure.store.database import Database
 from tenure.store.session import Tx
 from tenure.tenancy import Tenancies
@@ -100,6 +100,7 @@ class Scoping:
             found |= read(tenant_id, partial(self._inventory, subject_id=subject_id))
             if asked.kind.right is Kind.ERASURE:
                 found["impact"] = read(tenant_id, partial(self._impact, subject_id=subject_id))
+                found["unfetched"] = read(tenant_id, partial(_unfetched, subject_id=subject_id))
             if asked.kind is Kind.DECISION_REVIEW:
                 found["decisions"] = read(tenant_id, partial(_about, subject_id=subject_id))
         if asked.corrections:
@@ -127,3 +128,17 @@ def _about(tx: Tx, subject_id: str) -> dict[str, Any]:
     """The decisions about a person: their ids, newest first."""
     named = decisions.about(tx, subject_id, MOST_NAMED + 1)
     return {"about": named[:MOST_NAMED], "complete": len(named) <= MOST_NAMED}
+
+
+def _unfetched(tx: Tx, *, subject_id: str) -> list[dict[str, Any]]:
+    """Access packages that the person did not fetch yet and that would end with them."""
+    waiting = access_packages.unfetched(tx, subject_id, ids.now())
+    return [
+        {
+            "package": one.id,
+            "request": one.request_id,
+            "state": one.state,
+            "expires_at": ids.rfc3339(one.expires_at),
+        }
+        for one in waiting
+    ]

@@ -128,7 +128,7 @@ class RightsRequests:
         """
 
         def work(seat: Seat) -> dict[str, Any]:
-            request = acting.found(seat.desk, request_id)
+            request = acting.found(seat.desk, request_id, lock=True)
             package = request.steps.get("package", {}).get("package")
             if package is None:
                 raise NotFound(
@@ -137,7 +137,9 @@ class RightsRequests:
                     rule="a request for access or portability that was carried out",
                     remedy="See how far it is with GET /v1/requests/{id}.",
                 )
-            return Packages.link(seat, package)
+            made = Packages.link(seat, package)
+            acting.moved(seat, request, "link-given")
+            return made
 
         return await self._service.run(credential, SCOPE, "write", work)
 

@@ -4,9 +4,13 @@ from typing import Any
 
 from tenure import ids
 from tenure.crew import Desk
+from tenure.model.access_package import MAX_TERM_DAYS
 from tenure.model.lifetime import HOUR_US
-from tenure.model.rightsrequest import CLOSED, Kind, RightsRequest, State
+from tenure.model.rightsrequest import CLOSED, DAY_US, Kind, RightsRequest, State
 from tenure.rights.clock import calendar_of, due_of, regime_of
+from tenure.rights.progress import WAITS
+from tenure.store import access_packages, holds, shreds
+from tenure.store.shreds import Kind as Erasing
 
 _NEXT = {
     State.RECEIVED: "Establish who asks: POST /v1/requests/{id}:identify.",
@@ -50,7 +54,7 @@ def shown(desk: Desk, request: RightsRequest) -> dict[str, Any]:
         "closed_at": instant(request.closed_at),
         "ground": request.ground,
         "certificate": request.certificate_id,
-        "next": _next(request, state),
+        "next": _to_give(desk, request) if closed else _next(request, state),
     }
 
 
@@ -61,6 +65,7 @@ def whole(desk: Desk, request: RightsRequest) -> dict[str, Any]:
         "timeline": request.lines,
         "scope": request.dry_run or None,
         "progress": request.steps,
+        "held": _held(desk, request),
     }
 
 
@@ -72,5 +77,39 @@ def instant(at: int | None) -> str | None:
 def _next(request: RightsRequest, state: State) -> str | None:
     if request.is_paused:
         return "The clock stands still: POST /v1/requests/{id}:resume once it is known what was open."
-    waits = next((found["waits_for"] for found in request.steps.values() if "waits_for" in found), None)
+    waits = next((found[WAITS] for found in request.steps.values() if WAITS in found), None)
     return waits or _NEXT.get(state)
+
+
+def _to_give(desk: Desk, request: RightsRequest) -> str | None:
+    """What is still to be done about a package: it was made, and the person does not have it yet."""
+    package_id = request.steps.get("package", {}).get("package")
+    if package_id is None or (request.closed_at or 0) + MAX_TERM_DAYS * DAY_US < desk.now:
+        return None  # no package is kept for so long
+    package = access_packages.get(desk.tx, package_id)
+    if package is None or package.fetches:
+        return None
+    if package.over(desk.now):
+        return "The package ended, and nobody had fetched it: if the person still asks, open another request."
+    give = f"POST /v1/requests/{{id}}:link, until {ids.rfc3339(package.expires_at)}."
+    if package.link_until is None:
+        return f"Give the person a link to the package: {give}"
+    if package.link_over(desk.now):
+        return f"The link is over and nobody fetched the package. Give the person another: {give}"
+    return f"The person fetches the package: the link is good until {ids.rfc3339(package.link_until)}."
+
+
+def _held(desk: Desk, request: RightsRequest) -> list[dict[str, Any]]:
+    """Of each hold that kept something from an erasure: whether it still does, and how its release ended."""
+    return [_hold(desk, one) for one in sorted(request.steps.get("keys", {}).get("holds", {}))]
+
+
+def _hold(desk: Desk, hold_id: str) -> dict[str, Any]:
+    hold = holds.get(desk.tx, hold_id)
+    shred = shreds.of_target(desk.tx, Erasing.HOLD, hold_id)
+    return {
+        "hold": hold_id,
+        "state": holds.RELEASED if hold is None else hold.state,
+        "released_at": None if hold is None else instant(hold.released_at),
+        "certificate": None if shred is None else shred.certificate_id,
+    }

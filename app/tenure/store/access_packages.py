@@ -69,6 +69,18 @@ def forget(tx: Tx, request_id: str) -> None:
     )
 
 
+def unfetched(tx: Tx, subject_id: str, now: int) -> list[Package]:
+    """Packages of a person that are there or being made, and that nobody fetched, by id."""
+    waiting = [state for state in OPEN if state != State.FETCHED.value]
+    query = select(*_COLUMNS).where(
+        _t.c.tenant_id == tx.tenant_id,
+        _t.c.subject_id == subject_id,
+        _t.c.state.in_(waiting),
+        _t.c.expires_at > now,
+    )
+    return [Package(*row) for row in tx.execute(query.order_by(_t.c.id))]
+
+
 def of_subject(tx: Tx, subject_id: str) -> list[str]:
     """For which rights requests there are packages of a person that nobody ended."""
     query = select(_t.c.request_id).where(

@@ -12,7 +12,7 @@ from tenure.errors import Denied, Erased, NotFound
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.thread import Pending, Snapshot, Value, snapshots_key, writes_key
 from tenure.reading import absent, not_found, withheld
-from tenure.sealing import WITHDRAWN, erased, labels_of
+from tenure.sealing import WITHDRAWN, labels_of, withdrawn
 from tenure.store import records
 from tenure.store.records import StoredVersion
 from tenure.thawing import require
@@ -44,7 +44,7 @@ class GetSnapshot(OnThread):
             return caller.refuse(Kind.ACCESS, verdict, access, nonce=nonce)
         remember(desk, root)
         if root.state in WITHDRAWN:
-            return self._gone(caller, erased(desk.tx, root.shred_id), root, nonce)
+            return self._gone(caller, withdrawn(desk.tx, root), root, nonce)
         if root.state == "live" and (kept := withheld(caller, root, nonce=nonce)) is not None:
             return kept
         found = self._find(desk, root) if root.state == "live" else None

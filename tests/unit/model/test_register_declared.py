@@ -3,6 +3,7 @@
 from tenure.model.configuration import Configuration
 from tenure.model.manifests import parse_manifests
 from tenure.model.register import declared
+from tenure.rendering.register import _cell
 
 MANIFESTS = """
 apiVersion: tenure/v1
@@ -98,9 +99,9 @@ def test_every_letter_has_what_the_manifests_say() -> None:
         one["purpose"]: (one["within"], one["scopes"], one["lawful_bases"]) for one in found["purposes"]
     }
     assert purposes == {
-        "service": (None, ["talks.web"], []),
-        "support": ("service", ["talks.web"], ["contract"]),
-        "marketing": (None, [], []),
+        "service": (None, ["talks.web"], {"talks.web": None}),
+        "support": ("service", ["talks.web"], {"talks.web": "contract"}),
+        "marketing": (None, [], {}),
     }
     categories = {one["category"]: one["scopes"] for one in found["categories"]}
     assert categories == {"personal": ["talks.web"], "contact": ["talks.web"], "health": ["notes"]}
@@ -115,6 +116,17 @@ def test_every_letter_has_what_the_manifests_say() -> None:
     assert "in talks.web is erased" not in missing
     assert "lawful basis of processing in notes" in missing
     assert "lawful basis of processing in talks.web" not in missing
+    assert "lawful basis of service in talks.web" in missing
+
+
+def test_the_ground_of_one_scope_is_none_of_another() -> None:
+    both = MANIFESTS.replace("""scopes: ["talks.**"]""", """scopes: ["**"]""")
+    found = declared(Configuration.empty().with_manifests(parse_manifests(both)))
+    support = next(one for one in found["purposes"] if one["purpose"] == "support")
+    assert support["scopes"] == ["notes", "talks.web"]
+    assert support["lawful_bases"] == {"notes": None, "talks.web": "contract"}
+    assert _cell("lawful_bases", support["lawful_bases"]) == "notes: not declared; talks.web: contract"
+    assert "lawful basis of processing in notes" in " ".join(found["not_declared"])
 
 
 def test_nothing_declared_is_said_to_be_nothing() -> None:

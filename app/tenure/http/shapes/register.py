@@ -30,12 +30,12 @@ class RegisterController(Shape):
 
 
 class RegisterPurpose(Shape):
-    """(b) A purpose, and the one that it is part of."""
+    """(b) A purpose, and the one that it is part of. `lawful_bases`: scope → basis; null: it names none."""
 
     purpose: str
     within: str | None
     scopes: list[str]
-    lawful_bases: list[str]
+    lawful_bases: dict[str, str | None]
 
 
 class RegisterCategory(Shape):

@@ -1,6 +1,6 @@
 """Rights requests, as they are answered."""
 
-from typing import Any
+from typing import Any, Literal
 
 from tenure.http.shapes.base import Shape, Time
 from tenure.model.deadlines import Regime
@@ -57,12 +57,22 @@ class RequestStep(Shape):
     by: str | None
 
 
+class RequestHold(Shape):
+    """A hold that kept something from an erasure. `certificate`: of what its release erased."""
+
+    hold: str
+    state: Literal["active", "releasing", "released"]
+    released_at: Time | None
+    certificate: str | None
+
+
 class RightsRequestWhole(RightsRequest):
-    """A rights request with its timeline, what the dry run found, and what each step did."""
+    """A rights request with its timeline, what the dry run found, what each step did, and what holds kept."""
 
     timeline: list[RequestStep]
     scope: dict[str, Any] | None
     progress: dict[str, Any]
+    held: list[RequestHold]
 
 
 class RequestLink(Shape):

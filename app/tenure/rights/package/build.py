@@ -157,6 +157,7 @@ class Building:
             "expires_at": rfc3339(package.expires_at),
             "subject": {"reference": whose.reference, "known_since": rfc3339(whose.since)},
             "left_out": list(facts.PORTABLE if portable else facts.LEFT_OUT),
+            **await self._inside(tenant_id, facts.controller),
         }
         if portable:
             return common

@@ -17,6 +17,10 @@ LEFT_OUT: Final = (
         "Parts of records that are about other people, under the rule that each place states: Article 15(4) "
         "of the GDPR protects their rights. That there is such a record, its kind and its date are told."
     ),
+    (
+        "The outcome of a decision that used your data and does not name you as the person that it is about: "
+        "it may be about somebody else."
+    ),
     "References, names and identifiers by which other people are known here, beside the records themselves.",
     "What was erased, and what nobody reads any more and only a legal obligation or claim keeps.",
     (
@@ -42,7 +46,8 @@ PORTABLE: Final = (
         "request (Article 15) gives you all of it."
     ),
     "Earlier versions, and what was deleted.",
-    *LEFT_OUT[:3],
+    *LEFT_OUT[:1],
+    *LEFT_OUT[2:4],
 )
 SHARED: Final = {
     "none": "Of records that are about other people, too, you are told only that they are there.",
@@ -50,6 +55,20 @@ SHARED: Final = {
     "named-segments": "Of records that are about other people, too, you are given the parts that name you.",
     "whole": "Records that are about you and other people are given to you as they are.",
 }
+
+
+def controller(desk: Desk) -> Json:
+    """Who answers for the processing and how they are reached (Art. 15(1)), as declared; else nothing."""
+    spec = desk.tenancy.policy.configuration.controller
+    if spec is None:
+        return {}
+    said = {
+        "name": spec.name,
+        "contact": spec.contact,
+        "representative": spec.representative,
+        "data_protection_officer": spec.data_protection_officer,
+    }
+    return {"controller": {name: value for name, value in said.items() if value is not None}}
 
 
 def places(desk: Desk, labels: Labels, counts: Mapping[str, int]) -> list[Json]:

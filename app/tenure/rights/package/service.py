@@ -33,10 +33,13 @@ from tenure.model.access_package import (
     State,
 )
 from tenure.model.identity import check_id
+from tenure.rights import acting
 from tenure.rights.package import pieces, steps
 from tenure.rights.package.build import Building
 from tenure.rights.package.links import Link, new_link, parse_link
 from tenure.store import access_packages as store
+from tenure.store import rights as requests
+from tenure.store import subjects
 from tenure.store.database import Database
 from tenure.tenancy import Tenancies
 from tenure.thawing import RETRY_S
@@ -121,7 +124,7 @@ class Packages:
         """A link to a package that is ready: `{"package","token","until"}`. The token is shown once.
 
         The one that was given before opens nothing any more. Raises NotFound; Conflict unless it is ready;
-        Expired when its term is over.
+        Expired when its term is over, Erased when its person was erased.
         """
         check_id(package_id, "package")
         if not 1 <= hours <= MAX_TERM_DAYS * 24:
@@ -134,7 +137,7 @@ class Packages:
         desk = seat.desk
         found = steps.known(store.get(desk.tx, package_id, lock=True))
         if found.over(desk.now):
-            raise _over()
+            raise _ended(desk, found)
         if found.state not in GIVEN:
             raise Conflict(
                 f"The package is {found.state}; no link was made.",
@@ -194,15 +197,22 @@ class Packages:
 
 
 def _fetched(desk: Desk, *, link: Link) -> Package:
-    """Whether the link opens its package now; then it is used, on record."""
-    found = store.get(desk.tx, link.package_id, lock=True)
+    """Whether the link opens its package now; then it is used, on record, once in its request's timeline."""
+    found = store.get(desk.tx, link.package_id)
     index = link.kept(desk.tenancy.keys)
     kept = (found.link_index if found is not None else None) or _NOBODYS
     if not hmac.compare_digest(index, kept) or found is None:
         raise _unknown()
+    # The request first, as whoever gives a link locks them: two that wait for one another never end.
+    request = requests.get(desk.tx, found.request_id, lock=True)
+    found = steps.known(store.get(desk.tx, link.package_id, lock=True))
+    if not hmac.compare_digest(index, found.link_index or _NOBODYS):
+        raise _unknown()
     if found.over(desk.now) or found.link_over(desk.now) or found.state not in GIVEN:
         raise _over()
     _opened(desk, found, None, 0, last=False)
+    if request is not None and not found.fetches:
+        acting.went_on(desk, request, "fetched-with-link")
     return steps.step(
         desk,
         found,
@@ -237,9 +247,24 @@ def _unknown() -> NotFound:
     )
 
 
+def _ended(desk: Desk, package: Package) -> Erased | Expired:
+    """Why there is no link to a package that ended, for the officer."""
+    person = subjects.get(desk.tx, package.subject_id)
+    if person is None or person.state != "active":
+        return Erased(
+            "The person was erased, the package with them; no link was made: there is nothing left to give.",
+            shred=None if person is None else person.shred_id,
+        )
+    return Expired(
+        "The package ended: its time is over; no link was made.",
+        rule="before the end of its term: `packageTerm` of the Controller manifest",
+        remedy="Open another request: its package has what is held then.",
+    )
+
+
 def _over() -> Expired:
     return Expired(
-        "The link was used, or its time is over; nothing was given out.",
-        rule="once, and before its end",
-        remedy="Ask the data protection officer for a new one.",
+        "The link was used, its time is over, or there is no package any more; nothing was given out.",
+        rule="once, before its end, while there is a package",
+        remedy="Ask the data protection officer: for a new link, or what became of the package.",
     )

@@ -21,6 +21,7 @@ from tenure.store.inspecting import Key, Row
 from tenure.store.session import Tx
 
 PAGE: Final = 2_000
+NOT_YOURS: Final = "may be about somebody else"
 _READS: Final = frozenset({Kind.ACCESS.value, Kind.WRITE.value})
 Json = dict[str, Any]
 
@@ -115,7 +116,7 @@ def recipients(desk: Desk, use: Use) -> list[Json]:
 
 
 def decisions(desk: Desk, use: Use, subject_id: str) -> list[Json]:
-    """Decisions about the person, and others that used what is theirs: of these, no outcome."""
+    """Decisions that name the person as subject; and others that used what is theirs: no outcome of these."""
     found = belongings.decisions(desk.tx, subject_id, sorted(use.decisions))
     return [_decision(desk, one, use.decisions[one.id], subject_id) for one in found]
 
@@ -132,7 +133,8 @@ def _decision(desk: Desk, one: Decision, times: int, subject_id: str) -> Json:
     }
     if one.sealed_at is not None:
         item["decided_at"] = rfc3339(one.sealed_at)
-    # What was decided about somebody else is theirs (Art. 15(4)).
-    if one.outcome is not None and (about_you or one.subject_id is None):
-        item["outcome"] = one.outcome
+    # What was decided about somebody else is theirs (Art. 15(4)). One that names nobody may be just that: an
+    # agent that compares several people names none of them, and its outcome may say who it was.
+    if one.outcome is not None:
+        item |= {"outcome": one.outcome} if about_you else {"outcome_not_given": NOT_YOURS}
     return item | {name: one.facts[name] for name in ("agent", "model") if name in one.facts}
