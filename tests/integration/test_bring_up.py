@@ -22,11 +22,15 @@ from support.cell import Cell, crash
 from support.databases import DATABASES
 from support.erasure import assert_certified, assert_erased
 from support.postgres import OWNER, Server
+from tenure.cli.embedded import Cell as Served
+from tenure.client.evidence import collect
 from tenure.client.source import DirSource
+from tenure.client.trust import trust
 from tenure.decisions import Opening
 from tenure.errors import Unavailable
 from tenure.ledger.audit import audit
 from tenure.ledger.checkpoint import Checkpoint, sign_checkpoint
+from tenure.ledger.pack import WHOLE
 from tenure.ledger.tile import TileId
 
 pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
@@ -237,6 +241,32 @@ async def test_erasures_since_the_copy_are_done_again(place: Cell, copies: Copie
         assert await place.value("stays") == "about stays"
         await _goes_on(place, last)
         await assert_certified(place, await place.erase("customer:stays"))
+
+
+@pytest.mark.databases(*DATABASES)
+async def test_a_certificate_that_was_lost_with_the_database_is_named_in_evidence(
+    place: Cell, copies: Copies, tmp_path: Path
+) -> None:
+    """Who came and was erased after the copy: no database knows them, and the log has their purge."""
+    async with place.opened():
+        await _people(place, "stays", "gone")
+    copy = copies.take()
+    async with place.opened():
+        await _people(place, "guest")
+        lost = await place.erase("customer:guest")
+        again = await place.erase("customer:gone")
+        await _published(place)
+    copies.put_back(copy)
+    async with place.opened():
+        await _published(place)
+        keys = trust([(await place.verifier()).vkey])
+        async with Served(place.tenure).connect(place.one.keys["auditor"]) as connection:
+            report = await collect(connection, WHOLE, keys, tmp_path / "pack")
+    assert report.ok, report.failures
+    assert report.counts["certificates"] == 1
+    (said,) = [text for text in report.not_checked if "may be lost with it" in text]
+    assert lost["certificate"] in said
+    assert (tmp_path / "pack" / "certificates" / f"{again['certificate']}.json").is_file()
 
 
 async def test_receipts_of_before_and_after(place: Cell, copies: Copies) -> None:

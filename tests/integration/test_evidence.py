@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from foreign import goverifier
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
@@ -34,6 +35,8 @@ from tenure.model.principal import PrincipalKind
 from tenure.model.record import Draft
 from tenure.model.rightsrequest import Kind as Right
 from tenure.policy.bundle import load_bundle
+from tenure.store import tables
+from tenure.store.database import Database
 
 pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
@@ -69,6 +72,15 @@ def checks(report: PackReport) -> set[str]:
     return {failure.check for failure in report.failures}
 
 
+def accesses_in(pack: Path, entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """What an entry accessed itself: a seal only repeats the accesses of its decision."""
+    if entry["kind"] == Kind.DECISION_SEAL:
+        return []
+    if (digest := entry.get("accesses_sha256")) is None:
+        return list(entry.get("accesses", ()))
+    return list(json.loads((pack / "access-lists" / f"{digest}.json").read_text()))
+
+
 @pytest.mark.databases(*DATABASES)
 async def test_a_pack_has_everything_and_verifies_as_folder_and_archive(cell: Cell, tmp_path: Path) -> None:
     key, decision = await lived(cell)
@@ -100,6 +112,13 @@ async def test_a_pack_has_everything_and_verifies_as_folder_and_archive(cell: Ce
         assert {one.content["said"] for one in shown if not one.erased} == {
             f"words {n}" for n in range(70) if n % 3 != 2
         }
+        # Which commitments nothing here opens is counted, not said of all.
+        held = [entry for entry in cell.entries() if entry["_at"][1] is not None]
+        held = [entry for entry in held if entry["_at"][1] < _size(again)]
+        made = sum("commitment" in one for entry in held for one in accesses_in(folder, entry))
+        (said,) = [text for text in again.not_checked if "commitments stand for" in text]
+        assert said.startswith(f"What {made - 47} of the log's {made} commitments stand for:")
+        assert not any("separate access lists" in text for text in again.not_checked), "they are all here"
     write_archive(folder, tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "pack.zip").read_bytes()
     assert any("trust on first use" in text for text in audit_pack(folder).not_checked)
@@ -293,6 +312,9 @@ async def test_certificates_of_requests_are_in_a_pack_with_what_they_rest_on(
     def put(copy: Path, said: dict[str, Any]) -> None:
         (copy / "certificates" / f"{said['id']}.json").write_text(issue_request_certificate(said, signer))
 
+    def of_restriction_in(copy: Path) -> Path:
+        return copy / of_restriction.relative_to(pack)
+
     def found(change: Callable[[Path], None]) -> PackReport:
         return resigned(pack, tmp_path / "copy", signer, lambda copy, _: change(copy))
 
@@ -303,12 +325,60 @@ async def test_certificates_of_requests_are_in_a_pack_with_what_they_rest_on(
     assert checks(found(lambda copy: put(copy, another))) == {"certificate-entry"}
     erased = stated(of_erasure)["done"]["residue"]["certificate"]
     assert checks(found(lambda copy: (copy / "certificates" / f"{erased}.json").unlink())) == {
-        "certificate-erasure"
+        "certificate-erasure",
+        "certificate-missing",
     }
+    assert checks(found(lambda copy: of_restriction_in(copy).unlink())) == {"certificate-missing"}
     made_up = stated(of_restriction, id="01a227aa-0000-7000-8000-000000000000")
     report = found(lambda copy: put(copy, made_up))
     assert report.ok
     assert any(made_up["id"] in text and "does not have it" in text for text in report.not_checked)
+
+
+@pytest.mark.databases(*DATABASES)
+async def test_a_certificate_that_the_log_names_cannot_be_left_out(cell: Cell, tmp_path: Path) -> None:
+    """Deleted in the database: the service leaves it out of the pack, and the log says that it was there."""
+    key, _ = await lived(cell)
+    purge = next(entry for entry in cell.entries() if entry["kind"] == Kind.PURGE)
+    gone = delete(tables.certificates).where(tables.certificates.c.tenant_id == cell.one.id)
+    database = Database(cell.settings.database)
+    database.write(cell.one.id, lambda tx: tx.execute(gone))
+    database.close()
+    for span in (WHOLE, Span(until="2001-01-01T00:00:00.000000Z")):
+        report = await taken(cell, key, tmp_path / f"pack-{span.until}", span)
+        assert [(one.check, one.index) for one in report.failures] == [
+            ("certificate-missing", purge["_at"][1])
+        ]
+        assert purge["data"]["certificate"] in report.failures[0].detail
+
+
+@pytest.mark.databases(*DATABASES)
+async def test_a_certificate_that_is_signed_later_is_named_and_is_no_failure(
+    cell: Cell, tmp_path: Path
+) -> None:
+    key, _ = await lived(cell)
+    dpo = cell.one["dpo"]
+    person = await cell.person("customer:1")
+    asked = await cell.tenure.subjects.shred(dpo, person, scan=True)
+    await cell.tenure.shredder.run()
+    await cell.tenure.sequencer.run(cell.one.id)
+    report = await taken(cell, key, tmp_path / "early")
+    assert report.ok, report.failures
+    assert report.counts["certificates"] == 1
+    assert [text for text in report.not_checked if "awaiting-scan" in text and "under way" in text]
+    # Signed meanwhile: pending when the first page was read, and there all the same.
+    await cell.tenure.residue.scan(dpo, asked["shred"], ["nowhere at all"])
+    signer = cell.tenure.ledger._keyring.signer(cell.one.id, (await cell.verifier()).name)
+    report = await taken(cell, key, tmp_path / "late")
+    assert report.ok, report.failures
+    assert not [text for text in report.not_checked if "under way" in text]
+
+    def bad_list(copy: Path, _: dict[str, Any]) -> None:
+        (copy / "pending.json").write_text("[]")
+
+    assert checks(resigned(tmp_path / "late", tmp_path / "copy", signer, bad_list)) == {"pack-format"}
+    early = resigned(tmp_path / "early", tmp_path / "copy", signer, bad_list)
+    assert checks(early) == {"pack-format", "certificate-missing"}
 
 
 async def test_pages_of_certificates_are_whole_and_in_order(cell: Cell) -> None:
@@ -341,6 +411,23 @@ async def test_an_archive_with_a_file_twice_is_none(cell: Cell, tmp_path: Path) 
         again.writestr("README.md", "another")
     with pytest.raises(Invalid):
         audit_pack(archive, [(await cell.verifier()).vkey])
+
+
+async def test_every_opening_of_a_small_log_leaves_no_commitment_unopened(cell: Cell, tmp_path: Path) -> None:
+    roles = ("auditor", "support-agent")
+    made = await cell.tenure.principals.create(cell.one["admin"], "insider", PrincipalKind.PERSON, roles)
+    opened = await cell.tenure.decisions.open(cell.one["agent"], Opening(SUPPORT))
+    draft = Draft(canonical({"said": "words"}), ("customer:1",), ("contact",))
+    await cell.tenure.gateway.write(cell.one.ask(decision=opened["id"]), NOTES, "k", draft)
+    await cell.get("k", scope=NOTES, ask=cell.one.ask(decision=opened["id"]))
+    await cell.tenure.decisions.seal(cell.one["agent"], opened["id"], "done", None)
+    await cell.tenure.sequencer.run(cell.one.id)
+    key = str(made["api_key"])
+    report = await taken(cell, key, tmp_path / "opened", decisions=(opened["id"],))
+    assert report.ok, report.failures
+    assert not any("commitments" in text for text in report.not_checked), report.not_checked
+    report = await taken(cell, key, tmp_path / "closed")
+    assert any("2 of the log's 2 commitments" in text for text in report.not_checked)
 
 
 async def test_only_a_head_of_this_log_is_signed_and_parts_are_the_tenants_own(cell: Cell) -> None:

@@ -12,7 +12,9 @@ from tenure.decisions import Opening
 from tenure.errors import Denied, Invalid, NotFound
 from tenure.governance import explaining
 from tenure.governance.explaining import About, Question
+from tenure.ledger.entry import Kind
 from tenure.listing import Query
+from tenure.model.principal import PrincipalKind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
@@ -189,10 +191,53 @@ async def test_of_a_long_decision_the_first_entries_are_explained_and_it_is_said
     assert (len(found["items"]), found["complete"]) == (1, False)
 
 
+def entry_of(cell: Cell, kind: Kind) -> str:
+    """The id of the newest entry of a kind."""
+    entry = [one for one in cell.entries() if one["kind"] == kind][-1]
+    return f"{entry['writer']}-{entry['n']}"
+
+
+async def test_an_act_of_governance_is_explained_by_the_built_in_rule_that_it_names(
+    cell: Cell, subtests: pytest.Subtests
+) -> None:
+    await cell.put("k", 1, "customer:1")
+    await cell.erase("customer:1")
+    await apply(cell, grant("more", "clerk", "travel"))
+    await cell.tenure.principals.create(cell.one["admin"], "new", PrincipalKind.PERSON, ("auditor",))
+    rows = (
+        (Kind.SHRED, "dpo", "tenure.subjects", "shred", "dpo-shreds-subjects"),
+        (Kind.POLICY_CHANGE, "tenant-admin", "tenure.manifests", "write", "admin-writes-manifests"),
+        # Its `roles` are the new principal's, not the administrator's.
+        (
+            Kind.PRINCIPAL_CHANGE,
+            "tenant-admin",
+            "tenure.principals",
+            "write",
+            "admin-writes-principals",
+        ),
+    )
+    for kind, role, scope, action, rule in rows:
+        with subtests.test(kind=kind):
+            (one,) = (await told(cell, entry=entry_of(cell, kind)))["items"]
+            asked = one["question"]
+            assert (one["recorded"], asked["scope"], asked["action"]) == (True, scope, action)
+            assert asked["roles"] == [role]
+            for verdict in (one["then"], one["now"]):
+                assert verdict["allowed"]
+                assert list(verdict["rules"]) == [f"builtin/{rule}"]
+
+
 async def test_what_cannot_be_explained_is_refused(cell: Cell) -> None:
-    changed = await apply(cell, grant("more", "clerk", "travel"))
-    with pytest.raises(Invalid):
-        await told(cell, entry=changed["entry"])
+    await cell.put("k", 1, "customer:1")
+    await cell.erase("customer:1")
+    with pytest.raises(Invalid) as refused:
+        await told(cell, entry=entry_of(cell, Kind.PURGE))
+    assert "The service itself made this entry (`purge`)" in refused.value.detail
+    assert "tenure policy explain --principal" in refused.value.remedy
+    await cell.tenure.decisions.open(cell.one["agent"], Opening(SUPPORT))
+    with pytest.raises(Invalid) as refused:
+        await told(cell, entry=entry_of(cell, Kind.DECISION_OPEN))
+    assert "names no built-in rule" in refused.value.detail
     for about in (
         {"entry": "0000000000000000-1"},
         {"entry": "nonsense"},

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import zipfile
 
 import pytest
 from typer.testing import CliRunner
@@ -107,6 +108,27 @@ def test_an_evidence_pack_is_made_and_audited(auditor, tmp_path):
     raw[len(raw) // 2] ^= 1
     pack.write_bytes(raw)
     assert "failed: " in auditor.run("auditor", "audit", pack, "--vkey", auditor.vkey, cell=False, code=1)
+
+
+def test_a_pack_that_is_not_whole_is_checked_as_a_pack(auditor, tmp_path):
+    pack, folder = tmp_path / "pack.zip", tmp_path / "pack"
+    auditor.run("auditor", "evidence", "--out", pack, "--vkey", auditor.vkey)
+    with zipfile.ZipFile(pack) as archive:
+        archive.extractall(folder)
+    audit = ("audit", folder, "--vkey", auditor.vkey)
+    assert "verified" in auditor.run("auditor", *audit, cell=False)
+    for name in ("statement.json", "index.json"):
+        kept = (folder / name).read_bytes()
+        (folder / name).unlink()
+        said = auditor.run("auditor", *audit, cell=False, code=1)
+        assert f"pack {folder}: FAILED" in said
+        assert f"failed: pack-file-missing: A pack has index.json and statement.json; {name}" in said
+        (folder / name).write_bytes(kept)
+    log = folder / "ledger" / "1"
+    assert f"log {log}: verified" in auditor.run("auditor", "audit", log, "--vkey", auditor.vkey, cell=False)
+    pack.write_bytes(pack.read_bytes()[:-400])
+    said = auditor.run("auditor", "audit", pack, "--vkey", auditor.vkey, cell=False, code=2)
+    assert "no archive of an evidence pack that can be read: it is cut off" in said
 
 
 def test_what_evidence_cannot_do_is_said(auditor, tmp_path):

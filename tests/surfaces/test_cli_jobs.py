@@ -99,7 +99,9 @@ def test_no_job_of_that_name_is_a_no_with_a_remedy(place: Cell) -> None:
 def test_is_the_operators_alone(embedded: Cell, arguments: tuple[str, ...], who: str) -> None:
     found = run(embedded, *arguments, "--json", api_key=embedded.one.keys[who])
     assert found.exit_code == 1
-    assert json.loads(found.stdout)["error"]["kind"] == "denied"
+    error = json.loads(found.stdout)["error"]
+    assert error["kind"] == "denied"
+    assert "Only the built-in role operator in the cell itself may" in error["remedy"]
     assert run(embedded, *arguments).exit_code == 2, "whose rights?"
 
 

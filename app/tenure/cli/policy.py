@@ -23,7 +23,7 @@ async def explain(
     connection: Connection,
     output: Output,
     entry: Annotated[
-        str | None, typer.Option(metavar="ID", help="A denial's `entry`, or that of any access.")
+        str | None, typer.Option(metavar="ID", help="A denial's `entry`, or that of any access or act.")
     ] = None,
     decision: Annotated[
         str | None, typer.Option(metavar="ID", help="Everything that a decision asked for.")

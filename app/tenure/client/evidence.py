@@ -27,6 +27,7 @@ from tenure.ledger.pack import (
     population_file,
     survey,
 )
+from tenure.ledger.packcertificates import PENDING, file_of, pending_file
 from tenure.ledger.tile import TileId, expected_bundles, expected_tiles
 
 Said = Callable[[str], None]
@@ -44,7 +45,7 @@ when, for which purpose and under which rules. It names nobody, and holds no con
 ## Check it
 You need no access to the service, and nothing that it says is believed.
 
-    pip install tenure
+    pip install .          # in a copy of Tenure's repository: what a package index calls `tenure` is not this
     tenure audit PACK.zip --vkey '{vkey}'
 
 An older key of this log will do as well: its changes are followed. The key above came from the service. Get
@@ -62,7 +63,8 @@ with nothing of ours: for example Go's `golang.org/x/mod/sumdb/tlog` and `note`.
 | `generations.json` | every generation of the log. A new one begins where a restore lost entries |
 | `policies/` | the rules and manifests in force, by the digest that entries name |
 | `access-lists/` | lists of accesses that did not fit into an entry, by their SHA-256 |
-| `certificates/` | signed certificates of erasures and of rights requests |
+| `certificates/` | signed certificates of erasures and of rights requests: all that the log names |
+| `pending.json` | erasures that were under way, in the service's word: their certificates are signed later |
 | `populations/` | which entries are of which kind, and no others: run again by `tenure audit` |
 | `receipts/`, `openings/` | decisions whose content was opened: what exactly the agent saw |
 | `index.json`, `statement.json` | the SHA-256 of every file, and the service's signature over it |
@@ -154,8 +156,10 @@ class _Pack:
         cursor: dict[str, str] = {}
         while True:
             page = await self._connection.call("GET", "/v1/certificates", params={"limit": "50", **cursor})
+            if not cursor:  # under way now: what is signed meanwhile is in a later page, or in none
+                self.keep(PENDING, pending_file(page["pending"]))
             for one in page["items"]:
-                self.keep(f"certificates/{one['id']}.json", one["certificate"].encode())
+                self.keep(file_of(one["id"]), one["certificate"].encode())
             if page["next"] is None:
                 break
             cursor = {"cursor": page["next"]}

@@ -9,10 +9,12 @@ from pathlib import Path
 from tenure.client.trust import trust
 from tenure.errors import Invalid
 from tenure.ledger.audit import Progress
-from tenure.ledger.pack import INDEX, STATEMENT, PackReport, check_pack
+from tenure.ledger.pack import GENERATIONS, INDEX, STATEMENT, PackReport, check_pack
 
 MAX_FILE = 256 << 20
 """Bytes of one file in an archive: more is not read."""
+
+_OF_A_PACK = (INDEX, STATEMENT, GENERATIONS)
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o644 << 16
@@ -23,11 +25,15 @@ Read = Callable[[str], bytes | None]
 
 
 def is_pack(target: str) -> bool:
-    """Whether a path is an evidence pack: an archive, or a folder with an index and its statement."""
+    """Whether a path is an evidence pack, whole or not: any file (logs are folders), or a folder of a pack.
+
+    A folder with a checkpoint is a log's. One of a pack that lacks something is checked as one, and says so.
+    """
     path = Path(target)
     if path.is_dir():
-        return (path / INDEX).is_file() and (path / STATEMENT).is_file()
-    return path.is_file() and zipfile.is_zipfile(path)
+        own = any((path / name).exists() for name in _OF_A_PACK)
+        return own and not (path / "checkpoint").exists()
+    return path.is_file()
 
 
 def write_archive(folder: Path, archive: Path) -> None:
@@ -110,7 +116,8 @@ def _folder(path: Path) -> tuple[Read, list[str]]:
 
 def _unreadable() -> Invalid:
     return Invalid(
-        "The archive cannot be read, has a file twice or one that is too large. Nothing was checked.",
+        "This is no archive of an evidence pack that can be read: it is cut off, has a file twice or one that"
+        " is too large. Nothing was checked. Get it again; of a log name the folder or the URL.",
         field="file",
         rule="source",
     )

@@ -12,6 +12,9 @@ Labels outlive the content of what was erased, so nothing is opened for this.
     write    written             write, by the labels of the version and of the one that it replaced
     delete   deleted             delete, by the version's labels
     event    no access           write, by the categories that `data` names
+
+Acts of governance ask what the built-in rule says that they name (`governed`): explanations take these,
+replays do not, because what comes with the service is no tenant's to change.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -115,6 +118,21 @@ def questions(entry: Entry, accesses: Sequence[Entry], labels: Labels) -> tuple[
         else:
             found.append(one)
     return found, unknown
+
+
+def governed(entry: Entry, engine: Engine) -> Asked | None:
+    """What an act of governance asked, by the built-in rule that allowed it; None if it names none.
+
+    `data.roles` of such an entry are those that were given to somebody; the caller's were its own then.
+    """
+    named = frozenset(entry.get("rules", ()))
+    rule = next(
+        (one for one in engine.rules if one.name in named and one.scope in engine.service_scopes), None
+    )
+    if rule is None or "principal" not in entry or "on_behalf_of" in entry:
+        return None
+    asked = _asked(entry, rule.scope, (SERVICE_CATEGORY,), rule.action, allowed=True, service=True)
+    return replace(asked, roles=None)
 
 
 def _without_access(entry: Entry) -> tuple[list[Asked], int]:

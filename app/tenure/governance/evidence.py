@@ -53,9 +53,11 @@ class Evidence:
         return await self._service.run(credential, POLICY_SCOPE, "read", work)
 
     async def certificates(self, credential: Credential, *, after: str | None, limit: int) -> dict[str, Any]:
-        """A page of certificates: `{"items":[{"id","certificate"}],"next"}`, each an envelope as text.
+        """A page of certificates: `{"items":[{"id","certificate"}],"pending","next"}`.
 
-        Of erasures and of rights requests, by their ids. Two round trips.
+        Of erasures and of rights requests, by their ids, each an envelope as text. `pending`, in the first
+        page, has the erasures that are under way, `{"shred","state"}`: what they did may be in the log before
+        they are certified. Two round trips, and one for these.
         """
 
         def work(seat: Seat) -> dict[str, Any]:
@@ -63,8 +65,10 @@ class Evidence:
             found = shreds.certificates(tx, after=after, limit=most)
             found = sorted(found + rights.certificates(tx, after=after, limit=most))[:most]
             page = found[:limit]
+            pending = shreds.under_way(tx) if after is None else []
             return {
                 "items": [{"id": one, "certificate": envelope} for one, envelope in page],
+                "pending": [{"shred": one, "state": state} for one, state in pending],
                 "next": page[-1][0] if len(found) > limit else None,
             }
 

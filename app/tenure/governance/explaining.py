@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from tenure import ids
 from tenure.crew import Desk
 from tenure.errors import Denied, Invalid, NotFound
-from tenure.governance.asked import Asked
-from tenure.governance.evaluating import MAX_ENTRIES, Engines, questions_of
+from tenure.governance.asked import Asked, governed
+from tenure.governance.evaluating import MAX_ENTRIES, Engines, Put, questions_of
 from tenure.governance.pastroles import PastRoles, Source
 from tenure.governance.service import Service
 from tenure.model.identity import check_id
@@ -77,7 +77,8 @@ class Explaining:
         """Explain it. About five round trips, in a read-only transaction.
 
         `then` is None for a question, and where the bundle of then is not kept any more. NotFound for an
-        unknown entry, decision or principal; Invalid for an entry that asked nothing of policy.
+        unknown entry, decision or principal; Invalid for an entry that asked nothing of policy, or
+        of both parties' roles.
         """
         try:
             async with self._turn:
@@ -101,12 +102,7 @@ class Explaining:
         bodies = _bodies(tx, about)
         found = questions_of(tx, [json.loads(body) for body in bodies[:MAX_ENTRIES]])
         if about.entry is not None and not found.puts and not found.unknown:
-            raise Invalid(
-                "The entry asked nothing of policy that could be explained; nothing was evaluated.",
-                field="entry",
-                rule="an access, or the denial of one",
-                remedy="Give the `entry` of a problem document, or a question.",
-            )
+            found.puts.append(_of_governance(json.loads(bodies[0]), about.entry, engines))
         once = {(one.entry, one.asked.about): one for one in found.puts}
         # Denials first: they are what somebody asks about.
         wanted = sorted(once.values(), key=lambda one: recorded(one.asked) is not False)
@@ -223,6 +219,29 @@ def _bodies(tx: Tx, about: About) -> Sequence[bytes]:
             rule="an entry's id, as a problem document or the ledger names it",
         )
     return [bytes(placed.body)]
+
+
+def _of_governance(entry: dict[str, Any], entry_id: str, engines: Engines) -> Put:
+    """What an act of governance asked of the built-in rules. Raises Invalid for what asked nothing."""
+    policy = entry.get("policy", "")
+    engine = engines.under(policy) or engines.under(engines.present)
+    asked = None if engine is None else governed(entry, engine)
+    if asked is not None:
+        return Put(entry_id, policy, tuple(entry["rules"]), asked)
+    kind = entry["kind"]
+    if "principal" not in entry:
+        why = f"The service itself made this entry (`{kind}`): no rule was asked."
+    elif "on_behalf_of" in entry:
+        why = f"This act (`{kind}`) was done on somebody's behalf: it rested on the roles of both."
+    else:
+        why = f"This entry (`{kind}`) names no built-in rule: what allowed it is said by what it is about."
+    raise Invalid(
+        f"{why} Nothing was evaluated.",
+        field="entry",
+        rule="an access, the denial of one, or an act that a built-in rule allowed",
+        remedy="Ask by who and what: tenure policy explain --principal NAME --scope SCOPE --category CATEGORY"
+        " --purpose PURPOSE --action ACTION. Roles of an earlier time are in `principal.change` entries.",
+    )
 
 
 def _principal(tx: Tx, name: str) -> Principal:

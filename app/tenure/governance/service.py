@@ -67,7 +67,8 @@ class Service:
 
         def act(desk: Desk) -> Any:  # noqa: ANN401
             principal = desk.principal(credential)
-            verdict = rights.decide_service(desk.tenancy.policy.engine, principal, scope, action)
+            engine = desk.tenancy.policy.engine
+            verdict = rights.decide_service(engine, principal, scope, action)
             if not verdict.allowed:
                 about: dict[str, Any] = {
                     "service": scope,
@@ -81,7 +82,7 @@ class Service:
                     f"Policy denies this ({verdict.reason.value}); nothing was done.",
                     entry=entry,
                     rules=verdict.rules,
-                    remedy=f"Ask for the built-in role that governs this. {how_to_explain(entry)}",
+                    remedy=f"{rights.who_may(engine, scope, action, verdict.reason)} {how_to_explain(entry)}",
                 )
             seat = Seat(desk, principal, verdict.rules)
             return work(seat) if once is None else _once(seat, once, work)

@@ -24,6 +24,9 @@ MOST_SHOWN = 20
 
 NO_EARLIER = "Whether the log was rolled back or forked before: no earlier checkpoint was given."
 """What is left open without one."""
+COMMITMENTS = "What the commitments stand for: that needs the openings and the content."
+LISTS = "separate access lists: only their digests are in the log."
+"""What the log alone leaves open; in an evidence pack there may be more."""
 
 Progress = Callable[[int, int], None]
 """Called with (entries read, entries in all), once for each bundle."""
@@ -352,6 +355,6 @@ def _leave_open(
     if counters.unfinished:
         left.append(f"Whether {counters.unfinished} writers without an end wrote more than is here.")
     if found.separate_lists:
-        left.append(f"{found.separate_lists} separate access lists: only their digests are in the log.")
+        left.append(f"{found.separate_lists} {LISTS}")
     if found.kinds:
-        left.append("What the commitments stand for: that needs the openings and the content.")
+        left.append(COMMITMENTS)

@@ -39,6 +39,8 @@ class OpeningsReport(Report):
     """What openings showed. `seen` is only to be relied on when this and the receipt are `ok`."""
 
     seen: tuple[Seen, ...] = ()
+    opened: int = 0
+    """How many of the receipt's commitments."""
 
 
 def verify_openings(text: str, receipt: ReceiptReport) -> OpeningsReport:
@@ -61,17 +63,23 @@ def verify_openings(text: str, receipt: ReceiptReport) -> OpeningsReport:
     failures: list[Failure] = []
     seen: list[Seen] = []
     committed = _committed(receipt)
+    opened: set[_Place] = set()
     for item in whole["items"]:
         try:
-            seen.append(_check(item, committed, whole["decision"]))
+            one = _check(item, committed, whole["decision"])
+            seen.append(one)
+            if not (one.erased or one.lost):
+                opened.add((one.record, one.version, one.segment, item["entry_nonce"]))
         except Unverified as failure:
             failures.append(Failure.of(failure))
     left = ["Whether the agent used what it saw, or saw anything elsewhere."]
-    if closed := len(committed) - sum(not (one.erased or one.lost) for one in seen):
+    if closed := len(committed) - len(opened):
         left.append(f"{closed} commitments of the receipt: nothing here opens them.")
     if whole["withheld"]:
         left.append(f"{whole['withheld']} accesses that whoever asked may not see.")
-    return OpeningsReport(failures=tuple(failures), not_checked=tuple(left), seen=tuple(seen))
+    return OpeningsReport(
+        failures=tuple(failures), not_checked=tuple(left), seen=tuple(seen), opened=len(opened)
+    )
 
 
 def _nothing(failure: Failure) -> OpeningsReport:

@@ -9,6 +9,7 @@ checkpoints/SIZE     earlier heads of the time asked about, with their cosignatu
 policies/HEX.json    the policy bundles that entries of the span name
 access-lists/HEX.json  and their separate access lists
 certificates/ID.json every certificate
+pending.json         erasures under way, whose certificates are not signed yet
 populations/NAME.json  which entries of the log belong to what: the filter is run again
 receipts/ID.tlog-proof and openings/ID.json, where these were asked for
 """
@@ -20,20 +21,17 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from tenure.errors import Malformed, Unverified
-from tenure.ledger import requestcertificate, schema
-from tenure.ledger.audit import NO_EARLIER, AuditReport, Progress, audit
+from tenure.ledger import schema
+from tenure.ledger.audit import COMMITMENTS, LISTS, NO_EARLIER, AuditReport, Progress, audit
 from tenure.ledger.canonical import canonical, parse_canonical
-from tenure.ledger.certificate import (
-    IN_A_PACK,
-    CertificateReport,
-    verify_certificate,
-)
 from tenure.ledger.checkpoint import Checkpoint
-from tenure.ledger.entry import Kind, parse_access_list, parse_entry
+from tenure.ledger.entry import parse_access_list, parse_entry
 from tenure.ledger.evidence import open_statement
 from tenure.ledger.keychain import FILE, Lineage, lineage
 from tenure.ledger.note import ED25519, Verifier
 from tenure.ledger.opening import Seen, verify_openings
+from tenure.ledger.packcertificates import FOLDER as CERTIFICATES
+from tenure.ledger.packcertificates import Certificates, Ends
 from tenure.ledger.receipt import parse_receipt, verify_receipt
 from tenure.ledger.report import Failure, Report
 from tenure.ledger.selection import Selection
@@ -72,8 +70,12 @@ class Named(NamedTuple):
     populations: dict[str, tuple[Selection, list[int]]]
     days: dict[str, int]
     """Day (UTC) → how many entries the log had after the last one of the span that is of this day."""
-    wanted: dict[str, tuple[int, dict[str, Any]]]
-    """Entries that were asked for, by what they were asked for with: place and entry."""
+    ends: Ends
+    """What the whole log says about certificates, of the span or not."""
+    committed: int
+    """Commitments in the whole log, each where it was made; those in separate lists are not counted."""
+    lists_beyond: int
+    """Entries with a separate access list that are not of the span."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +108,10 @@ def entries_of(read: Read, size: int) -> Iterable[bytes]:
 def survey(entries: Iterable[bytes], span: Span, wanted: Container[str] = frozenset()) -> Named:
     """Go through a log once. Populations: the whole span, one for each kind in it, and what was denied.
 
-    `wanted` are to be found anywhere in the log: entries by their ids (`WRITER-N`), and the ends of rights
-    requests by the ids of their certificates.
+    `wanted`: entries of certificates, for `Ends`. These are looked for in the whole log.
     """
-    placed: dict[str, tuple[int, dict[str, Any]]] = {}
+    ends = Ends(wanted)
+    committed = lists_beyond = 0
     policies: set[str] = set()
     lists: dict[str, dict[str, Any]] = {}
     whole = span.selection
@@ -117,13 +119,10 @@ def survey(entries: Iterable[bytes], span: Span, wanted: Container[str] = frozen
     found: dict[str, tuple[Selection, list[int]]] = {"span": (whole, [])}
     for index, raw in enumerate(entries):
         entry = parse_entry(raw)
-        if (entry_id := f"{entry['writer']}-{entry['n']}") in wanted:
-            placed[entry_id] = (index, entry)
-        if entry["kind"] == Kind.REQUEST_CLOSE:
-            closed = entry.get("data", {}).get("certificate")
-            if closed in wanted:
-                placed.setdefault(closed, (index, entry))  # what comes later is the end of its case
+        ends.take(index, entry)
+        committed += _made(entry.get("accesses", ()))
         if not whole.takes(entry, ()):
+            lists_beyond += "accesses_sha256" in entry
             continue
         found["span"][1].append(index)
         days[entry["at"][:_DAY]] = index + 1
@@ -135,7 +134,12 @@ def survey(entries: Iterable[bytes], span: Span, wanted: Container[str] = frozen
             policies.add(entry["policy"])
         if "accesses_sha256" in entry:
             lists[entry["accesses_sha256"]] = entry
-    return Named(frozenset(policies), lists, found, days, placed)
+    return Named(frozenset(policies), lists, found, days, ends, committed, lists_beyond)
+
+
+def _made(accesses: Iterable[Mapping[str, Any]]) -> int:
+    """Commitments that were made there. The seal of a decision repeats those of its entries, naming them."""
+    return sum("commitment" in one and "entry" not in one for one in accesses)
 
 
 def population_file(selection: Selection, head: Checkpoint, matches: Sequence[int]) -> bytes:
@@ -227,9 +231,7 @@ class _Check:
     span: Span = WHOLE
 
     def run(self, earlier: Sequence[str], progress: Progress | None) -> None:
-        raw, statement = self.read(INDEX), self.read(STATEMENT)
-        if raw is None or statement is None:
-            raise Unverified("pack-format", f"A pack has {INDEX} and {STATEMENT}.")
+        raw, statement = self._needed(INDEX), self._needed(STATEMENT)
         self.index = _parse_index(raw)
         self.keys = self._lineage()
         self._seal(raw, statement.decode("utf-8", "replace"))
@@ -256,19 +258,15 @@ class _Check:
             self.left.append("Everything that rests on the log.")
             return
         self._head(self.log.checkpoint)
-        papers = self._certificates()
-        named = survey(
-            entries_of(lambda path: self.read(f"{base}/{path}"), self.log.checkpoint.size),
-            self.span,
-            frozenset(_key_of(report.certificate) for _, report in papers),
-        )
+        certificates = self._certificates()
+        entries = entries_of(lambda path: self.read(f"{base}/{path}"), self.log.checkpoint.size)
+        named = survey(entries, self.span, certificates.open())
         self._policies(named)
-        self._lists(named)
-        for name, report in papers:
-            self._certificate(name, report, named)
-            self._erasure_of(name, report)
+        in_lists = self._lists(named)
+        certificates.compare(named.ends)
         self._populations(named, self.log.checkpoint)
-        self._receipts()
+        opened = self._receipts()
+        self._unopened(named, named.committed + in_lists, opened)
         self._generations(self.log.checkpoint)
 
     def report(self) -> PackReport:
@@ -287,6 +285,12 @@ class _Check:
             rotations=self.log.rotations if self.log else (),
             earlier_keys=tuple(step.sentence for step in self.keys.before),
         )
+
+    def _needed(self, name: str) -> bytes:
+        found = self.read(name)
+        if found is None:
+            raise Unverified("pack-file-missing", f"A pack has {INDEX} and {STATEMENT}; {name} is not there.")
+        return found
 
     def _lineage(self) -> Lineage:
         """The log's keys: from those that were given to the one in force, and back to the ones before."""
@@ -347,70 +351,26 @@ class _Check:
                 self._fail("policy-digest", f"{name} is not the policy bundle of that digest.")
         self.counts["policies"] = len(there)
 
-    def _lists(self, named: Named) -> None:
+    def _lists(self, named: Named) -> int:
+        """Separate access lists; how many commitments were made in them."""
+        committed = 0
         there = set(self._below("access-lists/"))
         for digest, entry in sorted(named.lists.items()):
             raw = self.read(list_name(digest))
             try:
-                parse_access_list(raw or b"", entry)
+                committed += _made(parse_access_list(raw or b"", entry))
             except Unverified as failure:
                 self.failures.append(Failure.of(failure))
         for name in sorted(there - {list_name(digest) for digest in named.lists}):
             self._fail("access-list", f"No entry of the span names {name}.")
         self.counts["access lists"] = len(there)
+        return committed
 
-    def _certificates(self) -> list[tuple[str, CertificateReport]]:
-        """The certificates that some key of the log signed. What else they need: `_certificate`."""
-        names, keys = self._below("certificates/"), [*self.keys.known, *self._elders(self.keys.known)]
-        found = []
-        for name in names:
-            report = verify_certificate(self._text(name), keys)
-            self.failures.extend(report.failures)
-            if not report.ok:
-                continue
-            if name != f"certificates/{report.certificate['id']}.json":
-                self._fail("pack-format", f"{name} holds the certificate of another id.")
-            found.append((name, report))
+    def _certificates(self) -> Certificates:
+        names = self._below(CERTIFICATES)
         self.counts["certificates"] = len(names)
-        return found
-
-    def _certificate(self, name: str, report: CertificateReport, named: Named) -> None:
-        """Its entry is the log's, and from before the change if a key signed that was replaced since."""
-        certificate, text = report.certificate, self._text(name)
-        keys = self.keys.in_force
-        current = verify_certificate(text, [*keys, *self._elders(keys)]).ok
-        self.left.extend(one for one in report.not_checked if one not in IN_A_PACK)
-        place, entry = named.wanted.get(_key_of(certificate), (None, {}))
-        if certificate["origin"] != self.index["origin"]:
-            self.left.append(
-                f"Whether the log of an earlier generation holds the entry that {name} names."
-                if current
-                else f"When {name} was signed: its entry is in an earlier generation, which is not in the"
-                " pack, and its key was replaced since. Whoever stole that key could have made it."
-            )
-            return
-        if place is not None and not _says(entry, certificate):
-            self._fail("certificate-entry", f"{name} names entry {place}, which is not what it is about.")
-        if current:
-            if place is None:
-                self.left.append(f"The entry that {name} names: the log up to this head does not have it.")
-            return
-        until = max(step.size for key, step in self.keys.replaced.items() if _signed(text, key))
-        if place is None or place >= until:
-            self._fail(
-                "key-retired",
-                f"{name} is signed by a key that was replaced, and no entry before {until} is its.",
-            )
-
-    def _erasure_of(self, name: str, report: CertificateReport) -> None:
-        """The erasure that a request's certificate names is certified in the pack, by that very envelope."""
-        if report.certificate["kind"] != requestcertificate.KIND:
-            return
-        found = report.certificate["done"].get("residue")
-        named = found.get("certificate") if isinstance(found, dict) else None
-        raw = None if named is None else self.read(f"certificates/{named}.json")
-        if named is not None and sha256(raw or b"").hexdigest() != found["sha256"]:
-            self._fail("certificate-erasure", f"{name} names a certificate of an erasure that is not here.")
+        origin = self.index["origin"]
+        return Certificates(self.read, names, self.keys, self._elders, origin, self.failures, self.left)
 
     def _heads_of_receipts(self) -> Iterable[str]:
         """The checkpoints of receipts of this log: heads that were given out before."""
@@ -433,9 +393,10 @@ class _Check:
                 self._fail("population", f"{name} is not what its filter takes from the log.")
         self.populations = {name: len(matches) for name, (_, matches) in named.populations.items()}
 
-    def _receipts(self) -> None:
+    def _receipts(self) -> int:
+        """Receipts and openings; how many commitments of this log were opened."""
         names = self._below("receipts/")
-        taken_in = 0
+        taken_in = of_this_log = 0
         for name in names:
             decision = name.removeprefix("receipts/").removesuffix(".tlog-proof")
             receipt = verify_receipt(self._text(name), self.keys.known, self.cell_keys)
@@ -454,12 +415,26 @@ class _Check:
                 self.failures.extend(report.failures)
                 self.left.extend(f"Decision {decision}: {text}" for text in report.not_checked)
                 self.seen[decision] = report.seen
+                if receipt.checkpoint is not None and receipt.checkpoint.origin == self.index["origin"]:
+                    of_this_log += report.opened
         openings = {f"receipts/{name[9:-5]}.tlog-proof" for name in self._below("openings/")}
         for name in sorted(openings - set(names)):
             self._fail("pack-file-missing", f"{name}: openings show something only with their receipt.")
         self.counts["receipts"], self.counts["openings"] = len(names), len(openings)
         if taken_in:
             self.counts["in the cell's log"] = taken_in
+        return of_this_log
+
+    def _unopened(self, named: Named, committed: int, opened: int) -> None:
+        """What the log alone leaves open, as far as the pack does, too."""
+        self.left[:] = [one for one in self.left if one != COMMITMENTS and not one.endswith(LISTS)]
+        if committed > opened:
+            self.left.append(
+                f"What {committed - opened} of the log's {committed} commitments stand for: no openings of"
+                " these are in the pack."
+            )
+        if named.lists_beyond:
+            self.left.append(f"{named.lists_beyond} {LISTS} They are not of the span.")
 
     def _generations(self, head: Checkpoint) -> None:
         """The newest generation is the log in the pack. Older ones are named, not brought along."""
@@ -518,26 +493,6 @@ def _previous(generation: Mapping[str, Any]) -> list[tuple[Verifier, int]]:
     if not all(schema.is_count(place) for _, place in found):
         raise ValueError("not the index of an entry")
     return found
-
-
-def _key_of(certificate: Mapping[str, Any]) -> str:
-    """How the entry is found that a certificate is about: its id; of a rights request, the certificate's."""
-    return str(certificate["id" if certificate["kind"] == requestcertificate.KIND else "entry"])
-
-
-def _says(entry: Mapping[str, Any], certificate: Mapping[str, Any]) -> bool:
-    """Whether an entry is what a certificate is about."""
-    data = entry.get("data", {})
-    if data.get("certificate") != certificate["id"]:
-        return False
-    if certificate["kind"] != requestcertificate.KIND:
-        return (entry["kind"], data.get("shred")) == (Kind.PURGE, certificate["shred"])
-    said = (entry["kind"], entry["outcome"], data.get("request"))
-    return said == (Kind.REQUEST_CLOSE, certificate["outcome"], certificate["request"])
-
-
-def _signed(text: str, key: Verifier) -> bool:
-    return verify_certificate(text, [key]).ok
 
 
 def _parse_index(raw: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ principal on whose behalf it acts. Nothing here ever adds to what the caller's o
 from collections.abc import Iterator
 from datetime import datetime
 
+from tenure.ids import CELL
 from tenure.model import names
 from tenure.model.principal import Principal
 from tenure.policy.engine import Engine
@@ -48,6 +49,23 @@ def decide_service(engine: Engine, principal: Principal, scope: str, action: str
             return found
         verdict = found if verdict is None else _both(verdict, found)
     return verdict or _BEYOND
+
+
+def who_may(engine: Engine, scope: str, action: str, reason: Reason) -> str:
+    """Advice to whoever was denied `action` on the reserved `scope`: which built-in roles may.
+
+    Their table comes with the service and is everybody's: nothing of a tenant's is told by it.
+    """
+    if reason is Reason.BEYOND:
+        return "The credential is narrower than this: use one that reaches as far."
+    rules = [rule for rule in engine.rules if (rule.scope, rule.action) == (scope, action)]
+    here = sorted({rule.role for rule in rules if rule.tenant == engine.tenant})
+    there = sorted({rule.role for rule in rules if rule.tenant == CELL})
+    if here:
+        return f"Ask for the built-in role {' or '.join(here)}."
+    if there:
+        return f"Only the built-in role {' or '.join(there)} in the cell itself may; no role of a tenant."
+    return "No built-in role allows this."
 
 
 def allowed_categories(

@@ -172,11 +172,12 @@ def _verification(envelope: Envelope) -> Section:
         "How to verify it, without asking us",
         (
             Text(
-                "Take the log's verifier key from an auditor, not from this paper. Install the client, and"
-                " verify the page, or the file certificate.json that the PDF carries. No network is needed."
+                "Take the log's verifier key from an auditor, not from this paper. Install the client from a"
+                " copy of Tenure's repository (it is not on a package index), and verify the page, or"
+                " the file certificate.json that the PDF carries. No network is needed."
             ),
             Text(
-                "pip install tenure\ntenure verify certificate.html --vkey KEY\n"
+                "pip install .\ntenure verify certificate.html --vkey KEY\n"
                 "tenure verify certificate.json --vkey KEY",
                 literal=True,
             ),

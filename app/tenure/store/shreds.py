@@ -4,7 +4,7 @@ import json
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, literal_column, or_, select, update
 
 from tenure.ids import CELL
 from tenure.store import tables
@@ -103,6 +103,14 @@ def of_target(tx: Tx, kind: Kind, target_id: str) -> Shred | None:
 def requested(tx: Tx, limit: int) -> list[Shred]:
     """The tenant's erasures that no batch has taken, oldest first."""
     return _select(tx, _s.c.state == "requested", limit=limit)
+
+
+def under_way(tx: Tx) -> list[tuple[str, str]]:
+    """(id, state) of the tenant's erasures that a batch has taken and that are not certified yet."""
+    # Completed ones are most of them: two ranges around them, which the index on states has.
+    open_ = or_(_s.c.state < DONE, _s.c.state > DONE)
+    query = select(_s.c.id, _s.c.state).where(_s.c.tenant_id == tx.tenant_id, open_, _s.c.op_id.is_not(None))
+    return [(row.id, row.state) for row in tx.execute(query.order_by(_s.c.id))]
 
 
 def page(tx: Tx, *, after: str | None, limit: int) -> list[Shred]:

@@ -115,3 +115,14 @@ def test_the_rules_of_both_are_named():
         ENGINE, caller, "support.conversations", ("travel",), "customer-support", "read", NOW
     )
     assert denied.reason == Reason.DENY_RULE
+
+
+def test_who_is_denied_a_service_act_learns_which_built_in_role_may():
+    def said(scope, action, reason=Reason.NO_RULE):
+        return rights.who_may(ENGINE, scope, action, reason)
+
+    assert said("tenure.subjects", "shred") == "Ask for the built-in role dpo."
+    assert said("tenure.register", "read") == "Ask for the built-in role auditor or dpo or tenant-admin."
+    assert "operator in the cell itself" in said("tenure.lifecycle", "read")
+    assert said("tenure.subjects", "delete") == "No built-in role allows this."
+    assert "credential" in said("tenure.subjects", "shred", Reason.BEYOND)

@@ -80,10 +80,18 @@ class IssuedCertificate(Shape):
     certificate: str
 
 
+class ErasureUnderWay(Shape):
+    """An erasure that is not certified yet; what it did may be in the log already."""
+
+    shred: str
+    state: str
+
+
 class CertificatePage(Shape):
-    """A page of certificates."""
+    """A page of certificates; the first also has the erasures that are under way."""
 
     items: list[IssuedCertificate]
+    pending: list[ErasureUnderWay]
     next: str | None
 
 
