@@ -23,7 +23,14 @@ from tenure.store.session import Tx
 
 WITHDRAWN = ("erased", "held")
 """States of versions that nobody reads: gone, or only kept for a hold."""
-GONE = "This was erased; its key is destroyed and nothing can be read or written here for that person."
+GONE = (
+    "This was erased, or is being erased: its key is destroyed with it. What was stored about that person can"
+    " be neither read nor added to."
+)
+ANEW = (
+    "Do not ask for it again: the certificate, once signed, says what was destroyed. Who comes back after"
+    " that is a new person, with records and threads of their own."
+)
 OVER = "This has had its time, or its thread was deleted; its key is destroyed and nobody can read it."
 HEAD, CONTENT, REF, NOTE = "head", "content", "ref", "note"
 SUBJECTS_SCOPE = "tenure.subjects"
@@ -124,11 +131,10 @@ def _erased_with(tx: Tx, slots: Slots) -> Erased:
 def erased(tx: Tx, shred_id: str | None) -> Erased:
     """The 410 of an erasure, with its certificate once there is one. One or no further statement."""
     shred = shreds.get(tx, shred_id) if shred_id else None
-    return Erased(
-        OVER if shred is not None and shred.kind == shreds.Kind.COHORT else GONE,
-        certificate=shred.certificate_id if shred else None,
-        shred=shred_id,
-    )
+    certificate = shred.certificate_id if shred else None
+    if shred is not None and shred.kind == shreds.Kind.COHORT:
+        return Erased(OVER, certificate=certificate, shred=shred_id)
+    return Erased(GONE, certificate=certificate, shred=shred_id, remedy=ANEW)
 
 
 def open_head(keys: TenantKeyring, opened: OpenedKey, stored: StoredVersion) -> Head:
