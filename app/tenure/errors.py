@@ -132,8 +132,15 @@ class Erased(TenureError):
 
     kind = "erased"
 
-    def __init__(self, detail: str, *, certificate: str | None = None, shred: str | None = None) -> None:
-        super().__init__(detail, rule="erased")
+    def __init__(
+        self,
+        detail: str,
+        *,
+        certificate: str | None = None,
+        shred: str | None = None,
+        remedy: str = "Do not ask again: the certificate, once signed, says what was destroyed.",
+    ) -> None:
+        super().__init__(detail, rule="erased", remedy=remedy)
         self.certificate = certificate
         self.shred = shred
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import httpx
 
+from tenure.client.bearer import key_of
 from tenure.client.calls import Direct
 from tenure.client.clients import AsyncClient, Client
 from tenure.errors import Invalid, Unsupported
@@ -31,8 +32,9 @@ def open_client(target: str | Path, api_key: str, **more: Any) -> Client:  # noq
     """A client that blocks. `more`: as `Client`'s; `settings`: of a cell in this process (`cell_settings`).
 
     A cell in this process ends with the client. Raises as `open_tenure` does, such as Conflict when another
-    process has the embedded store.
+    process has the embedded store, and Unauthenticated for what is no key at all.
     """
+    api_key = key_of(api_key)  # before a cell is opened for nothing
     settings = cell_settings(target, more.pop("settings", {}))
     if settings is None:
         return Client(str(target), api_key, **more)
@@ -49,6 +51,7 @@ async def open_async(
     **more: Any,  # noqa: ANN401 - of `AsyncClient`
 ) -> AsyncIterator[AsyncClient]:
     """The same for a running event loop: a cell in this process runs in it, until the block ends."""
+    api_key = key_of(api_key)
     settings = cell_settings(target, more.pop("settings", {}))
     async with AsyncExitStack() as stack:
         if settings is None:

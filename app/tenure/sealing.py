@@ -23,7 +23,14 @@ from tenure.store.session import Tx
 
 WITHDRAWN = ("erased", "held")
 """States of versions that nobody reads: gone, or only kept for a hold."""
-GONE = "This was erased; its key is destroyed and nothing can be read or written here for that person."
+GONE = (
+    "This was erased, or is being erased: its key is destroyed with it. What was stored about that person can"
+    " be neither read nor added to."
+)
+ANEW = (
+    "Do not ask for it again: the certificate, once signed, says what was destroyed. Who comes back after"
+    " that is a new person, with records and threads of their own."
+)
 HELD = "This was erased; a legal hold keeps it sealed, and it is given to nobody."
 OVER = "This has had its time, or its thread was deleted; its key is destroyed and nobody can read it."
 HEAD, CONTENT, REF, NOTE = "head", "content", "ref", "note"
@@ -130,12 +137,10 @@ def withdrawn(tx: Tx, stored: StoredVersion) -> Erased:
 def erased(tx: Tx, shred_id: str | None, *, held: bool = False) -> Erased:
     """The 410 of an erasure, with its certificate once there is one. One or no further statement."""
     shred = shreds.get(tx, shred_id) if shred_id else None
-    over = shred is not None and shred.kind == shreds.Kind.COHORT
-    return Erased(
-        HELD if held else OVER if over else GONE,
-        certificate=shred.certificate_id if shred else None,
-        shred=shred_id,
-    )
+    certificate = shred.certificate_id if shred else None
+    if shred is not None and shred.kind == shreds.Kind.COHORT and not held:
+        return Erased(OVER, certificate=certificate, shred=shred_id)
+    return Erased(HELD if held else GONE, certificate=certificate, shred=shred_id, remedy=ANEW)
 
 
 def open_head(keys: TenantKeyring, opened: OpenedKey, stored: StoredVersion) -> Head:

@@ -241,6 +241,9 @@ def test_who_is_erased_is_gone_with_a_certificate(site: Site) -> None:
     with pytest.raises(Erased) as gone:
         client.get(SCOPE, "gone")
     assert gone.value.certificate == state["certificate"]
+    assert gone.value.remedy
+    client.put(SCOPE, "anew", 1, subjects=["customer:gone"], categories=["contact"])
+    assert "new person" in gone.value.remedy, "as has just been seen"
 
 
 def test_what_is_filed_is_found_under_each_beginning(site: Site) -> None:

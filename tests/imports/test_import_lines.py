@@ -113,6 +113,20 @@ def test_a_dry_run_tells_the_same_and_leaves_no_trace(site: Site) -> None:
     assert dry == {**real, "dry_run": True}
 
 
+def test_a_dry_run_sees_which_lines_have_one_key(site: Site) -> None:
+    """As the run itself: what is the same again is there already, what is another is refused."""
+    first, other = TALK[0], {**TALK[1], "turn": 1}
+    lines = site.lines(first, other, {**first, "ignored": "by the mapping"}, {**first, "turn": 2}, other)
+    mapping = site.file("m.yaml", MAPPING)
+    dry = site.run("jsonl", lines, "--mapping", mapping, "--dry-run", code=1)
+    real = site.run("jsonl", lines, "--mapping", mapping, code=1)
+    assert dry == {**real, "dry_run": True}
+    assert dry["counts"] == {"written": 2, "already_there": 1, "skipped": 0, "refused": 2}
+    assert [one["place"] for one in dry["refusals"]] == ["line 2", "line 5"]
+    again = site.run("jsonl", lines, "--mapping", mapping, "--dry-run", "--resume", code=1)
+    assert again["counts"] == {"written": 0, "already_there": 3, "skipped": 0, "refused": 2}
+
+
 def test_a_line_is_refused_by_itself_with_place_and_reason(site: Site) -> None:
     good = json.dumps(TALK[0]).encode()
     lines = site.file(
@@ -228,7 +242,7 @@ def test_a_journal_is_of_one_import(site: Site) -> None:
     told = site.run("jsonl", other, "--mapping", mapping, "--journal", journal, "--resume", code=1)
     assert told["error"]["rule"] == "one journal, one import"
     journal.write_bytes(b"nothing of the kind")
-    told = site.run("jsonl", other, "--mapping", mapping, "--journal", journal, "--resume", code=1)
+    told = site.run("jsonl", other, "--mapping", mapping, "--journal", journal, "--resume", code=2)
     assert (told["error"]["kind"], told["error"]["field"]) == ("invalid", "--journal")
 
 
@@ -293,7 +307,7 @@ def test_a_wrong_mapping_is_told_by_field_and_line_before_anything_is_done(
     site: Site, change: tuple[str, str], field: str, line: int | None
 ) -> None:
     mapping = site.file("m.yaml", MAPPING.replace(*change))
-    told: dict[str, Any] = site.run("jsonl", site.lines(*TALK), "--mapping", mapping, code=1)["error"]
+    told: dict[str, Any] = site.run("jsonl", site.lines(*TALK), "--mapping", mapping, code=2)["error"]
     assert told["field"] == field
     assert line is None or told["line"] == line
     assert told["rule"]

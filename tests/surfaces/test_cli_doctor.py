@@ -12,6 +12,7 @@ from test_http_server import serving
 
 from support.cell import Cell
 from support.lived import Undone, live
+from tenure.inspection.inspector import NOT_CHECKED
 from tenure.store import tables
 
 
@@ -82,3 +83,10 @@ def test_what_is_not_looked_at_is_said(embedded: Cell, arguments: tuple[str, ...
     found = run(embedded, *arguments)
     assert found.exit_code == 0, found.output
     assert ("not checked" in found.output) or ("not looked at" in found.output)
+
+
+def test_nothing_that_was_not_checked_is_called_ok(embedded: Cell) -> None:
+    checks = json.loads(run(embedded, "doctor", "--json").stdout)["checks"]
+    said = [one for one in checks if one["detail"] in NOT_CHECKED]
+    assert len(said) == len(NOT_CHECKED)
+    assert {one["state"] for one in said} == {"not checked"}

@@ -17,10 +17,21 @@ from tenure.cli.options import PLACES, Given, Json, takes_settings, with_paramet
 from tenure.cli.output import Output, answering, wrong_use
 from tenure.client.http import Connection
 
+
+def _trimmed(given: str | None) -> str | None:
+    """A variable that is read from a file often ends in a newline; one of white space is as good as none."""
+    return given and given.strip()
+
+
 ApiKey = Annotated[
     str | None,
     typer.Option(
-        "--api-key", envvar="TENURE_API_KEY", metavar="KEY", help="Whose rights to use.", show_default=False
+        "--api-key",
+        envvar="TENURE_API_KEY",
+        metavar="KEY",
+        help="Whose rights to use.",
+        show_default=False,
+        callback=_trimmed,
     ),
 ]
 Url = Annotated[

@@ -93,7 +93,8 @@ def _importing(kind: str, unit: str, mapping_class: str) -> Callable[[Verb], Ver
             output = Output(as_json=as_json)
             if not api_key and not dry_run:
                 wrong_use(output, "Whose rights? Give --api-key or set TENURE_API_KEY. Nothing was done.")
-            with _installed(output), answering(output), ExitStack() as stack:
+            # Once something is looked at, what is invalid ends in the report.
+            with _installed(output), answering(output, wrong=Invalid), ExitStack() as stack:
                 from tenure.imports import mapping as mappings  # noqa: PLC0415 - needs the extra `import`
                 from tenure.imports.journal import Journal  # noqa: PLC0415 - see above
                 from tenure.imports.report import Report  # noqa: PLC0415 - see above

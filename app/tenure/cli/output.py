@@ -85,8 +85,11 @@ class Output:
 
 
 @contextmanager
-def answering(output: Output) -> Iterator[None]:
-    """Turn an error into its message and exit code. With --json the error is the JSON document."""
+def answering(output: Output, *, wrong: type[TenureError] | None = None) -> Iterator[None]:
+    """Turn an error into its message and exit code. With --json the error is the JSON document.
+
+    `wrong`: what says that the command was called wrongly, besides settings.
+    """
     try:
         yield
     except TenureError as failure:
@@ -100,7 +103,8 @@ def answering(output: Output) -> Iterator[None]:
                     typer.echo(f"  {name}: {in_commands(said)}", err=True)
             if failure.remedy and failure.remedy not in failure.detail:
                 typer.echo(f"  what to do: {in_commands(failure.remedy)}", err=True)
-        raise typer.Exit(WRONG_USE if _is_setting(failure) else NO) from failure
+        is_wrong = _is_setting(failure) or (wrong is not None and isinstance(failure, wrong))
+        raise typer.Exit(WRONG_USE if is_wrong else NO) from failure
     except ModuleNotFoundError as failure:
         if (failure.name or "tenure").partition(".")[0] == "tenure":
             raise

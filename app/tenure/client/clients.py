@@ -18,6 +18,7 @@ from typing import Any, Final, Self, TypeVar, Unpack
 
 import httpx
 
+from tenure.client.bearer import bearer
 from tenure.client.calls import Bound
 from tenure.client.decisions import About, Decisions
 from tenure.client.operation import Work
@@ -66,10 +67,13 @@ class Client(_Common):
         timeout_s: float = TIMEOUT_S,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`base`: the service's root, such as `https://tenure.example`. `api_key`: or an access token."""
+        """`base`: the service's root, such as `https://tenure.example`. `api_key`: or an access token.
+
+        White space around a key is left out. Raises Unauthenticated for what is no key at all.
+        """
         self.bound = Bound(purpose, None, on_behalf_of, retries, timeout_s)
         verify = transport is not None or authorities()
-        self._http = httpx.Client(base_url=base, headers=_bearer(api_key), transport=transport, verify=verify)
+        self._http = httpx.Client(base_url=base, headers=bearer(api_key), transport=transport, verify=verify)
 
     def drive(self, work: Work[R], /) -> R:
         """Carry out the steps of a call."""
@@ -142,7 +146,7 @@ class AsyncClient(_Common):
         self.bound = Bound(purpose, None, on_behalf_of, retries, timeout_s)
         verify = transport is not None or authorities()
         self._http = httpx.AsyncClient(
-            base_url=base, headers=_bearer(api_key), transport=transport, verify=verify
+            base_url=base, headers=bearer(api_key), transport=transport, verify=verify
         )
 
     async def drive(self, work: Work[R], /) -> R:
@@ -192,10 +196,6 @@ class AsyncClient(_Common):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def _bearer(api_key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {api_key}"}
 
 
 def _request(http: httpx.Client | httpx.AsyncClient, step: Send) -> httpx.Request:

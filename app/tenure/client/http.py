@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import httpx
 
+from tenure.client.bearer import bearer
 from tenure.client.problems import error_of
 from tenure.errors import RateLimited, Unavailable
 from tenure.tls import authorities
@@ -41,14 +42,17 @@ class Connection:
         transport: httpx.AsyncBaseTransport | None = None,
         retries: int = RETRIES,
     ) -> None:
-        """`retries`: see above; with 0 a refusal is raised at once."""
+        """`retries`: see above; with 0 a refusal is raised at once.
+
+        White space around a key is left out. Raises Unauthenticated for what is no key at all.
+        """
         self.served = True
         """Whether the cell runs on when this connection is closed."""
         self.base = base.rstrip("/")
         self._retries = retries
         self._client = httpx.AsyncClient(
             base_url=base,
-            headers={"Authorization": f"Bearer {api_key}"},
+            headers=bearer(api_key),
             transport=transport,
             timeout=_TIMEOUT,
             verify=transport is not None or authorities(),

@@ -39,6 +39,8 @@ _Page = tuple[list[CheckpointTuple], str | None]
 """Some of a list, and the cursor of what follows."""
 _LATEST: Final = "__tenure_latest"
 """In the config of a snapshot that is loaded by its id: which one was the newest then, to fork knowingly."""
+_ABSENT: Final = "key"
+"""The field of a NotFound that says: no such thread or snapshot. Others are the caller's mistakes."""
 _OURS: Final = ("subject", "purpose")
 _PAGE: Final = 20
 
@@ -196,7 +198,11 @@ class TenureSaver(BaseCheckpointSaver[Any]):
 
     # ── loading ────────────────────────────────────────────────────────────────────────────────────
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The config's checkpoint, or the newest of its namespace. None: there is none, or it is erased."""
+        """The config's checkpoint, or the newest of its namespace; None when there is none.
+
+        Raises Erased for a thread of somebody who was erased, NotFound when the scope or the decision is not
+        there. LangGraph waits for this before a run's first node: what is refused here runs nothing.
+        """
         return self._run(config, self._get(config))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -211,7 +217,9 @@ class TenureSaver(BaseCheckpointSaver[Any]):
             found = yield from Threads.get_snapshot.steps(
                 self._bound(config), self._scope, thread, namespace=namespace, snapshot=wanted
             )
-        except (NotFound, Erased):
+        except NotFound as failure:
+            if failure.field != _ABSENT:
+                raise
             return None
         self._kept.load(found)
         loaded = self._tuple(found)
@@ -264,7 +272,10 @@ class TenureSaver(BaseCheckpointSaver[Any]):
     ) -> Work[_Page]:
         where = {} if config is None else config["configurable"]
         if (only := where.get("checkpoint_id")) is not None and config is not None:
-            one = yield from self._get(config)
+            try:
+                one = yield from self._get(config)
+            except Erased:
+                one = None  # as in every list
             if one is None or not _fits(one, wanted or {}) or (before is not None and only >= _id(before)):
                 return [], None
             return [one], None

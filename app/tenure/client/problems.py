@@ -17,31 +17,31 @@ from tenure.errors import (
 
 def error_of(problem: Mapping[str, Any]) -> TenureError:
     """The error that a problem document (RFC 9457) stands for; a plain `TenureError` for an unknown kind."""
-    name = str(problem.get("type", "")).rpartition(":")[2]
-    kind = _KINDS.get(name, TenureError)
-    detail, remedy = str(problem.get("detail", "The service refused.")), problem.get("remedy")
-    if kind is Denied:
-        return Denied(
-            detail, entry=problem.get("entry"), rules=tuple(problem.get("rules", ())), remedy=remedy
-        )
-    if kind is Erased:
-        return Erased(detail, certificate=problem.get("certificate"), shred=problem.get("shred"))
-    if kind in (RateLimited, QuotaExceeded):
-        return _limited(kind, detail, problem)
-    if issubclass(kind, Unavailable):
-        return kind(detail, retry_after=int(problem.get("retry_after", 1)), remedy=remedy)
-    failure = kind(detail, field=problem.get("field"), rule=problem.get("rule"), remedy=remedy)
-    if isinstance(failure, Invalid):
-        failure.line, failure.file = problem.get("line"), problem.get("file")
+    kind = _KINDS.get(str(problem.get("type", "")).rpartition(":")[2], TenureError)
+    failure = _made(kind, str(problem.get("detail", "The service refused.")), problem)
+    for name in ("field", "rule", "remedy"):  # every kind has them, whether or not it is made of them
+        if problem.get(name) is not None:
+            setattr(failure, name, problem[name])
     return failure
 
 
-def _limited(kind: type[TenureError], detail: str, problem: Mapping[str, Any]) -> TenureError:
-    limit, rule, remedy = str(problem.get("limit", "")), problem.get("rule"), problem.get("remedy")
+def _made(kind: type[TenureError], detail: str, problem: Mapping[str, Any]) -> TenureError:
+    """An error of a kind, with what only that kind has."""
+    if kind is Denied:
+        return Denied(detail, entry=problem.get("entry"), rules=tuple(problem.get("rules", ())))
+    if kind is Erased:
+        return Erased(detail, certificate=problem.get("certificate"), shred=problem.get("shred"))
     if kind is QuotaExceeded:
-        return QuotaExceeded(detail, limit=limit, rule=rule, remedy=remedy)
+        return QuotaExceeded(detail, limit=str(problem.get("limit", "")))
     after = int(problem.get("retry_after", 1))
-    return RateLimited(detail, limit=limit, retry_after=after, rule=rule, remedy=remedy)
+    if kind is RateLimited:
+        return RateLimited(detail, limit=str(problem.get("limit", "")), retry_after=after)
+    if issubclass(kind, Unavailable):
+        return kind(detail, retry_after=after)
+    failure = kind(detail)
+    if isinstance(failure, Invalid):
+        failure.line, failure.file = problem.get("line"), problem.get("file")
+    return failure
 
 
 def _family(kind: type[TenureError]) -> Iterator[type[TenureError]]:

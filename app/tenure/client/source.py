@@ -7,6 +7,7 @@ from typing import Self
 
 import httpx
 
+from tenure.client.bearer import bearer
 from tenure.errors import Invalid, Unauthenticated, Unavailable
 from tenure.tls import authorities
 
@@ -52,7 +53,7 @@ class UrlSource(AbstractContextManager["UrlSource"]):
 
     def __init__(self, base: str, token: str | None = None, client: httpx.Client | None = None) -> None:
         self._base = base.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = bearer(token, "token") if token else {}
         self._client = client or httpx.Client(timeout=_TIMEOUT, verify=authorities())
 
     def __call__(self, path: str) -> bytes | None:

@@ -73,7 +73,6 @@ TITLES = {
 # For errors that say no more than that.
 _RULES = {
     "not-found": ("something that exists and that you may see", "Check the name or id, and your role."),
-    "erased": ("erased", "Do not ask again: the certificate, once signed, says what was destroyed."),
     "rate-limited": ("a limit of the caller", "Wait retry_after seconds, then send less at once."),
     "quota-exceeded": (
         "a quota of the tenant",

@@ -71,8 +71,11 @@ class Journal:
 
     @classmethod
     def dry(cls, path: Path, about: tuple[str, ...], *, resume: bool) -> "Journal":
-        """In memory, for a run that must leave no trace; what the file says is known if it is to go on."""
-        database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        """For a run that must leave no trace; what the file says is known if it is to go on.
+
+        SQLite's own temporary database: in memory while it is small, then in a file that has no name.
+        """
+        database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         if resume and path.exists():
             with closing(sqlite3.connect(path, timeout=0.5)) as kept, suppress(sqlite3.Error):
                 kept.backup(database)

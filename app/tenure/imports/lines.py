@@ -7,7 +7,8 @@
     4 compare   a record with that key is there: fine if its first version is this very line, refused if not
     5 journal   a crash between 3 and 5 leaves a line that is put again, and found at 3 or 4
 
-Nothing is held but the lines that are at work, however long the file is.
+Nothing is held but the lines that are at work, however long the file is. A dry run keeps digests of keys in
+its journal, a file that has no name: so it sees that two lines have one key.
 """
 
 import json
@@ -80,14 +81,16 @@ class _Line:
     def unit(self) -> Unit:
         """Read and labelled at once, so that two lines of one key are not put together."""
         place = f"line {self.number}"
-        if self.journal.has(*self._mark):
+        there = self.journal.has(*self._mark)
+        if there and self.client is not None:
             return Unit(place, lambda: Outcome.THERE)
         try:
             draft = self._draft(_parsed(self.raw))
+            if self.client is None:
+                outcome = self._foreseen(draft)
+                return Unit(place, lambda: Outcome.THERE if there else outcome)
         except (TenureError, Skipped) as refused:
-            return Unit(place, partial(_raise, refused))
-        if self.client is None:
-            return Unit(place, lambda: Outcome.WRITTEN)
+            return Unit(place, (lambda: Outcome.THERE) if there else partial(_raise, refused))
         return Unit(place, partial(self._taken, self.client, draft), (draft.place.scope, draft.key))
 
     @property
@@ -98,6 +101,22 @@ class _Line:
         outcome = self._put(client, draft)
         self.journal.add(*self._mark)
         return outcome
+
+    def _foreseen(self, draft: Draft) -> Outcome:
+        """What a dry run can tell of a key: whether a line before has it, and is the same.
+
+        The journal of a dry run is nobody's, and remembers it as digests.
+        """
+        key = draft.place.scope, draft.key
+        told = [draft.content, sorted(set(draft.subjects)), sorted(set(draft.place.categories))]
+        what = json.dumps([*told, draft.metadata], sort_keys=True)
+        if not self.journal.has("key", *key):
+            self.journal.add("key", *key)
+            self.journal.add("key of", *key, what)
+            return Outcome.WRITTEN
+        if not self.journal.has("key of", *key, what):
+            raise _another()
+        return Outcome.THERE
 
     def _draft(self, document: dict[str, Any]) -> Draft:
         skipped = self.labeller.skipped(document)
@@ -159,12 +178,16 @@ def _compare(client: Client, draft: Draft) -> None:
         or set(there.categories) != set(draft.place.categories)
         or dict(there.metadata) != draft.metadata
     ):
-        raise Conflict(
-            "A record with that key is there already, and it is another; nothing was written.",
-            field="key",
-            rule="a key of its own for each line",
-            remedy="Make keys of more fields, or of {line}.",
-        )
+        raise _another()
+
+
+def _another() -> Conflict:
+    return Conflict(
+        "A record with that key is there already, and it is another; nothing was written.",
+        field="key",
+        rule="a key of its own for each line",
+        remedy="Make keys of more fields, or of {line}.",
+    )
 
 
 def _opened(file: Path) -> BinaryIO:

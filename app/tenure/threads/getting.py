@@ -12,7 +12,7 @@ from tenure.errors import Denied, Erased, NotFound
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.thread import Pending, Snapshot, Value, snapshots_key, writes_key
 from tenure.reading import absent, not_found, withheld
-from tenure.sealing import WITHDRAWN, labels_of, withdrawn
+from tenure.sealing import WITHDRAWN, labels_of, unseal, withdrawn
 from tenure.store import records
 from tenure.store.records import StoredVersion
 from tenure.thawing import require
@@ -43,15 +43,17 @@ class GetSnapshot(OnThread):
             access = Access(root.record_id, root.version, Action.DENIED)
             return caller.refuse(Kind.ACCESS, verdict, access, nonce=nonce)
         remember(desk, root)
-        if root.state in WITHDRAWN:
-            return self._gone(caller, withdrawn(desk.tx, root), root, nonce)
         if root.state == "live" and (kept := withheld(caller, root, nonce=nonce)) is not None:
             return kept
         found = self._find(desk, root) if root.state == "live" else None
-        if found is None:
-            caller.record(Kind.ACCESS, "not-found", nonce=nonce)
-            return not_found()
-        return Loader(caller, self.scope, root.latest, nonce).alone(*found)
+        if found is not None:
+            return Loader(caller, self.scope, root.latest, nonce).alone(*found)
+        if (gone := _closed(desk, root)) is not None:
+            access = Access(root.record_id, root.version, Action.WITHHELD)
+            caller.record(Kind.ACCESS, "erased", access, nonce=nonce)
+            return gone
+        caller.record(Kind.ACCESS, "not-found", nonce=nonce)
+        return not_found()
 
     def _find(self, desk: Desk, root: StoredVersion) -> tuple[StoredVersion, Facts, str] | None:
         """The snapshot with its facts, and the id of the newest."""
@@ -68,10 +70,18 @@ class GetSnapshot(OnThread):
             return None
         return stored, facts, facts.id if latest is None else latest.id
 
-    def _gone(self, caller: Caller, gone: Erased, root: StoredVersion, nonce: bytes) -> Erased:
-        access = Access(root.record_id, root.version, Action.WITHHELD)
-        caller.record(Kind.ACCESS, "erased", access, nonce=nonce)
+
+def _closed(desk: Desk, root: StoredVersion) -> Erased | None:
+    """The 410 of a root that nobody can open: from the request to erase its person on; None if deleted."""
+    if root.state in WITHDRAWN:
+        return withdrawn(desk.tx, root)
+    if root.state != "live":
+        return None
+    try:
+        unseal(desk.tx, desk.tenancy.keys, root)
+    except Erased as gone:
         return gone
+    return None
 
 
 class Loader:
