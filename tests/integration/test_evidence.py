@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 
 from foreign import goverifier
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
@@ -116,12 +116,12 @@ async def test_a_pack_has_everything_and_verifies_as_folder_and_archive(cell: Ce
         held = [entry for entry in cell.entries() if entry["_at"][1] is not None]
         held = [entry for entry in held if entry["_at"][1] < _size(again)]
         made = sum("commitment" in one for entry in held for one in accesses_in(folder, entry))
-        (said,) = [text for text in again.not_checked if "commitments stand for" in text]
+        (said,) = [one for one in again.not_checked if "commitments stand for" in one]
         assert said.startswith(f"What {made - 47} of the log's {made} commitments stand for:")
-        assert not any("separate access lists" in text for text in again.not_checked), "they are all here"
+        assert not any("separate access lists" in one for one in again.not_checked), "they are all here"
     write_archive(folder, tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "pack.zip").read_bytes()
-    assert any("trust on first use" in text for text in audit_pack(folder).not_checked)
+    assert any("trust on first use" in one for one in audit_pack(folder).not_checked)
     assert "unknown-key" in checks(audit_pack(folder, [Signer(vkey.partition("+")[0], bytes(32)).vkey]))
 
     # Taking it is on record, and so is the opening.
@@ -400,6 +400,24 @@ async def test_pages_of_certificates_are_whole_and_in_order(cell: Cell) -> None:
     assert sorted(kinds) == ["erasure-certificate"] * 2 + ["request-certificate"] * 2
     with pytest.raises(Denied):
         await evidence.certificates(cell.one["agent"], after=None, limit=50)
+
+
+async def test_rules_that_nobody_applied_are_named(cell: Cell, tmp_path: Path) -> None:
+    """Whoever writes rows of manifests gives rights behind the API: entries show under which rules."""
+    key, _ = await lived(cell)
+    before = await taken(cell, key, tmp_path / "before")
+    assert not [said for said in before.not_checked if said.startswith("Who applied")]
+    wider = {"old": '"roles": ["clerk"]', "new": '"roles": ["auditor", "clerk"]'}
+    with cell.raw() as rows:
+        rows.execute(
+            text("UPDATE manifests SET spec = replace(spec, :old, :new) WHERE kind = 'Grant'"), wider
+        )
+        rows.execute(text("UPDATE tenant_state SET policy_epoch = policy_epoch + 1"))
+    got = await cell.get("k0", scope=NOTES, ask=cell.one.ask("auditor"))
+    await cell.tenure.sequencer.run(cell.one.id)
+    after = await taken(cell, key, tmp_path / "after")
+    named = next(one["policy"] for one in cell.entries() if f"{one['writer']}-{one['n']}" == got.entry)
+    assert [said for said in after.not_checked if said.startswith(f"Who applied the policy {named}")]
 
 
 async def test_an_archive_with_a_file_twice_is_none(cell: Cell, tmp_path: Path) -> None:

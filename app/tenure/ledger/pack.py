@@ -25,7 +25,7 @@ from tenure.ledger import schema
 from tenure.ledger.audit import COMMITMENTS, LISTS, NO_EARLIER, AuditReport, Progress, audit
 from tenure.ledger.canonical import canonical, parse_canonical
 from tenure.ledger.checkpoint import Checkpoint
-from tenure.ledger.entry import parse_access_list, parse_entry
+from tenure.ledger.entry import Kind, parse_access_list, parse_entry
 from tenure.ledger.evidence import open_statement
 from tenure.ledger.keychain import FILE, Lineage, lineage
 from tenure.ledger.note import ED25519, Verifier
@@ -65,6 +65,8 @@ class Named(NamedTuple):
     """What the entries of a span name, and the populations among them."""
 
     policies: frozenset[str]
+    applied: frozenset[str]
+    """Policies that somebody made the tenant's, as the whole log says."""
     lists: dict[str, dict[str, Any]]
     """Digest of a separate access list → the entry that names it."""
     populations: dict[str, tuple[Selection, list[int]]]
@@ -113,6 +115,7 @@ def survey(entries: Iterable[bytes], span: Span, wanted: Container[str] = frozen
     ends = Ends(wanted)
     committed = lists_beyond = 0
     policies: set[str] = set()
+    applied: set[str] = set()
     lists: dict[str, dict[str, Any]] = {}
     whole = span.selection
     days: dict[str, int] = {}
@@ -120,6 +123,8 @@ def survey(entries: Iterable[bytes], span: Span, wanted: Container[str] = frozen
     for index, raw in enumerate(entries):
         entry = parse_entry(raw)
         ends.take(index, entry)
+        if entry["kind"] == Kind.POLICY_CHANGE:
+            applied.add(str(entry.get("data", {}).get("bundle")))
         committed += _made(entry.get("accesses", ()))
         if not whole.takes(entry, ()):
             lists_beyond += "accesses_sha256" in entry
@@ -134,7 +139,7 @@ def survey(entries: Iterable[bytes], span: Span, wanted: Container[str] = frozen
             policies.add(entry["policy"])
         if "accesses_sha256" in entry:
             lists[entry["accesses_sha256"]] = entry
-    return Named(frozenset(policies), lists, found, days, ends, committed, lists_beyond)
+    return Named(frozenset(policies), frozenset(applied), lists, found, days, ends, committed, lists_beyond)
 
 
 def _made(accesses: Iterable[Mapping[str, Any]]) -> int:
@@ -350,6 +355,21 @@ class _Check:
             if policy_name(found) != name:
                 self._fail("policy-digest", f"{name} is not the policy bundle of that digest.")
         self.counts["policies"] = len(there)
+        known = [self._manifests_of(digest) for digest in named.applied]
+        for digest in sorted(named.policies - named.applied):
+            if self._manifests_of(digest) not in (None, [], *known):
+                self.left.append(
+                    f"Who applied the policy {digest}: no entry of this log does, and entries of the span"
+                    " were decided under it. It is of an earlier generation of the log, or came with an"
+                    " upgrade of the service, or somebody changed rules behind its back."
+                )
+
+    def _manifests_of(self, digest: str) -> Any:  # noqa: ANN401 - whatever JSON a bundle's file has there
+        """What a policy bundle in the pack declares; None if there is none, or it is no bundle."""
+        try:
+            return json.loads(self.read(policy_name(digest)) or b"")["manifests"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
 
     def _lists(self, named: Named) -> int:
         """Separate access lists; how many commitments were made in them."""
