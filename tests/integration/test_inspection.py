@@ -135,6 +135,12 @@ def a_stranger(connection: Connection, cell: Cell) -> None:
     connection.execute(insert(tables.principals).values(row))
 
 
+def a_key(connection: Connection, cell: Cell) -> None:
+    """An API key that nobody gave, to an administrator."""
+    row = {**first(connection, cell, "credentials", {}), "id": new_id(), "secret_hash": "1" * 64}
+    connection.execute(insert(tables.credentials).values(row))
+
+
 def first(connection: Connection, cell: Cell, name: str, which: dict[str, Any]) -> Any:
     table = tables.metadata.tables[name]
     own = CELL if name.startswith(("key_p", "key_m", "key_b", "cell_")) else cell.one.id
@@ -287,6 +293,10 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "principals.kind": (setting("principals", "kind", "person", kind="agent"), "principals"),
     "principals.disabled_at": (setting("principals", "disabled_at", 1), "principals"),
     "principals of nobody's making": (a_stranger, "principals"),
+    "credentials.secret_hash": (setting("credentials", "secret_hash", "0" * 64), "credentials"),
+    "credentials.expires_at": (setting("credentials", "expires_at", 1), "credentials"),
+    "credentials.revoked_at": (setting("credentials", "revoked_at", 1), "credentials"),
+    "credentials of nobody's making": (a_key, "credentials"),
     "key_pointer.digest": (setting("key_pointer", "digest", flipped), "key_pointer"),
     "key_manifests.blob": (setting("key_manifests", "blob", flipped), "key_manifests"),
     "key_batches.plan": (setting("key_batches", "plan", "{}"), "key_batches"),

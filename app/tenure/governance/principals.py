@@ -8,7 +8,7 @@ from tenure.errors import Conflict, Invalid, NotFound
 from tenure.governance.service import Once, Seat, Service
 from tenure.ledger.entry import Kind
 from tenure.model import names
-from tenure.model.apikey import new_api_key
+from tenure.model.apikey import config_of, new_api_key
 from tenure.model.identity import check_id
 from tenure.model.principal import Credential, Principal, PrincipalKind
 from tenure.model.reach import checked_reach
@@ -54,9 +54,9 @@ class Principals:
                     remedy="Choose another name, or add a credential to the existing principal.",
                 )
             principal = Principal(seat.desk.tx.tenant_id, ids.new_id(), name, kind, tuple(sorted(set(roles))))
-            _, key = add_principal(seat.desk.tx, principal, at=seat.desk.now)
+            said, key = add_principal(seat.desk.tx, principal, at=seat.desk.now)
             tenants.raise_under_policy(seat.desk.tx, Epoch.PRINCIPAL, seat.desk.tenancy.epochs.policy)
-            seat.record(Kind.PRINCIPAL_CHANGE, change="created", **principal.standing)
+            seat.record(Kind.PRINCIPAL_CHANGE, change="created", **said)
             return {**_shown(principal), "api_key": key}
 
         return await self._service.run(credential, SCOPE, "write", work, once=once)
@@ -155,7 +155,9 @@ class Principals:
                 expires_at=wanted.expires_at,
                 reach=reach,
             )
-            facts: dict[str, Any] = {} if reach is None else {"narrowed": True}
+            facts: dict[str, Any] = {"config": config_of(secret_hash, wanted.expires_at, reach)}
+            if reach is not None:
+                facts["narrowed"] = True
             if wanted.expires_at is not None:
                 facts["expires_at"] = ids.rfc3339(wanted.expires_at)
             seat.record(
@@ -251,13 +253,14 @@ def check_roles(
             )
 
 
-def add_principal(tx: Any, principal: Principal, *, at: int) -> tuple[str, str]:  # noqa: ANN401
-    """Store a principal with a first credential: (credential id, API key)."""
+def add_principal(tx: Any, principal: Principal, *, at: int) -> tuple[dict[str, Any], str]:  # noqa: ANN401
+    """Store a principal with a first credential: (what an entry says of both, API key)."""
     key, secret_hash = new_api_key(principal.tenant_id)
     credential_id = ids.new_id()
     store.create(tx, principal, at=at)
     store.add_credential(tx, credential_id, principal.id, secret_hash, at=at)
-    return credential_id, key
+    said = {**principal.standing, "credential": credential_id, "config": config_of(secret_hash, None, None)}
+    return said, key
 
 
 def _check_not_shut_out(seat: Seat, new: Principal) -> None:

@@ -66,8 +66,8 @@ class Tenants:
             store.register(tx, tenant_id, name, at=seat.desk.now)
             seat.record(Act.TENANT_CREATE, tenant=tenant_id)
             tx.as_tenant(tenant_id)
-            first, key = _furnish(tx, ground, tenant_id, names.TENANT_ADMIN, at=seat.desk.now)
-            _open_log(tx, ground, staged.manifest, first, at=seat.desk.now)
+            said, key = _furnish(tx, ground, tenant_id, names.TENANT_ADMIN, at=seat.desk.now)
+            _open_log(tx, ground, staged.manifest, said, at=seat.desk.now)
             tx.as_tenant(CELL)
             moved.append(staged.pointer)
             return {"id": tenant_id, "name": name, "admin_key": key}
@@ -147,9 +147,9 @@ def initialise(ground: Ground) -> str | None:
         mirror_state(ground.mirror, staged)
         stage(tx, staged)
         swap(tx, None, staged)
-        first, key = _furnish(tx, ground, CELL, names.OPERATOR, at=now)
+        said, key = _furnish(tx, ground, CELL, names.OPERATOR, at=now)
         tx.writers = Writers()
-        _open_log(tx, ground, staged.manifest, first, at=now)
+        _open_log(tx, ground, staged.manifest, said, at=now)
         tx.append(EntryDraft(kind=Act.WRITER_END, at=now, outcome="ok"))
         return key, staged
 
@@ -166,18 +166,18 @@ def _with_tenant(ground: Ground, old: CellManifest, tenant_id: str, version: int
     return seal_state(made, ground.roots, version)
 
 
-def _furnish(tx: Tx, ground: Ground, tenant_id: str, role: str, *, at: int) -> tuple[Principal, str]:
-    """A tenant's own rows; its first principal and that one's API key."""
+def _furnish(tx: Tx, ground: Ground, tenant_id: str, role: str, *, at: int) -> tuple[dict[str, Any], str]:
+    """A tenant's own rows; what an entry says of its first principal, and that one's API key."""
     epoch = ground.mirror.leaf_epoch()
     store.create(tx, tenant_id, leaf_epoch=epoch, first_leaf=0 if epoch else FIRST_FREE)
     first = Principal(tenant_id, ids.new_id(), role, PrincipalKind.PERSON, (role,))
-    return first, add_principal(tx, first, at=at)[1]
+    return add_principal(tx, first, at=at)
 
 
-def _open_log(tx: Tx, ground: Ground, manifest: CellManifest, first: Principal, *, at: int) -> None:
+def _open_log(tx: Tx, ground: Ground, manifest: CellManifest, first: dict[str, Any], *, at: int) -> None:
     """Open the log with an entry that says who governs the tenant from now on."""
     origin = origin_of(ground.origin_prefix, tx.tenant_id, 1)
     log.open_log(tx, 1, origin, EMPTY_ROOT)
     ledgerkeys.record(tx, 1, Signer(origin, manifest.tenants[tx.tenant_id].ledger_seed).vkey)
-    data = {"origin": origin, "generation": 1, **first.standing}
+    data = {"origin": origin, "generation": 1, **first}
     tx.append(EntryDraft(kind=Act.LOG_OPEN, at=at, outcome="ok", data=data))

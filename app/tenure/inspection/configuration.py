@@ -1,4 +1,4 @@
-"""Who may do what, now: manifests against the newest generation, principals against the entries about them.
+"""Who may do what, now: manifests against the newest generation, principals and keys against their entries.
 
 Both decide what is allowed from the next request on, so an edit behind the API gives rights to whoever makes
 it. What decides is held against what was decided before anybody could use it.
@@ -14,14 +14,16 @@ from tenure.ids import parse_rfc3339
 from tenure.inspection.findings import Finding
 from tenure.inspection.view import SKEW_US, View, differing, guarded
 from tenure.ledger.entry import Kind, parse_entry
+from tenure.model.apikey import config_of
 from tenure.model.manifests import Manifest, parse_manifests
+from tenure.model.reach import read_reach
 from tenure.policy.bundle import load_bundle
 from tenure.store import inspecting, log, tables
 from tenure.store import manifests as store
 from tenure.store.configurations import of_row
 from tenure.store.inspecting import Row
 
-_M, _P = tables.manifests, tables.principals
+_M, _P, _C = tables.manifests, tables.principals, tables.credentials
 
 
 # ── manifests ──────────────────────────────────────────────────────────────────────────────────────
@@ -90,7 +92,7 @@ def principals(view: View) -> Iterator[Finding]:
     """Every principal has the kind, roles and state that entries gave it, and none of theirs is missing."""
     if not view.lives:
         return
-    said = _said(view)
+    said = _said(view, "principal")
     rows = {row["id"]: row for row in inspecting.where(view.tx, _P)}
     for missing in sorted(said.keys() - rows.keys()):
         yield view.finding("principal", _P, (missing,), "", "an entry made it, and it is not there")
@@ -98,15 +100,14 @@ def principals(view: View) -> Iterator[Finding]:
         yield from guarded(view, "principal", _P, (key,), _principal(view, row, said.get(key, [])))
 
 
-def _said(view: View) -> dict[str, list[Said]]:
-    """Principal → what entries say of it, by time; not of what a database lost that was put back."""
+def _said(view: View, member: str) -> dict[str, list[Said]]:
+    """Id under a member of `data` → what entries say of it, by time; not what a restored database lost."""
     found: dict[str, list[Said]] = {}
     opened = log.bodies(view.tx, 1, 0, 1) or inspecting.acts(view.tx, Kind.LOG_OPEN)
-    changes = inspecting.principal_changes(view.tx)
-    for body in [bytes(one) for one in opened] + [body for _, _, body in changes]:
+    for body in [bytes(one) for one in opened] + inspecting.principal_changes(view.tx):
         with suppress(Unverified):  # the section on entries says so
             entry = parse_entry(body)
-            about = entry.get("data", {}).get("principal")
+            about = entry.get("data", {}).get(member)
             if about is not None and not view.is_put_back(entry["writer"], entry["n"]):
                 found.setdefault(about, []).append(Said(parse_rfc3339(entry["at"]), entry))
     return found
@@ -129,6 +130,42 @@ def _principal(view: View, row: Row, said: list[Said]) -> Iterator[Finding]:
         yield view.finding("principal", _P, key, "disabled_at", "no entry says that it was switched off")
     if switched and not any(_is_switched(view, row, one) for one in switched):
         yield view.finding("principal", _P, key, "disabled_at", "it was switched on or off otherwise")
+
+
+# ── credentials ────────────────────────────────────────────────────────────────────────────────────
+def credentials(view: View) -> Iterator[Finding]:
+    """Every API key is one that an entry gave to its principal, as given, and revoked as entries say."""
+    if not view.lives:
+        return
+    said = _said(view, "credential")
+    rows = {row["id"]: row for row in inspecting.where(view.tx, _C)}
+    for missing in sorted(said.keys() - rows.keys()):
+        yield view.finding("credential", _C, (missing,), "", "an entry made it, and it is not there")
+    for key, row in rows.items():
+        yield from guarded(view, "credential", _C, (key,), _credential(view, row, said.get(key, [])))
+
+
+def _credential(view: View, row: Row, said: list[Said]) -> Iterator[Finding]:
+    key = (row["id"],)
+    made = [one for one in said if "config" in one.data]
+    if len(made) != 1:
+        yield view.finding("credential", _C, key, "", "no entry, or more than one, says that it was given")
+        return
+    yield from differing(view, "credential", _C, row, principal_id=made[0].data["principal"])
+    reach = read_reach(row["reach"])
+    kept = None if reach is None else reach.stored()
+    config = config_of(row["secret_hash"], row["expires_at"], reach)
+    if (kept, config) != (row["reach"], made[0].data["config"]):
+        detail = "secret, end or reach are not those that were given"
+        yield view.finding("credential", _C, key, "secret_hash", detail)
+    if not view.happened(made[0].entry, row["created_at"]):
+        yield view.finding("credential", _C, key, "created_at", "its entry says another time")
+    revoked = [one for one in said if one.data.get("change") == "credential-revoked"]
+    if not revoked:
+        if row["revoked_at"] is not None and not view.erasing:  # whoever leaves has all revoked
+            yield view.finding("credential", _C, key, "revoked_at", "no entry says that it was revoked")
+    elif row["revoked_at"] is None or not view.happened(revoked[0].entry, row["revoked_at"]):
+        yield view.finding("credential", _C, key, "revoked_at", "it was revoked, at the time of its entry")
 
 
 def _is_switched(view: View, row: Row, said: Said) -> bool:

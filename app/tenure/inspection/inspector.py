@@ -27,7 +27,7 @@ AGAIN_S = 0.3, 1.0
 """How long after one look at a doubtful page there is the next. On a slow disk a commit takes its time."""
 NOT_CHECKED = (
     "Rows of entries that have no place in the log yet: nothing is signed over them.",
-    "What no entry binds: names of principals and tenants; API keys, so who writes rows can make another.",
+    "What no entry binds: names of principals and tenants, and who an issuer's subject is here.",
     "Whether an event of a person was deleted: rules of retention then wait for it, and delete nothing.",
     "Whether a kept checkpoint between others was deleted, where the cell's log never took it in.",
     "Whether the last opening of a round of the cell's log was deleted, if its tree would do with one less.",

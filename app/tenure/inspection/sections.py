@@ -68,6 +68,7 @@ SECTIONS = (
     Section("configurations", tables.configurations, acts.configurations),
     Section("manifests", tables.manifests, None, configuration.manifests),
     Section("principals", tables.principals, None, configuration.principals),
+    Section("credentials", tables.credentials, None, configuration.credentials),
     Section("versions", tables.versions, records.versions),
     Section("records", tables.records, records.records),
     Section("links", tables.version_subjects, records.links),

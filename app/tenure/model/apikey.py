@@ -8,12 +8,14 @@ secret has 256 random bits, so a slow hash would add nothing.
 import base64
 import binascii
 import hashlib
+import json
 import secrets
 import uuid
 import zlib
 
 from tenure.errors import Unauthenticated
 from tenure.model.principal import Credential
+from tenure.model.reach import Reach
 
 _PREFIX = "tnr_"
 _BODY = 48
@@ -44,6 +46,15 @@ def parse_api_key(key: str) -> Credential:
     tenant = body[:16].hex()
     tenant_id = f"{tenant[:8]}-{tenant[8:12]}-{tenant[12:16]}-{tenant[16:20]}-{tenant[20:]}"
     return Credential(tenant_id=tenant_id, secret_hash=_hash(body[16:]))
+
+
+def config_of(secret_hash: str, expires_at: int | None, reach: Reach | None) -> str:
+    """64 hex digits of all that a key's row says of what it opens, until when and how far, for its entry.
+
+    The secret has 256 random bits: nobody guesses it from this.
+    """
+    kept = [secret_hash, expires_at, None if reach is None else reach.stored()]
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
 
 
 def _checksum(body: bytes) -> bytes:

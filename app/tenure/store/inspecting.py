@@ -151,7 +151,7 @@ _RUN_BEFORE = Select(
     )
 )
 _CHANGES = Select(
-    select(_e.c.writer, _e.c.n, _e.c.body)
+    select(_e.c.body)
     .where(mine(_e), _e.c.kind == literal_column("'principal.change'"))
     .order_by(_e.c.at, _e.c.writer, _e.c.n)
 )
@@ -174,9 +174,9 @@ def acts(tx: Tx, *kinds: str) -> list[bytes]:
     return [bytes(body) for (body,) in tx.look((_ACTS, {"kinds": [str(kind) for kind in kinds]}))[0]]
 
 
-def principal_changes(tx: Tx) -> list[tuple[str, int, bytes]]:
-    """(writer, number, body) of every entry that changes principals, by time. By an index of these alone."""
-    return [(writer, n, bytes(body)) for writer, n, body in tx.look((_CHANGES, {}))[0]]
+def principal_changes(tx: Tx) -> list[bytes]:
+    """The bodies of every entry that changes principals, by time. By an index of these alone."""
+    return [bytes(body) for (body,) in tx.look((_CHANGES, {}))[0]]
 
 
 def versions(tx: Tx, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], Row]:
