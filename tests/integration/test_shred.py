@@ -20,7 +20,7 @@ from support.erasure import (
     root_versions,
     steps_of,
 )
-from tenure import bootstrap
+from tenure import groundwork
 from tenure.bootstrap import open_tenure, prepare
 from tenure.errors import Erased, KeyFailure, NotFound, Shredded, TenureError
 from tenure.keyring import TenantKeyring
@@ -382,7 +382,7 @@ async def _on_fake_roots(embedded: Cell, monkeypatch: pytest.MonkeyPatch, roots:
     from support.cell import furnish
 
     folder = embedded.settings.data_dir.parent / "fake"
-    monkeypatch.setattr(bootstrap, "open_root_stores", lambda *_: roots)
+    monkeypatch.setattr(groundwork, "open_root_stores", lambda *_: roots)
     given = embedded.settings.model_copy(update={"data_dir": folder / "data", "root_dir": folder / "root"})
     return await furnish(given, f"sqlite:///{folder / 'data' / 'tenure.db'}")
 
