@@ -64,7 +64,7 @@ class Output:
         cells = [[str(cell) for cell in row] for row in rows]
         table = Table(
             *(
-                Column(name, overflow="fold", min_width=_whole(row[place] for row in cells))
+                Column(name, overflow="fold", min_width=_whole(cells, place))
                 for place, name in enumerate(columns)
             ),
             title=Text(title) if title else None,
@@ -150,8 +150,9 @@ def this_program() -> str:
     return str(path)
 
 
-def _whole(cells: Iterable[str]) -> int | None:
-    """How wide the longest word is that must not be broken; None: there is none."""
+def _whole(rows: Iterable[Sequence[str]], place: int) -> int | None:
+    """How wide the longest word of a column is that must not be broken; None: there is none."""
+    cells = (row[place] for row in rows if place < len(row))  # a row may end early
     return max((len(found[0]) for cell in cells for found in _COPIED.finditer(cell)), default=None)
 
 
