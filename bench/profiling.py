@@ -42,7 +42,7 @@ class Watch:
                 return run(lane, tenant_id, operations)
             profiler = getattr(lane, "bench_profiler", None)
             if profiler is None:
-                profiler = lane.bench_profiler = cProfile.Profile(time.thread_time)  # type: ignore[attr-defined]
+                profiler = lane.bench_profiler = cProfile.Profile(time.thread_time)  # type: ignore[attr-defined]  # ours
                 self.profiles.append(profiler)
             wall, cpu = time.perf_counter(), time.thread_time()
             profiler.enable()

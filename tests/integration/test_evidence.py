@@ -16,6 +16,7 @@ from foreign import goverifier
 from support.cell import NOTES, SCOPE, SUPPORT, Cell
 from support.databases import DATABASES
 from support.officers import approved, carried_out, second_officer
+from support.resigned import index_of, sign_again
 from tenure.cli.embedded import Cell as Served
 from tenure.client.evidence import collect
 from tenure.client.pack import audit_pack, is_pack, write_archive
@@ -25,7 +26,6 @@ from tenure.errors import Denied, Invalid, NotFound
 from tenure.governance.evidence import Index
 from tenure.ledger.canonical import canonical
 from tenure.ledger.entry import Kind
-from tenure.ledger.evidence import issue_statement
 from tenure.ledger.note import Signer
 from tenure.ledger.pack import WHOLE, PackReport, Span
 from tenure.ledger.requestcertificate import issue_request_certificate
@@ -221,18 +221,9 @@ def resigned(
 ) -> PackReport:
     """What is found in a copy that was changed, and whose index was signed again with the log's key."""
     shutil.copytree(pack, copy)
-    index = json.loads((copy / "index.json").read_text())
+    index = index_of(copy)
     change(copy, index)
-    index["files"] = {
-        path.relative_to(copy).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in copy.rglob("*")
-        if path.is_file() and path.name not in ("index.json", "statement.json")
-    }
-    (copy / "index.json").write_bytes(canonical(index))
-    said = json.loads(b64decode(json.loads((copy / "statement.json").read_text())["payload"]))
-    said["index_sha256"] = hashlib.sha256((copy / "index.json").read_bytes()).hexdigest()
-    said["files"] = len(index["files"])
-    (copy / "statement.json").write_text(issue_statement(said, signer))
+    sign_again(copy, signer, index)
     found = audit_pack(copy, [signer.vkey])
     shutil.rmtree(copy)
     return found

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import shutil
-from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from integration.test_evidence import checks, lived, taken
 from integration.test_inspection import inspected
 from support.cell import Cell
 from support.databases import DATABASES
+from support.resigned import sign_again
 from tenure.cli.embedded import Cell as Served
 from tenure.client.http import Connection
 from tenure.client.pack import audit_pack
@@ -27,12 +27,10 @@ from tenure.errors import Invalid, KeyFailure
 from tenure.governance import celllog
 from tenure.governance.evidence import Index
 from tenure.http.app import create_app
-from tenure.ledger.canonical import canonical
 from tenure.ledger.certificate import issue_certificate
 from tenure.ledger.checkpoint import Checkpoint, peek_checkpoint, sign_checkpoint
 from tenure.ledger.dsse import payload_unverified
 from tenure.ledger.entry import EntryDraft, Kind
-from tenure.ledger.evidence import issue_statement
 from tenure.ledger.keychain import FILE, build_chain, rotation_data
 from tenure.ledger.note import Signer, Verifier, note_body, sign_note
 from tenure.ledger.receipt import build_receipt
@@ -113,17 +111,7 @@ def resigned(
     copy = pack.with_name("copy")
     shutil.copytree(pack, copy)
     change(copy)
-    index = json.loads((copy / "index.json").read_text())
-    index["files"] = {
-        path.relative_to(copy).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in copy.rglob("*")
-        if path.is_file() and path.name not in ("index.json", "statement.json")
-    }
-    (copy / "index.json").write_bytes(canonical(index))
-    said = json.loads(b64decode(json.loads((copy / "statement.json").read_text())["payload"]))
-    said["index_sha256"] = hashlib.sha256((copy / "index.json").read_bytes()).hexdigest()
-    said["files"] = len(index["files"])
-    (copy / "statement.json").write_text(issue_statement(said, signer))
+    sign_again(copy, signer)
     found = checks(audit_pack(copy, [one.vkey for one in pinned]))
     shutil.rmtree(copy)
     return found

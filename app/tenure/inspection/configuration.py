@@ -5,9 +5,11 @@ it. What decides is held against what was decided before anybody could use it.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
+
+from sqlalchemy import Table
 
 from tenure.errors import Unverified
 from tenure.ids import parse_rfc3339
@@ -88,16 +90,24 @@ class Said(NamedTuple):
         return dict(self.entry["data"])
 
 
+Look = Callable[[View, Row, list[Said]], Iterator[Finding]]
+
+
 def principals(view: View) -> Iterator[Finding]:
     """Every principal has the kind, roles and state that entries gave it, and none of theirs is missing."""
+    return _against_entries(view, "principal", _P, _principal)
+
+
+def _against_entries(view: View, member: str, table: Table, look: Look) -> Iterator[Finding]:
+    """Each row against what entries say of its id, under this member of theirs; and none without its row."""
     if not view.lives:
         return
-    said = _said(view, "principal")
-    rows = {row["id"]: row for row in inspecting.where(view.tx, _P)}
+    said = _said(view, member)
+    rows = {row["id"]: row for row in inspecting.where(view.tx, table)}
     for missing in sorted(said.keys() - rows.keys()):
-        yield view.finding("principal", _P, (missing,), "", "an entry made it, and it is not there")
+        yield view.finding(member, table, (missing,), "", "an entry made it, and it is not there")
     for key, row in rows.items():
-        yield from guarded(view, "principal", _P, (key,), _principal(view, row, said.get(key, [])))
+        yield from guarded(view, member, table, (key,), look(view, row, said.get(key, [])))
 
 
 def _said(view: View, member: str) -> dict[str, list[Said]]:
@@ -135,14 +145,7 @@ def _principal(view: View, row: Row, said: list[Said]) -> Iterator[Finding]:
 # ── credentials ────────────────────────────────────────────────────────────────────────────────────
 def credentials(view: View) -> Iterator[Finding]:
     """Every API key is one that an entry gave to its principal, as given, and revoked as entries say."""
-    if not view.lives:
-        return
-    said = _said(view, "credential")
-    rows = {row["id"]: row for row in inspecting.where(view.tx, _C)}
-    for missing in sorted(said.keys() - rows.keys()):
-        yield view.finding("credential", _C, (missing,), "", "an entry made it, and it is not there")
-    for key, row in rows.items():
-        yield from guarded(view, "credential", _C, (key,), _credential(view, row, said.get(key, [])))
+    return _against_entries(view, "credential", _C, _credential)
 
 
 def _credential(view: View, row: Row, said: list[Said]) -> Iterator[Finding]:
