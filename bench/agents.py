@@ -111,22 +111,23 @@ class Sizes(NamedTuple):
 
 
 def _bytes(server: postgres.Server, folder: Path) -> dict[str, dict[str, Sizes]]:
-    """What a conversation adds to each table and folder."""
-    found = {}
+    """What a conversation adds to each table and folder, where there was one: first pages are nobody's."""
     cell = asyncio.run(savers.prepared(server, folder))
-    before = _sizes(server, OURS, cell[0].data_dir)
-    asyncio.run(_talk(server, OURS, cell))
-    found[OURS] = _added(before, _sizes(server, OURS, cell[0].data_dir))
+    found = {OURS: asyncio.run(_added_by_one(server, OURS, cell))}
     for name in (PLAIN, ENCRYPTED) if savers.encrypts() else (PLAIN,):
-        asyncio.run(_talk(server, name, None))
-        after = _sizes(server, name, None)
-        found[name] = _added({}, after)
+        found[name] = asyncio.run(_added_by_one(server, name, None))
     return found
 
 
-async def _talk(server: postgres.Server, name: str, cell: tuple[Settings, str] | None) -> None:
+async def _added_by_one(
+    server: postgres.Server, name: str, cell: tuple[Settings, str] | None
+) -> dict[str, Sizes]:
+    folder = None if cell is None else cell[0].data_dir
     async with savers.theirs(server, name) if cell is None else savers.ours(*cell) as saver:
-        await running.conversation(saver)
+        await running.conversation(saver, "first")
+        before = await asyncio.to_thread(_sizes, server, name, folder)
+        await running.conversation(saver, "second")
+    return _added(before, _sizes(server, name, folder))
 
 
 def _sizes(server: postgres.Server, name: str, folder: Path | None) -> dict[str, Sizes]:

@@ -104,7 +104,7 @@ def ten_nodes(saver: Saver | None) -> Operation:
     return once
 
 
-async def conversation(saver: Saver) -> None:
+async def conversation(saver: Saver, thread: str) -> None:
     """Turns of one thread: a message of 1 kB of text that does not compress, and a short answer."""
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(Talk)
     graph.add_node("answer", lambda _: {"messages": [{"role": "agent", "text": "Noted."}]})
@@ -115,6 +115,6 @@ async def conversation(saver: Saver) -> None:
     for _ in range(TURNS):
         text = "".join(chance.choices(string.ascii_letters + string.digits + " .", k=TURN_BYTES))
         given = {"messages": [{"role": "customer", "text": text}]}
-        found = await compiled.ainvoke(given, config_of("conversation"), durability="sync")
+        found = await compiled.ainvoke(given, config_of(thread), durability="sync")
     assert len(found["messages"]) == 2 * TURNS
     await asyncio.sleep(0)
