@@ -14,6 +14,7 @@ from tenure.model.principal import Credential, Principal, PrincipalKind
 from tenure.model.reach import checked_reach
 from tenure.store import principals as store
 from tenure.store import tenants
+from tenure.store.session import Tx
 from tenure.store.tenants import Epoch
 
 SCOPE = "tenure.principals"
@@ -253,7 +254,7 @@ def check_roles(
             )
 
 
-def add_principal(tx: Any, principal: Principal, *, at: int) -> tuple[dict[str, Any], str]:  # noqa: ANN401
+def add_principal(tx: Tx, principal: Principal, *, at: int) -> tuple[dict[str, Any], str]:
     """Store a principal with a first credential: (what an entry says of both, API key)."""
     key, secret_hash = new_api_key(principal.tenant_id)
     credential_id = ids.new_id()
