@@ -207,7 +207,7 @@ class Rows:
             now, done, end = begin, 0, begin + seconds
             while now < end:
                 rows = [{**row, "n": n} for n in range(done, done + in_flight)]
-                pipeline.run([_BEGIN, insert.postgresql(rows), _COMMIT])
+                pipeline.run([_BEGIN, *insert.postgresql(rows), _COMMIT])
                 done += in_flight
                 then, now = now, clock()
                 taken.append(now - then)

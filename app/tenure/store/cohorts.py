@@ -6,9 +6,10 @@ from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, u
 
 from tenure.store import tables
 from tenure.store.erasing import Headed, headed
+from tenure.store.lookups import LookUp, Step
 from tenure.store.records import Place, StoredVersion, beyond, every
 from tenure.store.session import Tx
-from tenure.store.statements import AnyOf, Insert, Select
+from tenure.store.statements import Insert, Select
 
 _t, _v, _s = tables.cohorts, tables.versions, tables.version_subjects
 OPEN, ENDING, OVER = "open", "ending", "over"
@@ -28,8 +29,8 @@ class Cohort(NamedTuple):
 
 
 _COLUMNS = (_t.c.id, _t.c.anchor, _t.c.leaf, _t.c.state, _t.c.shred_id, _t.c.seal)
-BY_ANCHOR = Select(
-    select(*_COLUMNS).where(_t.c.tenant_id == bindparam("tenant_id"), AnyOf(_t.c.anchor, "anchors"))
+BY_ANCHOR = LookUp(
+    _COLUMNS, Step(_t, _t.c.tenant_id == bindparam("tenant_id")), keys={"anchors": _t.c.anchor}
 )
 """Rows of `Cohort`."""
 _WITHHELD = Select(

@@ -6,16 +6,17 @@ from sqlalchemy import bindparam, insert, select, update
 
 from tenure.model.decision import Decision
 from tenure.store import tables
+from tenure.store.lookups import LookUp, Step
 from tenure.store.session import Tx
-from tenure.store.statements import AnyOf, Select
 
 _d = tables.decisions
 
 # Share-locked: a seal waits for the accesses under way, and accesses after it see it sealed.
-STATE = Select(
-    select(_d.c.id, _d.c.principal_id, _d.c.purpose, _d.c.sealed_at)
-    .where(_d.c.tenant_id == bindparam("tenant_id"), AnyOf(_d.c.id, "ids"))
-    .with_for_update(read=True)
+STATE = LookUp(
+    (_d.c.id, _d.c.principal_id, _d.c.purpose, _d.c.sealed_at),
+    Step(_d, _d.c.tenant_id == bindparam("tenant_id")),
+    keys={"ids": _d.c.id},
+    lock="FOR SHARE",
 )
 
 

@@ -6,19 +6,18 @@ test guesses about people.
 
 from typing import Protocol
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam
 
 from tenure.store import tables
-from tenure.store.statements import AnyOf, Insert, Select
+from tenure.store.lookups import LookUp, Step
+from tenure.store.statements import Insert
 
 _i = tables.idempotency
 
-FIRST_USES = Select(
-    select(_i.c.principal_id, _i.c.key_hash, _i.c.payload_hash, _i.c.result).where(
-        _i.c.tenant_id == bindparam("tenant_id"),
-        AnyOf(_i.c.principal_id, "principals"),
-        AnyOf(_i.c.key_hash, "keys"),
-    )
+FIRST_USES = LookUp(
+    (_i.c.principal_id, _i.c.key_hash, _i.c.payload_hash, _i.c.result),
+    Step(_i, _i.c.tenant_id == bindparam("tenant_id")),
+    keys={"principals": _i.c.principal_id, "keys": _i.c.key_hash},
 )
 INSERT = Insert(tables.idempotency)
 

@@ -20,8 +20,9 @@ from sqlalchemy import (
 from sqlalchemy import Select as CoreSelect
 
 from tenure.store import tables
+from tenure.store.lookups import LookUp, Step
 from tenure.store.session import Tx
-from tenure.store.statements import AnyOf, Insert, InsertFound, Select, Update
+from tenure.store.statements import Insert, InsertFound, Update
 
 Place = tuple[str, int]
 """(record id, number) of a version."""
@@ -109,32 +110,25 @@ _BARE = tuple(null().label("content") if one is _v.c.content else one for one in
 """The same without contents: they may be large, and are not needed to tell where they lie."""
 _OF_RECORD = and_(_v.c.tenant_id == _r.c.tenant_id, _v.c.record_id == _r.c.id)
 
-CURRENT = Select(
-    select(*_COLUMNS)
-    .join(_v, and_(_OF_RECORD, _v.c.version == _r.c.latest))
-    .where(_r.c.tenant_id == bindparam("tenant_id"), AnyOf(_r.c.key_index, "keys"))
-)
+_RECORDS = Step(_r, _r.c.tenant_id == bindparam("tenant_id"))
+_VERSIONS = Step(_v, _OF_RECORD)
 
-BY_ID = Select(
-    select(*_COLUMNS)
-    .join(_v, _OF_RECORD)
-    .where(_r.c.tenant_id == bindparam("tenant_id"), AnyOf(_v.c.id, "ids"))
+CURRENT = LookUp(
+    _COLUMNS,
+    _RECORDS,
+    Step(_v, and_(_OF_RECORD, _v.c.version == _r.c.latest)),
+    keys={"keys": _r.c.key_index},
 )
-NUMBERED = Select(
-    select(*_COLUMNS)
-    .join(_v, _OF_RECORD)
-    .where(
-        _r.c.tenant_id == bindparam("tenant_id"),
-        _r.c.key_index == bindparam("key_index"),
-        AnyOf(_v.c.version, "numbers"),
-    )
+BY_ID = LookUp(
+    _COLUMNS, Step(_v, _v.c.tenant_id == bindparam("tenant_id")), Step(_r, _OF_RECORD), keys={"ids": _v.c.id}
 )
-EVERY = Select(
-    select(*_COLUMNS)
-    .join(_v, _OF_RECORD)
-    .where(_r.c.tenant_id == bindparam("tenant_id"), AnyOf(_r.c.key_index, "keys"))
-    .order_by(_r.c.id, _v.c.version)
+NUMBERED = LookUp(
+    _COLUMNS,
+    Step(_r, and_(_RECORDS.where, _r.c.key_index == bindparam("key_index"))),
+    _VERSIONS,
+    keys={"numbers": _v.c.version},
 )
+EVERY = LookUp(_COLUMNS, _RECORDS, _VERSIONS, keys={"keys": _r.c.key_index}, order_by=(_r.c.id, _v.c.version))
 """All versions of these records."""
 
 
@@ -156,8 +150,8 @@ class Source(NamedTuple):
     stale_since: int | None = None
 
 
-KNOWN_VERSIONS = Select(
-    select(
+KNOWN_VERSIONS = LookUp(
+    (
         _v.c.id,
         _v.c.state,
         _v.c.shred_id,
@@ -167,9 +161,10 @@ KNOWN_VERSIONS = Select(
         _v.c.cohort,
         _v.c.restricted_since,
         _v.c.stale_since,
-    )
-    .select_from(_v.outerjoin(_l, and_(_l.c.tenant_id == _v.c.tenant_id, _l.c.scope == _v.c.scope)))
-    .where(_v.c.tenant_id == bindparam("tenant_id"), AnyOf(_v.c.id, "ids"))
+    ),
+    Step(_v, _v.c.tenant_id == bindparam("tenant_id")),
+    Step(_l, and_(_l.c.tenant_id == _v.c.tenant_id, _l.c.scope == _v.c.scope), optional=True),
+    keys={"ids": _v.c.id},
 )
 """Rows of `Source`."""
 

@@ -21,6 +21,7 @@ from sqlalchemy.types import Boolean
 from tenure.store.pgtext import Decode, array_encoder, decoder, parameter
 
 _POSTGRES = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+_NAMED = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 _SQLITE = sqlite.dialect(paramstyle="named")
 _SQLITE.supports_native_boolean = True  # an IN is a condition by itself; "= 1" would hide the index
 
@@ -51,9 +52,9 @@ class AnyOf(ColumnElement[bool]):
 
 @compiles(AnyOf, "postgresql")
 def _any_of_postgresql(element: AnyOf, compiler: Any, **kw: Any) -> str:  # noqa: ANN401
-    kind = compiler.dialect.type_compiler_instance.process(element.column.type).split(" ")[0]
     values = compiler.process(bindparam(element.name, type_=Text()), **kw).removesuffix("::VARCHAR")
-    return f"{compiler.process(element.column, **kw)} = ANY({values.removesuffix('::TEXT')}::{kind}[])"
+    array = f"{values.removesuffix('::TEXT')}::{kind(element.column)}[]"
+    return f"{compiler.process(element.column, **kw)} = ANY({array})"
 
 
 @compiles(AnyOf, "sqlite")
@@ -96,8 +97,12 @@ def sqlite_params(params: Params) -> dict[str, Any]:
     return {name: json.dumps(value) if isinstance(value, list) else value for name, value in params.items()}
 
 
+FEW = 4
+"""So many rows go one by one: up to there that costs PostgreSQL less than taking arrays apart."""
+
+
 class Insert:
-    """Many rows into one table in one statement. A row that exists fails the statement, unless told else."""
+    """Rows into one table. A row that exists fails the statement, unless told else."""
 
     def __init__(self, table: Table, *, ignore_existing: bool = False, replace: Sequence[str] = ()) -> None:
         self._table = table
@@ -107,17 +112,31 @@ class Insert:
             key = ", ".join(column.name for column in table.primary_key)
             sets = ", ".join(f"{name} = excluded.{name}" for name in replace)
             self._tail = f" ON CONFLICT ({key}) DO UPDATE SET {sets}"
+        self._given = self._columns
         self._encoders = [(column.name, array_encoder(column)) for column in self._columns]
 
     @cached_property
-    def _sql(self) -> bytes:
+    def _many(self) -> bytes:
         names = ", ".join(column.name for column in self._columns)
         arrays = ", ".join(_arrays(self._columns))
         return f"INSERT INTO {self._table.name} ({names}) SELECT * FROM unnest({arrays}){self._tail}".encode()
 
-    def postgresql(self, rows: Sequence[Params]) -> Sent:
-        """SQL with one array parameter per column, and the arrays. What a row leaves out is null."""
-        return Sent(self._sql, [encode([row.get(name) for row in rows]) for name, encode in self._encoders])
+    @cached_property
+    def _one(self) -> bytes:
+        names = ", ".join(column.name for column in self._columns)
+        values = ", ".join(_values(self._columns))
+        return f"INSERT INTO {self._table.name} ({names}) VALUES ({values}){self._tail}".encode()
+
+    def postgresql(self, rows: Sequence[Params]) -> list[Sent]:
+        """Few rows: a statement for each. Many: one with an array for each column.
+
+        What a row leaves out is null.
+        """
+        if len(rows) <= FEW:
+            names = [column.name for column in self._given]
+            return [Sent(self._one, [parameter(row.get(name)) for name in names]) for row in rows]
+        arrays = [encode([row.get(name) for row in rows]) for name, encode in self._encoders]
+        return [Sent(self._many, arrays)]
 
     @cached_property
     def sqlite(self) -> str:
@@ -152,11 +171,19 @@ class InsertFound(Insert):
         return f"INSERT INTO {self._table.name} ({names}) SELECT {values} FROM {source} {condition}"
 
     @cached_property
-    def _sql(self) -> bytes:
+    def _many(self) -> bytes:
+        return self._found(f"unnest({', '.join(_arrays(self._given))})")
+
+    @cached_property
+    def _one(self) -> bytes:
+        return self._found(f"(VALUES ({', '.join(_values(self._given))}))")
+
+    def _found(self, source: str) -> bytes:
         names = ", ".join(column.name for column in self._given)
-        source = f"unnest({', '.join(_arrays(self._given))}) AS u({names}) JOIN {self._value.table.name} AS f"
-        by = self._by.name
-        return self._insert("u.", source, f"ON f.tenant_id = u.tenant_id AND f.{by} = u.{by}").encode()
+        by, value, table = self._by.name, self._value.name, self._value.table.name
+        where = f"f.tenant_id = u.tenant_id AND f.{by} = u.{by}"
+        fenced = f"CROSS JOIN LATERAL (SELECT {value} FROM {table} AS f WHERE {where} OFFSET 0) AS f"
+        return self._insert("u.", f"{source} AS u({names})", fenced).encode()
 
     @cached_property
     def sqlite(self) -> str:
@@ -183,7 +210,7 @@ class Add(Insert):
         sets = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in amounts)
         self._tail = f" ON CONFLICT ({', '.join(self._key)}) DO UPDATE SET {sets}"
 
-    def postgresql(self, rows: Sequence[Params]) -> Sent:
+    def postgresql(self, rows: Sequence[Params]) -> list[Sent]:
         """As of an insert, each key once."""
         return super().postgresql(self.rows(rows))
 
@@ -201,31 +228,31 @@ class Add(Insert):
 
 
 class Update:
-    """Many rows of one table, each found by its key columns."""
+    """Rows of one table, each found by its key columns and in a statement of its own.
+
+    Joined with many rows at once, PostgreSQL may read all rows of the tenant (see `lookups`).
+    """
 
     def __init__(self, table: Table, *, key: Sequence[str], values: Sequence[str]) -> None:
         self._table = table
         self._key = list(key)
         self._values = list(values)
-        self._columns: list[Column[Any]] = [table.columns[name] for name in (*key, *values)]
-        self._encoders = [(column.name, array_encoder(column)) for column in self._columns]
 
     @cached_property
     def _sql(self) -> bytes:
-        arrays = ", ".join(_arrays(self._columns))
-        names = ", ".join(column.name for column in self._columns)
-        sets = ", ".join(f"{name} = u.{name}" for name in self._values)
-        where = " AND ".join(f"t.{name} = u.{name}" for name in self._key)
-        table = self._table.name
-        return f"UPDATE {table} AS t SET {sets} FROM unnest({arrays}) AS u({names}) WHERE {where}".encode()
+        names = [*self._key, *self._values]
+        given = dict(zip(names, _values([self._table.columns[name] for name in names]), strict=True))
+        sets = ", ".join(f"{name} = {given[name]}" for name in self._values)
+        where = " AND ".join(f"{name} = {given[name]}" for name in self._key)
+        return f"UPDATE {self._table.name} SET {sets} WHERE {where}".encode()
 
-    def postgresql(self, rows: Sequence[Params]) -> Sent:
-        """SQL with one array parameter per column, joined to the table on the key, and the arrays.
-
-        Of several rows with one key the last holds; UPDATE … FROM would take any one of them.
-        """
-        rows = list({tuple(row[name] for name in self._key): row for row in rows}.values())
-        return Sent(self._sql, [encode([row[name] for row in rows]) for name, encode in self._encoders])
+    def postgresql(self, rows: Sequence[Params]) -> list[Sent]:
+        """A statement for each key, in order, so that all lock rows in the same one. The last row holds."""
+        last = {tuple(row[name] for name in self._key): row for row in rows}
+        return [
+            Sent(self._sql, [*map(parameter, key), *(parameter(last[key][name]) for name in self._values)])
+            for key in sorted(last)
+        ]
 
     @cached_property
     def sqlite(self) -> str:
@@ -239,7 +266,21 @@ class Update:
         return [dict(row) for row in rows]
 
 
-def _arrays(columns: Sequence[Column[Any]]) -> list[str]:
+def _arrays(columns: Sequence[ColumnElement[Any]]) -> list[str]:
     """`$n::type[]` for each column."""
-    kinds = (column.type.compile(dialect=_POSTGRES).split(" ")[0] for column in columns)
-    return [f"${place}::{kind}[]" for place, kind in enumerate(kinds, 1)]
+    return [f"${place}::{kind(column)}[]" for place, column in enumerate(columns, 1)]
+
+
+def _values(columns: Sequence[ColumnElement[Any]]) -> list[str]:
+    """`$n::type` for each column."""
+    return [f"${place}::{kind(column)}" for place, column in enumerate(columns, 1)]
+
+
+def kind(column: ColumnElement[Any]) -> str:
+    """A column's type on PostgreSQL."""
+    return column.type.compile(dialect=_POSTGRES).split(" ")[0]
+
+
+def named(element: ColumnElement[Any]) -> str:
+    """An expression as PostgreSQL's SQL text, with `%(name)s` parameters."""
+    return str(element.compile(dialect=_NAMED))

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 
 from tenure.store import tables
+from tenure.store.lookups import LookUp, Step
 from tenure.store.session import Tx
-from tenure.store.statements import AnyOf, Insert, Select
+from tenure.store.statements import Insert, Select
 
 _s, _l, _b = tables.subjects, tables.scope_leaves, tables.bucket_leaves
 
@@ -23,11 +24,11 @@ class StoredSubject(NamedTuple):
 
 _COLUMNS = (_s.c.ref_index, _s.c.id, _s.c.leaf, _s.c.state, _s.c.shred_id)
 
-BY_REF = Select(
-    select(*_COLUMNS).where(_s.c.tenant_id == bindparam("tenant_id"), AnyOf(_s.c.ref_index, "refs"))
-)
-SCOPE_LEAVES = Select(
-    select(_l.c.scope, _l.c.leaf).where(_l.c.tenant_id == bindparam("tenant_id"), AnyOf(_l.c.scope, "scopes"))
+BY_REF = LookUp(_COLUMNS, Step(_s, _s.c.tenant_id == bindparam("tenant_id")), keys={"refs": _s.c.ref_index})
+SCOPE_LEAVES = LookUp(
+    (_l.c.scope, _l.c.leaf),
+    Step(_l, _l.c.tenant_id == bindparam("tenant_id")),
+    keys={"scopes": _l.c.scope},
 )
 _ERASING = Select(
     select(_s.c.leaf, _s.c.shred_id).where(

@@ -6,17 +6,17 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, literal, select, tuple_
 
 from tenure.store import tables
+from tenure.store.lookups import LookUp, Step
 from tenure.store.records import StoredVersion, every
 from tenure.store.session import Tx
-from tenure.store.statements import AnyOf, Select
 
 _p, _r, _v = tables.record_paths, tables.records, tables.versions
 
-TOGETHER = Select(
-    select(_r.c.key_index)
-    .where(_r.c.tenant_id == bindparam("tenant_id"), AnyOf(_r.c.key_index, "roots"))
-    .order_by(_r.c.id)
-    .with_for_update(read=True, key_share=True)
+TOGETHER = LookUp(
+    (_r.c.key_index,),
+    Step(_r, _r.c.tenant_id == bindparam("tenant_id")),
+    keys={"roots": _r.c.key_index},
+    lock="FOR KEY SHARE",
 )
 """Keeps the roots of threads as they are until the transaction ends: others may do this too, nobody `alone`.
 

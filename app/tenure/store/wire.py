@@ -99,7 +99,8 @@ class PostgresWire:
         return self._send([*each, Sent(_SET_TENANT, (b"",))])[1:-1:2]
 
     def put(self, changes: Sequence[Change]) -> None:
-        self._pending += [change.postgresql(rows) for change, rows in changes]
+        for change, rows in changes:
+            self._pending += change.postgresql(rows)
 
     def commit(self) -> None:
         self._send([_COMMIT])
