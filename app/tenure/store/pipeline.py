@@ -18,6 +18,11 @@ from tenure.store.statements import Row, Sent
 if TYPE_CHECKING:
     import psycopg
 
+_ANEW = 32
+"""After so many round trips plans are made anew; then after twice as many, and so on. A plan is kept for the
+size that tables had then, and of a table with next to no rows every index is as good as any other: it may
+read all of the tenant's rows. Statistics, which would have it made anew, come minutes later."""
+_DISCARD = b"DISCARD PLANS"
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 
 
@@ -28,23 +33,26 @@ class Pipeline:
         self._pgconn = connection.pgconn
         self._prepared: dict[bytes, bytes] = {}
         self._names = itertools.count()
+        self._runs, self._anew = 0, _ANEW
 
     def run(self, statements: Sequence[Sent]) -> list[list[Row]]:
         """One round trip; each statement's rows. Raises psycopg's error of the first that failed."""
         conn = self._pgconn
         conn.enter_pipeline_mode()
         fresh: dict[bytes, bytes] = {}
-        answers: list[Sent | None] = []  # whose result comes when; None: a preparation's
+        answers: list[Sent | None] = []  # whose result comes when; None: nobody's
+        self._runs += 1
+        if self._runs >= self._anew and conn.transaction_status == pq.TransactionStatus.IDLE:
+            self._anew *= 2
+            conn.send_query_params(_DISCARD, None)
+            answers.append(None)
         for statement in statements:
-            if not statement.params:
-                conn.send_query_params(statement.sql, None)
-            else:
-                name = self._prepared.get(statement.sql) or fresh.get(statement.sql)
-                if name is None:
-                    name = fresh[statement.sql] = b"tenure_%d" % next(self._names)
-                    conn.send_prepare(name, statement.sql)
-                    answers.append(None)
-                conn.send_query_prepared(name, statement.params)
+            name = self._prepared.get(statement.sql) or fresh.get(statement.sql)
+            if name is None:
+                name = fresh[statement.sql] = b"tenure_%d" % next(self._names)
+                conn.send_prepare(name, statement.sql)
+                answers.append(None)
+            conn.send_query_prepared(name, statement.params or None)
             answers.append(statement)
         conn.pipeline_sync()
         results, failure = self._collect()
