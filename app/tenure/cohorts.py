@@ -1,11 +1,9 @@
 """Which cohort a version that is being written belongs to: found, or begun with a leaf of its own."""
 
-from tenure import ids, rowseals
+from tenure import ids, leaves, rowseals
 from tenure.crew import Desk
-from tenure.keys.ggm import leaf_number
 from tenure.model.cohorts import Anchor, Grouping, anchor
 from tenure.store import cohorts as store
-from tenure.store import tenants
 from tenure.store.cohorts import OPEN, Cohort
 from tenure.tenancy import Tenancy
 
@@ -40,7 +38,7 @@ def cohort_of(
     people: list[str],
     record: str,
 ) -> int:
-    """The leaf of the cohort. No round trip for one that this process knows; one more for one that is new.
+    """The leaf of the cohort. No round trip for one that this process knows; seldom one for one that is new.
 
     One further for a cohort of a person or record that it does not know.
     """
@@ -78,7 +76,7 @@ def known_leaf(desk: Desk, mine: Anchor) -> int | None:
 
 
 def _begin(desk: Desk, mine: Anchor) -> int:
-    leaf = leaf_number(*tenants.take_leaves(desk.tx, 1))
+    leaf = leaves.of_something(desk)
     cohort = Cohort(ids.new_id(), mine.name, leaf, OPEN, None, "")
     cohort = cohort._replace(seal=rowseals.of_cohort(desk.tenancy.keys, cohort))
     desk.tx.put(store.INSERT, cohort._asdict())

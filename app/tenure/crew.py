@@ -62,6 +62,8 @@ class Found:
     """Name of an anchor → the leaf of its cohort; None: there is none yet."""
     asked: set[str] = field(default_factory=set)
     """Key indexes that were asked for: a record that is not among `records` is not there."""
+    strangers: int = 0
+    """How many of the people that were asked for are not known."""
     usage: Usage | None = None
     """What is stored, with what the batch's operations have added so far."""
     _added: list[tuple[dict[Any, Any], Any, Any]] = field(default_factory=list)
@@ -99,6 +101,10 @@ class Desk:
     now: int
     thawed: Thawed | None = None
     """Contents out of packs that were fetched for the operation that is performed."""
+    taken: list[int] = field(default_factory=list)
+    """Leaves that this transaction has taken and not used yet (`leaves`)."""
+    keys_now: int | None = None
+    """The key epoch as of then; None when it has taken none."""
 
     @classmethod
     def reading(cls, tx: Tx, tenancies: Tenancies) -> "Desk":
@@ -237,6 +243,7 @@ def _ask(tx: Tx, needs: Needs) -> Found:
     asked = list(_questions(needs, found))
     for (_, _, read), rows in zip(asked, tx.ask(*((one, params) for one, params, _ in asked)), strict=True):
         read(rows)
+    found.strangers = len(set(needs.subjects).difference(found.subjects))
     return found
 
 

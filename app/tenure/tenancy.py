@@ -10,7 +10,7 @@ is built again when it comes back, as at a start: some milliseconds, five furthe
 import contextlib
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -90,6 +90,8 @@ class Tenancy:
     """
     generations: dict[str, int] = field(default_factory=dict)
     """Index of a thread's root → its generation, as last met; of those that are not in their first."""
+    spare_leaves: deque[int] = field(default_factory=deque)
+    """Leaves that this process has taken and given to nothing yet (`leaves`)."""
     bundles: set[str] = field(default_factory=set)
     """Digests of policy bundles that are known to be stored; likewise."""
 
@@ -188,6 +190,7 @@ class Tenancies:
             label_sets=old.label_sets if old else set(),
             heads=old.heads if old and same_keys else {},
             generations=old.generations if old else {},
+            spare_leaves=old.spare_leaves if old else deque(),
             bundles=old.bundles if old else set(),
         )
         self._tenancies[tx.tenant_id] = new

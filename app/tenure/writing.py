@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from tenure import cohorts, filing, ids, lineage, quota, rowseals
+from tenure import cohorts, filing, ids, leaves, lineage, quota, rowseals
 from tenure.access import Caller
 from tenure.crew import Desk, Needs
 from tenure.errors import Denied, Erased, KeyReused, NotFound, Stale
-from tenure.keys.ggm import leaf_number
 from tenure.keys.seal import Binding
 from tenure.ledger.entry import Access, Action, Kind
 from tenure.model.record import Draft, Written
 from tenure.reading import OnRecord, absent, is_current, not_found
 from tenure.restraints import Restraint
 from tenure.sealing import WITHDRAWN, Slots, erased, labels_of, seal_reference, seal_version, withdrawn
-from tenure.store import idempotency, records, subjects, tenants
-from tenure.store.database import Clash
+from tenure.store import idempotency, records, subjects
 from tenure.store.records import StoredVersion
 from tenure.store.subjects import StoredSubject
 from tenure.tenancy import Tenancy
@@ -326,9 +324,7 @@ def subject_of(desk: Desk, reference: str) -> StoredSubject:
     person = desk.found.subjects.get(index)
     if person is not None:
         return person
-    leaf = leaf_number(*tenants.take_leaves(desk.tx, 1))
-    if tenants.key_epoch(desk.tx) != desk.tenancy.epochs.keys:
-        raise Clash  # the index of this person's bucket moved meanwhile: they may be known by another
+    leaf = leaves.of_somebody(desk)
     person = StoredSubject(index, ids.new_id(), leaf, "active", None)
     header, part = seal_reference(desk.tenancy.keys, person.id, leaf, reference)
     desk.tx.put(
@@ -423,10 +419,10 @@ def put_version(
 
 
 def scope_leaf(desk: Desk, scope: str) -> int:
-    """The leaf of what is about nobody in a scope. Two round trips more for the first such version."""
+    """The leaf of what is about nobody in a scope. A round trip more for the first such version."""
     leaf = desk.found.scopes.get(scope)
     if leaf is None:
-        leaf = leaf_number(*tenants.take_leaves(desk.tx, 1))
+        leaf = leaves.of_something(desk)
         desk.found.add(desk.found.scopes, scope, leaf)
         desk.tx.put(subjects.INSERT_SCOPE_LEAF, {"scope": scope, "leaf": leaf})
     return leaf

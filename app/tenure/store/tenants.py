@@ -106,6 +106,18 @@ _TAKE = Select(
 )
 
 
+_KEY_EPOCH = Select(
+    select(tables.tenant_state.c.key_epoch).where(tables.tenant_state.c.tenant_id == bindparam("tenant_id"))
+)
+
+
+def take_leaves_for_now(tx: Tx, count: int) -> tuple[int, int, int]:
+    """As `take_leaves`, and the key epoch as of then, not of the transaction's first statement. One trip."""
+    taken, ((keys,),) = tx.ask((_TAKE, {"count": count}), (_KEY_EPOCH, {}))
+    ((epoch, following),) = taken
+    return int(epoch), int(following) - count, int(keys)
+
+
 def take_leaves(tx: Tx, count: int) -> tuple[int, int]:
     """Reserve `count` leaves: (restore epoch, first sequence). Never handed out again. One round trip."""
     ((epoch, following),) = tx.ask((_TAKE, {"count": count}))[0]
@@ -116,12 +128,6 @@ def lock_leaves(tx: Tx) -> None:
     """Let nobody take leaves until this transaction ends."""
     table = tables.leaf_sequences
     tx.execute(select(table.c.next).where(table.c.tenant_id == tx.tenant_id).with_for_update())
-
-
-def key_epoch(tx: Tx) -> int:
-    """The key epoch as of this statement, not of the transaction's first."""
-    table = tables.tenant_state
-    return int(tx.execute(select(table.c.key_epoch).where(table.c.tenant_id == tx.tenant_id)).scalar_one())
 
 
 def purge(tx: Tx, limit: int, *, ledger: bool = False) -> int:

@@ -146,7 +146,7 @@ class Writing(OnThread):
         """The thread's generation as it is bound; begun if it may be.
 
         Raises Stale when it was deleted and this does not `begin` it anew, Conflict when it is bound
-        otherwise. A round trip or two more for a thread that is new.
+        otherwise. A round trip more for people who are new, one for all of a batch.
         """
         desk = caller.desk
         root = desk.found.records.get(self.root_index(desk.tenancy))
