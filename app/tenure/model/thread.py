@@ -10,7 +10,7 @@ stored as *pieces*: bytes that are new, and slices of the same channel's value i
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -51,8 +51,7 @@ class Channel(NamedTuple):
     pieces: Pieces | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """What a thread belongs to: people, and how it is labelled. The same for all of its snapshots.
 
     `subjects`: None for whomever it was begun with, or nobody when this begins it.
@@ -67,8 +66,7 @@ class Bound:
         return self.subjects or ()
 
 
-@dataclass(frozen=True, slots=True)
-class NewSnapshot:
+class NewSnapshot(NamedTuple):
     """A snapshot to store.
 
     `latest`: ids of which one must be the newest snapshot of the namespace now; an empty one: there is none
@@ -78,8 +76,8 @@ class NewSnapshot:
     id: str
     parent: str | None
     channels: Mapping[str, Channel]
-    state: Mapping[str, Any] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = {}
+    metadata: Mapping[str, Any] = {}
     latest: tuple[str, ...] | None = None
     run: str | None = None
 
@@ -93,8 +91,7 @@ class Write(NamedTuple):
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class NewWrites:
+class NewWrites(NamedTuple):
     """What a task wrote, pending on a snapshot until the next one has taken it in."""
 
     snapshot: str
