@@ -116,7 +116,7 @@ class TenureSaver(BaseCheckpointSaver[Any]):
         where = config["configurable"]
         thread, namespace = _thread(config), where.get("checkpoint_ns", "")
         parent = where.get("checkpoint_id")
-        told: dict[str, Any] = dict(get_serializable_checkpoint_metadata(config, metadata))
+        told: Any = get_serializable_checkpoint_metadata(config, metadata)  # made for this call
         for name in _OURS:
             told.pop(name, None)
         values = {
