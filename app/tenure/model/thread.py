@@ -233,7 +233,8 @@ def _check_channel(channel: Channel) -> None:
     version, kind, pieces = channel
     if type(version) is not int or not -SAFE_INT <= version <= SAFE_INT:
         _check_version(version)
-    check_name(kind, "channels.type", empty=True)
+    if kind != "":  # as of a channel whose value stays
+        check_name(kind, "channels.type", empty=True)
     if not pieces:
         return
     if len(pieces) > MAX_PIECES:

@@ -177,8 +177,17 @@ def test_every_name_of_a_snapshot_is_looked_at(name: Any) -> None:
         check_snapshot(_snapshot(latest=("a", name)))
     with pytest.raises(Invalid, match="name"):
         check_snapshot(_snapshot(channels={"ok": Channel(1), name: Channel(1)}))
-    with pytest.raises(Invalid, match="name"):
+    with pytest.raises(Invalid, match="name") as refused:
         check_snapshot(_channel(1, name))
+    assert refused.value.field == "channels.type"
+
+
+@pytest.mark.parametrize("kind", [None, 0, b"", False, ()])
+def test_an_empty_type_is_text(kind):
+    with pytest.raises(Invalid) as refused:
+        check_snapshot(_channel(1, kind))
+    assert refused.value.field == "channels.type"
+    assert (refused.value.rule or "").startswith(f"0 to {MAX_NAME}")
 
 
 @pytest.mark.parametrize(
