@@ -288,14 +288,16 @@ class Batcher:
             raise Unavailable("The service is shutting down; nothing was done.")
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
+        waiting = self._queues.get(tenant_id)
         if not isinstance(operation, Plain):
             self._admit(tenant_id)
-            if (busy := self._queues.get(tenant_id)) and len(busy.jobs) >= self._max_waiting:
+            if waiting is not None and len(waiting.jobs) >= self._max_waiting:
                 raise Unavailable(
                     f"{self._max_waiting} operations of this tenant wait for the database; nothing was done.",
                     remedy="Try again after retry_after seconds, with fewer requests at once.",
                 )
-        waiting = self._queues.setdefault(tenant_id, _Queue())
+        if waiting is None:
+            waiting = self._queues[tenant_id] = _Queue()
         job = _Job(operation, self._loop.create_future())
         waiting.jobs.append(job)
         if not waiting.called:

@@ -137,7 +137,7 @@ class Account:
     def leave(self, size: int, records: int) -> None:
         """It is over, and took this much."""
         self.running -= 1
-        if self.bytes is not None:
+        if size and self.bytes is not None:
             self.bytes.spend(size)
         if records and self.records is not None:
             self.records.spend(records)

@@ -368,7 +368,7 @@ def surface() -> Iterator[str]:
 
 
 def _parameters(found: Any) -> str:
-    work = found._work if isinstance(found, Operation) else found
+    work = found.steps if isinstance(found, Operation) else found
     if not callable(work):
         return ""
     kinds = inspect.Parameter

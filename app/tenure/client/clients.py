@@ -11,7 +11,7 @@ Both may be shared: by threads, and by tasks. Connections are kept and used agai
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
@@ -163,12 +163,14 @@ class AsyncClient(_Common):
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # what the generator returned
 
-    async def _done(self, step: Step) -> Any:  # noqa: ANN401 - see `steps`
+    def _done(self, step: Step) -> Awaitable[Any]:
         if isinstance(step, Ask):
-            return await self._asking(step)
+            return self._asking(step)  # type: ignore[no-any-return]  # what `direct` returns is awaited here
         if isinstance(step, Pause):
-            await asyncio.sleep(step.seconds)
-            return None
+            return asyncio.sleep(step.seconds)
+        return self._sent(step)
+
+    async def _sent(self, step: Send) -> Answer:
         with _lost():
             return _answer(await self._http.send(_request(self._http, step)))
 

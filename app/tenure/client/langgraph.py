@@ -12,7 +12,7 @@ async savers.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -116,20 +116,18 @@ class TenureSaver(BaseCheckpointSaver[Any]):
         where = config["configurable"]
         thread, namespace = _thread(config), where.get("checkpoint_ns", "")
         parent = where.get("checkpoint_id")
-        told: dict[str, Any] = dict(get_serializable_checkpoint_metadata(config, metadata))
+        told: Any = get_serializable_checkpoint_metadata(config, metadata)  # made for this call
         for name in _OURS:
             told.pop(name, None)
-        values = {
-            name: self.serde.dumps_typed(value)
-            for name, value in checkpoint["channel_values"].items()
-            if parent is None or name in new_versions or name not in checkpoint["channel_versions"]
-        }
         before = self._kept.of(thread, namespace, parent)
         versions: Mapping[str, Scalar] = checkpoint["channel_versions"]
         channels = {name: Channel(version) for name, version in versions.items() if name not in new_versions}
-        for name, (kind, value) in values.items():
-            version = versions.get(name, 0)
-            channels[name] = Channel(version, kind, pieces_of(value, before.get(name)))
+        made: dict[str, tuple[Scalar, bytes]] = {}
+        for name, value in checkpoint["channel_values"].items():
+            if parent is None or name in new_versions or name not in versions:
+                version, (kind, data) = versions.get(name, 0), self.serde.dumps_typed(value)
+                channels[name] = Channel(version, kind, pieces_of(data, before.get(name)))
+                made[name] = version, data
         run = told.get("run_id")
         stored = yield from Threads.put_snapshot.steps(
             self._bound(config),
@@ -146,7 +144,6 @@ class TenureSaver(BaseCheckpointSaver[Any]):
             metadata=told,
             run=None if run is None else str(run),
         )
-        made = {name: (versions.get(name, 0), value) for name, (_, value) in values.items()}
         self._kept.keep(thread, namespace, checkpoint["id"], before, made, versions, stored.pieces)
         return {
             "configurable": {
@@ -412,11 +409,11 @@ class TenureSaver(BaseCheckpointSaver[Any]):
             )
         return asyncio.run_coroutine_threadsafe(client.drive(work), loop).result()  # type: ignore[no-any-return]
 
-    async def _arun(self, config: RunnableConfig | None, work: Work[R]) -> R:
+    def _arun(self, config: RunnableConfig | None, work: Work[R]) -> Awaitable[R]:
         client = self._bound(config)
         if isinstance(client, Client):
-            return await asyncio.to_thread(client.drive, work)
-        return await client.drive(work)  # type: ignore[no-any-return]
+            return asyncio.to_thread(client.drive, work)
+        return client.drive(work)  # type: ignore[no-any-return]
 
 
 def _thread(config: RunnableConfig) -> str:

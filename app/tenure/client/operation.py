@@ -25,12 +25,9 @@ class Operation(Generic[P, R]):
     """A method whose body yields steps; as a method of a client it carries them out."""
 
     def __init__(self, work: Callable[Concatenate[Any, P], Work[R]]) -> None:
-        self._work = work
+        self.steps = work
+        """The steps of a client's call, not yet carried out: for whoever makes one call of several."""
         update_wrapper(self, work)  # type: ignore[arg-type]  # its name, signature and docstring
-
-    def steps(self, client: Any, *args: P.args, **kwargs: P.kwargs) -> Work[R]:  # noqa: ANN401 - either kind
-        """The steps of the call, not yet carried out: for whoever makes one call of several."""
-        return self._work(client, *args, **kwargs)
 
     @overload
     def __get__(self, client: "Client", owner: type, /) -> Callable[P, R]: ...
@@ -44,9 +41,9 @@ class Operation(Generic[P, R]):
             return self
 
         def bound(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - see `Driver`
-            return client.drive(self._work(client, *args, **kwargs))
+            return client.drive(self.steps(client, *args, **kwargs))
 
-        return update_wrapper(bound, self._work)
+        return update_wrapper(bound, self.steps)
 
 
 def operation(work: Callable[Concatenate[Any, P], Work[R]]) -> Operation[P, R]:

@@ -136,6 +136,8 @@ class Kept:
         with self._turn:
             old = self._threads.pop((thread, namespace), None)
             self._size += size - (0 if old is None else old.size)
+            if not known:
+                return  # a thread of short values takes nobody's place
             self._threads[thread, namespace] = _Thread(snapshot, known, size)
             while self._size > _MOST_BYTES or len(self._threads) > _MOST_THREADS:
                 self._size -= self._threads.popitem(last=False)[1].size

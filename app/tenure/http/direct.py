@@ -38,25 +38,23 @@ class Step(Protocol):
 def asker(tenure: "Tenure", api_key: str) -> Callable[[Step, Bound], Awaitable[Any]]:
     """What performs such calls for the holder of a key or token."""
     kept: dict[Bound, Ask] = {}
+    token_hash = hash_of(api_key) if is_token(api_key) else None
 
-    async def ask_of(bound: Bound) -> Ask:
-        known = kept.get(bound)
-        if known is not None:
-            return known
+    async def read(bound: Bound) -> Ask:
         given = {"Authorization": f"Bearer {api_key}", **bound.headers}
         headers = Headers(
             {name.lower().encode(): text.encode("latin-1", "replace") for name, text in given.items()}
         )
         headers.credential = headers.admit = None
         found = await read_ask(tenure, headers)
-        if not is_token(api_key) and len(kept) < _MOST:  # a token ends; a key is looked at by every call
+        if token_hash is None and len(kept) < _MOST:  # a token ends; a key is looked at by every call
             kept[bound] = found
         return found
 
     async def ask(step: Step, bound: Bound) -> Any:  # noqa: ANN401 - as the verb answers
-        asked = await ask_of(bound)
+        asked = kept.get(bound) or await read(bound)
         credential = asked.credential
-        secret = hash_of(api_key) if is_token(api_key) else credential.secret_hash
+        secret = token_hash or credential.secret_hash
         ticket = tenure.gate.enter(Way.USUAL, credential.tenant_id, secret, _PEER, monotonic())
         try:
             return await getattr(tenure.threads, step.verb)(asked, *step.arguments)

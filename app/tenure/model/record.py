@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -218,9 +218,9 @@ def check_subject(subject: str, field_name: str = "subject") -> None:
 
 def check_json(value: object, field_name: str) -> None:
     """Refuse what canonical JSON cannot carry: deep nesting, big integers, lone surrogates, other types."""
-    stack: list[tuple[object, int]] = [(value, 1)]
+    stack: list[tuple[Collection[Any], int]] = [((value,), 1)]
     while stack:
-        item, depth = stack.pop()
+        items, depth = stack.pop()
         if depth > MAX_DEPTH:
             raise TooLarge(
                 "The JSON is nested too deeply; nothing was done.",
@@ -228,28 +228,41 @@ def check_json(value: object, field_name: str) -> None:
                 rule=f"at most {MAX_DEPTH} levels",
                 remedy="Flatten the value, or store its parts as records of their own.",
             )
-        if isinstance(item, dict):
-            for name in item:
+        for item in items:
+            kind = type(item)  # most are leaves like these, and need no closer look
+            if (kind is str and item.isascii()) or (kind is int and -SAFE_INT <= item <= SAFE_INT):
+                continue
+            if inside := _inside(item, field_name):
+                stack.append((inside, depth + 1))
+
+
+def _inside(item: object, field_name: str) -> Collection[Any]:
+    """What a JSON value consists of: nothing, unless it is an object or a list. Raises Invalid."""
+    if isinstance(item, dict):
+        for name in item:
+            if type(name) is not str or not name.isascii():
                 _check_text(name, field_name, nul=True)
-            stack += [(child, depth + 1) for child in item.values()]
-        elif isinstance(item, list | tuple):
-            stack += [(child, depth + 1) for child in item]
-        elif isinstance(item, str):
-            _check_text(item, field_name, nul=True)
-        elif isinstance(item, int) and not isinstance(item, bool) and abs(item) > SAFE_INT:
+        return item.values()
+    if isinstance(item, list | tuple):
+        return item
+    if isinstance(item, str):
+        _check_text(item, field_name, nul=True)
+    elif isinstance(item, int):
+        if abs(item) > SAFE_INT:
             raise Invalid(
                 "An integer is beyond what JSON carries exactly; nothing was done.",
                 field=field_name,
                 rule="integers within ±(2^53 - 1), RFC 8785 §3.2.2.3",
                 remedy="Send the number as a string.",
             )
-        elif not (item is None or isinstance(item, int) or (isinstance(item, float) and isfinite(item))):
-            raise Invalid(
-                "A value is none of JSON; nothing was done.",
-                field=field_name,
-                rule="objects, lists, text, finite numbers, true, false, null (RFC 8259)",
-                remedy="Send it as text.",
-            )
+    elif not (item is None or (isinstance(item, float) and isfinite(item))):
+        raise Invalid(
+            "A value is none of JSON; nothing was done.",
+            field=field_name,
+            rule="objects, lists, text, finite numbers, true, false, null (RFC 8259)",
+            remedy="Send it as text.",
+        )
+    return ()
 
 
 def check_metadata(metadata: Mapping[str, Any]) -> None:
@@ -265,6 +278,8 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
 
 
 def _check_text(text: object, field_name: str, *, nul: bool = False) -> None:
+    if isinstance(text, str) and (text.isascii() if nul else text.isprintable()):
+        return  # as almost all is: what is printable has neither
     try:
         bad = not isinstance(text, str) or (bool(text.encode()) and not nul and bool(_CONTROL.search(text)))
     except UnicodeEncodeError:

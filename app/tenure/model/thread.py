@@ -10,7 +10,7 @@ stored as *pieces*: bytes that are new, and slices of the same channel's value i
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -51,8 +51,7 @@ class Channel(NamedTuple):
     pieces: Pieces | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """What a thread belongs to: people, and how it is labelled. The same for all of its snapshots.
 
     `subjects`: None for whomever it was begun with, or nobody when this begins it.
@@ -67,8 +66,7 @@ class Bound:
         return self.subjects or ()
 
 
-@dataclass(frozen=True, slots=True)
-class NewSnapshot:
+class NewSnapshot(NamedTuple):
     """A snapshot to store.
 
     `latest`: ids of which one must be the newest snapshot of the namespace now; an empty one: there is none
@@ -78,8 +76,8 @@ class NewSnapshot:
     id: str
     parent: str | None
     channels: Mapping[str, Channel]
-    state: Mapping[str, Any] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = {}
+    metadata: Mapping[str, Any] = {}
     latest: tuple[str, ...] | None = None
     run: str | None = None
 
@@ -93,8 +91,7 @@ class Write(NamedTuple):
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class NewWrites:
+class NewWrites(NamedTuple):
     """What a task wrote, pending on a snapshot until the next one has taken it in."""
 
     snapshot: str
@@ -181,19 +178,27 @@ def run_path(run: str) -> tuple[str, ...]:
 # ── checks ─────────────────────────────────────────────────────────────────────────────────────────
 def check_name(name: object, field_name: str, *, empty: bool = False) -> None:
     """A thread's, namespace's, snapshot's or task's name: text without control characters."""
-    if not isinstance(name, str) or len(name) > MAX_NAME or not (name or empty) or _CONTROL.search(name):
-        raise Invalid(
-            "A name cannot be used; nothing was done.",
-            field=field_name,
-            rule=f"{0 if empty else 1} to {MAX_NAME} characters of text without control characters",
-            remedy="Use a shorter or plainer name.",
-        )
+    if not isinstance(name, str) or len(name) > MAX_NAME or not (name or empty):
+        raise _no_name(field_name, empty=empty)
+    if name.isprintable():
+        return  # as almost every name: it has neither control characters nor lone surrogates
+    if _CONTROL.search(name):
+        raise _no_name(field_name, empty=empty)
     try:
         name.encode()
     except UnicodeEncodeError:
         raise Invalid(
             "A name is not Unicode text; nothing was done.", field=field_name, rule="no lone surrogates"
         ) from None
+
+
+def _no_name(field_name: str, *, empty: bool) -> Invalid:
+    return Invalid(
+        "A name cannot be used; nothing was done.",
+        field=field_name,
+        rule=f"{0 if empty else 1} to {MAX_NAME} characters of text without control characters",
+        remedy="Use a shorter or plainer name.",
+    )
 
 
 def check_bound(bound: Bound) -> None:
@@ -225,20 +230,28 @@ def check_snapshot(new: NewSnapshot) -> None:
 
 
 def _check_channel(channel: Channel) -> None:
-    version: object = channel.version
-    if isinstance(version, str):
-        check_name(version, "channels.version", empty=True)
-    elif isinstance(version, bool) or not isinstance(version, int | float) or not abs(version) <= SAFE_INT:
-        raise _wrong("channels.version", "a number that JSON carries, or text")
-    check_name(channel.type, "channels.type", empty=True)
-    if len(channel.pieces or ()) > MAX_PIECES:
+    version, kind, pieces = channel
+    if type(version) is not int or not -SAFE_INT <= version <= SAFE_INT:
+        _check_version(version)
+    if kind != "":  # as of a channel whose value stays
+        check_name(kind, "channels.type", empty=True)
+    if not pieces:
+        return
+    if len(pieces) > MAX_PIECES:
         raise _too_many("channels.pieces", MAX_PIECES)
-    for one in channel.pieces or ():
+    for one in pieces:
         if isinstance(one, Reuse):
             if type(one.start) is not int or type(one.length) is not int:
                 raise _wrong("channels.pieces", "whole numbers for start and length")
         elif not isinstance(one, bytes):
             raise _wrong("channels.pieces", "bytes, or slices of the parent's value")
+
+
+def _check_version(version: object) -> None:
+    if isinstance(version, str):
+        check_name(version, "channels.version", empty=True)
+    elif isinstance(version, bool) or not isinstance(version, int | float) or not abs(version) <= SAFE_INT:
+        raise _wrong("channels.version", "a number that JSON carries, or text")
 
 
 def check_writes(new: NewWrites) -> None:

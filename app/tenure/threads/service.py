@@ -126,5 +126,7 @@ def _check(scope: str, thread: str, namespace: str = "", bound: Bound | None = N
 
 
 def _sorted(bound: Bound) -> Bound:
+    if len(bound.categories) <= 1 and len(bound.people) <= 1:
+        return bound  # in order, and nobody twice
     people = None if bound.subjects is None else tuple(dict.fromkeys(bound.subjects))
     return Bound(tuple(sorted(set(bound.categories))), people)
