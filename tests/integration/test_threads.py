@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from uuid_utils import uuid7
@@ -15,6 +16,7 @@ from tenure.inspection.inspector import Inspector
 from tenure.inspection.view import Anchors
 from tenure.model.thread import Bound, Channel, NewSnapshot, NewWrites, Reuse, Snapshot, Stored, Write
 from tenure.threads.pages import Wanted
+from tenure.threads.putting import PutWrites
 
 pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
@@ -405,10 +407,14 @@ async def test_names_are_checked_before_anything_is_done(cell: Cell) -> None:
 
 
 @pytest.mark.databases(*DATABASES)
-async def test_what_tasks_wrote_goes_along_with_the_next_snapshot_of_the_same_batch(cell: Cell) -> None:
+async def test_what_tasks_wrote_goes_along_with_the_next_snapshot_of_the_same_batch(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = await put(cell, "t", {"a": "1"})
     await write(cell, "t", first.id, "early", Write(0, "a", "text", b"0"), path="~0")
     before = len(cell.entries())
+    asking = create_autospec(PutWrites.needs, side_effect=PutWrites.needs)
+    monkeypatch.setattr(PutWrites, "needs", asking)
     one, two, second = await asyncio.gather(
         write(
             cell, "t", first.id, "one", Write(0, "a", "text", b"1"), Write(-1, "e", "text", b"old"), path="~1"
@@ -418,6 +424,7 @@ async def test_what_tasks_wrote_goes_along_with_the_next_snapshot_of_the_same_ba
     )
     assert one.entry == two.entry == second.entry, "a step is one entry"
     assert len(cell.entries()) == before + 1
+    assert not asking.called, "it has all it needs with that snapshot"
     await write(cell, "t", first.id, "one", Write(0, "a", "text", b"late"), Write(-1, "e", "text", b"new"))
     expected = [
         ("early", 0, b"0"),

@@ -54,25 +54,15 @@ class OnThread:
     namespace: str
     solo: bool = False
     thawed: Thawed | None = field(default=None, init=False)
-    _indexes: tuple[Tenancy, dict[tuple[str, ...], str]] | None = field(default=None, init=False)
 
     def root_index(self, tenancy: Tenancy) -> str:
         """The blind index of the thread's root."""
-        return self.blind(tenancy, "record", self.scope, root_key(self.thread))
+        return tenancy.keys.known_index("record", self.scope, root_key(self.thread))
 
     def index(self, tenancy: Tenancy, generation: int) -> str:
         """The blind index of the record with this namespace's snapshots."""
         key = snapshots_key(self.thread, generation, self.namespace)
-        return self.blind(tenancy, "record", self.scope, key)
-
-    def blind(self, tenancy: Tenancy, *what: str) -> str:
-        """A blind index, made once for each operation: it is asked for several times on the way."""
-        if self._indexes is None or self._indexes[0] is not tenancy:
-            self._indexes = tenancy, {}
-        known = self._indexes[1]
-        if (found := known.get(what)) is None:
-            found = known[what] = tenancy.keys.blind_index(*what)
-        return found
+        return tenancy.keys.known_index("record", self.scope, key)
 
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """The root and the namespace's newest snapshot, of the generation that was met last."""
@@ -115,7 +105,7 @@ class Writing(OnThread):
         """What `OnThread` needs, its people or the scope's leaf, and how much is stored."""
         OnThread.needs(self, tenancy, needs)
         needs.threads.append(self.root_index(tenancy))
-        needs.subjects += [self.blind(tenancy, "subject", one) for one in self.bound.people]
+        needs.subjects += [tenancy.keys.known_index("subject", one) for one in self.bound.people]
         if not self.bound.people:
             needs.scopes.append(self.scope)
         needs.usage |= quota.applies(tenancy)
@@ -247,7 +237,7 @@ class Writing(OnThread):
         return tuple(one.id for one in people), leaves
 
     def _person(self, desk: Desk, reference: str) -> StoredSubject:
-        known = desk.found.subjects.get(self.blind(desk.tenancy, "subject", reference))
+        known = desk.found.subjects.get(desk.tenancy.keys.known_index("subject", reference))
         return subject_of(desk, reference) if known is None else known
 
     def _slots(self, desk: Desk, leaves: list[int]) -> Slots:
@@ -255,7 +245,7 @@ class Writing(OnThread):
 
     def _leaves(self, desk: Desk) -> list[int]:
         """Of the people it is bound to who are known."""
-        indexes = (self.blind(desk.tenancy, "subject", one) for one in self.bound.people)
+        indexes = (desk.tenancy.keys.known_index("subject", one) for one in self.bound.people)
         found = (desk.found.subjects.get(index) for index in indexes)
         return [person.leaf for person in found if person is not None]
 
@@ -263,7 +253,7 @@ class Writing(OnThread):
         if root is not None and root.state in WITHDRAWN:
             return erased(desk.tx, root.shred_id)
         for reference in self.bound.people:
-            person = desk.found.subjects.get(self.blind(desk.tenancy, "subject", reference))
+            person = desk.found.subjects.get(desk.tenancy.keys.known_index("subject", reference))
             if person is not None and person.state != "active":
                 return erased(desk.tx, person.shred_id)
         return None
@@ -274,7 +264,7 @@ def _begun_with(desk: Desk, root: StoredVersion | None) -> tuple[str, ...]:
     if root is None or root.state != "live":
         return ()
     head = opened_head(desk, root)
-    missing = [desk.tenancy.keys.blind_index("subject", one) for one in head.subjects]
+    missing = [desk.tenancy.keys.known_index("subject", one) for one in head.subjects]
     missing = [one for one in missing if one not in desk.found.subjects]
     if missing:
         rows = desk.tx.ask((subjects.BY_REF, {"refs": missing}))[0]
