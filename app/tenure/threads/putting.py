@@ -10,7 +10,6 @@ from tenure import ids
 from tenure.access import Caller
 from tenure.crew import Desk, Needs
 from tenure.errors import Denied, Erased, Stale
-from tenure.ledger.canonical import canonical
 from tenure.model.record import Draft
 from tenure.model.thread import (
     NewSnapshot,
@@ -22,6 +21,7 @@ from tenure.model.thread import (
     snapshots_key,
     writes_key,
 )
+from tenure.quickjson import canonical
 from tenure.store import records
 from tenure.store.records import StoredVersion
 from tenure.tenancy import Tenancy
