@@ -125,7 +125,7 @@ class TenantKeyring:
 
     def is_gone(self, slot: Iterable[int]) -> bool:
         """Whether a slot opens nothing any more, or nothing for anybody."""
-        return self.is_withheld(slot) or any(self.state.is_punctured(leaf) for leaf in slot)
+        return self.is_withheld(slot) or any(map(self.state.is_punctured, slot))
 
     def bucket(self, reference: str) -> int:
         """The blind-index bucket of a subject reference, 0 to 4095."""

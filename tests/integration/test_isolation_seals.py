@@ -257,11 +257,11 @@ def with_keys(cell: Cell, tenant: Tenant, look: Any) -> None:
 def others(binding: Binding, cell: Cell) -> tuple[Binding, ...]:
     """The binding with one part changed at a time."""
     return (
-        replace(binding, tenant=cell.two.id),
-        replace(binding, tenant=CELL),
-        replace(binding, scope="support.notes"),
-        replace(binding, record=cell.two.id),
-        replace(binding, version=binding.version + 1),
+        binding._replace(tenant=cell.two.id),
+        binding._replace(tenant=CELL),
+        binding._replace(scope="support.notes"),
+        binding._replace(record=cell.two.id),
+        binding._replace(version=binding.version + 1),
         binding.segment(0),
     )
 
