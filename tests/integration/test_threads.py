@@ -485,15 +485,19 @@ async def test_what_is_remembered_of_a_thread_ends_with_the_rules_and_with_any_e
     assert slots == [1, 2]
     tenancies = cell.tenure.decisions._tenancies
     await cell.put("k", 1, "customer:else")
-    for ended in (False, True):
+    for ended in ("here", "elsewhere", "unasked"):
         known = tenancies.cached(cell.one.id)
         assert known is not None
         assert known.homes
         assert ("subject", ADA) in known.keys._indexes
-        if ended:
-            tenancies.forget_keys(known.keys.seq + 1)
-        else:
+        if ended == "here":
             await cell.erase("customer:else")
+        elif ended == "elsewhere":
+            other = replace(known, epochs=replace(known.epochs, keys=-1))
+            tenancies._tenancies[cell.one.id] = other
+            await get(cell, "t")
+        else:
+            tenancies.forget_keys(known.keys.seq + 1)
         now = tenancies.cached(cell.one.id)
         assert now is not None
         assert not now.homes
