@@ -2,7 +2,7 @@
 
 from tenure import ids, leaves, rowseals
 from tenure.crew import Desk
-from tenure.model.cohorts import Anchor, Grouping, anchor
+from tenure.model.cohorts import Grouping, anchor
 from tenure.store import cohorts as store
 from tenure.store.cohorts import OPEN, Cohort
 from tenure.tenancy import Tenancy
@@ -44,29 +44,28 @@ def cohort_of(
     """
     group = grouping(desk.tenancy, scope, labels)
     mine = anchor(group, scope, labels, written=written, expires_at=expires_at, people=people, record=record)
-    return leaf_of(desk, mine)[0]
+    return leaf_of(desk, mine.name)[0]
 
 
-def leaf_of(desk: Desk, mine: Anchor, *, fresh: bool = False) -> tuple[int, bool]:
-    """The leaf of a cohort, and whether it is begun here. Round trips as of `cohort_of`.
+def leaf_of(desk: Desk, name: str, *, fresh: bool = False) -> tuple[int, bool]:
+    """The leaf of a cohort, by its anchor's name, and whether it is begun here. Trips as of `cohort_of`.
 
     `fresh`: there can be none yet, so that none is asked for.
     """
-    name, known = mine.name, desk.tenancy.cohorts
-    leaf = desk.found.cohorts.get(name) if fresh else known_leaf(desk, mine)
+    known = desk.tenancy.cohorts
+    leaf = desk.found.cohorts.get(name) if fresh else known_leaf(desk, name)
     if name in known:
         return known[name], False
     begun = leaf is None
-    wanted = _begin(desk, mine) if leaf is None else leaf
+    wanted = _begin(desk, name) if leaf is None else leaf
     if len(known) >= MOST_KNOWN:
         known.clear()
     desk.tx.after_commit(lambda: known.__setitem__(name, wanted))
     return wanted, begun
 
 
-def known_leaf(desk: Desk, mine: Anchor) -> int | None:
+def known_leaf(desk: Desk, name: str) -> int | None:
     """The leaf of a cohort; None: there is none yet. A round trip for one that this process does not know."""
-    name = mine.name
     if (leaf := desk.tenancy.cohorts.get(name)) is not None:
         return leaf
     if name not in desk.found.cohorts:
@@ -75,10 +74,10 @@ def known_leaf(desk: Desk, mine: Anchor) -> int | None:
     return desk.found.cohorts[name]
 
 
-def _begin(desk: Desk, mine: Anchor) -> int:
+def _begin(desk: Desk, name: str) -> int:
     leaf = leaves.of_something(desk)
-    cohort = Cohort(ids.new_id(), mine.name, leaf, OPEN, None, "")
+    cohort = Cohort(ids.new_id(), name, leaf, OPEN, None, "")
     cohort = cohort._replace(seal=rowseals.of_cohort(desk.tenancy.keys, cohort))
     desk.tx.put(store.INSERT, cohort._asdict())
-    desk.found.add(desk.found.cohorts, mine.name, leaf)
+    desk.found.add(desk.found.cohorts, name, leaf)
     return leaf

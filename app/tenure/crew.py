@@ -1,6 +1,6 @@
 """The gateway's side of a batch: gather what operations need, ask once, perform each in turn."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -168,14 +168,16 @@ class GatewayCrew:
         tenancy = self._tenancies.cached(tx.tenant_id)
         if tenancy is None or tenancy.keys.wiped:
             tenancy = self._tenancies.current(tx)
+        carriers = _carriers(operations)
+        asking = [one for place, one in enumerate(operations) if place not in carriers]
         try:
-            tenancy, found = self._gather(tx, tenancy, operations)
+            tenancy, found = self._gather(tx, tenancy, asking)
             keep_policy(tx, tenancy)
             desk = Desk(tx, tenancy, found, ids.now())
             if operations[0].solo:
                 desk.thawed = operations[0].thawed
                 return [operations[0].perform(desk)]
-            return self._all(desk, operations)
+            return self._all(desk, operations, carriers)
         except KeyFailure:
             if tenancy.keys.wiped:
                 raise Clash from None
@@ -195,17 +197,16 @@ class GatewayCrew:
             tenancy = current  # keys or rules moved since: ask again with today's indexes
         return tenancy, found
 
-    def _all(self, desk: Desk, operations: Sequence[BatchOperation]) -> list[Any]:
+    def _all(self, desk: Desk, operations: Sequence[Any], carriers: Mapping[int, int]) -> list[Any]:
         """Each in turn; what another one may carry along waits for it, and is done alone if it did not."""
         outcomes: list[Any] = [None] * len(operations)
-        waiting: dict[int, tuple[int, Any]] = {}
         for place, operation in enumerate(operations):
-            carrier = _carrier(operations, place)
-            if carrier is not None:
-                waiting[place] = carrier, operation
-                continue
-            outcomes[place] = self._one(desk, operation)
-        for place, (carrier, operation) in waiting.items():
+            if place in carriers:
+                operations[carriers[place]].take_along(operation)
+            else:
+                outcomes[place] = self._one(desk, operation)
+        for place, carrier in carriers.items():
+            operation = operations[place]
             carried = operation.carried(operations[carrier], outcomes[carrier])
             outcomes[place] = self._one(desk, operation) if carried is None else carried
         return outcomes
@@ -224,15 +225,17 @@ class GatewayCrew:
             return refusal
 
 
-def _carrier(operations: Sequence[Any], place: int) -> int | None:
-    """Which later operation of the batch carries one along: it is told."""
-    may = getattr(operations[place], "carried_by", None)
-    if may is None:
-        return None
-    for later in range(place + 1, len(operations)):
-        if may(operations[later]):
-            return later
-    return None
+def _carriers(operations: Sequence[Any]) -> dict[int, int]:
+    """Place of an operation → that of the later one which may carry it along, and asks for all it needs."""
+    found: dict[int, int] = {}
+    for place, operation in enumerate(operations):
+        may = getattr(operation, "carried_by", None)
+        if may is not None:
+            later = range(place + 1, len(operations))
+            carrier = next((other for other in later if may(operations[other])), None)
+            if carrier is not None:
+                found[place] = carrier
+    return found
 
 
 Reader = Callable[[Sequence[tuple[Any, ...]]], None]

@@ -50,6 +50,7 @@ def parse_rfc3339(text: str) -> int:
     return int((whole - _EPOCH).total_seconds()) * 1_000_000 + whole.microsecond
 
 
+@lru_cache(maxsize=256)
 def moment(at: int) -> datetime:
     """The same instant as an aware UTC datetime."""
     return _EPOCH + timedelta(microseconds=at)

@@ -37,6 +37,7 @@ KEY_TTL_S = 60.0
 _GRACE_S = 30.0
 MAX_LEAVES = 20_000
 MAX_OPENED = 20_000
+MAX_INDEXES = 4_096
 
 
 @dataclass(slots=True)
@@ -54,6 +55,8 @@ class TenantKeyring:
     _leaves: dict[int, tuple[float, Secret]] = field(default_factory=dict)
     _opened: dict[Binding, tuple[float, bytes, OpenedKey]] = field(default_factory=dict)
     _buckets: dict[int, Secret] = field(default_factory=dict)
+    _indexes: dict[tuple[str, ...], str] = field(default_factory=dict)
+    """They name people and threads in the clear, and so go with the keys: no erasure leaves them behind."""
     _selector: Secret | None = None
     _index: Secret | None = None
     _wiped: bool = False
@@ -106,13 +109,23 @@ class TenantKeyring:
         self._alive()  # the key may have been overwritten under way
         return index.hex()
 
+    def known_index(self, *what: str) -> str:
+        """`blind_index` of what is asked for again and again, made once for these keys."""
+        index = self._indexes.get(what)
+        if index is None:
+            index = self.blind_index(*what)
+            if len(self._indexes) >= MAX_INDEXES:
+                self._indexes.clear()
+            self._indexes[what] = index
+        return index
+
     def is_withheld(self, slot: Iterable[int]) -> bool:
         """Whether no key is given out for one of these leaves."""
         return not self.withheld.isdisjoint(slot)
 
     def is_gone(self, slot: Iterable[int]) -> bool:
         """Whether a slot opens nothing any more, or nothing for anybody."""
-        return self.is_withheld(slot) or any(self.state.is_punctured(leaf) for leaf in slot)
+        return self.is_withheld(slot) or any(map(self.state.is_punctured, slot))
 
     def bucket(self, reference: str) -> int:
         """The blind-index bucket of a subject reference, 0 to 4095."""
@@ -148,7 +161,7 @@ class TenantKeyring:
         opened, self._opened = self._opened, {}
         for _, _, version_key in opened.values():
             version_key.wipe()
-        self._leaves, self._buckets = {}, {}
+        self._leaves, self._buckets, self._indexes = {}, {}, {}
         self._selector = self._index = None
 
     def sweep(self) -> None:

@@ -17,6 +17,7 @@ from tenure.keys.seal import Binding, OpenedKey, founding_slots, header_leaves, 
 from tenure.keys.secret import Octets
 from tenure.keys.segments import SealedSegment
 from tenure.model.record import Draft
+from tenure.quickjson import compact
 from tenure.store import cohorts, shreds, subjects
 from tenure.store.records import StoredVersion
 from tenure.store.session import Tx
@@ -78,16 +79,16 @@ def seal_version(
         head["paths"] = draft.paths
     if not draft.segments:
         sealed, opened = seal(
-            binding, _keyed(keys, slots[0], cohort), {HEAD: _json(head), CONTENT: draft.content}
+            binding, _keyed(keys, slots[0], cohort), {HEAD: compact(head), CONTENT: draft.content}
         )
         return SealedVersion(sealed.header, sealed.parts[HEAD], sealed.parts[CONTENT], (opened,))
     head["segments"] = slots
     any_slot = list(dict.fromkeys(tuple(sorted(slot)) for one in slots for slot in one))
-    sealed, whole = seal(binding, _keyed(keys, any_slot, cohort), {HEAD: _json(head)})
+    sealed, whole = seal(binding, _keyed(keys, any_slot, cohort), {HEAD: compact(head)})
     whole.wipe()
     kept, each = [], []
     for place, (segment, its_slots) in enumerate(zip(draft.segments, slots, strict=True)):
-        parts = {HEAD: _json({"subjects": segment.subjects}), CONTENT: segment.content}
+        parts = {HEAD: compact({"subjects": segment.subjects}), CONTENT: segment.content}
         one, opened = seal(binding.segment(place), _keyed(keys, its_slots, cohort), parts)
         kept.append(SealedSegment(one.header, one.parts[HEAD], one.parts[CONTENT]))
         each.append(opened)
@@ -97,10 +98,6 @@ def seal_version(
 def _keyed(keys: TenantKeyring, slots: Slots, cohort: int | None) -> list[Mapping[int, Octets]]:
     own = () if cohort is None else (cohort,)
     return [{leaf: keys.leaf_key(leaf) for leaf in (*slot, *own)} for slot in slots]
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def unseal(tx: Tx, keys: TenantKeyring, stored: StoredVersion) -> OpenedKey:

@@ -88,6 +88,11 @@ class Tenancy:
 
     Whoever goes on after what it wrote itself need not open it again. Some hundreds at most.
     """
+    homes: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    """Index of a thread's root → (what was found, what follows), by these rules and at this key epoch.
+
+    Whoever finds the same again need not work it out anew. It names nobody; a thousand at most.
+    """
     generations: dict[str, int] = field(default_factory=dict)
     """Index of a thread's root → its generation, as last met; of those that are not in their first."""
     spare_leaves: deque[int] = field(default_factory=deque)
@@ -157,6 +162,7 @@ class Tenancies:
                     self._tenancies[tenant_id] = stale
                     known.keys.wipe()
                     known.heads.clear()
+                    known.homes.clear()
                 else:
                     known.keys.sweep()
             # An erasure waits for what was set aside, too: it is wiped with the rest.
@@ -174,21 +180,23 @@ class Tenancies:
         if old is not None and old.epochs == now:
             return old
         same_keys = old is not None and old.epochs.keys == now.keys
+        same_rules = old is not None and old.epochs.policy == now.policy
         same_callers = old is not None and old.epochs.principal == now.principal
         new = Tenancy(
             tenant_id=tx.tenant_id,
             epochs=now,
-            policy=old.policy if old and old.epochs.policy == now.policy else rules,
+            policy=old.policy if old and same_rules else rules,
             keys=old.keys if old and same_keys else self._keyring.tenant(tx),
             restraints=limited,
             known=old.known if old and same_callers else {},
             limits=old.limits if old and same_callers else limits.of(tx, tx.tenant_id).over(self._default),
             narrowed=old.narrowed if old and same_callers else {},
             running=old.running if old and same_callers else Running(),
-            groupings=old.groupings if old and old.epochs.policy == now.policy else {},
+            groupings=old.groupings if old and same_rules else {},
             cohorts=old.cohorts if old and same_keys else {},
             label_sets=old.label_sets if old else set(),
             heads=old.heads if old and same_keys else {},
+            homes=old.homes if old and same_keys and same_rules else {},
             generations=old.generations if old else {},
             spare_leaves=old.spare_leaves if old else deque(),
             bundles=old.bundles if old else set(),

@@ -62,7 +62,7 @@ class Write(OnRecord):
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """The record, its people or its scope's leaf, its sources, and the key's first use."""
         OnRecord.needs(self, tenancy, needs)
-        needs.subjects += [tenancy.keys.blind_index("subject", ref) for ref in self.draft.people]
+        needs.subjects += [tenancy.keys.known_index("subject", ref) for ref in self.draft.people]
         if not all(part.subjects for part in self.draft.parts):
             needs.scopes.append(self.scope)
         needs.cohorts += cohorts.foreseen(
@@ -186,14 +186,14 @@ class Write(OnRecord):
     def _erasing(self, desk: Desk) -> Erased | None:
         """The 410 if anybody the version is about, or whom it would be derived from, is being erased."""
         for reference in self.draft.people:
-            person = desk.found.subjects.get(desk.tenancy.keys.blind_index("subject", reference))
+            person = desk.found.subjects.get(desk.tenancy.keys.known_index("subject", reference))
             if person is not None and person.state != "active":
                 return erased(desk.tx, person.shred_id)
         return lineage.gone(desk, self.scope, self.draft)
 
     def _leaves(self, desk: Desk) -> list[int]:
         """Of the people it is about who are known."""
-        indexes = (desk.tenancy.keys.blind_index("subject", one) for one in self.draft.people)
+        indexes = (desk.tenancy.keys.known_index("subject", one) for one in self.draft.people)
         found = (desk.found.subjects.get(index) for index in indexes)
         return [person.leaf for person in found if person is not None]
 
@@ -320,7 +320,7 @@ def bury(caller: Caller, stored: StoredVersion, *, nonce: bytes) -> StoredVersio
 
 def subject_of(desk: Desk, reference: str) -> StoredSubject:
     """A person by reference, as found with the batch; met for the first time: a fresh leaf of their own."""
-    index = desk.tenancy.keys.blind_index("subject", reference)
+    index = desk.tenancy.keys.known_index("subject", reference)
     person = desk.found.subjects.get(index)
     if person is not None:
         return person

@@ -9,7 +9,6 @@ data that refuses, not a missing key.
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -172,7 +171,7 @@ async def test_no_part_of_what_an_elevations_words_are_sealed_to_can_be_another(
         for place, (note, words) in enumerate(zip(sealed, ("reason: hers", "note: hers"), strict=True)):
             right = Binding(cell.one.id, "tenure.breakglass", made, place)
             assert open_note(opened.keys, right, note) == words
-            for wrong in (*others(right, cell), replace(right, version=1 - place)):
+            for wrong in (*others(right, cell), right._replace(version=1 - place)):
                 with pytest.raises(Tampered):
                     open_note(opened.keys, wrong, note)
             with pytest.raises(Tampered):
@@ -257,11 +256,11 @@ def with_keys(cell: Cell, tenant: Tenant, look: Any) -> None:
 def others(binding: Binding, cell: Cell) -> tuple[Binding, ...]:
     """The binding with one part changed at a time."""
     return (
-        replace(binding, tenant=cell.two.id),
-        replace(binding, tenant=CELL),
-        replace(binding, scope="support.notes"),
-        replace(binding, record=cell.two.id),
-        replace(binding, version=binding.version + 1),
+        binding._replace(tenant=cell.two.id),
+        binding._replace(tenant=CELL),
+        binding._replace(scope="support.notes"),
+        binding._replace(record=cell.two.id),
+        binding._replace(version=binding.version + 1),
         binding.segment(0),
     )
 
@@ -319,7 +318,7 @@ async def test_a_segment_opens_in_its_own_place_only(cell: Cell) -> None:
             assert sealed is not None
             mine = open_key(right.segment(place), sealed.header, opened.keys.leaf_key)
             assert b"hers" in mine.open(CONTENT, sealed.content)
-            for wrong in (right, right.segment(1 - place), replace(right, tenant=cell.two.id).segment(place)):
+            for wrong in (right, right.segment(1 - place), right._replace(tenant=cell.two.id).segment(place)):
                 with pytest.raises(Tampered):
                     open_key(wrong, sealed.header, opened.keys.leaf_key)
 

@@ -20,7 +20,7 @@ from support.erasure import (
     root_versions,
     steps_of,
 )
-from tenure import groundwork
+from tenure import groundwork, keyring
 from tenure.bootstrap import open_tenure, prepare
 from tenure.errors import Erased, KeyFailure, NotFound, Shredded, TenureError
 from tenure.keyring import TenantKeyring
@@ -277,6 +277,23 @@ def _interrupted(name: str, keys: TenantKeyring) -> Any:
         return found
 
     return method
+
+
+def test_indexes_that_name_people_go_with_the_keys_and_are_not_kept_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keyring, "MAX_INDEXES", 3)
+    keys = TenantKeyring("t", PuncturedState.fresh(b"s" * 32), 1, frozenset(), {})
+    for number in range(8):
+        person = f"customer:{number}"
+        assert keys.known_index("subject", person) == keys.known_index("subject", person)
+        assert keys.known_index("subject", person) == keys.blind_index("subject", person)
+        assert len(keys._indexes) <= 3
+    keys.wipe()
+    assert not keys._indexes
+    with pytest.raises(KeyFailure):
+        keys.known_index("subject", "customer:7")
+    assert not keys._indexes
 
 
 def test_an_erasing_person_has_no_key_whatever_is_cached() -> None:

@@ -1,20 +1,25 @@
 """Threads on both databases: what is stored is loaded, who comes second is told, what is deleted stays so."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
+import yaml
 from uuid_utils import uuid7
 
-from support.cell import NOTES, SCOPE, Cell
+from support.cell import MANIFESTS, NOTES, SCOPE, Cell
 from support.databases import DATABASES
 from tenure.errors import Conflict, Denied, Erased, Invalid, NotFound, Stale, Tampered
 from tenure.inspection.inspector import Inspector
 from tenure.inspection.view import Anchors
+from tenure.keys.seal import header_leaves
 from tenure.model.thread import Bound, Channel, NewSnapshot, NewWrites, Reuse, Snapshot, Stored, Write
 from tenure.threads.pages import Wanted
+from tenure.threads.putting import PutWrites
 
 pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
 
@@ -405,10 +410,14 @@ async def test_names_are_checked_before_anything_is_done(cell: Cell) -> None:
 
 
 @pytest.mark.databases(*DATABASES)
-async def test_what_tasks_wrote_goes_along_with_the_next_snapshot_of_the_same_batch(cell: Cell) -> None:
+async def test_what_tasks_wrote_goes_along_with_the_next_snapshot_of_the_same_batch(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = await put(cell, "t", {"a": "1"})
     await write(cell, "t", first.id, "early", Write(0, "a", "text", b"0"), path="~0")
     before = len(cell.entries())
+    asking = create_autospec(PutWrites.needs, side_effect=PutWrites.needs)
+    monkeypatch.setattr(PutWrites, "needs", asking)
     one, two, second = await asyncio.gather(
         write(
             cell, "t", first.id, "one", Write(0, "a", "text", b"1"), Write(-1, "e", "text", b"old"), path="~1"
@@ -418,6 +427,7 @@ async def test_what_tasks_wrote_goes_along_with_the_next_snapshot_of_the_same_ba
     )
     assert one.entry == two.entry == second.entry, "a step is one entry"
     assert len(cell.entries()) == before + 1
+    assert not asking.called, "it has all it needs with that snapshot"
     await write(cell, "t", first.id, "one", Write(0, "a", "text", b"late"), Write(-1, "e", "text", b"new"))
     expected = [
         ("early", 0, b"0"),
@@ -458,3 +468,39 @@ async def test_what_cannot_go_along_is_stored_alone(cell: Cell) -> None:
     assert forked[0].entry != forked[1].entry
     assert [one.task for one in (await get(cell, "t", first.id)).writes] == ["a", "b"]
     assert (await get(cell, "t", second.id)).writes == ()
+
+
+async def test_what_is_remembered_of_a_thread_ends_with_the_rules_and_with_any_erasure(cell: Cell) -> None:
+    bound = Bound(("contact",), (ADA, "customer:bob"))
+    parent = await put(cell, "t", bound=bound)
+    slots = []
+    (scope,) = (one for one in yaml.safe_load_all(MANIFESTS) if one["metadata"]["name"] == SCOPE)
+    for rules in ({"description": "As before"}, {"jointErasure": "all", "ground": "a contract of both"}):
+        changed = {**scope, "spec": {**scope["spec"], **rules}}
+        await cell.tenure.manifests.apply(cell.one["admin"], json.dumps(changed), dry_run=False)
+        for _ in range(2):
+            parent = await put(cell, "t", parent=parent.id, bound=bound)
+        ((header,),) = cell.rows("SELECT header FROM versions WHERE entry = :entry", entry=parent.entry)
+        slots.append(len(header_leaves(header)))
+    assert slots == [1, 2]
+    tenancies = cell.tenure.decisions._tenancies
+    await cell.put("k", 1, "customer:else")
+    for ended in ("here", "elsewhere", "unasked"):
+        known = tenancies.cached(cell.one.id)
+        assert known is not None
+        assert known.homes
+        assert ("subject", ADA) in known.keys._indexes
+        if ended == "here":
+            await cell.erase("customer:else")
+        elif ended == "elsewhere":
+            other = replace(known, epochs=replace(known.epochs, keys=-1))
+            tenancies._tenancies[cell.one.id] = other
+            await get(cell, "t")
+        else:
+            tenancies.forget_keys(known.keys.seq + 1)
+        now = tenancies.cached(cell.one.id)
+        assert now is not None
+        assert not now.homes
+        assert not known.keys._indexes
+        for _ in range(2):
+            parent = await put(cell, "t", parent=parent.id, bound=bound)

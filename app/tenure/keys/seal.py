@@ -5,10 +5,11 @@ version, and not to the root key's version: rotating the root must not touch a s
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Final
+from typing import Final, NamedTuple
 
 from tenure.errors import Invalid, KeyFailure, Shredded
 from tenure.keys import slots as headers
@@ -22,13 +23,14 @@ FORMAT: Final = b"tenure/v1/sealed-record"
 ALGORITHM: Final = b"AES-256-GCM/HKDF-SHA256"
 _FRONT: Final = lp(FORMAT, ALGORITHM)
 _HEADER: Final = lp(b"header")
+_DEK: Final = lp(b"dek")
+_SLOTS: Final = lp(b"tenure/v1/slots")
 _RESERVED: Final = frozenset({"", "dek", "rewrap", "header"})
 _MAX_SLOTS: Final = 0xFFFF
 _NO_ADDED: Final = bytes(2)
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(NamedTuple):
     """What a sealed version belongs to. Opened with any other binding, it is Tampered."""
 
     tenant: str
@@ -44,7 +46,7 @@ class Binding:
 
     def segment(self, place: int) -> "Binding":
         """What one segment of this version belongs to, by its place from 0."""
-        return replace(self, record=f"{self.record}/segments/{place}")
+        return self._replace(record=f"{self.record}/segments/{place}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +134,8 @@ class OpenedKey:
         wipe(self._root)
 
     def _part(self, name: str) -> tuple[bytes, bytes]:
-        if name in _RESERVED:
-            raise Invalid(
-                "A sealed part cannot have that name; nothing was sealed or opened.", rule="part-name"
-            )
-        part = name.encode()
-        return self._derive(lp(b"tenure/v1/part", part)), self._bound + lp(part, self._slots_hash)
+        info, part = _named(name)
+        return self._derive(info), self._bound + part + lp(self._slots_hash)
 
     def _derive(self, info: bytes) -> bytes:
         """A key that the caller wipes."""
@@ -162,12 +160,12 @@ def seal(
     commitment of the new version. Raises Invalid for no slot, an empty slot, two slots of the same leaves,
     or a part name that is empty or reserved.
     """
-    if not 0 < len(slots) <= _MAX_SLOTS or len({frozenset(slot) for slot in slots}) != len(slots):
+    if not 0 < len(slots) <= _MAX_SLOTS or (len(slots) > 1 and len(set(map(frozenset, slots))) < len(slots)):
         raise Invalid(
             "A version needs 1 to 65 535 slots of different leaves; nothing was sealed.", rule="slot"
         )
     bound = binding.encode()
-    dek, front = fresh_key(), bound + lp(b"dek")
+    dek, front = fresh_key(), bound + _DEK
     founding = headers.encode_section(headers.new_slot(slot, dek, front).encode() for slot in slots)
     opened = OpenedKey(bound, _slots_hash(founding), dek)
     body = headers.MAGIC + founding + _NO_ADDED
@@ -185,7 +183,7 @@ def open_key(binding: Binding, header: bytes, leaf_key: Callable[[int], Octets])
     bound = binding.encode()
     slots_hash = _slots_hash(parsed.founding)
     for slots, front in (
-        (parsed.slots, bound + lp(b"dek")),
+        (parsed.slots, bound + _DEK),
         (parsed.added, bound + lp(b"rewrap", slots_hash)),
     ):
         for slot in slots:
@@ -228,4 +226,13 @@ def same_founding(one: bytes, other: bytes) -> bool:
 
 
 def _slots_hash(founding: bytes) -> bytes:
-    return sha256(lp(b"tenure/v1/slots") + founding).digest()
+    return sha256(_SLOTS + founding).digest()
+
+
+@lru_cache(maxsize=64)
+def _named(part_name: str) -> tuple[bytes, bytes]:
+    """What a part's key is derived for, and the name as its associated data has it."""
+    if part_name in _RESERVED:
+        raise Invalid("A sealed part cannot have that name; nothing was sealed or opened.", rule="part-name")
+    name = part_name.encode()
+    return lp(b"tenure/v1/part", name), lp(name)

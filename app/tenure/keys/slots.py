@@ -7,7 +7,6 @@ wrap the version's data key (DEK) and commit to the wrapping key, because AES-GC
 import struct
 from collections.abc import Iterable, Mapping
 from hmac import compare_digest
-from itertools import pairwise
 from os import urandom
 from typing import Final, NamedTuple
 
@@ -102,7 +101,7 @@ def new_slot(keys: Mapping[int, Octets], dek: Octets, front: bytes) -> Slot:
     if not 0 < len(leaves) <= _MAX or leaves[0] < 0 or leaves[-1] >= LEAVES:
         raise Invalid("A slot needs 1 to 65 535 leaf numbers of 40 bits; nothing was sealed.", rule="slot")
     ordered = [keys[leaf] for leaf in leaves]
-    if any(len(key) != KEY_BYTES for key in ordered):
+    if set(map(len, ordered)) != {KEY_BYTES}:
         raise Invalid("A leaf key is not 32 bytes long; nothing was sealed.", rule="slot")
     salt = urandom(32)
     key, commitment = _mix(leaves, ordered, salt)
@@ -160,7 +159,7 @@ def _parse_section(header: bytes, at: int) -> tuple[tuple[Slot, ...], int]:
         leaves = tuple(
             [int.from_bytes(header[start : start + _LEAF_BYTES]) for start in range(at, end, _LEAF_BYTES)]
         )
-        if not leaves or any(left >= right for left, right in pairwise(leaves)):
+        if not leaves or list(leaves) != sorted(set(leaves)):
             raise bad("a slot's leaves are not sorted and unique")
         slots.append(
             Slot(leaves, header[end:salt_end], header[salt_end : salt_end + 32], header[salt_end + 32 : stop])

@@ -11,6 +11,7 @@ MAX_INTEGER = 2**53 - 1
 """Largest magnitude of an integer: beyond it JSON readers disagree (RFC 8785 §3.2.2.3, RFC 7493 §2.2)."""
 
 _SURELY_LARGE = 20
+_PLAIN = frozenset({str, bool, type(None)})
 
 # One encoder, built once: json.dumps builds one for each call that is not all defaults.
 _fast = json.JSONEncoder(
@@ -45,15 +46,19 @@ def encode_simple(value: object) -> bytes:
     return _fast(value).encode()
 
 
-def is_simple(value: object) -> bool:
+def is_simple(value: Any) -> bool:  # noqa: ANN401 - whatever it is
     """True when the fast encoder is right for this value: exact types, ASCII keys, small integers."""
-    if type(value) is str or value is None or type(value) is bool:
+    kind = type(value)
+    if kind is dict:
+        for key, item in value.items():  # no generator, nor a call for each text: a value has many
+            if type(key) is not str or not key.isascii():
+                return False
+            if type(item) not in _PLAIN and not is_simple(item):
+                return False
         return True
-    if type(value) is int:
-        return -MAX_INTEGER <= value <= MAX_INTEGER
-    if type(value) is dict:
-        return all(type(key) is str and key.isascii() and is_simple(item) for key, item in value.items())
-    return type(value) is list and all(map(is_simple, value))
+    if kind is list:
+        return all(map(is_simple, value))
+    return kind in _PLAIN or (kind is int and -MAX_INTEGER <= value <= MAX_INTEGER)
 
 
 def parse_canonical(raw: bytes) -> Any:  # noqa: ANN401 - whatever the JSON holds

@@ -22,5 +22,5 @@ def commitment(
         version.to_bytes(8),
         content,
     )
-    message = b"".join(len(part).to_bytes(4) + part for part in parts)
+    message = b"".join([len(part).to_bytes(4) + part for part in parts])
     return hmac_sha256(salt, message)

@@ -151,11 +151,13 @@ class EntryDraft:
         Raises `Invalid` when a member is not of its form (nothing is repeated in the message) or when the
         entry cannot be brought under 4 KB.
         """
-        if self._fits():
-            quick_ = quick.write(self, writer, n)
-            if quick_ is not None:
-                return quick_
-        return self._encode(writer, n)[0]
+        return self.written(writer, n)[0]
+
+    def written(self, writer: str, n: int) -> tuple[bytes, tuple[str, bytes] | None]:
+        """The entry's bytes, and its `separate_list`. Raises as `encode`."""
+        if not self._fits():
+            return self._encode(writer, n)
+        return quick.write(self, writer, n) or self._encode(writer, n)[0], None
 
     def _fits(self) -> bool:
         """Whether the accesses surely need no separate list, nor the entry more than 4 KB."""

@@ -19,6 +19,7 @@ _PERIODS: Final = ((10 * _DAY, 1), (60 * _DAY, _DAY), (730 * _DAY, 7 * _DAY))
 _LONGEST: Final = 30 * _DAY
 MISSED_H: Final = 48
 """For so many hours the job that ends cohorts may fail before anything else is in a hurry."""
+_spelled = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 Owner = Literal["nobody", "subject", "record"]
 
 
@@ -61,7 +62,7 @@ class Anchor(NamedTuple):
     @property
     def name(self) -> str:
         """The one spelling, by which a cohort is found."""
-        return json.dumps(self, ensure_ascii=False, separators=(",", ":"))
+        return _spelled(self)
 
     @classmethod
     def parse(cls, name: str) -> Self:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from tenure.errors import Invalid, TooLarge
 
@@ -26,8 +26,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SAFE_INT = 2**53 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A part of a version that is about these people only. `content` is canonical JSON (RFC 8785)."""
 
     content: bytes

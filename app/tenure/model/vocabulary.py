@@ -52,7 +52,11 @@ class Tree:
 
     def within_any(self, name: str, others: frozenset[str]) -> bool:
         """True if `name` or something above it is among `others`."""
-        return any(step in others for step in self.upwards(name))
+        while name and name in self.parents:  # as `upwards`, for every write: without its generator
+            if name in others:
+                return True
+            name = self.parents[name]
+        return False
 
 
 def edges(nested: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

@@ -159,7 +159,7 @@ class Tx:
         writer, first = self.writers.peek(self.tenant_id)
         number = first + self.appended.get(self.tenant_id, 0)
         at = self.writers.tick(self.tenant_id, draft.at)
-        body = (draft if at == draft.at else replace(draft, at=at)).encode(writer, number)
+        body, separate = (draft if at == draft.at else replace(draft, at=at)).written(writer, number)
         if number == 0:
             self.put(_INSERT_WRITER, {"writer": writer, "next": 0})
         # As `put` does it, without a copy of the row: there is one for every access.
@@ -176,7 +176,7 @@ class Tx:
                 "body": body,
             }
         )
-        if (separate := draft.separate_list()) is not None:
+        if separate is not None:
             self.put(_INSERT_LIST, {"digest": separate[0], "body": separate[1]})
         self.appended[self.tenant_id] = self.appended.get(self.tenant_id, 0) + 1
         return f"{writer}-{number}"

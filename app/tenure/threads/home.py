@@ -2,7 +2,7 @@
 
 import secrets
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tenure import filing, ids, quota
 from tenure.access import Ask, Caller
@@ -11,7 +11,7 @@ from tenure.crew import Desk, Needs
 from tenure.errors import Conflict, Denied, Erased, Stale
 from tenure.keys.seal import header_leaves
 from tenure.ledger.entry import Access, Action, Kind
-from tenure.model.cohorts import Anchor, anchor
+from tenure.model.cohorts import anchor
 from tenure.model.record import Draft
 from tenure.model.thread import (
     Bound,
@@ -31,6 +31,20 @@ from tenure.thawing import Thawed
 from tenure.withholding import objected
 from tenure.writing import Place, put_version, scope_leaf, slots_of, subject_of
 
+_MOST_HOMES: Final = 1_024
+
+
+class Own(NamedTuple):
+    """The cohort that is a generation's own, and ends with it: its anchor's name, and of which period."""
+
+    name: str
+    begins: int
+    ends: int
+
+    def covers(self, written: int) -> bool:
+        """Whether what is written at an instant belongs to it."""
+        return self.begins <= written < self.ends
+
 
 class Home(NamedTuple):
     """A living generation of a thread."""
@@ -40,6 +54,8 @@ class Home(NamedTuple):
     people: tuple[str, ...]
     """Ids of those whom it is about."""
     slots: Slots
+    own: Own
+    """At the desk's instant."""
     fresh: bool = False
     """Whether it begins now: nothing of it can be stored yet."""
 
@@ -54,25 +70,15 @@ class OnThread:
     namespace: str
     solo: bool = False
     thawed: Thawed | None = field(default=None, init=False)
-    _indexes: tuple[Tenancy, dict[tuple[str, ...], str]] | None = field(default=None, init=False)
 
     def root_index(self, tenancy: Tenancy) -> str:
         """The blind index of the thread's root."""
-        return self.blind(tenancy, "record", self.scope, root_key(self.thread))
+        return tenancy.keys.known_index("record", self.scope, root_key(self.thread))
 
     def index(self, tenancy: Tenancy, generation: int) -> str:
         """The blind index of the record with this namespace's snapshots."""
         key = snapshots_key(self.thread, generation, self.namespace)
-        return self.blind(tenancy, "record", self.scope, key)
-
-    def blind(self, tenancy: Tenancy, *what: str) -> str:
-        """A blind index, made once for each operation: it is asked for several times on the way."""
-        if self._indexes is None or self._indexes[0] is not tenancy:
-            self._indexes = tenancy, {}
-        known = self._indexes[1]
-        if (found := known.get(what)) is None:
-            found = known[what] = tenancy.keys.blind_index(*what)
-        return found
+        return tenancy.keys.known_index("record", self.scope, key)
 
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """The root and the namespace's newest snapshot, of the generation that was met last."""
@@ -115,7 +121,7 @@ class Writing(OnThread):
         """What `OnThread` needs, its people or the scope's leaf, and how much is stored."""
         OnThread.needs(self, tenancy, needs)
         needs.threads.append(self.root_index(tenancy))
-        needs.subjects += [self.blind(tenancy, "subject", one) for one in self.bound.people]
+        needs.subjects += [tenancy.keys.known_index("subject", one) for one in self.bound.people]
         if not self.bound.people:
             needs.scopes.append(self.scope)
         needs.usage |= quota.applies(tenancy)
@@ -150,17 +156,8 @@ class Writing(OnThread):
         """
         desk = caller.desk
         root = desk.found.records.get(self.root_index(desk.tenancy))
-        if root is not None and root.state == "live" and not self._over(desk, root):
-            remember(desk, root)
-            people, leaves = self._people(desk)
-            if root.labels != ",".join(self.bound.categories) or _bound_to(desk, root) != set(leaves):
-                raise Conflict(
-                    "This thread is bound to other people or categories; nothing was stored.",
-                    field="subjects",
-                    rule="a thread keeps the people and categories that it was begun with",
-                    remedy="Use another thread, or bind this call as the thread is.",
-                )
-            return Home(root, root.latest, people, self._slots(desk, leaves))
+        if root is not None and root.state == "live" and (home := self._living(desk, root)) is not None:
+            return home
         if root is not None and not (begins and _after(snapshot, root.created_at)):
             raise Stale(
                 "This thread was deleted; nothing was stored.",
@@ -169,6 +166,33 @@ class Writing(OnThread):
                 remedy="Begin anew: with a new snapshot that has no parent.",
             )
         return self.generation(caller, root)
+
+    def _living(self, desk: Desk, root: StoredVersion) -> Home | None:
+        """The generation of this root, as long as it is not over; as it was met last, if nothing has changed.
+
+        Raises Conflict when it is bound otherwise.
+        """
+        people, leaves = self._people(desk)
+        known, made_of = desk.tenancy.homes, (root, self.bound.categories, people, leaves)
+        before = known.get(root.key_index)
+        if before is not None and before[0] == made_of and before[1].own.covers(desk.now):
+            return before[1]  # type: ignore[no-any-return]  # as it is kept below
+        own = self._own(desk, root, desk.now)
+        if _over(desk, own):
+            return None
+        remember(desk, root)
+        if root.labels != ",".join(self.bound.categories) or _bound_to(desk, root) != set(leaves):
+            raise Conflict(
+                "This thread is bound to other people or categories; nothing was stored.",
+                field="subjects",
+                rule="a thread keeps the people and categories that it was begun with",
+                remedy="Use another thread, or bind this call as the thread is.",
+            )
+        home = Home(root, root.latest, people, self._slots(desk, leaves), own)
+        if len(known) >= _MOST_HOMES:
+            known.clear()
+        known[root.key_index] = made_of, home
+        return home
 
     def generation(self, caller: Caller, old: StoredVersion | None) -> Home:
         """A new generation, after the one whose root this is. Its root has an entry of its own.
@@ -191,7 +215,7 @@ class Writing(OnThread):
         )
         root, _ = put_version(caller, draft, place, [slots], None, people, nonce=nonce)
         remember(desk, root)
-        return Home(root, number, people, slots, fresh=True)
+        return Home(root, number, people, slots, self._own(desk, root, desk.now), fresh=True)
 
     def ways(self, home: Home, run: str | None = None) -> tuple[tuple[str, ...], ...]:
         """Where a record of the thread is filed: with its generation, and with a run."""
@@ -226,19 +250,18 @@ class Writing(OnThread):
 
     def cohort(self, desk: Desk, home: Home, written: int) -> tuple[int, bool]:
         """The leaf of the generation's own cohort, which ends with it; and whether it is begun here."""
-        return leaf_of(desk, self._anchor(desk, home.root, written), fresh=home.fresh)
+        own = home.own
+        if not own.covers(written):
+            own = self._own(desk, home.root, written)
+        return leaf_of(desk, own.name, fresh=home.fresh)
 
-    def _over(self, desk: Desk, root: StoredVersion) -> bool:
-        """Whether a generation is over although its root lives: a backup brought that back, without keys."""
-        leaf = known_leaf(desk, self._anchor(desk, root, desk.now))
-        return leaf is not None and desk.tenancy.keys.is_gone((leaf,))
-
-    def _anchor(self, desk: Desk, root: StoredVersion, written: int) -> Anchor:
+    def _own(self, desk: Desk, root: StoredVersion, written: int) -> Own:
         group = grouping(desk.tenancy, self.scope, root.labels)._replace(owner="record")
         owner = root.version_id
-        return anchor(
+        found = anchor(
             group, self.scope, root.labels, written=written, expires_at=None, people=(), record=owner
         )
+        return Own(found.name, found.begins, found.ends)
 
     def _people(self, desk: Desk) -> tuple[tuple[str, ...], list[int]]:
         """(ids of those whom it is about, leaves that it is sealed to)."""
@@ -247,7 +270,7 @@ class Writing(OnThread):
         return tuple(one.id for one in people), leaves
 
     def _person(self, desk: Desk, reference: str) -> StoredSubject:
-        known = desk.found.subjects.get(self.blind(desk.tenancy, "subject", reference))
+        known = desk.found.subjects.get(desk.tenancy.keys.known_index("subject", reference))
         return subject_of(desk, reference) if known is None else known
 
     def _slots(self, desk: Desk, leaves: list[int]) -> Slots:
@@ -255,7 +278,7 @@ class Writing(OnThread):
 
     def _leaves(self, desk: Desk) -> list[int]:
         """Of the people it is bound to who are known."""
-        indexes = (self.blind(desk.tenancy, "subject", one) for one in self.bound.people)
+        indexes = (desk.tenancy.keys.known_index("subject", one) for one in self.bound.people)
         found = (desk.found.subjects.get(index) for index in indexes)
         return [person.leaf for person in found if person is not None]
 
@@ -263,7 +286,7 @@ class Writing(OnThread):
         if root is not None and root.state in WITHDRAWN:
             return erased(desk.tx, root.shred_id)
         for reference in self.bound.people:
-            person = desk.found.subjects.get(self.blind(desk.tenancy, "subject", reference))
+            person = desk.found.subjects.get(desk.tenancy.keys.known_index("subject", reference))
             if person is not None and person.state != "active":
                 return erased(desk.tx, person.shred_id)
         return None
@@ -274,7 +297,7 @@ def _begun_with(desk: Desk, root: StoredVersion | None) -> tuple[str, ...]:
     if root is None or root.state != "live":
         return ()
     head = opened_head(desk, root)
-    missing = [desk.tenancy.keys.blind_index("subject", one) for one in head.subjects]
+    missing = [desk.tenancy.keys.known_index("subject", one) for one in head.subjects]
     missing = [one for one in missing if one not in desk.found.subjects]
     if missing:
         rows = desk.tx.ask((subjects.BY_REF, {"refs": missing}))[0]
@@ -285,6 +308,12 @@ def _begun_with(desk: Desk, root: StoredVersion | None) -> tuple[str, ...]:
 def opened_head(desk: Desk, stored: StoredVersion) -> Head:
     """The opened head of a version. Erased when its key is destroyed."""
     return open_head(desk.tenancy.keys, unseal(desk.tx, desk.tenancy.keys, stored), stored)
+
+
+def _over(desk: Desk, own: Own) -> bool:
+    """Whether a generation is over although its root lives: a backup brought that back, without keys."""
+    leaf = known_leaf(desk, own.name)
+    return leaf is not None and desk.tenancy.keys.is_gone((leaf,))
 
 
 def _bound_to(desk: Desk, root: StoredVersion) -> set[int]:

@@ -10,7 +10,6 @@ from tenure import ids
 from tenure.access import Caller
 from tenure.crew import Desk, Needs
 from tenure.errors import Denied, Erased, Stale
-from tenure.ledger.canonical import canonical
 from tenure.model.record import Draft
 from tenure.model.thread import (
     NewSnapshot,
@@ -22,6 +21,7 @@ from tenure.model.thread import (
     snapshots_key,
     writes_key,
 )
+from tenure.quickjson import canonical
 from tenure.store import records
 from tenure.store.records import StoredVersion
 from tenure.tenancy import Tenancy
@@ -45,6 +45,10 @@ class PutSnapshot(Writing):
         """What `Writing` needs. Nothing goes along yet: this may be another attempt."""
         self.along = []
         Writing.needs(self, tenancy, needs)
+
+    def take_along(self, writes: "PutWrites") -> None:
+        """Take along what a task wrote to the parent."""
+        self.along.append(writes.new)
 
     def perform(self, desk: Desk) -> Stored | Denied | Erased:
         """Decide, compare, seal, put on record; the batch commits."""
@@ -239,7 +243,7 @@ class PutWrites(Writing):
     def writes_index(self, tenancy: Tenancy, generation: int) -> str:
         """The blind index of the record with the snapshot's pending writes."""
         key = writes_key(self.thread, generation, self.namespace, self.new.snapshot)
-        return self.blind(tenancy, "record", self.scope, key)
+        return tenancy.keys.known_index("record", self.scope, key)
 
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """The writes of the snapshot instead of the newest snapshot."""
@@ -248,14 +252,15 @@ class PutWrites(Writing):
         needs.records[-1] = self.writes_index(tenancy, generation)
 
     def carried_by(self, other: object) -> bool:
-        """Whether another operation of the batch stores the next snapshot, and may take this along."""
+        """Whether another operation of the batch stores the next snapshot, and may take this along.
+
+        It is of the same thread, people and decision, so that this needs nothing of its own. Done alone after
+        all, it looks its record up then.
+        """
         if not isinstance(other, PutSnapshot) or other.new.parent != self.new.snapshot:
             return False
         mine, its = ((one.ask, one.scope, one.thread, one.namespace, one.bound) for one in (self, other))
-        if mine != its:
-            return False
-        other.along.append(self.new)
-        return True
+        return mine == its
 
     def carried(self, other: object, outcome: object) -> Stored | None:
         """The outcome of having been taken along; None: it was not."""
