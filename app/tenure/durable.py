@@ -2,9 +2,11 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
+
+_FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write(path: Path, data: bytes | bytearray, *, prefix: str = ".new-") -> None:
@@ -32,14 +34,16 @@ def create(path: Path, data: bytes | bytearray, *, prefix: str = ".new-") -> boo
 @contextlib.contextmanager
 def _temporary(path: Path, data: bytes | bytearray, prefix: str) -> Iterator[Path]:
     """The content on disk, in a file beside `path` that is gone afterwards unless it was renamed."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
-    temporary = Path(name)
+    temporary = path.parent / f"{prefix}{secrets.token_hex(4)}"
+    descriptor = os.open(temporary, _FRESH, 0o600)
     try:
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
+        try:
             left = memoryview(data)
             while left:
-                left = left[file.write(left) :]
-            os.fsync(file.fileno())
+                left = left[os.write(descriptor, left) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         yield temporary
     finally:
         with contextlib.suppress(OSError):
