@@ -13,7 +13,8 @@ from support.cell import Cell, Tenant, crash
 from support.databases import DATABASES
 from tenure import publisher, sequencer
 from tenure.cold.files import FileObjects
-from tenure.errors import Unavailable
+from tenure.errors import TenureError, Unavailable
+from tenure.handed import Grown
 from tenure.ledger.tile import expected_bundles, expected_tiles
 from tenure.publisher import changed_files
 from tenure.store import log
@@ -177,6 +178,56 @@ async def test_no_more_edges_are_kept_than_allowed(cell: Cell, monkeypatch: pyte
     for tenant in (cell.one, cell.two):
         report = await cell.audited(tenant)
         assert report.ok, report.failures
+
+
+@pytest.mark.databases(*DATABASES)
+async def test_a_round_reads_nothing_back_that_was_placed_here(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cell.put("k", 0, "customer:1")
+    await cell.tenure.sequencer.run(cell.one.id)
+    await until(lambda: size(cell, cell.one) == len(cell.entries()))
+
+    def read_back(*_given: Any, **_named: Any) -> None:
+        raise AssertionError("the round was handed what it needs")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publisher, "_stored", read_back)
+        patched.setattr(publisher.sequencing, "newest", read_back)
+        for n in range(3):
+            await cell.put("k", n, "customer:1")
+            await until(lambda: size(cell, cell.one) == len(cell.entries()))
+    report = await cell.audited()
+    assert report.ok, report.failures
+
+
+@pytest.mark.databases(*DATABASES)
+async def test_a_head_that_the_database_has_not_is_never_published(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was handed over is no more than a copy: the database went back, or has another log by now."""
+    await cell.put("k", 1, "customer:1")
+    head = await cell.tenure.sequencer.run(cell.one.id)
+    assert head is not None
+    await until(lambda: size(cell, cell.one) == placed(cell, cell.one) == len(cell.entries()))
+    before, current = size(cell, cell.one), cell.tenure._database.read(cell.one.id, log.newest)
+    assert current is not None
+    ours = cell.tenure.sequencer.publisher
+    for wrong in (
+        current._replace(size=current.size + 1, root=bytes(32)),
+        current._replace(root=bytes(32)),
+        current._replace(generation=2),
+    ):
+        grown = Grown(wrong._replace(published=wrong.size), "note", ("key",), wrong.size, [], {})
+        with monkeypatch.context() as patched:
+            patched.setattr(ours.handed, "take", lambda _tenant_id, grown=grown: grown)
+            with pytest.raises(TenureError, match="another log"):
+                await ours.publish(cell.one.id)
+        await ours.publish(cell.one.id)  # from the database, after a doubt
+    await cell.put("k", 2, "customer:1")
+    await until(lambda: size(cell, cell.one) == len(cell.entries()) > before)
+    report = await cell.audited()
+    assert report.ok, report.failures
 
 
 def _a_write(cell: Cell) -> tuple[Any, ...]:
