@@ -126,10 +126,10 @@ def put_head(shelf: Shelf, current: Log, note: str) -> str:
             note = merge(raw.decode(), note)
     if there is None or (shelf.earlier and shelf.get("vkey") != f"{shelf.vkey}\n".encode()):
         put_key(shelf)
-    if note.encode() != raw:
+    head, is_new = head_of(current, note), note.encode() != raw
+    if is_new:
         put_checkpoint(shelf, current.size, note)
-    head = head_of(current, note)
-    if shelf.mirror.head(shelf.tenant_id) != head:
+    if is_new or shelf.mirror.head(shelf.tenant_id) != head:
         shelf.mirror.put_head(shelf.tenant_id, head)
     return note
 

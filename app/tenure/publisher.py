@@ -40,6 +40,7 @@ from tenure.ledger.keychain import FILE
 from tenure.ledger.merkle import HASH_SIZE
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
 from tenure.ledger.tree import consistency
+from tenure.pace import Pace
 from tenure.publication import Shelf, head_of, put_files, put_head
 from tenure.store import celllog, ledgerkeys, log, sequencing
 from tenure.store.database import Database
@@ -109,6 +110,7 @@ class Publisher:
         self._witnesses = witnesses
         self._backlog = backlog
         self.handed = Handed()
+        self.pace = Pace()
         self.tally = Tally()
         self._since: dict[str, float] = {}
         self._putting = ThreadPoolExecutor(PUTTING, thread_name_prefix="publish")
@@ -223,16 +225,22 @@ class Publisher:
     async def _published_head(self, tenant_id: str) -> tuple[Log, str] | None:
         """Steps 6 and 7, in one thread unless witnesses are waited for."""
         if not self._watched(tenant_id):
-            return await self._threaded(self._putting, self._put_all, tenant_id)
+            begun = time.monotonic()
+            published, cpu_s = await self._threaded(self._putting, self._put_all, tenant_id)
+            self.pace.took(tenant_id, begun, cpu_s)
+            return published
         ready = await self._threaded(self._putting, self._put_files, tenant_id)
         if ready is None:
             return None
         note = await self._threaded(self._asking, self._cosigned, tenant_id, ready.log, ready.note)
         return ready.log, await self._threaded(self._putting, self._put_head, tenant_id, ready, note)
 
-    def _put_all(self, tenant_id: str) -> tuple[Log, str] | None:
+    def _put_all(self, tenant_id: str) -> tuple[tuple[Log, str] | None, float]:
+        """Together with what it took of the processor, in seconds."""
+        begun = time.thread_time()
         ready = self._put_files(tenant_id)
-        return ready and (ready.log, self._put_head(tenant_id, ready, ready.note))
+        published = ready and (ready.log, self._put_head(tenant_id, ready, ready.note))
+        return published, time.thread_time() - begun
 
     def _count(self, since: float | None) -> None:
         self.tally.published += 1

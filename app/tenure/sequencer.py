@@ -55,7 +55,8 @@ MAX_TAKE = 1024
 MAX_TREES = 512
 """Right edges that are kept between turns, some kilobytes each; others are read again. One round trip."""
 GATHER_S = 0.1
-"""How long committed entries may wait for company before they get their place."""
+"""How long committed entries wait for company before they get their place: longer where rounds are dear
+(`pace`)."""
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 30.0
 
 _log = structlog.get_logger(__name__)
@@ -281,8 +282,7 @@ class Sequencer:
         async with asyncio.TaskGroup() as tasks:
             while not self._stop.is_set():
                 await self._wake.wait()
-                with contextlib.suppress(TimeoutError):  # who stops waits for no company
-                    await asyncio.wait_for(self._stop.wait(), GATHER_S)
+                await self._company(GATHER_S)
                 self._wake.clear()
                 woken, self._woken = self._woken, set()
                 self._due |= woken
@@ -301,10 +301,17 @@ class Sequencer:
         """Give the threads back. After `serve` returned, nothing is under way in them."""
         self.publisher.close()
 
+    async def _company(self, wait_s: float) -> None:
+        """Let more entries come. Who stops waits for none."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), wait_s)
+
     async def _attend(self, tenant_id: str, turns: asyncio.Semaphore) -> None:
         """Integrate a tenant's log as often as it is due, and have it published."""
         try:
             while tenant_id in self._due:
+                if (wait_s := self.publisher.pace.wait_s(tenant_id)) > 0:
+                    await self._company(wait_s)
                 async with turns:
                     self._due.discard(tenant_id)
                     await self._attempt(tenant_id)
