@@ -34,6 +34,8 @@ class Grown(NamedTuple):
     bodies: Sequence[bytes]
     tiles: Tiles
     """(level, n) → the whole present content of every tile that changed."""
+    shown: str = ""
+    """The checkpoint that this process published last, if any."""
 
     @property
     def is_whole(self) -> bool:
@@ -49,6 +51,7 @@ class Grown(NamedTuple):
             first=self.first - lacking,
             bodies=[*before.bodies[:lacking], *self.bodies],
             tiles={**before.tiles, **self.tiles},
+            shown=self.shown or before.shown,
         ).published(before.log.published)
 
     def published(self, size: int) -> "Grown":
@@ -93,12 +96,14 @@ class Handed:
             found = self._pieces.get(tenant_id)
             return found[0] if found and found[0].is_whole else None
 
-    def published(self, tenant_id: str, generation: int, size: int) -> None:
-        """A round is over."""
+    def published(self, tenant_id: str, generation: int, size: int, note: str) -> None:
+        """A round is over: this checkpoint of this size is published."""
         with self._guard:
             kept = self._drop(tenant_id)
+            if kept is not None and kept.log.generation == generation:
+                kept = kept.published(size)._replace(shown=note)
             if kept is not None:
-                self._keep(tenant_id, kept.published(size) if kept.log.generation == generation else kept)
+                self._keep(tenant_id, kept)
 
     def forget(self, tenant_id: str) -> None:
         """The tenant is gone."""
@@ -106,8 +111,8 @@ class Handed:
             self._drop(tenant_id)
 
     def _keep(self, tenant_id: str, grown: Grown) -> None:
-        self._pieces[tenant_id] = grown, grown.weight
-        self._bytes += grown.weight
+        self._pieces[tenant_id] = grown, (weight := grown.weight)
+        self._bytes += weight
         while self._bytes > self._most:
             self._drop(next(iter(self._pieces)))
 

@@ -76,6 +76,8 @@ class Ready(NamedTuple):
     """Keys that signed this generation up to this size, newest first."""
     chain: str = ""
     """The proofs of a key that was changed since the published size."""
+    shown: str = ""
+    """The checkpoint that this process published last, if it knows."""
 
 
 @dataclass(slots=True)
@@ -215,7 +217,7 @@ class Publisher:
         current, note = published
         if not self._marks_at_once:
             await self._batcher.submit(tenant_id, Plain(lambda tx: self._mark(tx, current, note)))
-        self.handed.published(tenant_id, current.generation, current.size)
+        self.handed.published(tenant_id, current.generation, current.size, note)
         self._backlog.published(tenant_id, current.size)
         self._count(since)
         self._published()
@@ -261,7 +263,7 @@ class Publisher:
         doubt = self._failures[tenant_id] > 0
         grown = None if doubt else self.handed.take(tenant_id)
         if grown is not None:
-            ready: Ready | None = Ready(grown.log, grown.note, grown.vkeys)
+            ready: Ready | None = Ready(grown.log, grown.note, grown.vkeys, shown=grown.shown)
         else:
             ready = self._database.read(tenant_id, partial(self._ready, doubt=doubt))
         if ready is None:
@@ -379,7 +381,10 @@ class Publisher:
         """The key is the one in force at this size; earlier ones have signed before."""
         current = ready.log
         vkeys = ready.vkeys or (self._keyring.signer(tenant_id, current.origin).vkey,)
-        return Shelf(self.objects, self._mirror, tenant_id, current.generation, vkeys[0], vkeys[1:])
+        first, earlier = vkeys[0], vkeys[1:]
+        return Shelf(
+            self.objects, self._mirror, tenant_id, current.generation, first, earlier, ready.shown.encode()
+        )
 
     def _mark(self, tx: Tx, current: Log, note: str) -> None:
         """Receipts carry the checkpoint as it was published. Four round trips without witnesses."""

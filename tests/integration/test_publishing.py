@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tenure.cold.files import FileObjects
 from tenure.errors import TenureError, Unavailable
 from tenure.handed import Grown
 from tenure.ledger.tile import expected_bundles, expected_tiles
+from tenure.pace import LONGEST_S
 from tenure.publisher import changed_files
 from tenure.store import log
 
@@ -228,6 +230,41 @@ async def test_a_head_that_the_database_has_not_is_never_published(
     await until(lambda: size(cell, cell.one) == len(cell.entries()) > before)
     report = await cell.audited()
     assert report.ok, report.failures
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["published here", "as after a start"])
+async def test_a_checkpoint_that_somebody_else_put_there_is_none(cell: Cell, known: bool) -> None:
+    """A process recognises its own; whatever differs from it by one byte is looked at."""
+    shown = cell.published() / "checkpoint"
+    for n in range(4):
+        await cell.put("k", n, "customer:1")
+        await cell.tenure.sequencer.run(cell.one.id)
+        await until(lambda: size(cell, cell.one) == len(cell.entries()))
+        ahead = shown.read_text().replace(f"\n{size(cell, cell.one)}\n", "\n1000000\n")
+        shown.write_text(["", "no checkpoint", ahead, shown.read_text()][n])
+        if not known:
+            cell.tenure.sequencer.publisher.handed.forget(cell.one.id)
+    await cell.put("k", 5, "customer:1")
+    await cell.tenure.sequencer.run(cell.one.id)
+    report = await cell.audited()
+    assert report.ok, report.failures
+    assert report.entries == len(cell.entries())
+
+
+async def test_a_log_waits_its_pace_for_company_unless_the_service_stops(place: Cell) -> None:
+    async with place.opened() as tenure:
+        pace = tenure.sequencer.publisher.pace
+        await place.put("k", 1, "customer:1")
+        await until(lambda: size(place, place.one) == len(place.entries()))
+        begun = time.monotonic()
+        pace.took(place.one.id, begun, 1.0)
+        await place.put("k", 2, "customer:1")
+        await until(lambda: size(place, place.one) == len(place.entries()))
+        assert time.monotonic() - begun > LONGEST_S - 0.01
+        await place.put("k", 3, "customer:1")
+        many = len(place.entries())
+        pace.took(place.one.id, time.monotonic() + 3600, 1.0)
+    assert size(place, place.one) == many, "it did not wait an hour"
 
 
 def _a_write(cell: Cell) -> tuple[Any, ...]:

@@ -52,7 +52,7 @@ def files(piece: Grown) -> Iterator[tuple[TileId, bytes]]:
 @pytest.mark.parametrize("seed", range(30))
 def test_whatever_is_taken_is_what_the_log_has(seed: int) -> None:
     chance, model, handed = random.Random(seed), Model(), Handed()
-    taken = 0
+    taken, shown = 0, ""
     for _ in range(300):
         grown = model.turn(chance.choice([1, 3, 40, 255, 256, 257, 700]))
         if chance.random() < 0.8:  # else another process placed them, or a key was changed
@@ -70,9 +70,10 @@ def test_whatever_is_taken_is_what_the_log_has(seed: int) -> None:
         else:
             taken += 1
             assert piece.note == f"note {piece.log.size}"
+            assert piece.shown in ("", shown)
         assert all(content == model.content(name) for name, content in files(piece))
         model.published = max(model.published, piece.log.size)
-        handed.published("t", 1, piece.log.size)
+        handed.published("t", 1, piece.log.size, shown := piece.note)
     assert taken > 50
 
 
@@ -82,7 +83,7 @@ def test_nothing_is_taken_across_a_gap_or_without_the_beginning_of_the_bundle() 
     handed.give("t", model.turn(10))
     assert handed.take("t") is None, "the first ten are missing"
     handed.give("t", model.read())
-    handed.published("t", 1, 20)
+    handed.published("t", 1, 20, "note 20")
     handed.give("t", model.turn(5))
     assert handed.take("t") is not None
     model.turn(1)
@@ -96,7 +97,7 @@ def test_nothing_is_taken_twice_and_nothing_of_who_is_gone() -> None:
     model, handed = Model(), Handed()
     handed.give("t", model.turn(10))
     assert handed.take("t") is not None
-    handed.published("t", 1, 10)
+    handed.published("t", 1, 10, "note 10")
     assert handed.take("t") is None
     handed.give("t", model.turn(10))
     handed.forget("t")
@@ -114,7 +115,7 @@ def test_what_is_kept_is_bounded_and_what_was_published_goes() -> None:
     alone, model = Handed(), Model()
     for _ in range(100):
         alone.give("t", model.turn(60))
-        alone.published("t", 1, model.tree.size)
+        alone.published("t", 1, model.tree.size, "note")
         piece, weight = alone._pieces["t"]
         assert len(piece.bodies) < WIDTH
         assert len(piece.tiles) <= 3
