@@ -4,7 +4,7 @@ A round need not read back what the sequencer beside it has just written. It is 
 to what is still here of that log, and taken when it reaches back to the beginning of the bundle in which the
 published part ends. Whatever else there is, is read from the database, as after a start: what another process
 placed, a change of the key, which is never given, and what was too much to keep. A round that read the end of
-a bundle gives it, too, so that the next one need not.
+a bundle gives it, too, so that the next one need not. Entries name nobody: an erasure has nothing to do here.
 """
 
 import threading

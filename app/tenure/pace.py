@@ -2,6 +2,7 @@
 
 A round costs about the same for one entry as for a thousand, and a busy agent's entries keep coming. On a
 machine with time to spare it makes no difference; on a busy one rounds become fewer and take more along.
+Rounds that wait for witnesses are not held up further.
 """
 
 import time

@@ -274,7 +274,7 @@ class Publisher:
             # What has its place stays as it is, so these need not be of one transaction.
             part = grown or self._database.read(tenant_id, partial(_stored, ready=ready, names=some))
             put_files(shelf, ((name.path, _content(part, name)) for name in some))
-            if part.bodies and not ready.chain:
+            if grown is None and part.bodies and not ready.chain:
                 self.handed.give(tenant_id, part)
         if ready.chain:
             # Only where a restored database would adopt the new key: the pointer first.
@@ -364,6 +364,8 @@ class Publisher:
             now = sequencing.lock_head(tx)
             if now is None or not _has(now, ready.log):
                 raise TenureError("The database has another log than the head is of; it was not published.")
+            if now.published > ready.log.size and not self._failures[tenant_id]:
+                return note  # another process was faster, perhaps under a key that this head does not know
             put = put_head(self._shelf(tenant_id, ready), ready.log, note)
             if self._marks_at_once:
                 self._mark(tx, ready.log, put)
@@ -387,7 +389,7 @@ class Publisher:
         )
 
     def _mark(self, tx: Tx, current: Log, note: str) -> None:
-        """Receipts carry the checkpoint as it was published. Four round trips without witnesses."""
+        """Receipts carry the checkpoint as it was published. One round trip, and the commit's."""
         if self._witnesses is not None:
             log.keep_cosigned(tx, current.generation, current.size, note)
         if sequencing.mark_published(tx, current.generation, current.size):

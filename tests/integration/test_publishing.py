@@ -18,7 +18,7 @@ from tenure.errors import TenureError, Unavailable
 from tenure.handed import Grown
 from tenure.ledger.tile import expected_bundles, expected_tiles
 from tenure.pace import LONGEST_S
-from tenure.publisher import changed_files
+from tenure.publisher import Ready, changed_files
 from tenure.store import log
 
 pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
@@ -230,6 +230,26 @@ async def test_a_head_that_the_database_has_not_is_never_published(
     await until(lambda: size(cell, cell.one) == len(cell.entries()) > before)
     report = await cell.audited()
     assert report.ok, report.failures
+
+
+@pytest.mark.databases(*DATABASES)
+async def test_a_head_that_was_overtaken_is_put_in_doubt_only(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newer one may be signed with a key that this one does not know, and then looks like nobody's."""
+    await cell.put("k", 1, "customer:1")
+    await cell.tenure.sequencer.run(cell.one.id)
+    await until(lambda: size(cell, cell.one) == len(cell.entries()))
+    current = cell.tenure._database.read(cell.one.id, log.newest)
+    assert current is not None
+    overtaken = Ready(current._replace(size=current.size - 1, root=bytes(32)), "note", ("key",))
+    ours, put = cell.tenure.sequencer.publisher, list[int]()
+    monkeypatch.setattr(publisher, "put_head", lambda _shelf, head, note: [put.append(head.size), note][1])
+    assert ours._put_head(cell.one.id, overtaken, "note") == "note"
+    assert put == []
+    ours._failures[cell.one.id] = 1
+    ours._put_head(cell.one.id, overtaken, "note")
+    assert put == [current.size - 1]
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["published here", "as after a start"])
