@@ -2,9 +2,10 @@
 
 import contextlib
 import os
-import tempfile
-from collections.abc import Iterator
+import secrets
 from pathlib import Path
+
+_FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write(path: Path, data: bytes | bytearray, *, prefix: str = ".new-") -> None:
@@ -13,37 +14,48 @@ def write(path: Path, data: bytes | bytearray, *, prefix: str = ".new-") -> None
     `prefix` begins the temporary file's name, which a crash may leave. Raises OSError, and then the file is
     as it was. Nothing is buffered: a buffer would keep a copy of a key.
     """
-    with _temporary(path, data, prefix) as temporary:
+    temporary = _temporary(path, data, prefix)
+    try:
         temporary.replace(path)
+    except BaseException:
+        _discard(temporary)
+        raise
     sync(path.parent)
 
 
 def create(path: Path, data: bytes | bytearray, *, prefix: str = ".new-") -> bool:
     """The same, unless there is a file of that name: then False, and it is left as it is."""
-    with _temporary(path, data, prefix) as temporary:
-        try:
-            path.hardlink_to(temporary)
-        except FileExistsError:
-            return False
+    temporary = _temporary(path, data, prefix)
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    finally:
+        _discard(temporary)
     sync(path.parent)
     return True
 
 
-@contextlib.contextmanager
-def _temporary(path: Path, data: bytes | bytearray, prefix: str) -> Iterator[Path]:
-    """The content on disk, in a file beside `path` that is gone afterwards unless it was renamed."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
-    temporary = Path(name)
+def _temporary(path: Path, data: bytes | bytearray, prefix: str) -> Path:
+    """The content on disk, in a new file beside `path`."""
+    temporary = path.parent / f"{prefix}{secrets.token_hex(4)}"
+    descriptor = os.open(temporary, _FRESH, 0o600)
     try:
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
-            left = memoryview(data)
-            while left:
-                left = left[file.write(left) :]
-            os.fsync(file.fileno())
-        yield temporary
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    except BaseException:
+        _discard(temporary)
+        raise
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        os.close(descriptor)
+    return temporary
+
+
+def _discard(temporary: Path) -> None:
+    with contextlib.suppress(OSError):
+        temporary.unlink()
 
 
 def sync(path: Path) -> None:

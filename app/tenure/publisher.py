@@ -6,11 +6,13 @@ rounds longer and fewer, and holds up neither commits, nor sequencing, nor other
 
     6a  files     bundles and tiles, idempotent: a partial one has a name of its own for every width, and
                   none is ever removed, so what a published checkpoint needs stays (C2SP tlog-tiles,
-                  "Partial Tiles")
+                  "Partial Tiles"). What this process has just placed was handed over (`handed`), all
+                  else is read
     6b  cosign    witnesses are asked, for a short time
     6c  head      the checkpoint, unless a newer one is there; one process at a time
     7   mirror    the same head
-    8   mark      published up to here, with the cosignatures
+    8   mark      published up to here, with the cosignatures. On PostgreSQL in the transaction that kept
+                  others from 6c and 7; SQLite's one writer is a lane's, and waits for no object
 """
 
 import asyncio
@@ -31,12 +33,14 @@ from tenure.batcher import Batcher, Plain
 from tenure.cold.mirror import Mirror
 from tenure.cold.objects import Objects
 from tenure.errors import TenureError, Unauthenticated
+from tenure.handed import Grown, Handed
 from tenure.ids import CELL
 from tenure.keyring import Keyring
 from tenure.ledger.keychain import FILE
 from tenure.ledger.merkle import HASH_SIZE
 from tenure.ledger.tile import ENTRIES, WIDTH, TileId, encode_bundle
 from tenure.ledger.tree import consistency
+from tenure.pace import Pace
 from tenure.publication import Shelf, head_of, put_files, put_head
 from tenure.store import celllog, ledgerkeys, log, sequencing
 from tenure.store.database import Database
@@ -61,6 +65,19 @@ class Shelves(NamedTuple):
 
     objects: Objects
     mirror: Mirror
+
+
+class Ready(NamedTuple):
+    """A head with all that it needs in place, and what goes with it."""
+
+    log: Log
+    note: str
+    vkeys: tuple[str, ...]
+    """Keys that signed this generation up to this size, newest first."""
+    chain: str = ""
+    """The proofs of a key that was changed since the published size."""
+    shown: str = ""
+    """The checkpoint that this process published last, if it knows."""
 
 
 @dataclass(slots=True)
@@ -94,6 +111,8 @@ class Publisher:
         self.objects, self._mirror = shelves
         self._witnesses = witnesses
         self._backlog = backlog
+        self.handed = Handed()
+        self.pace = Pace()
         self.tally = Tally()
         self._since: dict[str, float] = {}
         self._putting = ThreadPoolExecutor(PUTTING, thread_name_prefix="publish")
@@ -161,6 +180,7 @@ class Publisher:
             await self._round(tenant_id)
         except Unauthenticated:
             self._failures.pop(tenant_id, None)
+            self.handed.forget(tenant_id)
             raise
         except Exception:
             self._failures[tenant_id] += 1
@@ -191,19 +211,38 @@ class Publisher:
     async def _round(self, tenant_id: str) -> None:
         """Steps 6 to 8. A crash anywhere in it is repeated from the database."""
         since = self._since.pop(tenant_id, None)
-        fresh = await self._threaded(self._putting, self._put_files, tenant_id)
-        if fresh is None:
+        published = await self._published_head(tenant_id)
+        if published is None:
             return
-        current, note = fresh
-        if self._watched(tenant_id):
-            note = await self._threaded(self._asking, self._cosigned, tenant_id, current, note)
-        note = await self._threaded(self._putting, self._put_head, tenant_id, current, note)
-        await self._batcher.submit(tenant_id, Plain(lambda tx: self._mark(tx, current, note)))
+        current, note = published
+        if not self._marks_at_once:
+            await self._batcher.submit(tenant_id, Plain(lambda tx: self._mark(tx, current, note)))
+        self.handed.published(tenant_id, current.generation, current.size, note)
         self._backlog.published(tenant_id, current.size)
         self._count(since)
         self._published()
         if self._watched(tenant_id) and self._witnesses and not self._witnesses.quorum.is_met(note):
             self._come_back(tenant_id)
+
+    async def _published_head(self, tenant_id: str) -> tuple[Log, str] | None:
+        """Steps 6 and 7, in one thread unless witnesses are waited for."""
+        if not self._watched(tenant_id):
+            begun = time.monotonic()
+            published, cpu_s = await self._threaded(self._putting, self._put_all, tenant_id)
+            self.pace.took(tenant_id, begun, cpu_s)
+            return published
+        ready = await self._threaded(self._putting, self._put_files, tenant_id)
+        if ready is None:
+            return None
+        note = await self._threaded(self._asking, self._cosigned, tenant_id, ready.log, ready.note)
+        return ready.log, await self._threaded(self._putting, self._put_head, tenant_id, ready, note)
+
+    def _put_all(self, tenant_id: str) -> tuple[tuple[Log, str] | None, float]:
+        """Together with what it took of the processor, in seconds."""
+        begun = time.thread_time()
+        ready = self._put_files(tenant_id)
+        published = ready and (ready.log, self._put_head(tenant_id, ready, ready.note))
+        return published, time.thread_time() - begun
 
     def _count(self, since: float | None) -> None:
         self.tally.published += 1
@@ -216,26 +255,32 @@ class Publisher:
         return await asyncio.get_running_loop().run_in_executor(threads, work, *given)
 
     # ── 6a: bundles and tiles ────────────────────────────────────────────────────────────────────
-    def _put_files(self, tenant_id: str) -> tuple[Log, str] | None:
+    def _put_files(self, tenant_id: str) -> Ready | None:
         """The head to publish, with all that it needs in place; None when there is nothing to do.
 
-        Three round trips, and one for each sixteen files.
+        No round trip for what was handed over, else two, and one for each sixteen files.
         """
-        head = self._database.read(tenant_id, partial(self._head, doubt=self._failures[tenant_id] > 0))
-        if head is None:
+        doubt = self._failures[tenant_id] > 0
+        grown = None if doubt else self.handed.take(tenant_id)
+        if grown is not None:
+            ready: Ready | None = Ready(grown.log, grown.note, grown.vkeys, shown=grown.shown)
+        else:
+            ready = self._database.read(tenant_id, partial(self._ready, doubt=doubt))
+        if ready is None:
             return None
-        current, note, chain = head
-        shelf = self._shelf(tenant_id, current)
+        current, shelf = ready.log, self._shelf(tenant_id, ready)
         names = changed_files(current.published, current.size)
         while some := list(islice(names, _STRIDE)):
             # What has its place stays as it is, so these need not be of one transaction.
-            contents = self._database.read(tenant_id, partial(_contents, current=current, names=some))
-            put_files(shelf, zip((name.path for name in some), contents, strict=True))
-        if chain:
+            part = grown or self._database.read(tenant_id, partial(_stored, ready=ready, names=some))
+            put_files(shelf, ((name.path, _content(part, name)) for name in some))
+            if grown is None and part.bodies and not ready.chain:
+                self.handed.give(tenant_id, part)
+        if ready.chain:
             # Only where a restored database would adopt the new key: the pointer first.
             self._mirror_pointer()
-            self.objects.put(f"{shelf.base}/{FILE}", chain.encode())
-        return current, note
+            self.objects.put(f"{shelf.base}/{FILE}", ready.chain.encode())
+        return ready
 
     def _mirror_pointer(self) -> None:
         live = self._keyring.live().pointer
@@ -247,7 +292,7 @@ class Publisher:
         """Whether witnesses are asked for this log."""
         return self._witnesses is not None and self._witnesses.quorum.watches(is_cell=tenant_id == CELL)
 
-    def _head(self, tx: Tx, *, doubt: bool) -> tuple[Log, str, str] | None:
+    def _ready(self, tx: Tx, *, doubt: bool) -> Ready | None:
         """The newest head where something is to be done about it, with the proofs of a key just changed.
 
         `doubt`: the last round failed. Its head may have come after a newer one of another process, if it was
@@ -259,18 +304,18 @@ class Publisher:
         watched = self._watched(tx.tenant_id)
         if current.published == current.size and not watched and not doubt:
             return None
-        note = sequencing.checkpoint(tx, current.generation, current.size)
+        note, keys = sequencing.checkpoint(tx, current.generation, current.size)
+        vkeys = tuple(key.vkey for key in keys)
         if current.published < current.size:
             if note is None:
                 raise TenureError("The checkpoint of the log's size is missing from the database.")
-            keys = ledgerkeys.history(tx, current.generation, upto=current.size)
             changed = keys and keys[0].size > current.published
             chain = ledgerkeys.rotations(tx, current.generation, current.size) if changed else ""
-            return current, note, chain
+            return Ready(current, note, vkeys, chain)
         short = watched and self._witnesses and note and not self._witnesses.quorum.is_met(note)
         if note is None or not (doubt or short):
             return None
-        return current, note, ""
+        return Ready(current, note, vkeys)
 
     # ── 6b: witnesses ────────────────────────────────────────────────────────────────────────────
     def _cosigned(self, tenant_id: str, current: Log, note: str) -> str:
@@ -308,28 +353,43 @@ class Publisher:
                 self._come_back(tenant_id)
 
     # ── 6c, 7, 8: the head ───────────────────────────────────────────────────────────────────────
-    def _put_head(self, tenant_id: str, current: Log, note: str) -> str:
+    def _put_head(self, tenant_id: str, ready: Ready, note: str) -> str:
         """Checkpoint and mirrored head, unless a newer one is there: published heads only grow.
 
-        One process at a time: two that look and then put might put the smaller one last.
+        One process at a time: two that look and then put might put the smaller one last. Nothing is put that
+        is not, or no longer, what the database has of this log.
         """
 
         def alone(tx: Tx) -> str:
-            sequencing.lock_head(tx)
-            return put_head(self._shelf(tenant_id, current, tx), current, note)
+            now = sequencing.lock_head(tx)
+            if now is None or not _has(now, ready.log):
+                raise TenureError("The database has another log than the head is of; it was not published.")
+            if now.published > ready.log.size and not self._failures[tenant_id]:
+                return note  # another process was faster, perhaps under a key that this head does not know
+            put = put_head(self._shelf(tenant_id, ready), ready.log, note)
+            if self._marks_at_once:
+                self._mark(tx, ready.log, put)
+            return put
 
-        return self._database.read(tenant_id, alone)
+        run = self._database.write if self._marks_at_once else self._database.read
+        return run(tenant_id, alone)
 
-    def _shelf(self, tenant_id: str, current: Log, tx: Tx | None = None) -> Shelf:
-        """One round trip. The key is the one in force at this size; earlier ones have signed before."""
-        names = partial(ledgerkeys.vkeys, generation=current.generation, upto=current.size)
-        vkeys = names(tx) if tx is not None else self._database.read(tenant_id, names)
-        if not vkeys:
-            vkeys = [self._keyring.signer(tenant_id, current.origin).vkey]
-        return Shelf(self.objects, self._mirror, tenant_id, current.generation, vkeys[0], tuple(vkeys[1:]))
+    @property
+    def _marks_at_once(self) -> bool:
+        """Whether 8 is in one transaction with 6c and 7."""
+        return self._database.dialect != "sqlite"
+
+    def _shelf(self, tenant_id: str, ready: Ready) -> Shelf:
+        """The key is the one in force at this size; earlier ones have signed before."""
+        current = ready.log
+        vkeys = ready.vkeys or (self._keyring.signer(tenant_id, current.origin).vkey,)
+        first, earlier = vkeys[0], vkeys[1:]
+        return Shelf(
+            self.objects, self._mirror, tenant_id, current.generation, first, earlier, ready.shown.encode()
+        )
 
     def _mark(self, tx: Tx, current: Log, note: str) -> None:
-        """Receipts carry the checkpoint as it was published. Four round trips without witnesses."""
+        """Receipts carry the checkpoint as it was published. One round trip, and the commit's."""
         if self._witnesses is not None:
             log.keep_cosigned(tx, current.generation, current.size, note)
         if sequencing.mark_published(tx, current.generation, current.size):
@@ -348,22 +408,40 @@ def changed_files(old: int, new: int) -> Iterator[TileId]:
         level, old, new = level + 1, old // WIDTH, new // WIDTH
 
 
-def _contents(tx: Tx, current: Log, names: list[TileId]) -> list[bytes]:
-    """What these files hold. Two round trips."""
-    hashed = [(one.level, one.n) for one in names if one.level != ENTRIES]
+def _has(now: Log, head: Log) -> bool:
+    """Whether a log has a head, or has grown beyond it."""
+    if now.generation != head.generation:
+        return False
+    return now.size > head.size or (now.size, now.root) == (head.size, head.root)
+
+
+def _stored(tx: Tx, ready: Ready, names: list[TileId]) -> Grown:
+    """What these files hold, as the database has it. Two round trips."""
+    current, hashed = ready.log, [(one.level, one.n) for one in names if one.level != ENTRIES]
     ranges = [(one.n * WIDTH, one.width) for one in names if one.level == ENTRIES]
-    tiles = dict(zip(hashed, sequencing.tiles(tx, current.generation, hashed), strict=True))
-    bundles = dict(zip(ranges, sequencing.bundles(tx, current.generation, ranges), strict=True))
-    found = []
-    for one in names:
-        if one.level == ENTRIES:
-            bodies = bundles[one.n * WIDTH, one.width]
-            if len(bodies) != one.width:
-                raise TenureError("Entries that the log's size implies are missing from the database.")
-            found.append(encode_bundle(bodies))
-            continue
-        data = tiles[one.level, one.n]
-        if data is None or len(data) < one.width * HASH_SIZE:
-            raise TenureError("A tile that the log's size implies is missing from the database.")
-        found.append(data[: one.width * HASH_SIZE])
-    return found
+    tiles = zip(hashed, sequencing.tiles(tx, current.generation, hashed), strict=True)
+    bundles = sequencing.bundles(tx, current.generation, ranges)
+    if [width for _, width in ranges] != [len(bodies) for bodies in bundles]:
+        raise _missing("Entries")
+    first = ranges[0][0] if ranges else current.size
+    bodies = [body for bundle in bundles for body in bundle]
+    there = {name: data for name, data in tiles if data is not None}
+    return Grown(current, ready.note, ready.vkeys, first, bodies, there)
+
+
+def _content(part: Grown, name: TileId) -> bytes:
+    """A file: the entries of a bundle, or the hashes of a tile, all that its name says."""
+    if name.level == ENTRIES:
+        at = name.n * WIDTH - part.first
+        bodies = part.bodies[at : at + name.width]
+        if len(bodies) != name.width:
+            raise _missing("Entries")
+        return encode_bundle(bodies)
+    tile = part.tiles.get((name.level, name.n), b"")
+    if len(tile) < name.width * HASH_SIZE:
+        raise _missing("Hashes")
+    return tile[: name.width * HASH_SIZE]
+
+
+def _missing(what: str) -> TenureError:
+    return TenureError(f"{what} that the log's size implies are missing from the database.")

@@ -36,6 +36,7 @@ from tenure.backlog import MAX_BACKLOG, Backlog
 from tenure.batcher import Batcher, Plain
 from tenure.cold.objects import Objects
 from tenure.errors import TenureError, Unauthenticated
+from tenure.handed import Grown
 from tenure.keyring import Keyring
 from tenure.ledger.checkpoint import Checkpoint
 from tenure.ledger.merkle import leaf_hash
@@ -54,7 +55,8 @@ MAX_TAKE = 1024
 MAX_TREES = 512
 """Right edges that are kept between turns, some kilobytes each; others are read again. One round trip."""
 GATHER_S = 0.1
-"""How long committed entries may wait for company before they get their place."""
+"""How long committed entries wait for company before they get their place: longer where rounds are dear
+(`pace`)."""
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 30.0
 
 _log = structlog.get_logger(__name__)
@@ -67,6 +69,11 @@ class Head(NamedTuple):
     origin: str
     size: int
     root: bytes
+
+    @classmethod
+    def of(cls, current: Log) -> "Head":
+        """Where this log stands."""
+        return cls(*current[:4])
 
 
 class _Turn(NamedTuple):
@@ -134,21 +141,32 @@ class Sequencer:
 
     def _integrate(self, tx: Tx) -> _Turn:
         """Three round trips and the commit's when something waits; one more without a tree."""
-        free, old, marks, named = sequencing.turn(tx)
+        free, old, marks, vkeys = sequencing.turn(tx)
         if not tx.exists:
             raise Unauthenticated("There is no such tenant; nothing was sequenced.")
         if not free or old is None:
             return _Turn(free)
         waiting = log.waiting(tx, marks, MAX_TAKE)
         if not waiting:
-            return _Turn(free, 0, Head(old.generation, old.origin, old.size, old.root), old.published)
-        signer = self._signer_of(tx, old, named)
-        return _Turn(free, len(waiting), self._grow(tx, old, waiting, [signer]), old.published)
+            return _Turn(free, 0, Head.of(old), old.published)
+        signer = self._signer_of(tx, old, vkeys)
+        grown = self._grow(tx, old, waiting, [signer], vkeys)
+        tenant_id = tx.tenant_id
+        tx.after_commit(lambda: self.publisher.handed.give(tenant_id, grown))
+        return _Turn(free, len(waiting), Head.of(grown.log), old.published)
 
-    def _grow(self, tx: Tx, old: Log, waiting: Sequence[Pending], signers: Sequence[Signer]) -> Head:
-        """Steps 3 and 4, under the lock."""
+    def _grow(
+        self,
+        tx: Tx,
+        old: Log,
+        waiting: Sequence[Pending],
+        signers: Sequence[Signer],
+        vkeys: tuple[str, ...],
+    ) -> Grown:
+        """Steps 3 and 4, under the lock. `vkeys` are the log's so far, if it names any."""
         tree = self._tree(tx, old)
-        writes = tree.append(leaf_hash(entry.body) for entry in waiting)
+        bodies = [entry.body for entry in waiting]
+        writes = tree.append(map(leaf_hash, bodies))
         root = tree.root()
         note = sign_note(Checkpoint(old.origin, tree.size, root).body, signers)
         log.place(tx, old.generation, old.size, waiting)
@@ -158,7 +176,15 @@ class Sequencer:
             raise TenureError("Another sequencer advanced this log under the lock; nothing was signed.")
         tenant_id = tx.tenant_id
         tx.after_commit(lambda: self._keep_tree(tenant_id, old.generation, root, tree))
-        return Head(old.generation, old.origin, tree.size, root)
+        tiles = {(write.level, write.n): write.data for write in writes}
+        return Grown(
+            old._replace(size=tree.size, root=root),
+            note,
+            vkeys or (signers[0].vkey,),
+            old.size,
+            bodies,
+            tiles,
+        )
 
     def hand_over(self, tx: Tx, entry: str, to: Signer) -> tuple[int, int]:
         """Steps 1 to 4 until `entry` (`<writer>-<n>`) has its place: that, and its checkpoint's size.
@@ -168,15 +194,16 @@ class Sequencer:
         """
         while True:
             tx.flush()
-            _, old, marks, named = sequencing.turn(tx)
+            _, old, marks, vkeys = sequencing.turn(tx)
             waiting = log.waiting(tx, marks, MAX_TAKE)
             if old is None or not waiting:
                 raise TenureError("The entry that names the new key is not there; nothing was signed.")
             place = next((n for n, one in enumerate(waiting) if f"{one.writer}-{one.n}" == entry), None)
-            mine = self._signer_of(tx, old, named)
-            head = self._grow(tx, old, waiting, [mine] if place is None else [mine, to])
+            mine = self._signer_of(tx, old, vkeys)
+            # Not handed to the publisher: with a changed key, more is to be published than what has grown.
+            grown = self._grow(tx, old, waiting, [mine] if place is None else [mine, to], vkeys)
             if place is not None:
-                return old.size + place, head.size
+                return old.size + place, grown.log.size
 
     async def publish(self, tenant_id: str) -> None:
         """Steps 6 to 8 for everything not yet published; safe to repeat and to run twice at once."""
@@ -187,14 +214,15 @@ class Sequencer:
         current = log.newest(tx)
         if current is None:
             raise TenureError("This tenant has no log.")
-        return self._signer_of(tx, current, ledgerkeys.newest(tx, current.generation))
+        return self._signer_of(tx, current, ledgerkeys.vkeys(tx, current.generation))
 
-    def _signer_of(self, tx: Tx, current: Log, named: str | None) -> Signer:
-        """The key that the log names; one that was rotated away signs nothing.
+    def _signer_of(self, tx: Tx, current: Log, vkeys: Sequence[str]) -> Signer:
+        """The key that the log names first; one that was rotated away signs nothing.
 
-        Where something is to be signed, `named` was read under the log's lock. A log that names none yet
+        Where something is to be signed, `vkeys` were read under the log's lock. A log that names none yet
         names it from now on.
         """
+        named = vkeys[0] if vkeys else None
         signer = self._keyring.signer(tx.tenant_id, current.origin, named)
         if named is None:
             ledgerkeys.record(tx, current.generation, signer.vkey)
@@ -254,8 +282,7 @@ class Sequencer:
         async with asyncio.TaskGroup() as tasks:
             while not self._stop.is_set():
                 await self._wake.wait()
-                with contextlib.suppress(TimeoutError):  # who stops waits for no company
-                    await asyncio.wait_for(self._stop.wait(), GATHER_S)
+                await self._company(GATHER_S)
                 self._wake.clear()
                 woken, self._woken = self._woken, set()
                 self._due |= woken
@@ -274,10 +301,17 @@ class Sequencer:
         """Give the threads back. After `serve` returned, nothing is under way in them."""
         self.publisher.close()
 
+    async def _company(self, wait_s: float) -> None:
+        """Let more entries come. Who stops waits for none."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), wait_s)
+
     async def _attend(self, tenant_id: str, turns: asyncio.Semaphore) -> None:
         """Integrate a tenant's log as often as it is due, and have it published."""
         try:
             while tenant_id in self._due:
+                if (wait_s := self.publisher.pace.wait_s(tenant_id)) > 0:
+                    await self._company(wait_s)
                 async with turns:
                     self._due.discard(tenant_id)
                     await self._attempt(tenant_id)
@@ -290,6 +324,7 @@ class Sequencer:
         except Unauthenticated:
             # The tenant is gone, and its signing key with it.
             self.backlog.forget(tenant_id)
+            self.publisher.handed.forget(tenant_id)
             self._failures.pop(tenant_id, None)
         except Exception as failure:  # noqa: BLE001 - one tenant's trouble must not stop the others
             self.tally.failed += 1

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from support.cell import Cell, Tenant, crash
 from support.databases import DATABASES
 from tenure import publisher, sequencer
 from tenure.cold.files import FileObjects
-from tenure.errors import Unavailable
+from tenure.errors import TenureError, Unavailable
+from tenure.handed import Grown
 from tenure.ledger.tile import expected_bundles, expected_tiles
-from tenure.publisher import changed_files
+from tenure.pace import LONGEST_S
+from tenure.publisher import Ready, changed_files
 from tenure.store import log
 
 pytestmark = [pytest.mark.anyio, pytest.mark.databases("sqlite")]
@@ -177,6 +180,111 @@ async def test_no_more_edges_are_kept_than_allowed(cell: Cell, monkeypatch: pyte
     for tenant in (cell.one, cell.two):
         report = await cell.audited(tenant)
         assert report.ok, report.failures
+
+
+@pytest.mark.databases(*DATABASES)
+async def test_a_round_reads_nothing_back_that_was_placed_here(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cell.put("k", 0, "customer:1")
+    await cell.tenure.sequencer.run(cell.one.id)
+    await until(lambda: size(cell, cell.one) == len(cell.entries()))
+
+    def read_back(*_given: Any, **_named: Any) -> None:
+        raise AssertionError("the round was handed what it needs")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publisher, "_stored", read_back)
+        patched.setattr(publisher.sequencing, "newest", read_back)
+        for n in range(3):
+            await cell.put("k", n, "customer:1")
+            await until(lambda: size(cell, cell.one) == len(cell.entries()))
+    report = await cell.audited()
+    assert report.ok, report.failures
+
+
+@pytest.mark.databases(*DATABASES)
+async def test_a_head_that_the_database_has_not_is_never_published(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was handed over is no more than a copy: the database went back, or has another log by now."""
+    await cell.put("k", 1, "customer:1")
+    head = await cell.tenure.sequencer.run(cell.one.id)
+    assert head is not None
+    await until(lambda: size(cell, cell.one) == placed(cell, cell.one) == len(cell.entries()))
+    before, current = size(cell, cell.one), cell.tenure._database.read(cell.one.id, log.newest)
+    assert current is not None
+    ours = cell.tenure.sequencer.publisher
+    for wrong in (
+        current._replace(size=current.size + 1, root=bytes(32)),
+        current._replace(root=bytes(32)),
+        current._replace(generation=2),
+    ):
+        grown = Grown(wrong._replace(published=wrong.size), "note", ("key",), wrong.size, [], {})
+        with monkeypatch.context() as patched:
+            patched.setattr(ours.handed, "take", lambda _tenant_id, grown=grown: grown)
+            with pytest.raises(TenureError, match="another log"):
+                await ours.publish(cell.one.id)
+        await ours.publish(cell.one.id)  # from the database, after a doubt
+    await cell.put("k", 2, "customer:1")
+    await until(lambda: size(cell, cell.one) == len(cell.entries()) > before)
+    report = await cell.audited()
+    assert report.ok, report.failures
+
+
+@pytest.mark.databases(*DATABASES)
+async def test_a_head_that_was_overtaken_is_put_in_doubt_only(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newer one may be signed with a key that this one does not know, and then looks like nobody's."""
+    await cell.put("k", 1, "customer:1")
+    await cell.tenure.sequencer.run(cell.one.id)
+    await until(lambda: size(cell, cell.one) == len(cell.entries()))
+    current = cell.tenure._database.read(cell.one.id, log.newest)
+    assert current is not None
+    overtaken = Ready(current._replace(size=current.size - 1, root=bytes(32)), "note", ("key",))
+    ours, put = cell.tenure.sequencer.publisher, list[int]()
+    monkeypatch.setattr(publisher, "put_head", lambda _shelf, head, note: [put.append(head.size), note][1])
+    assert ours._put_head(cell.one.id, overtaken, "note") == "note"
+    assert put == []
+    ours._failures[cell.one.id] = 1
+    ours._put_head(cell.one.id, overtaken, "note")
+    assert put == [current.size - 1]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["published here", "as after a start"])
+async def test_a_checkpoint_that_somebody_else_put_there_is_none(cell: Cell, known: bool) -> None:
+    """A process recognises its own; whatever differs from it by one byte is looked at."""
+    shown = cell.published() / "checkpoint"
+    for n in range(4):
+        await cell.put("k", n, "customer:1")
+        await cell.tenure.sequencer.run(cell.one.id)
+        await until(lambda: size(cell, cell.one) == len(cell.entries()))
+        ahead = shown.read_text().replace(f"\n{size(cell, cell.one)}\n", "\n1000000\n")
+        shown.write_text(["", "no checkpoint", ahead, shown.read_text()][n])
+        if not known:
+            cell.tenure.sequencer.publisher.handed.forget(cell.one.id)
+    await cell.put("k", 5, "customer:1")
+    await cell.tenure.sequencer.run(cell.one.id)
+    report = await cell.audited()
+    assert report.ok, report.failures
+    assert report.entries == len(cell.entries())
+
+
+async def test_a_log_waits_its_pace_for_company_unless_the_service_stops(place: Cell) -> None:
+    async with place.opened() as tenure:
+        pace = tenure.sequencer.publisher.pace
+        await place.put("k", 1, "customer:1")
+        await until(lambda: size(place, place.one) == len(place.entries()))
+        begun = time.monotonic()
+        pace.took(place.one.id, begun, 1.0)
+        await place.put("k", 2, "customer:1")
+        await until(lambda: size(place, place.one) == len(place.entries()))
+        assert time.monotonic() - begun > LONGEST_S - 0.01
+        await place.put("k", 3, "customer:1")
+        many = len(place.entries())
+        pace.took(place.one.id, time.monotonic() + 3600, 1.0)
+    assert size(place, place.one) == many, "it did not wait an hour"
 
 
 def _a_write(cell: Cell) -> tuple[Any, ...]:

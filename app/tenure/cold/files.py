@@ -31,10 +31,9 @@ class FileObjects:
 
     def keep(self, name: str, data: bytes, *, tags: Mapping[str, str] = NO_TAGS) -> bool:  # noqa: ARG002 - a folder has none
         """Create an object unless there is one; whether it now is there with this content."""
-        there = self.get(name)
-        if there is not None:
-            return there == data
         path = self._path(name)
+        if os.access(path, os.F_OK):
+            return self.get(name) == data
         try:
             _make(path.parent)
             return durable.create(path, data, prefix=_begun(path)) or self.get(name) == data

@@ -36,6 +36,12 @@ class _Edge:
         for at in range(0, len(data), HASH_SIZE):
             self.add(data[at : at + HASH_SIZE])
 
+    def copy(self) -> "_Edge":
+        """An independent edge of the same state. Nothing is hashed for it."""
+        other = _Edge()
+        other.data, other.subtrees = self.data[:], self.subtrees[:]
+        return other
+
     def add(self, digest: bytes) -> None:
         """Append one hash and join what has become perfect: one node hash per append on average."""
         self.data += digest
@@ -86,7 +92,9 @@ class Tree:
 
     def copy(self) -> "Tree":
         """An independent tree of the same state."""
-        return Tree.from_edge(self._size, self.edge())
+        other = Tree()
+        other._size, other._edges = self._size, [edge.copy() for edge in self._edges]
+        return other
 
     def append(self, leaf_hashes: Iterable[bytes]) -> list[TileWrite]:
         """Add leaves; returns every tile that changed, once, with its whole content, level by level."""

@@ -49,8 +49,8 @@ class Taken(NamedTuple):
 def enqueue(tx: Tx, published: Log) -> None:
     """Let the transaction's tenant's checkpoint go into the cell's log with the next round.
 
-    Of several before that round the newest goes. Sent with the commit, but for one round trip. The cell's own
-    log is not enqueued.
+    Of several before that round the newest goes. Sent with the commit. The cell's own log is not
+    enqueued.
     """
     tenant_id = tx.tenant_id
     if tenant_id == CELL:

@@ -23,7 +23,7 @@ _ALL = (
     .where(_k.c.tenant_id == bindparam("tenant_id"), _k.c.generation == bindparam("generation"))
     .order_by(_k.c.idx.desc())
 )
-_HISTORY, _HISTORY_UPTO = Select(_ALL), Select(_ALL.where(_k.c.size <= bindparam("upto")))
+_HISTORY, HISTORY_UPTO = Select(_ALL), Select(_ALL.where(_k.c.size <= bindparam("upto")))
 
 
 class LedgerKey(NamedTuple):
@@ -36,7 +36,7 @@ class LedgerKey(NamedTuple):
 
 def history(tx: Tx, generation: int, *, upto: int | None = None) -> list[LedgerKey]:
     """Keys of a generation, newest first; `upto` leaves out those of checkpoints beyond that size."""
-    question = _HISTORY if upto is None else _HISTORY_UPTO
+    question = _HISTORY if upto is None else HISTORY_UPTO
     return [LedgerKey(*row) for row in tx.look((question, {"generation": generation, "upto": upto}))[0]]
 
 

@@ -14,9 +14,11 @@ from tenure.ledger.entry import EntryDraft, Kind
 from tenure.ledger.tile import WIDTH
 from tenure.ledger.tree import Tree
 from tenure.store import tables
+from tenure.store.ledgerkeys import HISTORY_UPTO, LedgerKey
 from tenure.store.log import WRITERS, Log
 from tenure.store.session import Tx
 from tenure.store.statements import Insert, Row, Select
+from tenure.store.wire import Question
 
 _e, _g, _c, _t = tables.entries, tables.logs, tables.checkpoints, tables.tiles
 _p, _w, _k = tables.places, tables.writers, tables.ledger_keys
@@ -174,8 +176,8 @@ class Turn(NamedTuple):
     free: bool
     log: Log | None
     marks: Sequence[Row]
-    vkey: str | None = None
-    """The key that the log names (`store.ledgerkeys`); None when it names none yet."""
+    vkeys: tuple[str, ...] = ()
+    """Keys of this generation so far, newest first (`store.ledgerkeys`); none when the log names none yet."""
 
 
 def turn(tx: Tx) -> Turn:
@@ -191,7 +193,7 @@ def turn(tx: Tx) -> Turn:
         if free[0] != "t":
             return Turn(free=False, log=None, marks=[])
     found = Log(*newest[0]) if newest else None
-    return Turn(free=True, log=found, marks=marks, vkey=keys[0][0] if keys else None)
+    return Turn(free=True, log=found, marks=marks, vkeys=tuple(key for (key,) in keys))
 
 
 def wait_for_turn(tx: Tx) -> None:
@@ -242,10 +244,14 @@ def mark_published(tx: Tx, generation: int, size: int) -> bool:
     return bool(tx.ask((_MARK, {"of": generation, "upto": size}))[0])
 
 
-def lock_head(tx: Tx) -> None:
-    """Publish this tenant's head alone, until the transaction ends. SQLite has one process."""
-    if tx.connection.dialect.name == "postgresql":
-        tx.ask((_HEADING, {}))
+def lock_head(tx: Tx) -> Log | None:
+    """Publish this tenant's head alone, until the transaction ends; where the log stands by then.
+
+    One round trip. SQLite has one process.
+    """
+    heading: list[Question] = [(_HEADING, {})] if tx.connection.dialect.name == "postgresql" else []
+    found = tx.ask(*heading, (NEWEST, {}))[-1]
+    return Log(*found[0]) if found else None
 
 
 def newest(tx: Tx) -> Log | None:
@@ -254,10 +260,13 @@ def newest(tx: Tx) -> Log | None:
     return Log(*found[0]) if found else None
 
 
-def checkpoint(tx: Tx, generation: int, size: int) -> str | None:
-    """The signed checkpoint of a size. One round trip."""
-    found = tx.ask((_CHECKPOINT, {"generation": generation, "size": size}))[0]
-    return found[0][0] if found else None
+def checkpoint(tx: Tx, generation: int, size: int) -> tuple[str | None, list[LedgerKey]]:
+    """The signed checkpoint of a size, and the keys up to it, newest first. One round trip."""
+    found, keys = tx.ask(
+        (_CHECKPOINT, {"generation": generation, "size": size}),
+        (HISTORY_UPTO, {"generation": generation, "upto": size}),
+    )
+    return found[0][0] if found else None, [LedgerKey(*row) for row in keys]
 
 
 def tiles(tx: Tx, generation: int, wanted: Sequence[tuple[int, int]]) -> list[bytes | None]:

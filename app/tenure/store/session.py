@@ -219,9 +219,9 @@ class Tx:
             self.wire.flush()
 
     def as_tenant(self, tenant_id: str) -> None:
-        """Go on as another tenant in the same transaction: for the cell's own work only."""
+        """Go on as another tenant in the same transaction: for the cell's own work only. No round trip."""
         self._settle()
-        self.flush()
+        self._send()
         self.tenant_id = tenant_id
         self._epochs, self._asked = None, False
         self.wire.tenant(tenant_id)

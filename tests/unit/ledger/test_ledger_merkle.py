@@ -217,12 +217,14 @@ def test_third_level(size):
 
 
 def test_a_copy_grows_on_its_own():
-    one = Tree()
-    one.append(leaves_of(10))
+    one, leaves = Tree(), leaves_of(700)
+    one.append(leaves[:599])
     other = one.copy()
-    other.append(leaves_of(1))
-    assert (one.size, other.size) == (10, 11)
-    assert one.root() == naive_root(leaves_of(10))
+    other.append(leaves[599:])
+    assert (one.size, other.size) == (599, 700)
+    assert one.root() == naive_root(leaves[:599])
+    assert other.root() == naive_root(leaves)
+    assert other.edge() == Tree.from_edge(700, other.edge()).edge()
 
 
 def test_an_edge_that_does_not_fit_the_size_is_refused():
