@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 from tenure import ids
@@ -200,10 +201,10 @@ class GatewayCrew:
     def _all(self, desk: Desk, operations: Sequence[Any], carriers: Mapping[int, int]) -> list[Any]:
         """Each in turn; what another one may carry along waits for it, and is done alone if it did not."""
         outcomes: list[Any] = [None] * len(operations)
+        for place, carrier in carriers.items():
+            operations[carrier].take_along(operations[place])
         for place, operation in enumerate(operations):
-            if place in carriers:
-                operations[carriers[place]].take_along(operation)
-            else:
+            if place not in carriers:
                 outcomes[place] = self._one(desk, operation)
         for place, carrier in carriers.items():
             operation = operations[place]
@@ -226,13 +227,14 @@ class GatewayCrew:
 
 
 def _carriers(operations: Sequence[Any]) -> dict[int, int]:
-    """Place of an operation → that of the later one which may carry it along, and asks for all it needs."""
+    """Place of an operation → that of the one which may carry it along, and asks for all it needs."""
     found: dict[int, int] = {}
     for place, operation in enumerate(operations):
         may = getattr(operation, "carried_by", None)
         if may is not None:
-            later = range(place + 1, len(operations))
-            carrier = next((other for other in later if may(operations[other])), None)
+            # The nearest first: what goes together was mostly asked for together.
+            others = chain(range(place + 1, len(operations)), range(place - 1, -1, -1))
+            carrier = next((one for one in others if may(operations[one], later=one > place)), None)
             if carrier is not None:
                 found[place] = carrier
     return found

@@ -451,6 +451,33 @@ async def test_what_tasks_wrote_goes_along_with_the_next_snapshot_of_the_same_ba
     assert await unhealthy(cell) == []
 
 
+@pytest.mark.databases(*DATABASES)
+async def test_what_is_written_to_a_snapshot_in_its_own_batch_is_stored_with_it(cell: Cell) -> None:
+    """As LangGraph stores a run's input."""
+    before = await put(cell, "t")
+    entries = len(cell.entries())
+    name = new_id()
+    sent: dict[str, Any] = {"id": name, "parent": before.id, "latest": (before.id,)}
+    first, mine = await asyncio.gather(
+        put(cell, "t", {"a": "x"}, **sent),
+        write(cell, "t", name, "input", Write(0, "a", "text", b"1"), Write(-1, "e", "text", b"old")),
+    )
+    assert mine.entry == first.entry
+    assert len(cell.entries()) == entries + 1
+    await write(cell, "t", name, "input", Write(0, "a", "text", b"late"), Write(-1, "e", "text", b"new"))
+    await cell.tenure.threads.copy(cell.one.ask(), SCOPE, "t", "u")
+    for thread in ("t", "u"):
+        found = sorted((one.task, one.idx, one.value) for one in (await get(cell, thread, name)).writes)
+        assert found == [("input", -1, b"new"), ("input", 0, b"1")]
+    again, too = await asyncio.gather(
+        put(cell, "t", {"a": "x"}, **sent), write(cell, "t", name, "other", Write(0, "a", "text", b"2"))
+    )
+    assert (again.entry, again.version) == (first.entry, first.version), "it was stored before"
+    assert too.entry != again.entry
+    assert {one.task for one in (await get(cell, "t", name)).writes} == {"input", "other"}
+    assert await unhealthy(cell) == []
+
+
 async def test_what_cannot_go_along_is_stored_alone(cell: Cell) -> None:
     first = await put(cell, "t")
     second = await put(cell, "t", parent=first.id)

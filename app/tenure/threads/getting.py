@@ -160,6 +160,7 @@ class Loader:
         for stored, facts, generation in wanted:
             own = {number: body for (record, number), body in bodies.items() if record == stored.record_id}
             said = told.get(writes_key(facts.thread, generation, facts.namespace, facts.id), [])
+            said = [*((stored.created_at, one) for one in own[stored.version].own), *said]
             if stored.place in after:
                 row = after[stored.place]
                 said = [*said, *((row.created_at, one) for one in bodies[row.place].writes)]

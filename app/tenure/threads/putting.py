@@ -40,15 +40,17 @@ class PutSnapshot(Writing):
     new: NewSnapshot = field(kw_only=True)
     along: list[NewWrites] = field(default_factory=list, init=False)
     """What tasks wrote to the parent in the same batch: stored with it, if the parent is the newest."""
+    own: list[NewWrites] = field(default_factory=list, init=False)
+    """What tasks wrote to this one in the same batch: as a run's input is."""
 
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """What `Writing` needs. Nothing goes along yet: this may be another attempt."""
-        self.along = []
+        self.along, self.own = [], []
         Writing.needs(self, tenancy, needs)
 
     def take_along(self, writes: "PutWrites") -> None:
-        """Take along what a task wrote to the parent."""
-        self.along.append(writes.new)
+        """Take along what a task wrote to the parent, or to this one."""
+        (self.own if writes.new.snapshot == self.new.id else self.along).append(writes.new)
 
     def perform(self, desk: Desk) -> Stored | Denied | Erased:
         """Decide, compare, seal, put on record; the batch commits."""
@@ -62,7 +64,7 @@ class PutSnapshot(Writing):
         newest = self.newest(desk, home.generation)
         latest = living(desk, newest, key)
         if newest is not None and latest is not None and latest.id == new.id:
-            self.along = []
+            self.along, self.own = [], []
             return Stored(new.id, newest.version, newest.entry, {})  # it was stored by this very call before
         self._compare(latest)
         if newest is not None and self._may_be_there(latest) and by_id(desk, newest.record_id, new.id):
@@ -171,7 +173,8 @@ class PutSnapshot(Writing):
         return Stored(new.id, number, stored.entry, made)
 
     def _carried(self) -> dict[str, Any]:
-        return {"writes": [said(one) for one in self.along]} if self.along else {}
+        both = {"writes": self.along, "own": self.own}
+        return {name: [said(one) for one in writes] for name, writes in both.items() if writes}
 
 
 def placed(
@@ -251,20 +254,24 @@ class PutWrites(Writing):
         generation = tenancy.generations.get(self.root_index(tenancy), 1)
         needs.records[-1] = self.writes_index(tenancy, generation)
 
-    def carried_by(self, other: object) -> bool:
-        """Whether another operation of the batch stores the next snapshot, and may take this along.
+    def carried_by(self, other: object, *, later: bool) -> bool:
+        """Whether an operation of the batch stores this snapshot, or, `later`, the next: it takes this along.
 
         It is of the same thread, people and decision, so that this needs nothing of its own. Done alone after
         all, it looks its record up then.
         """
-        if not isinstance(other, PutSnapshot) or other.new.parent != self.new.snapshot:
+        if not isinstance(other, PutSnapshot):
+            return False
+        if self.new.snapshot != (other.new.parent if later else other.new.id):
             return False
         mine, its = ((one.ask, one.scope, one.thread, one.namespace, one.bound) for one in (self, other))
         return mine == its
 
     def carried(self, other: object, outcome: object) -> Stored | None:
         """The outcome of having been taken along; None: it was not."""
-        if not isinstance(other, PutSnapshot) or not isinstance(outcome, Stored) or not other.along:
+        if not isinstance(other, PutSnapshot) or not isinstance(outcome, Stored):
+            return None
+        if not any(one is self.new for one in (*other.along, *other.own)):
             return None
         return Stored(self.new.snapshot, outcome.version, outcome.entry, {})
 

@@ -87,6 +87,8 @@ class Body:
     parts: tuple[bytes, ...]
     writes: tuple[Mapping[str, Any], ...]
     """What tasks wrote to the parent."""
+    own: tuple[Mapping[str, Any], ...] = ()
+    """What tasks wrote to this one before it was stored."""
 
 
 class Reader:
@@ -109,7 +111,7 @@ class Reader:
         """The content of a snapshot's version."""
         told = self.json(stored, head)
         parts = tuple(base64.b64decode(one["base64"]) for one in told["parts"])
-        return Body(told["state"], parts, tuple(told.get("writes", ())))
+        return Body(told["state"], parts, tuple(told.get("writes", ())), tuple(told.get("own", ())))
 
 
 def together(facts: Facts, bodies: Mapping[int, Body]) -> dict[str, Value]:

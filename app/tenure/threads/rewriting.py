@@ -220,13 +220,18 @@ class _Rewriter:
             )
             after = every.get(stored.version + 1)
             along = after[0] if after and carries(after[2], facts) else None
-            self._writes(home, facts, along, body)
+            self._writes(home, facts, stored, along, body)
             before = new
 
     def _writes(
-        self, home: Home, facts: Facts, after: StoredVersion | None, body: Callable[[int], Body]
+        self,
+        home: Home,
+        facts: Facts,
+        stored: StoredVersion,
+        after: StoredVersion | None,
+        body: Callable[[int], Body],
     ) -> None:
-        """What is pending on a snapshot: in a record of its own, and in the version `after` it."""
+        """What is pending on a snapshot: with it, in a record of its own, and in the version `after` it."""
         desk = self._caller.desk
         old = writes_key(self._found.thread, self._found.root.latest, facts.namespace, facts.id)
         index = desk.tenancy.keys.blind_index("record", self._found.scope, old)
@@ -234,7 +239,8 @@ class _Rewriter:
         living = [one for one in rows if one.state == "live"]
         require(desk.tx.tenant_id, living, desk.thawed)
         heads = ((one, head) for one in living if (head := _head(desk, one)) is not None)
-        said = [(one.created_at, self._reader.json(one, head)) for one, head in heads]
+        said: list[tuple[int, Any]] = [(stored.created_at, one) for one in body(stored.version).own]
+        said += ((one.created_at, self._reader.json(one, head)) for one, head in heads)
         if after is not None:
             said += ((after.created_at, one) for one in body(after.version).writes)
         key = writes_key(self._writing.thread, home.generation, facts.namespace, facts.id)
