@@ -156,7 +156,7 @@ class PutSnapshot(Writing):
             Place(
                 self.scope,
                 key,
-                self.index(desk.tenancy, home.generation),
+                self.index(desk.tenancy, home.generation) if newest is None else newest.key_index,
                 newest,
                 record,
                 number,
