@@ -239,7 +239,7 @@ class _Rewriter:
         living = [one for one in rows if one.state == "live"]
         require(desk.tx.tenant_id, living, desk.thawed)
         heads = ((one, head) for one in living if (head := _head(desk, one)) is not None)
-        said: list[tuple[int, Any]] = [(stored.created_at, one) for one in body(stored.version).own]
+        said: list[tuple[int, object]] = [(stored.created_at, one) for one in body(stored.version).own]
         said += ((one.created_at, self._reader.json(one, head)) for one, head in heads)
         if after is not None:
             said += ((after.created_at, one) for one in body(after.version).writes)
