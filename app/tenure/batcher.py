@@ -386,5 +386,6 @@ def _outcome(failure: Exception) -> Exception:
     """What callers are told when a whole batch failed: nothing about the database's insides."""
     if isinstance(failure, TenureError):
         return failure
-    _log.error("batch failed", error=type(failure).__name__)
+    with contextlib.suppress(Exception):  # an application's own log may fail; a lane that dies answers nobody
+        _log.error("batch failed", error=type(failure).__name__)
     return Unavailable("The transaction failed; if it was a write, repeat it with the same Idempotency-Key.")
