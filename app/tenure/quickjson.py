@@ -1,4 +1,4 @@
-"""JSON as the service writes it: by msgspec, which comes with Litestar, in a sixth of the time.
+"""JSON as the service writes it: by msgspec, in a sixth of the time.
 
 Verifiers and the bare client have none, and write the same with the standard library (`ledger.canonical`).
 A test compares them.
