@@ -25,7 +25,7 @@ def canonical(value: object) -> bytes:
     return general.canonical(value)
 
 
-def compact(value: Any) -> bytes:  # noqa: ANN401 - JSON
+def compact(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
     """JSON without white space, in the order given. Subclasses of text and numbers are their values."""
     try:
         return _plain(value)

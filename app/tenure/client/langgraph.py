@@ -407,13 +407,13 @@ class TenureSaver(BaseCheckpointSaver[Any]):
                 rule="awaited methods on the loop of an AsyncClient",
                 remedy="Use ainvoke, aget_state and the like, or a saver of a Client.",
             )
-        return asyncio.run_coroutine_threadsafe(client.drive(work), loop).result()  # type: ignore[no-any-return]
+        return asyncio.run_coroutine_threadsafe(client.drive(work), loop).result()  # type: ignore[no-any-return]  # of either kind of client
 
     def _arun(self, config: RunnableConfig | None, work: Work[R]) -> Awaitable[R]:
         client = self._bound(config)
         if isinstance(client, Client):
             return asyncio.to_thread(client.drive, work)
-        return client.drive(work)  # type: ignore[no-any-return]
+        return client.drive(work)  # type: ignore[no-any-return]  # of either kind of client
 
 
 def _thread(config: RunnableConfig) -> str:

@@ -62,11 +62,11 @@ class LookUp(Select):
 
     @cached_property
     def _compiled(self) -> tuple[bytes, list[str], list[Decode]]:
-        names = [*dict.fromkeys(_PARAMETER.findall(self._postgresql))]
-        numbered = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", self._postgresql)
+        sql = self._postgresql()
+        names = [*dict.fromkeys(_PARAMETER.findall(sql))]
+        numbered = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", sql)
         return numbered.encode(), names, [decoder(column.type) for column in self._columns]
 
-    @property
     def _postgresql(self) -> str:
         # An array that comes out of a subquery has no length by which a plan might be made anew each time.
         lists = ", ".join(f"(SELECT %({name})s::{kind(one)}[])" for name, one in self._keys.items())

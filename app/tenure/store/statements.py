@@ -2,7 +2,7 @@
 
 SQLAlchemy's execution layer costs more than the database for statements this small. A `Select` or
 `Insert` here is compiled once per dialect to SQL text; a batch then runs it directly on the driver's
-cursor. Many rows travel as arrays (PostgreSQL: one statement) or as a parameter list (SQLite).
+cursor. Many new rows travel as arrays (PostgreSQL: one statement) or as a parameter list (SQLite).
 """
 
 import json
@@ -20,8 +20,8 @@ from sqlalchemy.types import Boolean
 
 from tenure.store.pgtext import Decode, array_encoder, decoder, parameter
 
-_POSTGRES = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-_NAMED = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+_POSTGRES = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy's
+_NAMED = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # SQLAlchemy's
 _SQLITE = sqlite.dialect(paramstyle="named")
 _SQLITE.supports_native_boolean = True  # an IN is a condition by itself; "= 1" would hide the index
 
@@ -112,7 +112,6 @@ class Insert:
             key = ", ".join(column.name for column in table.primary_key)
             sets = ", ".join(f"{name} = excluded.{name}" for name in replace)
             self._tail = f" ON CONFLICT ({key}) DO UPDATE SET {sets}"
-        self._given = self._columns
         self._encoders = [(column.name, array_encoder(column)) for column in self._columns]
 
     @cached_property
@@ -133,8 +132,7 @@ class Insert:
         What a row leaves out is null.
         """
         if len(rows) <= FEW:
-            names = [column.name for column in self._given]
-            return [Sent(self._one, [parameter(row.get(name)) for name in names]) for row in rows]
+            return [Sent(self._one, [parameter(row.get(name)) for name, _ in self._encoders]) for row in rows]
         arrays = [encode([row.get(name) for row in rows]) for name, encode in self._encoders]
         return [Sent(self._many, arrays)]
 

@@ -104,8 +104,6 @@ _TAKE = Select(
     .values(next=_leaves.c.next + bindparam("count", type_=BigInteger))
     .returning(_leaves.c.epoch, _leaves.c.next)
 )
-
-
 _KEY_EPOCH = Select(
     select(tables.tenant_state.c.key_epoch).where(tables.tenant_state.c.tenant_id == bindparam("tenant_id"))
 )
@@ -113,15 +111,13 @@ _KEY_EPOCH = Select(
 
 def take_leaves_for_now(tx: Tx, count: int) -> tuple[int, int, int]:
     """As `take_leaves`, and the key epoch as of then, not of the transaction's first statement. One trip."""
-    taken, ((keys,),) = tx.ask((_TAKE, {"count": count}), (_KEY_EPOCH, {}))
-    ((epoch, following),) = taken
+    ((epoch, following),), ((keys,),) = tx.ask((_TAKE, {"count": count}), (_KEY_EPOCH, {}))
     return int(epoch), int(following) - count, int(keys)
 
 
 def take_leaves(tx: Tx, count: int) -> tuple[int, int]:
     """Reserve `count` leaves: (restore epoch, first sequence). Never handed out again. One round trip."""
-    ((epoch, following),) = tx.ask((_TAKE, {"count": count}))[0]
-    return int(epoch), int(following) - count
+    return take_leaves_for_now(tx, count)[:2]
 
 
 def lock_leaves(tx: Tx) -> None:

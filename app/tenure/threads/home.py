@@ -120,7 +120,7 @@ class Writing(OnThread):
     def needs(self, tenancy: Tenancy, needs: Needs) -> None:
         """What `OnThread` needs, its people or the scope's leaf, and how much is stored."""
         OnThread.needs(self, tenancy, needs)
-        needs.threads.append(needs.records[-2])  # the root
+        needs.threads.append(self.root_index(tenancy))
         needs.subjects += [tenancy.keys.known_index("subject", one) for one in self.bound.people]
         if not self.bound.people:
             needs.scopes.append(self.scope)
